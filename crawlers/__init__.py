@@ -1,0 +1,1 @@
+"""The crawlers: one module for each concurrency style and library."""

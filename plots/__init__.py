@@ -1,0 +1,1 @@
+"""The plots: from a results file to PNG files."""

@@ -1,0 +1,196 @@
+"""Command line of the server: flags in, two listening ports out, gone on SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from server import __version__
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_ENVIRONMENT = 3
+
+_SPARE_DESCRIPTORS = 64
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until told to stop; returns the exit code."""
+    # Until the loop has handlers of its own, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    arguments = _parser().parse_args(argv)
+    try:
+        loop_factory = _loop_factory(arguments.loop)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_serve(arguments))
+    except _StartError as error:
+        print(f"server: {error}", file=sys.stderr)
+        return EXIT_ENVIRONMENT
+    return EXIT_OK
+
+
+class _StartError(Exception):
+    """Something about this machine; the text names it, its cause and the fix."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="A server that answers as late as each URL asks: "
+        "GET /add?name=RUN&seq=17&delay=100 is answered after 100 ms, and recorded. "
+        "What it recorded is on the control port: /health, /stats, /runs/RUN.",
+        epilog="Prints 'listening on URL control URL' once it listens; Ctrl-C or SIGTERM stops it. "
+        "Exit codes: 0 stopped, 2 usage, 3 this machine (a port in use, no uvloop).",
+    )
+    parser.add_argument("--port", type=_port, default=8080, help="data port (%(default)s); 0: any")
+    parser.add_argument(
+        "--control-port", type=_port, default=0, help="control port (%(default)s); 0: any"
+    )
+    parser.add_argument(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="listen here (%(default)s). Any other machine that reaches the address can then use "
+        "both ports",
+    )
+    parser.add_argument(
+        "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop (%(default)s)"
+    )
+    parser.add_argument(
+        "--ledger-rows",
+        type=_rows,
+        default=4_000_000,
+        metavar="N",
+        help="requests recorded at the most, about 40 bytes each (%(default)s); more are answered "
+        "and counted, but not recorded",
+    )
+    parser.add_argument(
+        "--stop-on-stdin-eof",
+        action="store_true",
+        help="stop when stdin ends: for programs that start the server and may die",
+    )
+    parser.add_argument("--version", action="version", version=f"crawlbench {__version__}")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    return int(text)
+
+
+def _rows(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows: 0 to 999999999")
+    return int(text)
+
+
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "asyncio":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError:
+        reason = "uvloop is not installed: pip install uvloop, or use --loop asyncio"
+        raise _StartError(reason) from None
+    return uvloop.new_event_loop
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    from tornado.httpserver import HTTPServer
+
+    from server.announcement import Addresses, listening_line, url_of
+    from server.control_port import control_application
+    from server.data_port import DataPort
+    from server.host_rule import HostRule
+    from server.ledger import Ledger
+    from server.stats import LoopLag
+
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    if arguments.stop_on_stdin_eof:
+        await _stop_on_stdin_eof(stop)
+
+    data_sockets = _listen(arguments.bind, arguments.port)
+    control_sockets = _listen(arguments.bind, arguments.control_port)
+    host, port = data_sockets[0].getsockname()[:2]
+    control_port = control_sockets[0].getsockname()[1]
+
+    host_rule = HostRule(arguments.bind)
+    data_port = DataPort(
+        Ledger(max_rows=arguments.ledger_rows),
+        host_rule,
+        control_port,
+        max_connections=_raise_descriptor_limit() - _SPARE_DESCRIPTORS,
+    )
+    lag = LoopLag()
+    HTTPServer(control_application(data_port, host_rule, lag)).add_sockets(control_sockets)
+    data_port.add_sockets(data_sockets)
+    data_port.keep_ticking()
+    lag.keep_sampling()
+    gc.freeze()  # what has been made so far stays: no need to look at it again
+
+    addresses = Addresses(url_of(host, port), url_of(host, control_port))
+    print(listening_line(addresses), flush=True)
+    await stop.wait()
+
+
+def _listen(bind: str, port: int) -> list[socket.socket]:
+    from tornado.netutil import bind_sockets
+
+    from server.data_port import BACKLOG
+
+    try:
+        return bind_sockets(port, bind, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _StartError(
+            f"cannot listen on {bind}:{port}: {reason.lower()}; choose another --bind or --port "
+            "(--port 0 takes a free one)"
+        ) from None
+
+
+def _raise_descriptor_limit() -> int:
+    """Allow as many open files as the system lets us; returns how many."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit for sockets
+        return 1_000_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS reports no hard limit, and refuses more than this.
+    wanted = 1_000_000 if hard == resource.RLIM_INFINITY else hard
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+async def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
+    import threading
+
+    loop = asyncio.get_running_loop()
+
+    def wait_for_eof() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
+            loop.call_soon_threadsafe(stop.set)
+
+    # A thread, since not every kind of stdin can be watched by an event loop.
+    threading.Thread(target=wait_for_eof, name="stdin", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Ask a running server's control port: health, statistics, ledgers. Standard library only."""
+
+import json
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from server.ledger import RunRecord, unpack
+
+_TIMEOUT_S = 30.0
+
+
+class ControlError(RuntimeError):
+    """The control port did not do what was asked; the text says what and why."""
+
+
+def health(control_url: str) -> dict[str, Any]:
+    """The server's `nonce` (of this start), `pid` and `version`. Raises ControlError."""
+    answer: dict[str, Any] = json.loads(_call(control_url, "GET", "/health"))
+    return answer
+
+
+def stats(control_url: str) -> dict[str, Any]:
+    """The server's counters; docs/server.md says what each means. Raises ControlError."""
+    answer: dict[str, Any] = json.loads(_call(control_url, "GET", "/stats"))
+    return answer
+
+
+def fetch_run(control_url: str, name: str) -> RunRecord:
+    """The ledger of a run. Raises ControlError, also where there is none of that name."""
+    return unpack(_call(control_url, "GET", _run_path(name)))
+
+
+def delete_run(control_url: str, name: str) -> None:
+    """Free the ledger of a run. Raises ControlError, also where there is none of that name."""
+    _call(control_url, "DELETE", _run_path(name))
+
+
+def _run_path(name: str) -> str:
+    return f"/runs/{quote(name, safe='')}"
+
+
+def _call(control_url: str, method: str, path: str) -> bytes:
+    parts = urlsplit(control_url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read()
+    except OSError as error:
+        raise ControlError(f"{method} {control_url}{path}: {error}") from error
+    finally:
+        connection.close()
+    if response.status >= 300:
+        reason = body.decode(errors="replace").strip()
+        raise ControlError(f"{method} {control_url}{path}: {response.status}, {reason}")
+    return body

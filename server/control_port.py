@@ -1,0 +1,109 @@
+"""The control port: health, statistics and the ledger, out of the way of the measured traffic."""
+
+import os
+import secrets
+import time
+
+from tornado import web
+
+from server import __version__
+from server.data_port import DataPort
+from server.host_rule import HostRule
+from server.stats import LoopLag, peak_memory_bytes
+
+
+class _Handler(web.RequestHandler):
+    """Plain text in one line for whatever goes wrong."""
+
+    def initialize(self, data_port: DataPort, host_rule: HostRule, lag: LoopLag) -> None:
+        self.data_port = data_port
+        self.host_rule = host_rule
+        self.lag = lag
+
+    def prepare(self) -> None:
+        if not self.host_rule.allows(self.request.headers.get("Host", "")):
+            raise web.HTTPError(403, reason="this Host is not loopback")
+
+    def write_error(self, status_code: int, **kwargs: object) -> None:
+        self.set_header("Content-Type", "text/plain")
+        self.finish(f"{self._reason}\n")
+
+
+class _Health(_Handler):
+    nonce = secrets.token_hex(8)
+
+    def get(self) -> None:
+        """Which process this is: the nonce changes with every start, a pid may come again."""
+        self.write({"nonce": self.nonce, "pid": os.getpid(), "version": __version__})
+
+
+class _Stats(_Handler):
+    def get(self) -> None:
+        """Counters since the start; documented in docs/server.md."""
+        port, lag = self.data_port, self.lag
+        self.write(
+            {
+                "monotonic_ns": time.monotonic_ns(),
+                "cpu_seconds": time.process_time(),
+                "peak_memory_bytes": peak_memory_bytes(),
+                "loop_lag": {
+                    "samples": lag.samples,
+                    "mean_ms": lag.sum_ns / max(1, lag.samples) / 1e6,
+                    "max_ms": lag.max_ns / 1e6,
+                },
+                "connections": {
+                    "accepted": port.accepted,
+                    "open": len(port.connections),
+                    "turned_away": port.turned_away,
+                },
+                "requests": port.requests,
+                "answered_by_status": dict(port.answered_by_status),
+                "client_gone": port.unanswered,
+                "in_flight": port.in_flight,
+                "in_flight_peak": port.in_flight_peak,
+                "ledger": {
+                    "runs": len(port.ledger.runs),
+                    "rows": port.ledger.rows,
+                    "unrecorded": port.ledger.unrecorded,
+                },
+            }
+        )
+
+
+class _Run(_Handler):
+    async def get(self, name: str) -> None:
+        """The ledger of a run, in the form of RunLedger.pack."""
+        run = self.data_port.ledger.runs.get(name)
+        if run is None:
+            raise web.HTTPError(404, reason="no run of that name")
+        self.set_header("Content-Type", "application/octet-stream")
+        for piece in run.pack(name):
+            self.write(piece)
+            await self.flush()
+
+    def delete(self, name: str) -> None:
+        """Forget a run."""
+        if not self.data_port.ledger.delete(name):
+            raise web.HTTPError(404, reason="no run of that name")
+        self.set_status(204)
+
+
+class _NotFound(_Handler):
+    def prepare(self) -> None:
+        super().prepare()
+        raise web.HTTPError(404, reason="there is /health, /stats and /runs/NAME")
+
+
+def control_application(data_port: DataPort, host_rule: HostRule, lag: LoopLag) -> web.Application:
+    """The tornado.web application behind the control port."""
+    common = {"data_port": data_port, "host_rule": host_rule, "lag": lag}
+    return web.Application(
+        [
+            (r"/health", _Health, common),
+            (r"/stats", _Stats, common),
+            (r"/runs/([^/]+)", _Run, common),
+        ],
+        default_handler_class=_NotFound,
+        default_handler_args=common,
+        log_function=lambda handler: None,
+    )

@@ -1,0 +1,162 @@
+"""The data port: answers the measured traffic as late as each URL asks, and keeps the ledger."""
+
+import asyncio
+from collections import Counter
+from time import monotonic_ns
+
+from tornado.iostream import IOStream
+from tornado.tcpserver import TCPServer
+
+from server.announcement import greeting, url_of
+from server.connection import Connection, Limits, Reply
+from server.host_rule import HostRule
+from server.ledger import ANSWERED, Ledger, RunLedger
+from server.request_plan import PATH, Plan, PlanError, parse_query
+from server.responses import Dots, Heads, error_body
+
+BACKLOG = 4096
+"""Tornado's default of 128 drops SYNs when a thousand clients connect at once; a dropped SYN is
+sent again after a second and shows up as a latency of 1 s."""
+
+_TICK_S = 1.0
+_METHODS = ("GET", "HEAD", "POST")
+
+
+class DataPort(TCPServer):
+    """Accepts connections and decides what each request gets.
+
+    `max_connections` bounds what is open at once: a further client is turned away at once, where
+    running out of file descriptors would leave the accept loop spinning.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        host_rule: HostRule,
+        control_port: int,
+        max_connections: int,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.limits = limits or Limits()
+        self.heads = Heads()
+        self.accepted = 0
+        self.turned_away = 0
+        self.in_flight = 0
+        self.in_flight_peak = 0
+        self.requests = 0
+        self.unanswered = 0
+        self.answered_by_status: Counter[int] = Counter()
+        self.connections: set[Connection] = set()
+        self.allows_host = host_rule.allows
+        self._control_port = control_port
+        self._max_connections = max_connections
+        self._dots = Dots()
+
+    def keep_ticking(self) -> None:
+        """Once a second: the date of the answers, and the limits of time of the connections."""
+        self.heads.refresh_date()
+        self.sweep(monotonic_ns())
+        asyncio.get_running_loop().call_later(_TICK_S, self.keep_ticking)
+
+    def sweep(self, now_ns: int) -> None:
+        """Cut the connections that have passed a limit of time."""
+        for connection in tuple(self.connections):
+            connection.cut_if_overdue(now_ns)
+
+    def handle_stream(self, stream: IOStream, address: object) -> None:
+        """Tornado has accepted a connection."""
+        if len(self.connections) >= self._max_connections:
+            self.turned_away += 1
+            stream.close()
+            return
+        self.accepted += 1
+        # Tornado wraps the socket in a plain IOStream; that one has not been started yet.
+        connection = Connection(stream.socket, self.accepted, self)
+        self.connections.add(connection)
+        connection.begin()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has closed."""
+        self.connections.discard(connection)
+
+    def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
+        """A reply is in flight no longer: ANSWERED or CLIENT_GONE."""
+        self.in_flight -= 1
+        if outcome == ANSWERED:
+            self.answered_by_status[reply.status] += 1
+        else:
+            self.unanswered += 1
+        if reply.run is not None:
+            reply.run.close_row(reply.row, outcome, replied_ns)
+
+    def refuse(self, status: int, reason: str) -> Reply:
+        """Answer what cannot be read as a request, or must not be."""
+        self._count()
+        return _error(0, status, reason)
+
+    def reply_to(self, method: str, target: str, arrived_ns: int, connection: Connection) -> Reply:
+        """Decide what a request gets, and enter it in the ledger."""
+        self._count()
+        path, _, query = target.partition("?")
+        if not path.startswith("/"):
+            path, refusal = self._path_of_absolute_form(path)
+            if refusal is not None:
+                return refusal._replace(due_ns=arrived_ns)
+        if path == PATH:
+            try:
+                plan = parse_query(query)
+            except PlanError as error:
+                return _error(arrived_ns, 400, str(error))
+            if method not in _METHODS:
+                refused = _method_not_allowed(arrived_ns, "GET, HEAD, POST")
+                run, row = self._record(plan, 405, arrived_ns, connection)
+                return refused._replace(run=run, row=row)
+            run, row = self._record(plan, 200, arrived_ns, connection)
+            due_ns = arrived_ns + plan.delay_us * 1000
+            return Reply(due_ns, 200, self._dots.body(plan.size_bytes), "", run, row)
+        if path == "/":
+            if method not in ("GET", "HEAD"):
+                return _method_not_allowed(arrived_ns, "GET, HEAD")
+            control_url = url_of(connection.socket.getsockname()[0], self._control_port)
+            return Reply(arrived_ns, 200, greeting(control_url).encode("ascii"))
+        return _error(arrived_ns, 404, f"there is / and {PATH}, and nothing else")
+
+    def _record(
+        self, plan: Plan, status: int, arrived_ns: int, connection: Connection
+    ) -> tuple[RunLedger | None, int]:
+        """Enter a request in the ledger: its run and row, or (None, -1) if it gets none."""
+        if not plan.name:
+            return None, -1
+        run = self.ledger.runs.get(plan.name)
+        if run is None:
+            run = self.ledger.begin(plan.name, connection.request_head())
+        if run is None or not self.ledger.has_room_in(run):
+            return None, -1
+        return run, run.arrive(plan.seq, connection.number, arrived_ns, plan.delay_us, status)
+
+    def _count(self) -> None:
+        self.requests += 1
+        self.in_flight += 1
+        if self.in_flight > self.in_flight_peak:
+            self.in_flight_peak = self.in_flight
+
+    def _path_of_absolute_form(self, target: str) -> tuple[str, Reply | None]:
+        """The path in `http://host/path`, or a refusal of what is no target of ours."""
+        scheme, separator, rest = target.partition("://")
+        host, slash, path = rest.partition("/")
+        if not separator or scheme.lower() != "http" or not host:
+            return "", _error(0, 400, "the request target is not a path")
+        if not self.allows_host(host):
+            return "", _error(0, 403, f"Host {ascii(host)[1:60]} is not loopback")
+        return slash + path or "/", None
+
+
+def _error(due_ns: int, status: int, reason: str) -> Reply:
+    return Reply(due_ns, status, error_body(reason))
+
+
+def _method_not_allowed(due_ns: int, allowed: str) -> Reply:
+    reply = _error(due_ns, 405, f"the methods here are {allowed}")
+    return reply._replace(extra=f"Allow: {allowed}\r\n")

@@ -1,0 +1,184 @@
+"""What the server saw of every request: columns in memory, and the form they travel in.
+
+Standard library only.
+"""
+
+import base64
+import json
+import sys
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+WAITING = 0
+ANSWERED = 1
+CLIENT_GONE = 2
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("seq", "q"),
+    ("connection", "I"),
+    ("arrived_ns", "q"),
+    ("replied_ns", "q"),
+    ("delay_us", "I"),
+    ("status", "H"),
+    ("outcome", "B"),
+)
+"""Name and `array` type code of each column, in the order in which they are packed.
+
+- seq: which request of the run, -1 if the URL did not say.
+- connection: number of the connection, in the order of acceptance, from 1.
+- arrived_ns: CLOCK_MONOTONIC when the request had been read and parsed to its end.
+- replied_ns: CLOCK_MONOTONIC just before the first byte of the answer was written; for
+  CLIENT_GONE, when the server noticed; 0 while WAITING.
+- delay_us: the delay asked for, in microseconds.
+- status: of the answer.
+- outcome: WAITING, ANSWERED (the whole answer was handed to the kernel) or CLIENT_GONE (the
+  client closed the connection before that).
+"""
+
+_SLICE_ROWS = 32_768
+
+
+class RunLedger:
+    """The arrivals of one run, a row each, in the order in which they arrived."""
+
+    __slots__ = (
+        "arrived_ns",
+        "connection",
+        "delay_us",
+        "first_request_head",
+        "outcome",
+        "replied_ns",
+        "seq",
+        "status",
+        "unrecorded",
+    )
+
+    def __init__(self, first_request_head: bytes) -> None:
+        self.first_request_head = first_request_head
+        self.unrecorded = 0
+        self.seq = array("q")
+        self.connection = array("I")
+        self.arrived_ns = array("q")
+        self.replied_ns = array("q")
+        self.delay_us = array("I")
+        self.status = array("H")
+        self.outcome = array("B")
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def arrive(self, seq: int, connection: int, arrived_ns: int, delay_us: int, status: int) -> int:
+        """Append a WAITING row; its number is what `close_row` wants."""
+        self.seq.append(seq)
+        self.connection.append(connection)
+        self.arrived_ns.append(arrived_ns)
+        self.replied_ns.append(0)
+        self.delay_us.append(delay_us)
+        self.status.append(status)
+        self.outcome.append(WAITING)
+        return len(self.seq) - 1
+
+    def close_row(self, row: int, outcome: int, replied_ns: int) -> None:
+        """Say how a row ended."""
+        self.replied_ns[row] = replied_ns
+        self.outcome[row] = outcome
+
+    def pack(self, name: str) -> Iterator[bytes]:
+        """The run in its travelling form, in pieces of at most 256 KiB.
+
+        One line of JSON (name, rows, unrecorded, byte order, columns, first request head in
+        base64), then each column whole, one after another. Rows that arrive while the pieces
+        are taken are left out; a row may still be closed.
+        """
+        rows = len(self)
+        header = {
+            "name": name,
+            "rows": rows,
+            "unrecorded": self.unrecorded,
+            "byteorder": sys.byteorder,
+            "columns": COLUMNS,
+            "first_request_head": base64.b64encode(self.first_request_head).decode("ascii"),
+        }
+        yield json.dumps(header).encode("ascii") + b"\n"
+        for column, _ in COLUMNS:
+            for start in range(0, rows, _SLICE_ROWS):
+                # A copy: an array cannot grow while a view of it is held.
+                yield getattr(self, column)[start : min(start + _SLICE_ROWS, rows)].tobytes()
+
+    def packed_size(self) -> int:
+        """Bytes of all columns, without the line of JSON."""
+        return len(self) * sum(array(typecode).itemsize for _, typecode in COLUMNS)
+
+
+class Ledger:
+    """All runs, bounded in rows and in names.
+
+    A request beyond a bound is counted as unrecorded: in its run where the run is known, and
+    in `unrecorded` always.
+    """
+
+    def __init__(self, max_rows: int = 4_000_000, max_runs: int = 1_000) -> None:
+        self.runs: dict[str, RunLedger] = {}
+        self.rows = 0
+        self.unrecorded = 0
+        self._max_rows = max_rows
+        self._max_runs = max_runs
+
+    def begin(self, name: str, first_request_head: bytes) -> RunLedger | None:
+        """Begin a run; None if there are too many already, and the request goes unrecorded."""
+        if len(self.runs) >= self._max_runs:
+            self.unrecorded += 1
+            return None
+        return self.runs.setdefault(name, RunLedger(first_request_head))
+
+    def has_room_in(self, run: RunLedger) -> bool:
+        """Take a row of the bound; if none is left, count one request of `run` as unrecorded."""
+        if self.rows >= self._max_rows:
+            run.unrecorded += 1
+            self.unrecorded += 1
+            return False
+        self.rows += 1
+        return True
+
+    def delete(self, name: str) -> bool:
+        """Forget a run and free its rows; False if there is none of that name."""
+        run = self.runs.pop(name, None)
+        if run is None:
+            return False
+        self.rows -= len(run)
+        return True
+
+
+class RunRecord(NamedTuple):
+    """A run as it came over the control port: `columns` maps COLUMNS' names to arrays."""
+
+    name: str
+    rows: int
+    unrecorded: int
+    first_request_head: bytes
+    columns: "dict[str, array[int]]"
+
+
+def unpack(packed: bytes) -> RunRecord:
+    """The run in what `RunLedger.pack` yielded.
+
+    Raises ValueError if the columns are cut short.
+    """
+    line, _, _ = packed.partition(b"\n")
+    header = json.loads(line)
+    columns: dict[str, array[int]] = {}
+    view = memoryview(packed)
+    start = len(line) + 1
+    for column, typecode in header["columns"]:
+        values: array[int] = array(typecode)
+        end = start + header["rows"] * values.itemsize
+        if end > len(packed):
+            raise ValueError(f"the ledger of {header['name']!r} is cut short in column {column}")
+        values.frombytes(view[start:end])
+        if header["byteorder"] != sys.byteorder:
+            values.byteswap()
+        columns[column] = values
+        start = end
+    head = base64.b64decode(header["first_request_head"])
+    return RunRecord(header["name"], header["rows"], header["unrecorded"], head, columns)
