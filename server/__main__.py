@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import sys
@@ -183,7 +184,8 @@ async def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def wait_for_eof() -> None:
-        while sys.stdin.buffer.read(4096):
+        # Not sys.stdin: the interpreter cannot end while a thread holds its lock.
+        while os.read(0, 4096):
             pass
         with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
             loop.call_soon_threadsafe(stop.set)

@@ -115,7 +115,8 @@ class Connection(IOStream):
         # The request being read:
         self._is_in_request = False
         self._is_in_head = False
-        self._received = b""
+        self._chunk = b""  # what is being parsed
+        self._received = b""  # the chunks that hold the request's head
         self._target = b""
         self._host: bytes | None = None
         self._expect = b""
@@ -134,6 +135,11 @@ class Connection(IOStream):
         self.set_nodelay(True)
         # With a close callback, IOStream listens for reads all the time.
         self.set_close_callback(self._on_close)
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a request has been read in part."""
+        return self._request_began_ns > 0
 
     def cut_if_overdue(self, now_ns: int) -> None:
         """Close, or refuse with 408, where a limit of time has passed."""
@@ -182,14 +188,15 @@ class Connection(IOStream):
         if self._is_discarding:
             self._has_discarded = True
             return
-        self._received += data
+        self._chunk = data
+        if self._is_in_head:
+            self._received += data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             # The client offered another protocol (h2c, websocket). Its request has been taken as
             # the HTTP/1.1 that it also is, and so is what follows.
             self._parser = httptools.HttpRequestParser(self)
-            self._received = b""
             rest = data[upgrade.args[0] :]
             if rest:
                 self._feed(rest)
@@ -202,14 +209,13 @@ class Connection(IOStream):
         except httptools.HttpParserError as error:
             self._refuse(400, f"not HTTP/1.x: {error}")
             return
-        if self._is_in_head:
-            limit = self._service.limits.head_bytes
-            if len(self._received) > limit:
-                self._refuse(431, f"the headers are longer than {limit} bytes")
-                return
-        else:
-            self._received = b""
-        if self._is_in_request and not self._request_began_ns:
+        if not self._is_in_request:
+            self._chunk = self._received = b""
+            return
+        limit = self._service.limits.head_bytes
+        if self._is_in_head and len(self._received) > limit:
+            self._refuse(431, f"the headers are longer than {limit} bytes")
+        elif not self._request_began_ns:
             self._request_began_ns = monotonic_ns()
 
     # Callbacks of the parser -----------------------------------------------------------------
@@ -217,6 +223,7 @@ class Connection(IOStream):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._is_in_request = self._is_in_head = True
+        self._received = self._chunk
         self._target = b""
         self._host = None
         self._expect = b""

@@ -47,7 +47,7 @@ class ServerProcess:
 
     def start(self) -> Addresses:
         """Start it; returns when it listens. Raises ServerStartError."""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -59,24 +59,33 @@ class ServerProcess:
         line = self._first_line()
         addresses = parse_listening_line(line)
         if addresses is None:
-            self.stop()
-            raise ServerStartError(f"the server did not start: {self._last_words() or line!r}")
+            self._end()
+            reason = self._last_words() or f"it said {line!r}"
+            self._close_files()
+            raise ServerStartError(f"the server did not start: {reason}")
         self.addresses = addresses
         return addresses
 
     def stop(self) -> None:
         """Stop it, by force if it does not stop in time. May be called twice."""
+        self._end()
+        self._close_files()
+
+    def _end(self) -> None:
         process = self._process
-        if process is None:
+        if process is None or process.poll() is not None:
             return
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for pipe in (process.stdin, process.stdout):
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _close_files(self) -> None:
+        process = self._process
+        pipes = (process.stdin, process.stdout) if process is not None else ()
+        for pipe in (*pipes, self._stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
@@ -110,5 +119,3 @@ class ServerProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        if self._stderr is not None:
-            self._stderr.close()

@@ -1,0 +1,102 @@
+import asyncio
+import os
+
+import pytest
+
+from server.control_client import ControlError, delete_run, fetch_run, health, stats
+from server.ledger import ANSWERED, Ledger
+from tests.conftest import InProcessServer, StartServer
+from tests.raw_client import RawClient, request, until
+
+
+async def test_health_says_which_process_answers(server: InProcessServer) -> None:
+    first = await asyncio.to_thread(health, server.addresses.control_url)
+    second = await asyncio.to_thread(health, server.addresses.control_url)
+    assert first == second
+    assert first["pid"] == os.getpid()
+    assert len(first["nonce"]) == 16
+
+
+async def test_stats_count_what_happened(server: InProcessServer) -> None:
+    client = await server.connect()
+    await client.get("/add?name=t&delay=0")
+    await client.get("/add?delay=NaN")
+    client.send(request("GET", "/add?name=t&delay=60000") * 2)
+    await until(lambda: server.data.in_flight >= 2)
+    counted = await asyncio.to_thread(stats, server.addresses.control_url)
+    assert counted["requests"] == 4
+    assert counted["answered_by_status"] == {"200": 1, "400": 1}
+    assert (counted["in_flight"], counted["in_flight_peak"]) == (2, 2)
+    assert counted["connections"] == {"accepted": 1, "open": 1, "turned_away": 0}
+    assert counted["ledger"] == {"runs": 1, "rows": 3, "unrecorded": 0}
+    assert counted["cpu_seconds"] > 0
+    assert counted["peak_memory_bytes"] > 10_000_000
+
+
+async def test_a_run_can_be_fetched_and_deleted(server: InProcessServer) -> None:
+    name = "a/b c?&é..%2F"
+    client = await server.connect()
+    target = "/add?name=a/b%20c?%26%C3%A9..%252F&seq=5&delay=0.125"
+    await client.get(target)
+    url = server.addresses.control_url
+    record = await asyncio.to_thread(fetch_run, url, name)
+    assert (record.name, record.rows, record.unrecorded) == (name, 1, 0)
+    assert record.first_request_head == request("GET", target)
+    columns = {column: list(values) for column, values in record.columns.items()}
+    assert columns["seq"] == [5]
+    assert columns["delay_us"] == [125]
+    assert columns["status"] == [200]
+    assert columns["outcome"] == [ANSWERED]
+    assert columns["replied_ns"][0] - columns["arrived_ns"][0] >= 125_000
+    # Reading changes nothing; deleting does, once.
+    assert await asyncio.to_thread(fetch_run, url, name) == record
+    await asyncio.to_thread(delete_run, url, name)
+    with pytest.raises(ControlError, match="404, no run of that name"):
+        await asyncio.to_thread(fetch_run, url, name)
+    with pytest.raises(ControlError, match="404, no run of that name"):
+        await asyncio.to_thread(delete_run, url, name)
+
+
+async def test_unrecorded_requests_are_answered_and_said_to_be_unrecorded(
+    start_server: StartServer,
+) -> None:
+    server = start_server(ledger=Ledger(max_rows=2))
+    client = await server.connect()
+    for seq in range(5):
+        assert (await client.get(f"/add?name=t&seq={seq}&delay=0")).body == b"."
+    record = await asyncio.to_thread(fetch_run, server.addresses.control_url, "t")
+    assert (record.rows, record.unrecorded) == (2, 3)
+    counted = await asyncio.to_thread(stats, server.addresses.control_url)
+    assert counted["ledger"] == {"runs": 1, "rows": 2, "unrecorded": 3}
+
+
+@pytest.mark.parametrize(
+    ("line", "host", "status"),
+    [
+        ("GET /nowhere", "localhost", 404),
+        ("GET /runs/none", "localhost", 404),
+        ("POST /stats", "localhost", 405),
+        ("DELETE /stats", "localhost", 405),
+        ("GET /stats", "evil.example", 403),
+        ("DELETE /runs/t", "evil.example", 403),
+        ("GET /nowhere", "evil.example", 403),
+    ],
+)
+async def test_what_is_wrong_is_said_in_one_line_of_text(
+    server: InProcessServer, line: str, host: str, status: int
+) -> None:
+    client = await RawClient.connect(int(server.addresses.control_url.rpartition(":")[2]))
+    client.send(f"{line} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    response = await client.read_response()
+    assert response.status == status
+    assert response.body.count(b"\n") == 1
+    assert response.headers["content-type"] == "text/plain"
+    await client.close()
+
+
+async def test_a_control_port_that_is_not_there_is_one_clear_error(
+    server: InProcessServer,
+) -> None:
+    server.control.stop()
+    with pytest.raises(ControlError, match=r"GET http://127\.0\.0\.1:\d+/stats: .*refused"):
+        await asyncio.to_thread(stats, server.addresses.control_url)

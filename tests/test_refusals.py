@@ -1,0 +1,184 @@
+"""Requests whose framing cannot be trusted, or not be borne: refused and closed."""
+
+import re
+import time
+
+import pytest
+
+from server.connection import SECOND_NS, Limits
+from tests.conftest import InProcessServer, StartServer
+from tests.raw_client import request, until
+
+H = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n"
+P = "POST /add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\n"
+SMUGGLED = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        P + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        P + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n" + SMUGGLED,
+        P + "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello" + SMUGGLED,
+        P + "Content-Length: 5, 5\r\n\r\nhello" + SMUGGLED,
+        P + "Content-Length: +5\r\n\r\nhello" + SMUGGLED,
+        P + "Content-Length: 0x5\r\n\r\nhello" + SMUGGLED,
+        P + "Content-Length: -1\r\n\r\n" + SMUGGLED,
+        P + "Content-Length: 5 5\r\n\r\nhello" + SMUGGLED,
+        P + "Content-Length: \r\n\r\n" + SMUGGLED,
+        P + "Content-Length : 5\r\n\r\nhello" + SMUGGLED,
+        P + "Content-Length: 99999999999999999999999999\r\n\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        P + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked\r\n\r\n-1\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n" + SMUGGLED,
+        P + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n" + SMUGGLED,
+        P.replace("1.1", "1.0") + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        P + "X: a\nContent-Length: 5\r\n\r\nhello" + SMUGGLED,
+        P + "X: a\r\n Content-Length: 5\r\n\r\n" + SMUGGLED,
+        P + "X: a\rContent-Length: 5\r\n\r\n" + SMUGGLED,
+        P + "X: a\x00b\r\n\r\n" + SMUGGLED,
+        P + "X\x00: a\r\n\r\n" + SMUGGLED,
+        P + ": a\r\n\r\n" + SMUGGLED,
+        P + "no colon\r\n\r\n" + SMUGGLED,
+        "GET / HTTP/1.1\nHost: localhost\n\n" + SMUGGLED,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "GET / HTTP/1.1\r\n\r\n" + SMUGGLED,
+        "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "GET / HTTP/0.9\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "GET / HTTP/1.2\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "GET / FTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "GET /\r\n\r\n" + SMUGGLED,
+        "GET / x HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "get / HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SMUGGLED,
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + SMUGGLED,
+        " GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+        H + "Connection: close\r\n\r\n".replace("smuggled", "t") + "\x00\x01",
+    ],
+)
+async def test_doubtful_framing_is_refused_once_and_nothing_behind_it_is_obeyed(
+    server: InProcessServer, data: str
+) -> None:
+    if data.startswith(H):
+        data = data.replace("name=smuggled", "name=t", 1) + SMUGGLED
+    answer = await server.ask(data.encode("latin-1"))
+    assert len(re.findall(rb"HTTP/1\.1 \d{3} ", answer)) == 1
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 ", b"HTTP/1.1 413 ")) or (
+        data.startswith(H.replace("smuggled", "t")) and answer.startswith(b"HTTP/1.1 200 ")
+    )
+    assert b"\r\nConnection: close\r\n" in answer
+    assert "smuggled" not in server.ledger.runs
+    assert server.data.in_flight == 0
+
+
+async def test_what_came_before_a_malformed_request_is_answered_first(
+    server: InProcessServer,
+) -> None:
+    answer = await server.ask(request("GET", "/add?delay=30&size=2") + b"nonsense\r\n\r\n")
+    first, second = answer.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200 OK")
+    assert first.endswith(b"\r\n\r\n..")
+    assert second.startswith(b"400 ")
+
+
+async def test_headers_without_end_are_refused(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 200_000)
+    response = await client.read_response()
+    assert response.status == 431
+    assert response.headers["connection"] == "close"
+
+
+async def test_a_target_without_end_is_refused(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(b"GET /" + b"a" * 1_000_000)
+    assert (await client.read_response()).status == 431
+
+
+async def test_large_but_bearable_headers_are_read(server: InProcessServer) -> None:
+    client = await server.connect()
+    response = await client.get("/add?name=t&delay=0", "Cookie: " + "c" * 30_000)
+    assert response.body == b"."
+    assert len(server.ledger.runs["t"].first_request_head) > 30_000
+
+
+async def test_a_body_over_the_limit_is_refused_by_its_length(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("POST", "/add", "Content-Length: 16777217", body=b"x" * 1_000_000))
+    assert (await client.read_response()).status == 413
+
+
+async def test_a_chunked_body_over_the_limit_is_refused(start_server: StartServer) -> None:
+    server = start_server(Limits(body_bytes=10_000))
+    client = await server.connect()
+    client.send(request("POST", "/add", "Transfer-Encoding: chunked"))
+    client.send(b"1000\r\n%s\r\n" % (b"x" * 4096) * 1000)
+    assert (await client.read_response()).status == 413
+
+
+@pytest.mark.parametrize(
+    ("data", "limit_ns", "status"),
+    [
+        (b"", 75 * SECOND_NS, None),
+        (request("GET", "/add?delay=0"), 75 * SECOND_NS, None),
+        (b"GET /add?delay=0 HTTP/1.1\r\nHost: local", 10 * SECOND_NS, 408),
+        (b"GE", 10 * SECOND_NS, 408),
+        (request("POST", "/add", "Content-Length: 9", body=b"x"), 60 * SECOND_NS, 408),
+    ],
+    ids=["silent", "idle", "slow-headers", "slow-request-line", "slow-body"],
+)
+async def test_a_client_that_takes_too_long_is_cut(
+    server: InProcessServer, data: bytes, limit_ns: int, status: int | None
+) -> None:
+    client = await server.connect()
+    client.send(data)
+    await until(lambda: server.data.connections)
+    (connection,) = server.data.connections
+    if data.endswith(b"\r\n\r\n"):
+        await client.read_response()
+    elif data:
+        await until(lambda: connection.is_receiving)
+    server.data.sweep(time.monotonic_ns() + limit_ns - SECOND_NS)
+    assert len(server.data.connections) == 1
+    server.data.sweep(time.monotonic_ns() + limit_ns + SECOND_NS)
+    answer = await client.read_to_end()
+    assert answer.split()[1:2] == ([] if status is None else [str(status).encode()])
+
+
+async def test_waiting_for_its_delay_does_not_count_as_idle(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("GET", "/add?name=t&delay=50"))
+    await until(lambda: server.ledger.runs)
+    server.data.sweep(time.monotonic_ns() + 1000 * SECOND_NS)
+    assert (await client.read_response()).body == b"."
+
+
+async def test_a_client_that_does_not_read_its_answer_is_cut(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("GET", "/add?name=t&delay=0&size=16777216") * 2)
+    await client.read_head()
+    await until(lambda: server.ledger.runs)
+    (connection,) = server.data.connections
+    await until(connection.writing)
+    server.data.sweep(time.monotonic_ns() + 29 * SECOND_NS)
+    assert len(server.data.connections) == 1
+    server.data.sweep(time.monotonic_ns() + 60 * SECOND_NS)
+    await until(lambda: not server.data.connections)
+
+
+async def test_a_refused_client_that_never_hangs_up_is_cut(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(b"nonsense\r\n\r\n")
+    assert (await client.read_response()).status == 400
+    client.send(b"more nonsense")
+    assert await client.read_to_end() == b""
+    assert len(server.data.connections) == 1
+    server.data.sweep(time.monotonic_ns() + 3 * SECOND_NS)
+    await until(lambda: not server.data.connections)
