@@ -1,4 +1,4 @@
-"""One client connection: HTTP/1.x framing, answers in order, limits and timeouts.
+"""One client connection: reads, answers in order when due, and is cut when it takes too long.
 
 A Tornado IOStream whose bytes are parsed as they are read. `read_from_fd` is the method that
 IOStream gives subclasses to override: ours hands what it received to the parser and keeps nothing,
@@ -9,40 +9,20 @@ not take.
 """
 
 import asyncio
-import math
 import socket
 from collections import deque
 from time import monotonic_ns
 from typing import NamedTuple, Protocol
 
-import httptools
 from tornado.iostream import IOStream, StreamClosedError
 
 from server.ledger import ANSWERED, CLIENT_GONE, RunLedger
+from server.request_reader import Limits, RefusalError, RequestReader
 from server.responses import CONTINUE, Heads
 
-SECOND_NS = 1_000_000_000
 READ_BYTES = 16_384
 _HELD_BACK_BYTES = 4_096
 _SMALL_BYTES = 65_536
-
-
-class Limits(NamedTuple):
-    """What a client may ask of a connection before it is cut."""
-
-    head_bytes: int = 32_768
-    body_bytes: int = 16 * 1024 * 1024
-    pipelined: int = 64
-    idle_ns: int = 75 * SECOND_NS
-    """Without any request."""
-    head_ns: int = 10 * SECOND_NS
-    """From the first byte of a request to the end of its headers."""
-    request_ns: int = 60 * SECOND_NS
-    """From the first byte of a request to the end of its body."""
-    stall_ns: int = 30 * SECOND_NS
-    """Without reading a byte of an answer."""
-    linger_ns: int = 2 * SECOND_NS
-    """From a refusal to the close, for the client to read the refusal."""
 
 
 class Reply(NamedTuple):
@@ -81,14 +61,6 @@ class Service(Protocol):
         """A connection has closed."""
 
 
-class _RefusalError(Exception):
-    """A request whose framing cannot be trusted or borne: answered, then the connection closed."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
 class _Pending(NamedTuple):
     reply: Reply
     is_head: bool
@@ -103,7 +75,7 @@ class Connection(IOStream):
         self.number = number
         self._service = service
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._reader = RequestReader(self, service.limits, service.allows_host)
         self._pending: deque[_Pending] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._is_discarding = False
@@ -112,21 +84,8 @@ class Connection(IOStream):
         # The answer that the kernel has not taken whole yet:
         self._unfinished: _Pending | None = None
         self._unfinished_since_ns = 0
-        # The request being read:
-        self._is_in_request = False
-        self._is_in_head = False
-        self._chunk = b""  # what is being parsed
-        self._received = b""  # the chunks that hold the request's head
-        self._target = b""
-        self._host: bytes | None = None
-        self._expect = b""
-        self._has_connection_header = False
-        self._is_chunked = False
-        self._content_length = 0
-        self._body_bytes = 0
         # Instants of CLOCK_MONOTONIC, 0 for none:
         self._active_ns = monotonic_ns()
-        self._request_began_ns = 0
         self._write_deadline_ns = 0
         self._linger_until_ns = 0
 
@@ -139,7 +98,7 @@ class Connection(IOStream):
     @property
     def is_receiving(self) -> bool:
         """Whether a request has been read in part."""
-        return self._request_began_ns > 0
+        return self._reader.began_ns > 0
 
     def cut_if_overdue(self, now_ns: int) -> None:
         """Close, or refuse with 408, where a limit of time has passed."""
@@ -152,10 +111,11 @@ class Connection(IOStream):
         elif self._linger_until_ns:
             if now_ns > self._linger_until_ns:
                 self.close()
-        elif self._request_began_ns:
-            limit_ns = limits.head_ns if self._is_in_head else limits.request_ns
-            if now_ns > self._request_began_ns + limit_ns:
-                part = "headers" if self._is_in_head else "body"
+        elif self._reader.began_ns:
+            is_in_head = self._reader.is_in_head
+            limit_ns = limits.head_ns if is_in_head else limits.request_ns
+            if now_ns > self._reader.began_ns + limit_ns:
+                part = "headers" if is_in_head else "request"
                 self._refuse(408, f"the {part} took longer than {limit_ns / 1e9:g} s")
         elif not self._pending and now_ns > self._active_ns + limits.idle_ns:
             self.close()
@@ -188,136 +148,34 @@ class Connection(IOStream):
         if self._is_discarding:
             self._has_discarded = True
             return
-        self._chunk = data
-        if self._is_in_head:
-            self._received += data
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # The client offered another protocol (h2c, websocket). Its request has been taken as
-            # the HTTP/1.1 that it also is, and so is what follows.
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self._feed(rest)
-            return
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _RefusalError):
-                raise
-            self._refuse(error.__context__.status, str(error.__context__))
-            return
-        except httptools.HttpParserError as error:
-            self._refuse(400, f"not HTTP/1.x: {error}")
-            return
-        if not self._is_in_request:
-            self._chunk = self._received = b""
-            return
-        limit = self._service.limits.head_bytes
-        if self._is_in_head and len(self._received) > limit:
-            self._refuse(431, f"the headers are longer than {limit} bytes")
-        elif not self._request_began_ns:
-            self._request_began_ns = monotonic_ns()
+            self._reader.feed(data)
+        except RefusalError as refusal:
+            self._refuse(refusal.status, str(refusal))
 
-    # Callbacks of the parser -----------------------------------------------------------------
+    def body_awaited(self) -> None:
+        """Invite a body, when its turn has come."""
+        self._enqueue(_Pending(Reply(0, 100, b""), is_head=False, is_last=False))
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._is_in_request = self._is_in_head = True
-        self._received = self._chunk
-        self._target = b""
-        self._host = None
-        self._expect = b""
-        self._has_connection_header = False
-        self._is_chunked = False
-        self._content_length = 0
-        self._body_bytes = 0
-
-    def on_url(self, part: bytes) -> None:
-        """The target, or a piece of it."""
-        self._target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which says nothing about framing."""
-        if not self._is_in_head:
-            return
-        name = name.lower()
-        if name == b"host":
-            if self._host is not None:
-                raise _RefusalError(400, "two Host headers")
-            self._host = value
-        elif name == b"connection":
-            self._has_connection_header = True
-        elif name == b"content-length":
-            if not value.isdigit():
-                raise _RefusalError(400, "Content-Length is not a number")
-            self._content_length = int(value)
-        elif name == b"transfer-encoding":
-            self._is_chunked = True
-        elif name == b"expect":
-            self._expect = value.lower()
-
-    def on_headers_complete(self) -> None:
-        """Refuse what must not be read further, invite a body that waits to be."""
-        self._is_in_head = False
-        version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            raise _RefusalError(
-                505, f"HTTP/{version} is not spoken here, HTTP/1.0 and HTTP/1.1 are"
-            )
-        if self._host is None:
-            if version == "1.1":
-                raise _RefusalError(400, "an HTTP/1.1 request needs a Host header")
-        elif not self._service.allows_host(self._host.decode("latin-1")):
-            raise _RefusalError(403, f"Host {ascii(self._host)[1:60]} is not loopback")
-        if self._is_chunked and version == "1.0":
-            raise _RefusalError(400, "HTTP/1.0 has no Transfer-Encoding")
-        self._check_body_bytes(self._content_length)
-        if self._expect and version == "1.1":
-            if self._expect != b"100-continue":
-                raise _RefusalError(417, "the only expectation met here is 100-continue")
-            if self._is_chunked or self._content_length:
-                self._enqueue(_Pending(Reply(0, 100, b""), is_head=False, is_last=False))
-
-    def on_body(self, part: bytes) -> None:
-        """A piece of the body, which is dropped."""
-        self._body_bytes += len(part)
-        self._check_body_bytes(self._body_bytes)
-
-    def _check_body_bytes(self, count: int) -> None:
-        limit = self._service.limits.body_bytes
-        if count > limit:
-            raise _RefusalError(413, f"the body is longer than {limit} bytes")
-
-    def on_message_complete(self) -> None:
-        """The request has been read to its end."""
-        arrived_ns = monotonic_ns()
-        self._is_in_request = False
-        self._request_began_ns = 0
-        parser = self._parser
-        method = parser.get_method().decode("ascii")
-        reply = self._service.reply_to(method, self._target.decode("latin-1"), arrived_ns, self)
-        is_last = not parser.should_keep_alive() or method == "CONNECT"
-        if is_last:
+    def request_read(self, reader: RequestReader) -> None:
+        """A request has been read to its end."""
+        reply = self._service.reply_to(reader.method, reader.target, monotonic_ns(), self)
+        if reader.is_last:
             self._is_discarding = True
             reply = reply._replace(extra=reply.extra + "Connection: close\r\n")
-        elif self._has_connection_header:
-            # HTTP/1.0 clients keep the connection only if they are told so.
+        elif reader.wants_keep_alive_said:
             reply = reply._replace(extra=reply.extra + "Connection: keep-alive\r\n")
-        self._enqueue(_Pending(reply, method == "HEAD", is_last))
+        self._enqueue(_Pending(reply, reader.method == "HEAD", reader.is_last))
 
     def request_head(self) -> bytes:
         """The request line and headers of the request just read, as they came."""
-        request_line = b"%s %s " % (self._parser.get_method(), self._target)
-        start = max(0, self._received.find(request_line))
-        return self._received[start : self._received.find(b"\r\n\r\n", start) + 4]
+        return self._reader.request_head()
 
     # Answering -------------------------------------------------------------------------------
 
     def _refuse(self, status: int, reason: str) -> None:
         self._is_discarding = self._has_discarded = True
-        self._is_in_request = False
-        self._request_began_ns = 0
-        self._received = b""
+        self._reader.began_ns = 0
         reply = self._service.refuse(status, reason)
         reply = reply._replace(extra="Connection: close\r\n")
         self._enqueue(_Pending(reply, is_head=False, is_last=True))
@@ -337,10 +195,10 @@ class Connection(IOStream):
             now_ns = monotonic_ns()
             early_ns = pending.reply.due_ns - now_ns
             if early_ns > 0:
-                # Also when a timer woke too early: libuv's may, by up to a millisecond.
-                self._timer = self._loop.call_later(
-                    math.ceil(early_ns / 1e6) / 1e3, self._answer_what_is_due
-                )
+                # Also when a timer woke too early: libuv's may, by up to a millisecond. Loops count
+                # in milliseconds; a shorter wait would be none at all, again and again.
+                wait_s = max(early_ns / 1e9, 0.001)
+                self._timer = self._loop.call_later(wait_s, self._answer_what_is_due)
                 return
             self._pending.popleft()
             if not self._write_answer(pending, now_ns):
@@ -424,5 +282,5 @@ class Connection(IOStream):
             if pending.reply.status != 100:
                 self._service.settle(pending.reply, CLIENT_GONE, now_ns)
         self._pending.clear()
-        del self._parser  # it holds our methods: a cycle that would wait for the collector
+        self._reader.close()
         self._service.forget(self)

@@ -8,10 +8,11 @@ from tornado.iostream import IOStream
 from tornado.tcpserver import TCPServer
 
 from server.announcement import greeting, url_of
-from server.connection import Connection, Limits, Reply
+from server.connection import Connection, Reply
 from server.host_rule import HostRule
 from server.ledger import ANSWERED, Ledger, RunLedger
 from server.request_plan import PATH, Plan, PlanError, parse_query
+from server.request_reader import Limits
 from server.responses import Dots, Heads, error_body
 
 BACKLOG = 4096

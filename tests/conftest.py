@@ -8,11 +8,11 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from server.announcement import Addresses, url_of
-from server.connection import Limits
 from server.control_port import control_application
 from server.data_port import BACKLOG, DataPort
 from server.host_rule import HostRule
 from server.ledger import Ledger
+from server.request_reader import Limits
 from server.stats import LoopLag
 from tests.raw_client import RawClient, until
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from server.announcement import parse_greeting
-from server.connection import Limits
 from server.ledger import ANSWERED, CLIENT_GONE
+from server.request_reader import Limits
 from tests.conftest import InProcessServer, StartServer
 from tests.raw_client import request, until
 

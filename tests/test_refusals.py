@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from server.connection import SECOND_NS, Limits
+from server.request_reader import SECOND_NS, Limits
 from tests.conftest import InProcessServer, StartServer
 from tests.raw_client import request, until
 

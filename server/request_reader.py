@@ -1,0 +1,205 @@
+"""Reads the requests of one connection: HTTP/1.x framing, and what of it is refused.
+
+The parser is httptools (llhttp), which is strict about framing; what it leaves to its caller is
+decided here: versions, Host, expectations, and how long and large a request may be.
+"""
+
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import NamedTuple, Protocol
+
+import httptools
+
+SECOND_NS = 1_000_000_000
+
+
+class Limits(NamedTuple):
+    """What a client may ask of a connection before it is cut."""
+
+    head_bytes: int = 32_768
+    body_bytes: int = 16 * 1024 * 1024
+    pipelined: int = 64
+    """Requests that wait for their answers, before the server stops reading for a while."""
+    idle_ns: int = 75 * SECOND_NS
+    """Without any request."""
+    head_ns: int = 10 * SECOND_NS
+    """From the first byte of a request to the end of its headers."""
+    request_ns: int = 60 * SECOND_NS
+    """From the first byte of a request to the end of its body."""
+    stall_ns: int = 30 * SECOND_NS
+    """Without taking a byte of an answer."""
+    linger_ns: int = 2 * SECOND_NS
+    """From a refusal to the close, for the client to read the refusal."""
+
+
+class RefusalError(Exception):
+    """A request whose framing cannot be trusted or borne: the connection cannot go on.
+
+    `status` is the one to answer with; the text is the reason, in one line.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Receiver(Protocol):
+    """Who is told what has been read."""
+
+    def request_read(self, reader: "RequestReader") -> None:
+        """A request has been read to its end: `method` and `target` say which."""
+
+    def body_awaited(self) -> None:
+        """The client waits to be invited before it sends its body."""
+
+
+class RequestReader:
+    """Fed with what a connection received; tells its receiver of each request."""
+
+    def __init__(
+        self, receiver: Receiver, limits: Limits, allows_host: Callable[[str], bool]
+    ) -> None:
+        self.method = ""
+        self.target = ""
+        self.is_last = False
+        """Whether the connection ends with the request just read."""
+        self.wants_keep_alive_said = False
+        """HTTP/1.0 clients keep the connection only if the answer says so."""
+        self.is_in_head = False
+        self.began_ns = 0
+        """When the request that has been read in part began, on CLOCK_MONOTONIC; 0: none."""
+        self._receiver = receiver
+        self._limits = limits
+        self._allows_host = allows_host
+        self._parser = httptools.HttpRequestParser(self)
+        self._chunk = b""  # what is being parsed
+        self._received = b""  # the chunks that hold the request's head
+        self._is_in_request = False
+        self._url = b""
+        self._host: bytes | None = None
+        self._expect = b""
+        self._has_connection_header = False
+        self._is_chunked = False
+        self._content_length = 0
+        self._body_bytes = 0
+
+    def close(self) -> None:
+        """Let go of the parser, which holds our methods: a cycle left to the collector."""
+        del self._parser
+
+    def feed(self, data: bytes) -> None:
+        """Read on. Raises RefusalError, after which there is nothing more to read."""
+        self._chunk = data
+        if self.is_in_head:
+            self._received += data
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # The client offered another protocol (h2c, websocket). Its request has been taken as
+            # the HTTP/1.1 that it also is, and so is what follows.
+            self._parser = httptools.HttpRequestParser(self)
+            rest = data[upgrade.args[0] :]
+            if rest and not self.is_last:
+                self.feed(rest)
+            return
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, RefusalError):
+                raise error.__context__ from None
+            raise
+        except httptools.HttpParserError as error:
+            if self.is_last:
+                return  # bytes behind a request that ends the connection
+            raise RefusalError(400, f"not HTTP/1.x: {error}") from None
+        if not self._is_in_request:
+            self._chunk = self._received = b""
+            return
+        limit = self._limits.head_bytes
+        if self.is_in_head and len(self._received) > limit:
+            raise RefusalError(431, f"the headers are longer than {limit} bytes")
+        if not self.began_ns:
+            self.began_ns = monotonic_ns()
+
+    def request_head(self) -> bytes:
+        """The request line and headers of the request just read, as they came."""
+        request_line = b"%s %s " % (self._parser.get_method(), self._url)
+        start = max(0, self._received.find(request_line))
+        return self._received[start : self._received.find(b"\r\n\r\n", start) + 4]
+
+    # Callbacks of the parser -----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._is_in_request = self.is_in_head = True
+        self._received = self._chunk
+        self._url = b""
+        self._host = None
+        self._expect = b""
+        self._has_connection_header = False
+        self._is_chunked = False
+        self._content_length = 0
+        self._body_bytes = 0
+
+    def on_url(self, part: bytes) -> None:
+        """The target, or a piece of it."""
+        self._url += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which says nothing about framing."""
+        if not self.is_in_head:
+            return
+        name = name.lower()
+        if name == b"host":
+            if self._host is not None:
+                raise RefusalError(400, "two Host headers")
+            self._host = value
+        elif name == b"connection":
+            self._has_connection_header = True
+        elif name == b"content-length":
+            if not value.isdigit():
+                raise RefusalError(400, "Content-Length is not a number")
+            self._content_length = int(value)
+        elif name == b"transfer-encoding":
+            self._is_chunked = True
+        elif name == b"expect":
+            self._expect = value.lower()
+
+    def on_headers_complete(self) -> None:
+        """Refuse what must not be read further, invite a body that waits to be."""
+        self.is_in_head = False
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise RefusalError(505, f"HTTP/{version} is not spoken here, HTTP/1.0 and HTTP/1.1 are")
+        if self._host is None:
+            if version == "1.1":
+                raise RefusalError(400, "an HTTP/1.1 request needs a Host header")
+        elif not self._allows_host(self._host.decode("latin-1")):
+            raise RefusalError(403, f"Host {ascii(self._host)[1:60]} is not loopback")
+        if self._is_chunked and version == "1.0":
+            raise RefusalError(400, "HTTP/1.0 has no Transfer-Encoding")
+        self._check_body_bytes(self._content_length)
+        if self._expect and version == "1.1":
+            if self._expect != b"100-continue":
+                raise RefusalError(417, "the only expectation met here is 100-continue")
+            if self._is_chunked or self._content_length:
+                self._receiver.body_awaited()
+
+    def on_body(self, part: bytes) -> None:
+        """A piece of the body, which is dropped."""
+        self._body_bytes += len(part)
+        self._check_body_bytes(self._body_bytes)
+
+    def _check_body_bytes(self, count: int) -> None:
+        limit = self._limits.body_bytes
+        if count > limit:
+            raise RefusalError(413, f"the body is longer than {limit} bytes")
+
+    def on_message_complete(self) -> None:
+        """The request has been read to its end."""
+        self._is_in_request = False
+        self.began_ns = 0
+        parser = self._parser
+        self.method = parser.get_method().decode("ascii")
+        self.target = self._url.decode("latin-1")
+        self.is_last = not parser.should_keep_alive() or self.method == "CONNECT"
+        self.wants_keep_alive_said = self._has_connection_header and not self.is_last
+        self._receiver.request_read(self)
