@@ -1,0 +1,149 @@
+"""How fast the delay server is, and how late: against a plain tornado.web server, in turn.
+
+For each round and server: requests a second without delay on 100 connections, then the latency of
+1000 connections that ask for 100 ms each. At last a million requests are recorded and fetched. The
+servers share one core and wrk has another, where there are two.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from server.announcement import parse_listening_line
+from server.control_client import fetch_run, stats
+from server.process import ServerProcess
+
+_PLAIN = Path(__file__).with_name("plain_tornado_server.py")
+_MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+_RECORDED = 1_000_000
+
+
+class Latency(NamedTuple):
+    """Quantiles of what wrk saw, in ms."""
+
+    p50_ms: float
+    p99_ms: float
+
+
+def main() -> int:
+    """Measure and print; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/capacity", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (%(default)s)")
+    rounds = parser.parse_args().rounds
+    if not shutil.which("wrk"):
+        print("scripts/capacity: needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
+        return 3
+    on_core = _pinning()
+    with ExitStack() as stack:
+        ours = {}
+        for loop in ("asyncio", "uvloop"):
+            server = ServerProcess("--loop", loop, command_prefix=on_core(0))
+            ours[loop] = stack.enter_context(server).addresses
+        plain = stack.enter_context(
+            subprocess.Popen(
+                [*on_core(0), sys.executable, "-P", str(_PLAIN)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+        stack.callback(plain.kill)
+        assert plain.stdout is not None
+        addresses = parse_listening_line(plain.stdout.readline())
+        assert addresses is not None
+        urls = {
+            "tornado.web, access log": addresses.data_url,
+            "crawlbench, asyncio": ours["asyncio"].data_url,
+            "crawlbench, uvloop": ours["uvloop"].data_url,
+        }
+        _print_rounds(urls, rounds, on_core(1))
+        _print_recording(*ours["asyncio"], on_core(1))
+    return 0
+
+
+def _print_rounds(urls: dict[str, str], rounds: int, prefix: list[str]) -> None:
+    rates: dict[str, list[float]] = {name: [] for name in urls}
+    latencies: dict[str, list[Latency]] = {name: [] for name in urls}
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds} ...", file=sys.stderr)
+        for name, url in urls.items():
+            rates[name].append(_requests_per_second(url, prefix))
+        for name, url in urls.items():
+            latencies[name].append(_latency(url, prefix))
+    baseline = rates[next(iter(urls))]
+    print(f"medians of {rounds} rounds (min-max); latencies of 1000 connections x 100 ms, in ms\n")
+    print(f"{'server':<25}{'requests/s at delay 0':>29}{'ratio':>7}{'p50':>8}{'p99':>8}")
+    for name in urls:
+        spread = f"{median(rates[name]):,.0f} ({min(rates[name]):,.0f}-{max(rates[name]):,.0f})"
+        ratio = median(mine / base for mine, base in zip(rates[name], baseline, strict=True))
+        p50 = median(latency.p50_ms for latency in latencies[name])
+        p99 = median(latency.p99_ms for latency in latencies[name])
+        print(f"{name:<25}{spread:>29}{ratio:>7.1f}{p50:>8.1f}{p99:>8.1f}")
+
+
+def _print_recording(data_url: str, control_url: str, prefix: list[str]) -> None:
+    while fetch_run(control_url, "capacity").rows < _RECORDED:
+        _wrk(prefix, data_url, connections=100, seconds=3, delay_ms=0)
+    start = time.monotonic()
+    rows = fetch_run(control_url, "capacity").rows
+    seconds = time.monotonic() - start
+    peak_mb = stats(control_url)["peak_memory_bytes"] / 1e6
+    print(
+        f"\n{rows:,} requests recorded (asyncio): fetched in {seconds:.2f} s; "
+        f"peak memory of the server {peak_mb:.0f} MB, that fetch included"
+    )
+
+
+def _requests_per_second(url: str, prefix: list[str]) -> float:
+    said = _wrk(prefix, url, connections=100, seconds=3, delay_ms=0)
+    return float(_found(r"Requests/sec:\s+([\d.]+)", said)[1])
+
+
+def _latency(url: str, prefix: list[str]) -> Latency:
+    said = _wrk(prefix, url, connections=1000, seconds=5, delay_ms=100)
+    quantiles = [
+        float(match[1]) * _MILLISECONDS[match[2]]
+        for match in (_found(rf"{q}%\s+([\d.]+)(us|ms|s)\b", said) for q in (50, 99))
+    ]
+    return Latency(*quantiles)
+
+
+def _wrk(prefix: list[str], url: str, connections: int, seconds: int, delay_ms: int) -> str:
+    return subprocess.run(
+        [
+            *(*prefix, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),
+            f"{url}/add?name=capacity&delay={delay_ms}",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def _found(pattern: str, text: str) -> re.Match[str]:
+    match = re.search(pattern, text)
+    if match is None:
+        raise SystemExit(f"scripts/capacity: wrk said something else than expected:\n{text}")
+    return match
+
+
+def _pinning() -> Callable[[int], list[str]]:
+    """A function from the number of a core to the words that pin a command to it."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2 or not shutil.which("taskset"):
+        print("scripts/capacity: nothing is pinned to a core here", file=sys.stderr)
+        return lambda _: []
+    return lambda core: ["taskset", "-c", str(cores[core])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
