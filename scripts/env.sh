@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the entry scripts: makes .venv, once, and sets $python to its interpreter.
 #
 # .venv belongs to these scripts: it is made anew whenever pyproject.toml, constraints.txt or the
@@ -45,7 +46,8 @@ find_python() {
     if command -v uv >/dev/null && UV_PYTHON_DOWNLOADS=manual uv python find --quiet '>=3.11' 2>/dev/null; then
         return
     fi
-    fail "needs Python >= 3.11, and found $(python3 --version 2>&1 || echo none): install one, or name it in CRAWLBENCH_PYTHON"
+    candidate=$(python3 --version 2>/dev/null) || candidate=none
+    fail "needs Python >= 3.11, and found $candidate: install one, or name it in CRAWLBENCH_PYTHON"
 }
 
 fail_install() {
