@@ -3,9 +3,8 @@
 A Tornado IOStream whose bytes are parsed as they are read. `read_from_fd` is the method that
 IOStream gives subclasses to override: ours hands what it received to the parser and keeps nothing,
 so that a request costs no Future, no task switch and no second `recv` that only finds the socket
-empty. That doubles the requests a second of `await stream.read_bytes(partial=True)`. IOStream
-still owns the socket's life: readiness, closing, and the buffered writing of what the kernel did
-not take.
+empty, as `await stream.read_bytes(partial=True)` would. IOStream still owns the socket's life:
+readiness, closing, and the buffered writing of what the kernel did not take.
 """
 
 import asyncio
