@@ -109,7 +109,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from server.data_port import DataPort
     from server.host_rule import HostRule
     from server.ledger import Ledger
-    from server.stats import LoopLag
+    from server.loop_lag import LoopLag
 
     stop = asyncio.Event()
     _stop_on_signals(stop)

@@ -9,7 +9,8 @@ from tornado import web
 from server import __version__
 from server.data_port import DataPort
 from server.host_rule import HostRule
-from server.stats import LoopLag, peak_memory_bytes
+from server.loop_lag import LoopLag
+from server.process_usage import peak_memory_bytes
 
 
 class _Handler(web.RequestHandler):

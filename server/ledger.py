@@ -1,14 +1,15 @@
-"""What the server saw of every request: columns in memory, and the form they travel in.
+"""What the server saw of every request: columns in memory, a row for each.
 
 Standard library only.
 """
 
 import base64
-import json
-import sys
+import io
 from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from server.packed_columns import pack, read_packed
 
 WAITING = 0
 ANSWERED = 1
@@ -35,8 +36,6 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 - outcome: WAITING, ANSWERED (the whole answer was handed to the kernel) or CLIENT_GONE (the
   client closed the connection before that).
 """
-
-_SLICE_ROWS = 32_768
 
 
 class RunLedger:
@@ -85,30 +84,17 @@ class RunLedger:
         self.outcome[row] = outcome
 
     def pack(self, name: str) -> Iterator[bytes]:
-        """The run in its travelling form, in pieces of at most 256 KiB.
+        """The run in its travelling form: packed columns with the header of `RunRecord`.
 
-        One line of JSON (name, rows, unrecorded, byte order, columns, first request head in
-        base64), then each column whole, one after another. Rows that arrive while the pieces
-        are taken are left out; a row may still be closed.
+        Rows that arrive while the pieces are taken are left out; a row may still be closed.
         """
-        rows = len(self)
         header = {
             "name": name,
-            "rows": rows,
+            "rows": len(self),
             "unrecorded": self.unrecorded,
-            "byteorder": sys.byteorder,
-            "columns": COLUMNS,
             "first_request_head": base64.b64encode(self.first_request_head).decode("ascii"),
         }
-        yield json.dumps(header).encode("ascii") + b"\n"
-        for column, _ in COLUMNS:
-            for start in range(0, rows, _SLICE_ROWS):
-                # A copy: an array cannot grow while a view of it is held.
-                yield getattr(self, column)[start : min(start + _SLICE_ROWS, rows)].tobytes()
-
-    def packed_size(self) -> int:
-        """Bytes of all columns, without the line of JSON."""
-        return len(self) * sum(array(typecode).itemsize for _, typecode in COLUMNS)
+        return pack(header, {column: getattr(self, column) for column, _ in COLUMNS})
 
 
 class Ledger:
@@ -161,24 +147,7 @@ class RunRecord(NamedTuple):
 
 
 def unpack(packed: bytes) -> RunRecord:
-    """The run in what `RunLedger.pack` yielded.
-
-    Raises ValueError if the columns are cut short.
-    """
-    line, _, _ = packed.partition(b"\n")
-    header = json.loads(line)
-    columns: dict[str, array[int]] = {}
-    view = memoryview(packed)
-    start = len(line) + 1
-    for column, typecode in header["columns"]:
-        values: array[int] = array(typecode)
-        end = start + header["rows"] * values.itemsize
-        if end > len(packed):
-            raise ValueError(f"the ledger of {header['name']!r} is cut short in column {column}")
-        values.frombytes(view[start:end])
-        if header["byteorder"] != sys.byteorder:
-            values.byteswap()
-        columns[column] = values
-        start = end
+    """The run in what `RunLedger.pack` yielded. Raises ValueError if it is cut short."""
+    header, columns = read_packed(io.BytesIO(packed))
     head = base64.b64decode(header["first_request_head"])
     return RunRecord(header["name"], header["rows"], header["unrecorded"], head, columns)

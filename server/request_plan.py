@@ -13,6 +13,7 @@ Standard library only: crawlers and the bench import this module too.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote_plus
 
@@ -53,8 +54,7 @@ def to_target(plan: Plan) -> str:
     """
     pairs = []
     if plan.name:
-        _check_name(plan.name)
-        pairs.append(f"name={quote(plan.name, safe='')}")
+        pairs.append(f"name={_quoted_name(plan.name)}")
     if plan.seq != NO_SEQ:
         if not 0 <= plan.seq <= MAX_SEQ:
             raise PlanError(f"seq is {plan.seq}: it goes from 0 to {MAX_SEQ}")
@@ -132,6 +132,12 @@ def _parse_size(text: str) -> int:
     if not (_is_digits(text) and len(text) <= 8 and int(text) <= MAX_SIZE_BYTES):
         raise PlanError(_bad_size(text))
     return int(text)
+
+
+@lru_cache(maxsize=8)  # a crawl asks for one name all the time
+def _quoted_name(name: str) -> str:
+    _check_name(name)
+    return quote(name, safe="")
 
 
 def _check_name(name: str) -> None:

@@ -12,8 +12,8 @@ from server.control_port import control_application
 from server.data_port import BACKLOG, DataPort
 from server.host_rule import HostRule
 from server.ledger import Ledger
+from server.loop_lag import LoopLag
 from server.request_reader import Limits
-from server.stats import LoopLag
 from tests.raw_client import RawClient, until
 
 # How long an example takes depends on the machine, and says nothing about the code.

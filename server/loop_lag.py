@@ -1,9 +1,7 @@
-"""What the server says of itself: CPU, memory, and how late its event loop runs."""
+"""How late the server's event loop runs."""
 
 import asyncio
-import sys
 import time
-from pathlib import Path
 
 _SAMPLE_EVERY_S = 0.05
 
@@ -30,18 +28,3 @@ class LoopLag:
         self.sum_ns += late_ns
         self.max_ns = max(self.max_ns, late_ns)
         self.keep_sampling()
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size that this process has had.
-
-    On Linux from VmHWM: the kernel hands ru_maxrss down from the process that started this one.
-    """
-    if sys.platform == "linux":
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import psutil  # where there is no /proc; not worth its import time elsewhere
-
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))
