@@ -10,6 +10,7 @@ venv=$root/.venv
 python=$venv/bin/python
 stamp=$venv/crawlbench-stamp
 install_log=$root/.venv-install.log
+previous=$root/.venv-previous
 
 fail() {
     echo "crawlbench: $1" >&2
@@ -18,7 +19,8 @@ fail() {
 
 wanted_stamp() {
     echo "$root ${CRAWLBENCH_PYTHON:-}"
-    cat -- "$root/pyproject.toml" "$root/constraints.txt"
+    sed '/^\[tool\./,$d' "$root/pyproject.toml" # the settings of tools install nothing
+    cat -- "$root/constraints.txt"
 }
 
 is_ready() {
@@ -50,32 +52,47 @@ find_python() {
     fail "needs Python >= 3.11, and found $candidate: install one, or name it in CRAWLBENCH_PYTHON"
 }
 
+# What worked before, works again: offline, say, or on another branch.
+put_back() {
+    if [ -d "$previous" ]; then
+        rm -rf -- "$venv"
+        mv -- "$previous" "$venv"
+    fi
+}
+
 fail_install() {
+    put_back
     if grep -qiE 'connect|resolv|network|timed out|retry|dns' "$install_log"; then
         fail "cannot download the packages: no network, or no package index in reach (details: $install_log)"
     fi
-    fail "cannot install the packages: $(grep -v '^ *$' "$install_log" | tail -n 1) (details: $install_log)"
+    fail "cannot install the packages: $(grep -i 'error:' "$install_log" | head -n 1) (details: $install_log)"
 }
 
 make_env() {
     local base
     base=$(find_python) || exit
-    echo "crawlbench: setting up .venv, once; this downloads some 50 MB" >&2
+    echo "crawlbench: setting up .venv, once; about 400 MB on disk" >&2
     cd -- "$root" || exit
     : >"$install_log"
+    if [ -f "$stamp" ]; then
+        rm -rf -- "$previous"
+        mv -- "$venv" "$previous"
+    fi
     if command -v uv >/dev/null; then
         {
             UV_PYTHON_DOWNLOADS=manual uv venv --quiet --clear --python "$base" "$venv" &&
                 uv pip install --quiet --python "$python" -c constraints.txt -e '.[dev]'
         } >>"$install_log" 2>&1 || fail_install
     else
-        "$base" -m venv --clear "$venv" >>"$install_log" 2>&1 ||
+        "$base" -m venv --clear "$venv" >>"$install_log" 2>&1 || {
+            put_back
             fail "cannot make .venv: $base has no venv module that works (Debian: apt-get install python3-venv), and uv is not on PATH"
+        }
         "$python" -m pip install --quiet --disable-pip-version-check --retries 2 \
             -c constraints.txt -e '.[dev]' >>"$install_log" 2>&1 || fail_install
     fi
     wanted_stamp >"$stamp"
-    rm -f -- "$install_log"
+    rm -rf -- "$install_log" "$previous"
 }
 
 if ! is_ready; then

@@ -39,6 +39,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/capacity", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds (%(default)s)")
     rounds = parser.parse_args().rounds
+    if rounds < 1:
+        parser.error("--rounds is at least 1")
     if not shutil.which("wrk"):
         print("scripts/capacity: needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
         return 3

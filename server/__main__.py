@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -30,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
             runner.run(_serve(arguments))
     except _StartError as error:
         print(f"server: {error}", file=sys.stderr)
+        return EXIT_ENVIRONMENT
+    except ModuleNotFoundError as error:
+        print(f"server: {error.name} is not installed: ./benchmark.sh sets it up", file=sys.stderr)
         return EXIT_ENVIRONMENT
     return EXIT_OK
 
@@ -114,10 +118,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
     if arguments.stop_on_stdin_eof:
-        await _stop_on_stdin_eof(stop)
+        _stop_on_stdin_eof(stop)
 
-    data_sockets = _listen(arguments.bind, arguments.port)
-    control_sockets = _listen(arguments.bind, arguments.control_port)
+    data_sockets = _listen(arguments.bind, "--port", arguments.port)
+    control_sockets = _listen(arguments.bind, "--control-port", arguments.control_port)
     host, port = data_sockets[0].getsockname()[:2]
     control_port = control_sockets[0].getsockname()[1]
 
@@ -136,11 +140,14 @@ async def _serve(arguments: argparse.Namespace) -> None:
     gc.freeze()  # what has been made so far stays: no need to look at it again
 
     addresses = Addresses(url_of(host, port), url_of(host, control_port))
-    print(listening_line(addresses), flush=True)
+    try:
+        print(listening_line(addresses), flush=True)
+    except OSError as error:
+        raise _StartError(f"cannot say where it listens: {error.strerror}") from None
     await stop.wait()
 
 
-def _listen(bind: str, port: int) -> list[socket.socket]:
+def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
     from tornado.netutil import bind_sockets
 
     from server.data_port import BACKLOG
@@ -149,10 +156,9 @@ def _listen(bind: str, port: int) -> list[socket.socket]:
         return bind_sockets(port, bind, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _StartError(
-            f"cannot listen on {bind}:{port}: {reason.lower()}; choose another --bind or --port "
-            "(--port 0 takes a free one)"
-        ) from None
+        is_port_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        way_out = f"{flag} 0 takes a free one" if is_port_taken else "choose another --bind"
+        raise _StartError(f"cannot listen on {bind}:{port}: {reason.lower()}; {way_out}") from None
 
 
 def _raise_descriptor_limit() -> int:
@@ -178,7 +184,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
 
 
-async def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
+def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
     import threading
 
     loop = asyncio.get_running_loop()

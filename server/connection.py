@@ -94,6 +94,10 @@ class Connection(IOStream):
         # With a close callback, IOStream listens for reads all the time.
         self.set_close_callback(self._on_close)
 
+    def local_host(self) -> str:
+        """The address of this machine that the client connected to; "" once it is closed."""
+        return str(self.socket.getsockname()[0]) if not self.closed() else ""
+
     @property
     def is_receiving(self) -> bool:
         """Whether a request has been read in part."""
@@ -110,13 +114,15 @@ class Connection(IOStream):
         elif self._linger_until_ns:
             if now_ns > self._linger_until_ns:
                 self.close()
+        elif self._pending:
+            return  # it is our turn, and we may not even be reading
         elif self._reader.began_ns:
             is_in_head = self._reader.is_in_head
             limit_ns = limits.head_ns if is_in_head else limits.request_ns
             if now_ns > self._reader.began_ns + limit_ns:
                 part = "headers" if is_in_head else "request"
                 self._refuse(408, f"the {part} took longer than {limit_ns / 1e9:g} s")
-        elif not self._pending and now_ns > self._active_ns + limits.idle_ns:
+        elif now_ns > self._active_ns + limits.idle_ns:
             self.close()
 
     # Reading ---------------------------------------------------------------------------------
@@ -203,6 +209,8 @@ class Connection(IOStream):
             if not self._write_answer(pending, now_ns):
                 return
             self._finish(pending, now_ns)
+        if self._reader.began_ns:
+            self._reader.began_ns = monotonic_ns()  # its time begins when ours has ended
         if self._is_parked and not self.closed():
             self._unpark()
 

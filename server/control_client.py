@@ -1,7 +1,7 @@
 """Ask a running server's control port: health, statistics, ledgers. Standard library only."""
 
 import json
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -42,12 +42,14 @@ def _run_path(name: str) -> str:
 
 def _call(control_url: str, method: str, path: str) -> bytes:
     parts = urlsplit(control_url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ControlError(f"{control_url!r} is not a URL like http://127.0.0.1:8081")
+    connection = HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_S)
     try:
         connection.request(method, path)
         response = connection.getresponse()
         body = response.read()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise ControlError(f"{method} {control_url}{path}: {error}") from error
     finally:
         connection.close()

@@ -1,10 +1,12 @@
 """The control port: health, statistics and the ledger, out of the way of the measured traffic."""
 
+import contextlib
 import os
 import secrets
 import time
 
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from server import __version__
 from server.data_port import DataPort
@@ -15,6 +17,8 @@ from server.process_usage import peak_memory_bytes
 
 class _Handler(web.RequestHandler):
     """Plain text in one line for whatever goes wrong."""
+
+    allowed = "GET"
 
     def initialize(self, data_port: DataPort, host_rule: HostRule, lag: LoopLag) -> None:
         self.data_port = data_port
@@ -27,6 +31,8 @@ class _Handler(web.RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
         self.set_header("Content-Type", "text/plain")
+        if status_code == 405:
+            self.set_header("Allow", self.allowed)
         self.finish(f"{self._reason}\n")
 
 
@@ -72,15 +78,18 @@ class _Stats(_Handler):
 
 
 class _Run(_Handler):
+    allowed = "GET, DELETE"
+
     async def get(self, name: str) -> None:
         """The ledger of a run, in the form of RunLedger.pack."""
         run = self.data_port.ledger.runs.get(name)
         if run is None:
             raise web.HTTPError(404, reason="no run of that name")
         self.set_header("Content-Type", "application/octet-stream")
-        for piece in run.pack(name):
-            self.write(piece)
-            await self.flush()
+        with contextlib.suppress(StreamClosedError):  # who asked has left
+            for piece in run.pack(name):
+                self.write(piece)
+                await self.flush()
 
     def delete(self, name: str) -> None:
         """Forget a run."""

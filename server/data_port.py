@@ -11,7 +11,7 @@ from server.announcement import greeting, url_of
 from server.connection import Connection, Reply
 from server.host_rule import HostRule
 from server.ledger import ANSWERED, Ledger, RunLedger
-from server.request_plan import PATH, Plan, PlanError, parse_query
+from server.request_plan import PATH, Plan, PlanError, parse_query, shown
 from server.request_reader import Limits
 from server.responses import Dots, Heads, error_body
 
@@ -112,7 +112,8 @@ class DataPort(TCPServer):
                 return _error(arrived_ns, 400, str(error))
             if method not in _METHODS:
                 refused = _method_not_allowed(arrived_ns, "GET, HEAD, POST")
-                run, row = self._record(plan, 405, arrived_ns, connection)
+                at_once = plan._replace(delay_us=0)
+                run, row = self._record(at_once, 405, arrived_ns, connection)
                 return refused._replace(run=run, row=row)
             run, row = self._record(plan, 200, arrived_ns, connection)
             due_ns = arrived_ns + plan.delay_us * 1000
@@ -120,7 +121,7 @@ class DataPort(TCPServer):
         if path == "/":
             if method not in ("GET", "HEAD"):
                 return _method_not_allowed(arrived_ns, "GET, HEAD")
-            control_url = url_of(connection.socket.getsockname()[0], self._control_port)
+            control_url = url_of(connection.local_host(), self._control_port)
             return Reply(arrived_ns, 200, greeting(control_url).encode("ascii"))
         return _error(arrived_ns, 404, f"there is / and {PATH}, and nothing else")
 
@@ -133,7 +134,7 @@ class DataPort(TCPServer):
         run = self.ledger.runs.get(plan.name)
         if run is None:
             run = self.ledger.begin(plan.name, connection.request_head())
-        if run is None or not self.ledger.has_room_in(run):
+        if run is None or not self.ledger.take_row(run):
             return None, -1
         return run, run.arrive(plan.seq, connection.number, arrived_ns, plan.delay_us, status)
 
@@ -150,7 +151,7 @@ class DataPort(TCPServer):
         if not separator or scheme.lower() != "http" or not host:
             return "", _error(0, 400, "the request target is not a path")
         if not self.allows_host(host):
-            return "", _error(0, 403, f"Host {ascii(host)[1:60]} is not loopback")
+            return "", _error(0, 403, f"Host {shown(host)} is not loopback")
         return slash + path or "/", None
 
 

@@ -118,7 +118,7 @@ class Ledger:
             return None
         return self.runs.setdefault(name, RunLedger(first_request_head))
 
-    def has_room_in(self, run: RunLedger) -> bool:
+    def take_row(self, run: RunLedger) -> bool:
         """Take a row of the bound; if none is left, count one request of `run` as unrecorded."""
         if self.rows >= self._max_rows:
             run.unrecorded += 1

@@ -48,14 +48,18 @@ class ServerProcess:
     def start(self) -> Addresses:
         """Start it; returns when it listens. Raises ServerStartError."""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            # Ctrl-C at a terminal goes to the whole group: whoever started the server stops it.
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                # Ctrl-C at a terminal goes to the whole group: whoever started the server stops it.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._close_files()
+            raise ServerStartError(f"cannot start {self._command[0]}: {error.strerror}") from error
         line = self._first_line()
         addresses = parse_listening_line(line)
         if addresses is None:

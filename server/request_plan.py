@@ -124,7 +124,7 @@ def parse_delay_us(text: str) -> int:
 
 def _parse_seq(text: str) -> int:
     if not (_is_digits(text) and len(text) <= 15):
-        raise PlanError(f"seq is {_shown(text)}: it is a whole number from 0 to {MAX_SEQ}")
+        raise PlanError(f"seq is {shown(text)}: it is a whole number from 0 to {MAX_SEQ}")
     return int(text)
 
 
@@ -141,16 +141,17 @@ def _quoted_name(name: str) -> str:
 
 
 def _check_name(name: str) -> None:
-    # "." and ".." would be folded away by clients that normalise /runs/NAME.
-    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable() or name in (".", ".."):
-        raise PlanError(f"name is {_shown(name)}: it is 1 to {MAX_NAME_CHARS} printable characters")
+    if name in (".", ".."):
+        raise PlanError(f"name is {shown(name)}, which clients fold away in /runs/NAME")
+    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
+        raise PlanError(f"name is {shown(name)}: it is 1 to {MAX_NAME_CHARS} printable characters")
 
 
 def _unquote(text: str) -> str:
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
-        raise PlanError(f"{_shown(text)} is not UTF-8 once its %-escapes are undone") from None
+        raise PlanError(f"{shown(text)} is not UTF-8 once its %-escapes are undone") from None
 
 
 def _is_digits(text: str) -> bool:
@@ -164,12 +165,13 @@ def _delay_text(delay_us: int) -> str:
 
 
 def _bad_delay(text: str) -> str:
-    return f"delay is {_shown(text)}: it is in ms, 0 to 60000, with up to three decimals"
+    return f"delay is {shown(text)}: it is in ms, 0 to 60000, with up to three decimals"
 
 
 def _bad_size(text: str) -> str:
-    return f"size is {_shown(text)}: it is in bytes, 0 to {MAX_SIZE_BYTES}"
+    return f"size is {shown(text)}: it is in bytes, 0 to {MAX_SIZE_BYTES}"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A value from the network, fit for a reason in one line: quoted, escaped, cut."""
     return ascii(text if len(text) <= 40 else text[:37] + "...")

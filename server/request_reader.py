@@ -10,7 +10,11 @@ from typing import NamedTuple, Protocol
 
 import httptools
 
+from server.request_plan import shown
+
 SECOND_NS = 1_000_000_000
+_BEFORE_HEAD_BYTES = 16_384
+"""What may stand before a head in the chunk in which it begins."""
 
 
 class Limits(NamedTuple):
@@ -74,6 +78,9 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._chunk = b""  # what is being parsed
         self._received = b""  # the chunks that hold the request's head
+        self._is_chunk_fresh = False  # whether nothing came before in this chunk
+        self._is_head_known = False
+        self._head_bytes = 0
         self._is_in_request = False
         self._url = b""
         self._host: bytes | None = None
@@ -90,6 +97,7 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Read on. Raises RefusalError, after which there is nothing more to read."""
         self._chunk = data
+        self._is_chunk_fresh = not self._is_in_request
         if self.is_in_head:
             self._received += data
         try:
@@ -114,13 +122,19 @@ class RequestReader:
             self._chunk = self._received = b""
             return
         limit = self._limits.head_bytes
-        if self.is_in_head and len(self._received) > limit:
+        if self.is_in_head and len(self._received) > limit + _BEFORE_HEAD_BYTES:
             raise RefusalError(431, f"the headers are longer than {limit} bytes")
         if not self.began_ns:
             self.began_ns = monotonic_ns()
 
     def request_head(self) -> bytes:
-        """The request line and headers of the request just read, as they came."""
+        """The request line and headers of the request just read, as they came.
+
+        Empty for a request that came in one piece with what was before it: where it begins there
+        is known to the parser alone.
+        """
+        if not self._is_head_known:
+            return b""
         request_line = b"%s %s " % (self._parser.get_method(), self._url)
         start = max(0, self._received.find(request_line))
         return self._received[start : self._received.find(b"\r\n\r\n", start) + 4]
@@ -131,6 +145,9 @@ class RequestReader:
         """A request begins."""
         self._is_in_request = self.is_in_head = True
         self._received = self._chunk
+        self._is_head_known = self._is_chunk_fresh
+        self._is_chunk_fresh = False
+        self._head_bytes = 0
         self._url = b""
         self._host = None
         self._expect = b""
@@ -142,11 +159,13 @@ class RequestReader:
     def on_url(self, part: bytes) -> None:
         """The target, or a piece of it."""
         self._url += part
+        self._head_bytes += len(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which says nothing about framing."""
         if not self.is_in_head:
             return
+        self._head_bytes += len(name) + len(value) + 4
         name = name.lower()
         if name == b"host":
             if self._host is not None:
@@ -155,8 +174,8 @@ class RequestReader:
         elif name == b"connection":
             self._has_connection_header = True
         elif name == b"content-length":
-            if not value.isdigit():
-                raise RefusalError(400, "Content-Length is not a number")
+            if not value.isdigit() or len(value) > 18:
+                raise RefusalError(400, "Content-Length is not a number of bytes")
             self._content_length = int(value)
         elif name == b"transfer-encoding":
             self._is_chunked = True
@@ -166,6 +185,9 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Refuse what must not be read further, invite a body that waits to be."""
         self.is_in_head = False
+        limit = self._limits.head_bytes
+        if self._head_bytes > limit:
+            raise RefusalError(431, f"the headers are longer than {limit} bytes")
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise RefusalError(505, f"HTTP/{version} is not spoken here, HTTP/1.0 and HTTP/1.1 are")
@@ -173,7 +195,7 @@ class RequestReader:
             if version == "1.1":
                 raise RefusalError(400, "an HTTP/1.1 request needs a Host header")
         elif not self._allows_host(self._host.decode("latin-1")):
-            raise RefusalError(403, f"Host {ascii(self._host)[1:60]} is not loopback")
+            raise RefusalError(403, f"Host {shown(self._host.decode('latin-1'))} is not loopback")
         if self._is_chunked and version == "1.0":
             raise RefusalError(400, "HTTP/1.0 has no Transfer-Encoding")
         self._check_body_bytes(self._content_length)

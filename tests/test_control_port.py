@@ -70,6 +70,29 @@ async def test_unrecorded_requests_are_answered_and_said_to_be_unrecorded(
     assert counted["ledger"] == {"runs": 1, "rows": 2, "unrecorded": 3}
 
 
+async def test_whoever_asks_for_a_ledger_may_leave_before_the_end(
+    server: InProcessServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = server.ledger.begin("t", b"")
+    assert run is not None
+    for seq in range(500_000):
+        run.arrive(seq, 1, 2, 3, 200)
+    url = server.addresses.control_url
+    client = await RawClient.connect(int(url.rpartition(":")[2]))
+    client.send(request("GET", "/runs/t"))
+    await client.read_head()
+    client.abort()
+    assert (await asyncio.to_thread(fetch_run, url, "t")).rows == 500_000
+    await client.close()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8081", "ftp://127.0.0.1", ""])
+def test_what_is_no_control_url_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ControlError, match="is not a URL like"):
+        health(url)
+
+
 @pytest.mark.parametrize(
     ("line", "host", "status"),
     [

@@ -235,7 +235,17 @@ async def test_a_request_with_a_name_is_recorded_whatever_its_method(
     client = await server.connect()
     client.send(request("DELETE", "/add?name=t&seq=3"))
     await client.read_response()
-    assert list(server.ledger.runs["t"].status) == [405]
+    run = server.ledger.runs["t"]
+    assert (list(run.status), list(run.delay_us)) == ([405], [0])
+
+
+async def test_no_head_is_recorded_that_may_not_have_been_one(server: InProcessServer) -> None:
+    client = await server.connect()
+    lie = b"GET /add?name=t&delay=0 LIE\r\n\r\n"
+    client.send(request("POST", "/add?delay=0", f"Content-Length: {len(lie)}", body=lie) + GET)
+    for _ in range(2):
+        await client.read_response()
+    assert server.ledger.runs["t"].first_request_head == b""
 
 
 async def test_a_target_in_absolute_form_is_understood(server: InProcessServer) -> None:

@@ -11,7 +11,12 @@ ROOT = Path(__file__).parent.parent
 
 ALLOWED = {
     "server": {"server"},
-    "crawlers": {"crawlers", "server.request_plan"},
+    "crawlers": {
+        "crawlers",
+        "server.request_plan",
+        "server.packed_columns",
+        "server.process_usage",
+    },
     "bench": {"bench", "crawlers", "server"},
     "plots": {"plots", "bench"},
 }

@@ -81,7 +81,7 @@ def test_requests_beyond_the_bound_are_counted_as_unrecorded() -> None:
     assert run is not None
     taken = 0
     for _ in range(5):
-        if ledger.has_room_in(run):
+        if ledger.take_row(run):
             run.arrive(0, 1, 2, 3, 200)
             taken += 1
     assert (taken, len(run), run.unrecorded, ledger.unrecorded) == (2, 2, 3, 3)
@@ -92,7 +92,7 @@ def test_deleting_a_run_makes_room_for_another() -> None:
     ledger = Ledger(max_rows=1, max_runs=1)
     run = ledger.begin("a", b"")
     assert run is not None
-    assert ledger.has_room_in(run)
+    assert ledger.take_row(run)
     row = run.arrive(0, 1, 2, 3, 200)
     assert ledger.begin("b", b"") is None
     assert ledger.unrecorded == 1
@@ -101,7 +101,7 @@ def test_deleting_a_run_makes_room_for_another() -> None:
     run.close_row(row, ANSWERED, 9)  # a request of the deleted run that was still in flight
     other = ledger.begin("b", b"")
     assert other is not None
-    assert ledger.has_room_in(other)
+    assert ledger.take_row(other)
 
 
 def test_a_request_in_flight_is_a_row_that_waits() -> None:

@@ -29,6 +29,7 @@ SMUGGLED = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         P + "Content-Length: \r\n\r\n" + SMUGGLED,
         P + "Content-Length : 5\r\n\r\nhello" + SMUGGLED,
         P + "Content-Length: 99999999999999999999999999\r\n\r\n" + SMUGGLED,
+        P + f"Content-Length: {'0' * 5000}\r\n\r\n" + SMUGGLED,
         P + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         P + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + SMUGGLED,
         P + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
@@ -102,11 +103,25 @@ async def test_a_target_without_end_is_refused(server: InProcessServer) -> None:
     assert (await client.read_response()).status == 431
 
 
-async def test_large_but_bearable_headers_are_read(server: InProcessServer) -> None:
+@pytest.mark.parametrize(("cookie_bytes", "status"), [(32_000, 200), (33_000, 431), (47_000, 431)])
+async def test_the_limit_of_the_headers_counts_the_headers(
+    server: InProcessServer, cookie_bytes: int, status: int
+) -> None:
     client = await server.connect()
-    response = await client.get("/add?name=t&delay=0", "Cookie: " + "c" * 30_000)
-    assert response.body == b"."
-    assert len(server.ledger.runs["t"].first_request_head) > 30_000
+    response = await client.get("/add?name=t&delay=0", "Cookie: " + "c" * cookie_bytes)
+    assert response.status == status
+    if status == 200:
+        assert len(server.ledger.runs["t"].first_request_head) > cookie_bytes
+
+
+async def test_what_came_before_a_head_does_not_count(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(
+        request("POST", "/add?delay=0", "Content-Length: 16000", body=b"x" * 16_000)
+        + request("GET", "/add?delay=0", "Cookie: " + "c" * 30_000)
+    )
+    for _ in range(2):
+        assert (await client.read_response()).status == 200
 
 
 async def test_a_body_over_the_limit_is_refused_by_its_length(server: InProcessServer) -> None:
@@ -182,3 +197,22 @@ async def test_a_refused_client_that_never_hangs_up_is_cut(server: InProcessServ
     assert len(server.data.connections) == 1
     server.data.sweep(time.monotonic_ns() + 3 * SECOND_NS)
     await until(lambda: not server.data.connections)
+
+
+async def test_a_client_is_not_blamed_for_the_time_that_its_answers_took(
+    start_server: StartServer,
+) -> None:
+    server = start_server(Limits(pipelined=2))
+    client = await server.connect()
+    one = request("GET", "/add?name=t&delay=30")
+    client.send(one * 3 + one[:20])
+    await until(lambda: server.ledger.runs and len(server.ledger.runs["t"]) == 3)
+    (connection,) = server.data.connections
+    await until(lambda: connection.is_receiving)
+    server.data.sweep(time.monotonic_ns() + 1000 * SECOND_NS)
+    for _ in range(3):
+        assert (await client.read_response()).status == 200
+    # Now it is the client's turn, and its time begins.
+    server.data.sweep(time.monotonic_ns() + 9 * SECOND_NS)
+    client.send(one[20:])
+    assert (await client.read_response()).status == 200

@@ -120,6 +120,21 @@ def test_stopping_twice_is_stopping_once() -> None:
     server.stop()
 
 
+def test_a_command_that_is_not_there_is_one_clear_error() -> None:
+    with pytest.raises(ServerStartError, match="cannot start no-such-command"):
+        ServerProcess(command_prefix=["no-such-command"]).start()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_output_that_cannot_be_written_is_one_clear_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*SERVER, "--port", "0"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
+        )
+    assert done.returncode == 3
+    assert done.stderr == "server: cannot say where it listens: No space left on device\n"
+
+
 def test_a_port_in_use_is_named_with_the_way_out() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TOOLS = ("bash", "cat", "dirname", "grep", "tail", "rm", "flock")
+TOOLS = ("bash", "cat", "dirname", "grep", "head", "mv", "rm", "sed", "flock")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for bash")
 
@@ -104,9 +104,10 @@ def test_a_second_start_installs_nothing(checkout: Path) -> None:
     interpreter.parent.mkdir(parents=True)
     interpreter.write_text('#!/usr/bin/env bash\necho "$@"\n')
     interpreter.chmod(0o755)
-    files = [(checkout / name).read_text() for name in ("pyproject.toml", "constraints.txt")]
+    project = (checkout / "pyproject.toml").read_text().partition("[tool.")[0]
+    constraints_text = (checkout / "constraints.txt").read_text()
     stamp = checkout / ".venv" / "crawlbench-stamp"
-    stamp.write_text(f"{checkout} \n{''.join(files)}")
+    stamp.write_text(f"{checkout} \n{project}{constraints_text}")
     for arguments, handed_on in [
         ([], "run"),
         (["--quick"], "run --quick"),
@@ -116,10 +117,14 @@ def test_a_second_start_installs_nothing(checkout: Path) -> None:
         done = start(checkout, *arguments)
         assert done.stdout == f"-P -m bench {handed_on}\n", done
         assert done.stderr == ""
-    # Another version of a package is another environment.
+    # Another version of a package is another environment ...
     with (checkout / "constraints.txt").open("a") as constraints:
         constraints.write("another==1\n")
-    assert "needs Python" in last_line(start(checkout))
+    put_program(checkout, "python3", 'if [ "$1" = -c ]; then exit 0; fi; exit 1')
+    assert "no venv module" in last_line(start(checkout))
+    # ... and where it cannot be made, the one before is still there.
+    (checkout / "constraints.txt").write_text(constraints_text)
+    assert start(checkout).stdout == "-P -m bench run\n"
 
 
 def test_an_interpreter_can_be_named(checkout: Path) -> None:
