@@ -1,12 +1,17 @@
 """Command line of the server: flags in, two listening ports out, gone on SIGTERM or SIGINT."""
 
+import signal
+
+# Until the loop has handlers of its own, Ctrl-C ends the process without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
 import asyncio
 import contextlib
 import errno
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -17,13 +22,13 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SPARE_DESCRIPTORS = 64
+"""For the control port, the listening sockets, and the interpreter."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
-    # Until the loop has handlers of its own, Ctrl-C ends the process without a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = _parser().parse_args(argv)
     try:
         loop_factory = _loop_factory(arguments.loop)
@@ -106,15 +111,19 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    from tornado.httpserver import HTTPServer
-
     from server.announcement import Addresses, listening_line, url_of
-    from server.control_port import control_application
+    from server.control_port import ControlServer, control_application
     from server.data_port import DataPort
     from server.host_rule import HostRule
     from server.ledger import Ledger
     from server.loop_lag import LoopLag
 
+    max_connections = _raise_descriptor_limit() - _SPARE_DESCRIPTORS
+    if max_connections < 1:
+        raise _StartError(
+            f"this system allows {max_connections + _SPARE_DESCRIPTORS} open files, and "
+            f"{_SPARE_DESCRIPTORS + 1} are needed at the least: raise the limit (ulimit -n)"
+        )
     stop = asyncio.Event()
     _stop_on_signals(stop)
     if arguments.stop_on_stdin_eof:
@@ -130,10 +139,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
         Ledger(max_rows=arguments.ledger_rows),
         host_rule,
         control_port,
-        max_connections=_raise_descriptor_limit() - _SPARE_DESCRIPTORS,
+        max_connections,
     )
     lag = LoopLag()
-    HTTPServer(control_application(data_port, host_rule, lag)).add_sockets(control_sockets)
+    ControlServer(control_application(data_port, host_rule, lag)).add_sockets(control_sockets)
     data_port.add_sockets(data_sockets)
     data_port.keep_ticking()
     lag.keep_sampling()
@@ -177,9 +186,16 @@ def _raise_descriptor_limit() -> int:
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+
+    def stop_once() -> None:
+        stop.set()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
+    for number in _SIGNALS:
         try:
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop_once)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
 
@@ -190,9 +206,12 @@ def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def wait_for_eof() -> None:
-        # Not sys.stdin: the interpreter cannot end while a thread holds its lock.
-        while os.read(0, 4096):
-            pass
+        # Not sys.stdin: the interpreter cannot end while a thread holds its lock. A stdin that
+        # cannot be read has ended as well.
+        with contextlib.suppress(OSError):
+            os.set_blocking(0, True)
+            while os.read(0, 4096):
+                pass
         with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
             loop.call_soon_threadsafe(stop.set)
 

@@ -103,12 +103,20 @@ class Connection(IOStream):
         """Whether a request has been read in part."""
         return self._reader.began_ns > 0
 
+    def reading(self) -> bool:
+        """Tells IOStream to listen for reads always, even while an answer is being written."""
+        return not self._is_parked
+
     def cut_if_overdue(self, now_ns: int) -> None:
         """Close, or refuse with 408, where a limit of time has passed."""
         if self.closed():
             return
         limits = self._service.limits
-        if self._unfinished is not None:
+        # uvloop says nothing of a reset that came together with data, nor does any loop while
+        # nothing is read.
+        if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.close()
+        elif self._unfinished is not None:
             if now_ns > self._write_deadline_ns:
                 self.close()
         elif self._linger_until_ns:
@@ -129,6 +137,8 @@ class Connection(IOStream):
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Receive once and parse. Fills `buf` only to hold a client back."""
+        if self._is_parked:
+            return None
         if len(self._pending) >= self._service.limits.pipelined and not self._is_discarding:
             # IOStream stops reading while its own buffer holds something: back-pressure.
             count = super().read_from_fd(buf)
@@ -183,7 +193,7 @@ class Connection(IOStream):
         self._reader.began_ns = 0
         reply = self._service.refuse(status, reason)
         reply = reply._replace(extra="Connection: close\r\n")
-        self._enqueue(_Pending(reply, is_head=False, is_last=True))
+        self._enqueue(_Pending(reply, self._reader.method == "HEAD", is_last=True))
 
     def _enqueue(self, pending: _Pending) -> None:
         self._pending.append(pending)
@@ -260,6 +270,7 @@ class Connection(IOStream):
             return
         self._unfinished = None
         self._finish(pending, self._unfinished_since_ns)
+        self._active_ns = monotonic_ns()
         self._answer_what_is_due()
 
     def _finish(self, pending: _Pending, replied_ns: int) -> None:
@@ -268,7 +279,7 @@ class Connection(IOStream):
             self._service.settle(pending.reply, ANSWERED, replied_ns)
         if not pending.is_last:
             return
-        if not self._has_discarded:
+        if not self._has_discarded and not self._has_unread():
             self.close()
             return
         # Closing a socket with unread data resets the connection, and the client may lose the
@@ -278,6 +289,12 @@ class Connection(IOStream):
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             self.close()
+
+    def _has_unread(self) -> bool:
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def _on_close(self) -> None:
         if self._timer is not None:

@@ -4,15 +4,38 @@ import contextlib
 import os
 import secrets
 import time
+from typing import Any
 
 from tornado import web
-from tornado.iostream import StreamClosedError
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream, StreamClosedError
 
 from server import __version__
 from server.data_port import DataPort
 from server.host_rule import HostRule
 from server.loop_lag import LoopLag
 from server.process_usage import peak_memory_bytes
+
+_MAX_CONNECTIONS = 32
+
+
+class ControlServer(HTTPServer):
+    """Bounded, so that the descriptors spared for it are enough."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Tornado's servers are set up here, not in __init__."""
+        kwargs |= {"idle_connection_timeout": 30, "body_timeout": 10, "max_body_size": 65_536}
+        super().initialize(*args, **kwargs)
+        self._open: list[IOStream] = []
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        """Serve a connection, or close it if there are too many."""
+        self._open = [other for other in self._open if not other.closed()]
+        if len(self._open) >= _MAX_CONNECTIONS:
+            stream.close()
+            return
+        self._open.append(stream)
+        super().handle_stream(stream, address)
 
 
 class _Handler(web.RequestHandler):
@@ -28,6 +51,11 @@ class _Handler(web.RequestHandler):
     def prepare(self) -> None:
         if not self.host_rule.allows(self.request.headers.get("Host", "")):
             raise web.HTTPError(403, reason="this Host is not loopback")
+
+    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        """Log a defect of ours; not a client's mistake, nor that it has left."""
+        if not isinstance(value, web.HTTPError | StreamClosedError):
+            super().log_exception(kind, value, trace)
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
         self.set_header("Content-Type", "text/plain")

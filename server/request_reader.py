@@ -89,6 +89,7 @@ class RequestReader:
         self._is_chunked = False
         self._content_length = 0
         self._body_bytes = 0
+        self._unaccounted_bytes = 0  # fed since the last piece of body: chunk sizes, trailers
 
     def close(self) -> None:
         """Let go of the parser, which holds our methods: a cycle left to the collector."""
@@ -96,36 +97,40 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read on. Raises RefusalError, after which there is nothing more to read."""
+        while data:
+            data = self._parse(data)
+        if not self._is_in_request:
+            self._chunk = self._received = b""
+            return
+        limit = self._limits.head_bytes
+        if len(self._received) > limit + _BEFORE_HEAD_BYTES or self._unaccounted_bytes > limit:
+            raise RefusalError(431, f"the headers are longer than {limit} bytes")
+        if not self.began_ns:
+            self.began_ns = monotonic_ns()
+
+    def _parse(self, data: bytes) -> bytes:
+        """Parse a chunk; returns what of it is left to be parsed, by another parser."""
         self._chunk = data
         self._is_chunk_fresh = not self._is_in_request
         if self.is_in_head:
             self._received += data
+        elif self._is_in_request:
+            self._unaccounted_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             # The client offered another protocol (h2c, websocket). Its request has been taken as
             # the HTTP/1.1 that it also is, and so is what follows.
             self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest and not self.is_last:
-                self.feed(rest)
-            return
+            return b"" if self.is_last else data[upgrade.args[0] :]
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, RefusalError):
                 raise error.__context__ from None
             raise
         except httptools.HttpParserError as error:
-            if self.is_last:
-                return  # bytes behind a request that ends the connection
-            raise RefusalError(400, f"not HTTP/1.x: {error}") from None
-        if not self._is_in_request:
-            self._chunk = self._received = b""
-            return
-        limit = self._limits.head_bytes
-        if self.is_in_head and len(self._received) > limit + _BEFORE_HEAD_BYTES:
-            raise RefusalError(431, f"the headers are longer than {limit} bytes")
-        if not self.began_ns:
-            self.began_ns = monotonic_ns()
+            if not self.is_last:  # else: bytes behind a request that ends the connection
+                raise RefusalError(400, f"not HTTP/1.x: {error}") from None
+        return b""
 
     def request_head(self) -> bytes:
         """The request line and headers of the request just read, as they came.
@@ -135,7 +140,7 @@ class RequestReader:
         """
         if not self._is_head_known:
             return b""
-        request_line = b"%s %s " % (self._parser.get_method(), self._url)
+        request_line = b"%s %s " % (self.method.encode("ascii"), self._url)
         start = max(0, self._received.find(request_line))
         return self._received[start : self._received.find(b"\r\n\r\n", start) + 4]
 
@@ -155,6 +160,8 @@ class RequestReader:
         self._is_chunked = False
         self._content_length = 0
         self._body_bytes = 0
+        self._unaccounted_bytes = 0
+        self.method = ""
 
     def on_url(self, part: bytes) -> None:
         """The target, or a piece of it."""
@@ -167,6 +174,7 @@ class RequestReader:
             return
         self._head_bytes += len(name) + len(value) + 4
         name = name.lower()
+        value = value.rstrip(b" \t")
         if name == b"host":
             if self._host is not None:
                 raise RefusalError(400, "two Host headers")
@@ -185,6 +193,7 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Refuse what must not be read further, invite a body that waits to be."""
         self.is_in_head = False
+        self.method = self._parser.get_method().decode("ascii")
         limit = self._limits.head_bytes
         if self._head_bytes > limit:
             raise RefusalError(431, f"the headers are longer than {limit} bytes")
@@ -199,15 +208,20 @@ class RequestReader:
         if self._is_chunked and version == "1.0":
             raise RefusalError(400, "HTTP/1.0 has no Transfer-Encoding")
         self._check_body_bytes(self._content_length)
+        has_body = self._is_chunked or self._content_length > 0
+        if has_body and self._parser.should_upgrade():
+            # The parser takes what follows for the other protocol, and would obey it as requests.
+            raise RefusalError(400, "a request with a body cannot ask for an upgrade here")
         if self._expect and version == "1.1":
             if self._expect != b"100-continue":
                 raise RefusalError(417, "the only expectation met here is 100-continue")
-            if self._is_chunked or self._content_length:
+            if has_body:
                 self._receiver.body_awaited()
 
     def on_body(self, part: bytes) -> None:
         """A piece of the body, which is dropped."""
         self._body_bytes += len(part)
+        self._unaccounted_bytes = 0
         self._check_body_bytes(self._body_bytes)
 
     def _check_body_bytes(self, count: int) -> None:
@@ -220,7 +234,6 @@ class RequestReader:
         self._is_in_request = False
         self.began_ns = 0
         parser = self._parser
-        self.method = parser.get_method().decode("ascii")
         self.target = self._url.decode("latin-1")
         self.is_last = not parser.should_keep_alive() or self.method == "CONNECT"
         self.wants_keep_alive_said = self._has_connection_header and not self.is_last

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from server.announcement import Addresses, url_of
-from server.control_port import control_application
+from server.control_port import ControlServer, control_application
 from server.data_port import BACKLOG, DataPort
 from server.host_rule import HostRule
 from server.ledger import Ledger
@@ -47,7 +46,7 @@ class InProcessServer:
         rule = HostRule("127.0.0.1")
         self.ledger = ledger
         self.data = DataPort(ledger, rule, control_port, max_connections, limits)
-        self.control = HTTPServer(control_application(self.data, rule, LoopLag()))
+        self.control = ControlServer(control_application(self.data, rule, LoopLag()))
         self.data.add_sockets(data_sockets)
         self.control.add_sockets(control_sockets)
         self.clients: list[RawClient] = []

@@ -60,6 +60,10 @@ class RawClient:
                 body = await self._reader.readexactly(int(headers["content-length"]))
         return Response(status, headers, body, head)
 
+    async def read_exactly(self, count: int) -> bytes:
+        async with asyncio.timeout(_HANG_S):
+            return await self._reader.readexactly(count)
+
     async def read_to_end(self) -> bytes:
         async with asyncio.timeout(_HANG_S):
             return await self._reader.read()

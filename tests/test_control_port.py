@@ -123,3 +123,13 @@ async def test_a_control_port_that_is_not_there_is_one_clear_error(
     server.control.stop()
     with pytest.raises(ControlError, match=r"GET http://127\.0\.0\.1:\d+/stats: .*refused"):
         await asyncio.to_thread(stats, server.addresses.control_url)
+
+
+async def test_connections_to_the_control_port_are_bounded(server: InProcessServer) -> None:
+    port = int(server.addresses.control_url.rpartition(":")[2])
+    clients = [await RawClient.connect(port) for _ in range(40)]
+    for client in clients[32:]:
+        assert await client.read_to_end() == b""
+    for client in clients:
+        await client.close()
+    assert (await asyncio.to_thread(health, server.addresses.control_url))["pid"] == os.getpid()

@@ -1,6 +1,8 @@
 """Everything that a client of HTTP/1.x may rightly expect of the data port, in bytes."""
 
 import asyncio
+import socket
+import struct
 import time
 
 import pytest
@@ -358,3 +360,52 @@ async def test_a_half_closed_connection_counts_as_a_client_that_has_gone(
     writer.close()
     await writer.wait_closed()
     assert list(server.ledger.runs["t"].outcome) == [CLIENT_GONE]
+
+
+async def test_bytes_behind_the_last_request_do_not_cost_the_client_its_answer(
+    server: InProcessServer,
+) -> None:
+    client = await server.connect()
+    last = request("GET", "/add?delay=0&size=1000000", "Connection: close")
+    client.send(last + b"x" * 200_000)
+    assert len((await client.read_response()).body) == 1_000_000
+
+
+def reset(client: socket.socket) -> None:
+    """Close so that the server gets an RST, not a FIN."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "data", [GET + request("GET", "/"), request("GET", "/add?delay=60000"), GET[:9]]
+)
+async def test_a_reset_that_comes_with_data_leaves_nothing_behind(
+    server: InProcessServer, data: bytes
+) -> None:
+    # The loop does not run in between: the server finds data and reset at the same time.
+    for _ in range(20):
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(data)
+        reset(client)
+    await until(lambda: server.data.accepted == 20)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    server.data.sweep(time.monotonic_ns())
+    await until(lambda: not server.data.connections)
+    assert server.data.in_flight == 0
+
+
+async def test_what_comes_while_an_answer_is_being_read_arrives_at_once(
+    server: InProcessServer,
+) -> None:
+    client = await server.connect()
+    client.send(request("GET", "/add?name=t&seq=0&delay=0&size=16777216"))
+    await client.read_head()
+    (connection,) = server.data.connections
+    await until(connection.writing)
+    client.send(request("GET", "/add?name=t&seq=1&delay=0"))
+    await until(lambda: len(server.ledger.runs["t"]) == 2)
+    assert connection.writing()
+    await client.read_exactly(16_777_216)
+    assert (await client.read_response()).body == b"."

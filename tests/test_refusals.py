@@ -11,6 +11,7 @@ from tests.raw_client import request, until
 
 H = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n"
 P = "POST /add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\n"
+UPGRADE = "Connection: upgrade\r\nUpgrade: h2c\r\n"
 SMUGGLED = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -46,6 +47,8 @@ SMUGGLED = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         P + "X\x00: a\r\n\r\n" + SMUGGLED,
         P + ": a\r\n\r\n" + SMUGGLED,
         P + "no colon\r\n\r\n" + SMUGGLED,
+        P + UPGRADE + f"Content-Length: {len(SMUGGLED)}\r\n\r\n" + SMUGGLED,
+        P + UPGRADE + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         "GET / HTTP/1.1\nHost: localhost\n\n" + SMUGGLED,
         "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n" + SMUGGLED,
         "GET / HTTP/1.1\r\n\r\n" + SMUGGLED,
@@ -216,3 +219,60 @@ async def test_a_client_is_not_blamed_for_the_time_that_its_answers_took(
     server.data.sweep(time.monotonic_ns() + 9 * SECOND_NS)
     client.send(one[20:])
     assert (await client.read_response()).status == 200
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_refusal_behind_an_upgrade_is_worded_like_any_other(
+    server: InProcessServer, pieces: int
+) -> None:
+    upgrade = request("GET", "/add?delay=0", "Connection: upgrade", "Upgrade: h2c")
+    bad = b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+    client = await server.connect()
+    if pieces == 1:
+        client.send(upgrade + bad)
+        assert (await client.read_response()).status == 200
+    else:
+        client.send(upgrade)
+        assert (await client.read_response()).status == 200
+        client.send(bad)
+    assert (await client.read_response()).status == 403
+
+
+async def test_trailers_without_end_are_refused(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("POST", "/add?delay=0", "Transfer-Encoding: chunked"))
+    client.send(b"5\r\nhello\r\n0\r\nX: " + b"a" * 1_000_000)
+    assert (await client.read_response()).status == 431
+
+
+async def test_many_small_chunks_are_not_mistaken_for_trailers(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("POST", "/add?delay=0", "Transfer-Encoding: chunked"))
+    client.send(b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n")
+    assert (await client.read_response()).status == 200
+
+
+async def test_a_refused_head_has_no_body(server: InProcessServer) -> None:
+    answer = await server.ask(b"HEAD / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_white_space_around_a_value_is_not_part_of_it(server: InProcessServer) -> None:
+    client = await server.connect()
+    data = b"POST /add?delay=0 HTTP/1.1\r\nHost: \tlocalhost \t\r\nContent-Length: 1 \r\n\r\nx"
+    client.send(data)
+    assert (await client.read_response()).status == 200
+
+
+async def test_a_long_answer_does_not_count_as_idle_time(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("GET", "/add?delay=0&size=16777216"))
+    await client.read_head()
+    (connection,) = server.data.connections
+    await until(connection.writing)
+    being_written_ns = time.monotonic_ns()
+    await client.read_exactly(16_777_216)
+    await until(lambda: not connection.writing())
+    server.data.sweep(being_written_ns + 75 * SECOND_NS)
+    assert (await client.get("/add?delay=0")).status == 200

@@ -84,6 +84,34 @@ def test_it_stops_when_the_program_that_started_it_dies() -> None:
         assert process.wait(timeout=20) == 0
 
 
+def test_a_stdin_that_cannot_be_read_has_ended(tmp_path: Path) -> None:
+    with (
+        (tmp_path / "file").open("w") as write_only,
+        subprocess.Popen(
+            [*SERVER, "--port", "0", "--stop-on-stdin-eof"],
+            stdin=write_only,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of processes are of Unix")
+def test_too_few_descriptors_are_said_at_the_start() -> None:
+    done = subprocess.run(
+        ["/bin/bash", "-c", 'ulimit -n 40; exec "$@"', "bash", *SERVER, "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 3
+    assert "allows 40 open files" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_its_helper_leaves_no_process_behind_when_killed() -> None:
     program = (
         "import time; from server.process import ServerProcess; server = ServerProcess();"
