@@ -1,55 +1,175 @@
-"""Command line of the testbed."""
+"""Command line of the testbed: verbs, options, exit codes."""
 
 import argparse
+import os
+import signal
 import sys
+from pathlib import Path
+from types import FrameType
 
+from crawlers.checked import (
+    checked_count,
+    checked_delay_us,
+    checked_list,
+    checked_seconds,
+    checked_seed,
+    checked_url,
+)
+from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
 from server import __version__
-from server.process import ServerProcess, ServerStartError
 
-EXIT_OK = 0
-EXIT_REQUESTS_FAILED = 1
-EXIT_USAGE = 2
-EXIT_ENVIRONMENT = 3
-EXIT_INTERRUPTED = 130
+_DEFAULT_CRAWLERS = ("serial", "gevent", "asyncio", "asyncio-uvloop")
+_EXIT_CODES = (
+    "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
+    "limit, a full disk), 130 interrupted."
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
-        return int(arguments.verb_function(arguments))
-    except ServerStartError as error:
-        print(f"crawlbench: {error}", file=sys.stderr)
-        return EXIT_ENVIRONMENT
+        return _do(argv)
     except KeyboardInterrupt:
         print("crawlbench: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"crawlbench: {error}", file=sys.stderr)
+        return 3
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop, once: what cleans up must not be interrupted again."""
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _do(argv: list[str] | None) -> int:
+    arguments = _parser().parse_args(argv)
+    from bench import commands
+    from bench.limits import TooMuchError
+    from bench.runner import ServerGoneError
+    from bench.store import StoreError
+    from server.process import ServerStartError
+
+    try:
+        return int(getattr(commands, arguments.function)(arguments))
+    except UnknownCrawlerError as error:
+        print(f"crawlbench: {error}", file=sys.stderr)
+        return commands.EXIT_USAGE
+    except (
+        CrawlerNotInstalledError,
+        ServerGoneError,
+        ServerStartError,
+        StoreError,
+        TooMuchError,
+    ) as error:
+        print(f"crawlbench: {error}", file=sys.stderr)
+        return commands.EXIT_ENVIRONMENT
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crawlbench",
-        description="A testbed for network crawlers.",
-        epilog="Exit codes: 0 ok, 1 requests failed, 2 usage, 3 environment, 130 interrupted.",
+        description="A testbed for network crawlers: how many requests a second does each "
+        "concurrency style reach, at which concurrency?",
+        epilog=_EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"crawlbench {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    run = verbs.add_parser(
-        "run",
-        help="show the delay server at work (the sweep over crawlers is not built yet)",
-        description="Starts the delay server, asks it for a few delays one request at a time, and "
-        "prints what both ends saw. The sweep over crawlers is not built yet.",
+    _add_run(verbs.add_parser("run", help="sweep crawlers x concurrency, then table and plots"))
+    _add_crawl(verbs.add_parser("crawl", help="one crawl, in detail"))
+    report = verbs.add_parser("report", help="the table of an experiment")
+    report.set_defaults(function="report")
+    report.add_argument(
+        "folder", nargs="?", type=Path, metavar="DIR", help="results (results/latest)"
     )
-    run.set_defaults(verb_function=_demonstrate)
+    verbs.add_parser("list", help="the crawlers").set_defaults(function="list_crawlers")
     return parser
 
 
-def _demonstrate(_: argparse.Namespace) -> int:
-    from bench.demonstration import demonstrate
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(function="run_experiment")
+    parser.description = (
+        "Starts the delay server, runs every crawler at every concurrency in fresh processes, "
+        "records each request at both ends, prints a table and draws the plots. "
+        "A run has WAVES x concurrency requests."
+    )
+    parser.epilog = _EXIT_CODES
+    parser.add_argument(
+        "--crawlers",
+        type=checked_list(str),
+        default=_DEFAULT_CRAWLERS,
+        metavar="A,B",
+        help=f"({','.join(_DEFAULT_CRAWLERS)})",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=checked_list(checked_count),
+        metavar="C,C",
+        help="(1,10,100,250,500); serial is measured at 1 only",
+    )
+    parser.add_argument(
+        "--delay",
+        type=checked_delay_us,
+        default=100_000,
+        metavar="MS",
+        help="of the server for each request (100)",
+    )
+    parser.add_argument("--trials", type=checked_count, metavar="N", help="(3)")
+    parser.add_argument(
+        "--waves", type=checked_count, default=10, metavar="N", help="requests / C (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=checked_seed, default=1, metavar="N", help="of the order (%(default)s)"
+    )
+    _add_timeout(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where the folder of results is made (%(default)s)",
+    )
+    parser.add_argument("--quick", action="store_true", help="1 trial; concurrency 1, 10, 100")
 
-    with ServerProcess() as server:
-        all_answered = demonstrate(server.addresses, sys.stdout)
-    return EXIT_OK if all_answered else EXIT_REQUESTS_FAILED
+
+def _add_crawl(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(function="crawl_once")
+    parser.description = (
+        "One crawl in a fresh process, against a server of its own, or against URL: if that is a "
+        "crawlbench server, its ledger is used; any other is fetched as it is."
+    )
+    parser.epilog = _EXIT_CODES
+    parser.add_argument("crawler", metavar="NAME", help="see crawlbench list")
+    parser.add_argument(
+        "-n", "--requests", type=checked_count, default=1000, metavar="N", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "-c", "--concurrency", type=checked_count, default=100, metavar="C", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--delay", type=checked_delay_us, default=100_000, metavar="MS", help="(100)"
+    )
+    parser.add_argument("--url", type=checked_url, help="crawl this")
+    _add_timeout(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=checked_seconds,
+        default=10.0,
+        metavar="S",
+        help="of a fetch, from its start to its last byte (%(default)s)",
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+"""What this machine must allow before a sweep begins; said before, not found out in the middle."""
+
+from collections.abc import Sequence
+
+from bench.experiment import PlannedRun
+
+MAX_REQUESTS = 10_000_000
+SPARE_DESCRIPTORS = 100
+
+
+class TooMuchError(ValueError):
+    """What was asked cannot be done; the text says how much can, and how to get more."""
+
+
+def check_limits(runs: Sequence[PlannedRun]) -> None:
+    """Raises TooMuchError."""
+    requests = max(run.requests for run in runs)
+    if requests > MAX_REQUESTS:
+        raise TooMuchError(
+            f"a run of {requests} requests is more than {MAX_REQUESTS}: ask for fewer --waves"
+        )
+    needed = max(run.cell.concurrency for run in runs) + SPARE_DESCRIPTORS
+    allowed = descriptors_allowed()
+    if allowed is not None and needed > allowed:
+        raise TooMuchError(
+            f"a concurrency of {needed - SPARE_DESCRIPTORS} needs {needed} open files, and this "
+            f"system allows {allowed}: raise its hard limit (ulimit -Hn), or ask for "
+            f"--concurrency up to {allowed - SPARE_DESCRIPTORS}"
+        )
+
+
+def descriptors_allowed() -> int | None:
+    """Open files that a process may raise its limit to; None: no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if hard == resource.RLIM_INFINITY else hard

@@ -1,0 +1,53 @@
+"""Which CPU runs the server and which the crawler: two physical cores, where there are two."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """CPU numbers; an empty set: not pinned."""
+
+    server: frozenset[int]
+    single_core_crawler: frozenset[int]
+    multi_core_crawler: frozenset[int]
+    note: str
+    """What is pinned to what, or why nothing is, in one line."""
+
+
+def choose_pinning() -> Pinning:
+    """Of the CPUs that this process may use."""
+    nothing = frozenset[int]()
+    if not hasattr(os, "sched_getaffinity"):
+        return Pinning(nothing, nothing, nothing, "nothing is pinned: this system cannot")
+    cores: dict[frozenset[int], list[int]] = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        cores.setdefault(_siblings(cpu), []).append(cpu)
+    if len(cores) < 2:
+        return Pinning(nothing, nothing, nothing, "nothing is pinned: there is one core only")
+    first, second, *others = cores.values()
+    server, crawler = frozenset(first[:1]), frozenset(second[:1])
+    rest = frozenset(cpu for core in (second, *others) for cpu in core)
+    note = f"server on CPU {first[0]}, single-core crawlers on CPU {second[0]}"
+    return Pinning(server, crawler, rest, note)
+
+
+def pin(pid: int, cpus: frozenset[int]) -> None:
+    """Keep a process to these CPUs, if any are given."""
+    if cpus:
+        os.sched_setaffinity(pid, cpus)
+
+
+def _siblings(cpu: int) -> frozenset[int]:
+    """The hardware threads that share a core with this one, itself included."""
+    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return frozenset([cpu])
+    threads: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        threads |= set(range(int(first), int(last or first) + 1))
+    return frozenset(threads)

@@ -1,0 +1,73 @@
+"""How far a sweep is, on stderr: a bar with the time left on a terminal, nothing elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from bench.delays import fixed
+from bench.experiment import PlannedRun, ideal_makespan_ns
+from bench.runner import RunResult
+
+_START_S = 0.6
+"""What a run costs beside its crawl, roughly: a process, its imports, the store."""
+
+
+def expected_s(run: PlannedRun) -> float:
+    """How long a run will take, roughly."""
+    cell = run.cell
+    return _START_S + ideal_makespan_ns(fixed(cell.delay_us, run.requests), cell.concurrency) / 1e9
+
+
+def span_shown(seconds: float) -> str:
+    """`75 s` or `12 min`."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+class Progress:
+    """Counts runs; `show` is told of every change."""
+
+    def __init__(self, show: Callable[[str, float], None]) -> None:
+        self.count = 0
+        self._show = show
+
+    def start(self, run: PlannedRun) -> None:
+        """A run begins."""
+        cell = run.cell
+        self._show(f"trial {run.trial}: {cell.crawler} at {cell.concurrency}", 0.0)
+
+    def done(self, result: RunResult) -> None:
+        """A run has been kept."""
+        self.count += 1
+        self._show("", expected_s(result.planned))
+
+
+@contextmanager
+def progress_on_stderr(runs: Sequence[PlannedRun]) -> Iterator[Progress]:
+    """A bar over the expected time of all runs, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield Progress(lambda *_: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    bar = RichProgress(
+        TextColumn("{task.percentage:>3.0f} %"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        refresh_per_second=2,  # this machine is being measured
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=sum(expected_s(run) for run in runs))
+
+        def show(description: str, seconds: float) -> None:
+            if description:
+                bar.update(task, description=description)
+            bar.advance(task, seconds)
+
+        yield Progress(show)

@@ -1,0 +1,196 @@
+"""Runs one crawl: a fresh crawler process, a deadline, both ends' accounts. Starts all crawls."""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, sleep
+from typing import IO, Protocol
+
+from bench.delays import fixed
+from bench.experiment import PlannedRun, ideal_makespan_ns
+from bench.pinning import Pinning, pin
+from crawlers.registry import find
+from crawlers.spec import Outcome, Spec
+from server.control_client import ControlError, delete_run, fetch_run, stats
+from server.ledger import WAITING, RunRecord
+
+_GRACE_S = 30.0
+"""Beyond what a crawl may take: to start a process, import a library, write the outcome."""
+_REQUEST_S = 0.01
+"""What a request may cost a slow crawler beside its delay."""
+_TIMEOUTS = 10
+"""How many requests may time out one after another."""
+_SETTLE_S = 2.0
+"""For the server to notice that a crawler that has ended has closed its connections."""
+
+
+class ServerGoneError(RuntimeError):
+    """The server does not answer on its control port any more: no further run makes sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is crawled. `control_url` is "" for a server that is not ours: there is no ledger."""
+
+    url: str
+    control_url: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether requests carry plans, and the server keeps a ledger."""
+        return bool(self.control_url)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run. `failure` is "" or why there is no outcome, in one line."""
+
+    planned: PlannedRun
+    started_utc: str
+    failure: str
+    stderr_tail: str
+    outcome: Outcome | None
+    ledger: RunRecord | None
+    server_cpu_ns: int
+
+
+class Runner(Protocol):
+    """Does one run at a time."""
+
+    def run(self, planned: PlannedRun) -> RunResult:
+        """Raises ServerGoneError."""
+
+
+class ProcessRunner:
+    """Runs crawls against a target, each in a fresh process pinned as told."""
+
+    def __init__(self, target: Target, timeout_s: float, pinning: Pinning) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._pinning = pinning
+        # A server that is not ours alone may know a run of the same name.
+        self._token = secrets.token_hex(4)
+
+    def run(self, planned: PlannedRun) -> RunResult:
+        """One crawl. A crawler that fails is a result; a server that is gone is raised."""
+        started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        cpu_before_s = self._server_cpu_s()
+        with tempfile.TemporaryDirectory(prefix="crawlbench-") as folder:
+            path = Path(folder) / "outcome"
+            failure, stderr_tail = self._crawl(planned, path)
+            outcome = None
+            if not failure:
+                try:
+                    with path.open("rb") as stream:
+                        outcome = Outcome.read(stream)
+                except (OSError, ValueError) as error:
+                    failure = f"left no outcome that can be read: {error}"
+        server_cpu_ns = round((self._server_cpu_s() - cpu_before_s) * 1e9)
+        ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
+        return RunResult(planned, started_utc, failure, stderr_tail, outcome, ledger, server_cpu_ns)
+
+    def _crawl(self, planned: PlannedRun, outcome_path: Path) -> tuple[str, str]:
+        """Why the crawl failed, in one line, or ""; and the end of what it said on stderr."""
+        cell = planned.cell
+        info = find(cell.crawler)
+        delays_us = fixed(cell.delay_us, planned.requests)
+        spec = Spec(
+            crawler=cell.crawler,
+            concurrency=cell.concurrency,
+            timeout_s=self._timeout_s,
+            base_url=self._target.url,
+            is_planned=self._target.is_ours,
+            run_name=self._name(planned),
+            outcome_path=str(outcome_path),
+            delays_us=delays_us,
+        )
+        slots = min(cell.concurrency, info.max_concurrency)
+        ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9
+        deadline_s = (
+            _GRACE_S + 2 * ideal_s + _REQUEST_S * planned.requests + _TIMEOUTS * self._timeout_s
+        )
+        with tempfile.TemporaryFile() as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "crawlers", "--worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
+            try:
+                failure = self._converse(process, spec, info.cores, deadline_s)
+            finally:
+                _end(process)
+            return failure, _tail(stderr)
+
+    def _converse(
+        self, process: "subprocess.Popen[bytes]", spec: Spec, cores: int, deadline_s: float
+    ) -> str:
+        pinning = self._pinning
+        one_core = cores == 1
+        # Before the spec is sent, the process waits for it, and has no other thread yet.
+        pin(process.pid, pinning.single_core_crawler if one_core else pinning.multi_core_crawler)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died; its exit code says more
+            spec.send(process.stdin)
+        try:
+            code = process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            return f"not done after {deadline_s:.0f} s, and killed"
+        if code < 0:
+            return f"died of {signal.Signals(-code).name}"
+        return f"crashed with exit code {code}" if code else ""
+
+    def _name(self, planned: PlannedRun) -> str:
+        return f"{planned.name}-{self._token}"
+
+    def _server_cpu_s(self) -> float:
+        if not self._target.is_ours:
+            return 0.0
+        try:
+            return float(stats(self._target.control_url)["cpu_seconds"])
+        except ControlError as error:
+            raise ServerGoneError(f"the server is gone: {error}") from error
+
+    def _take_ledger(self, name: str) -> RunRecord | None:
+        control_url = self._target.control_url
+        deadline = monotonic() + _SETTLE_S
+        while True:
+            try:
+                record = fetch_run(control_url, name)
+            except ControlError as error:
+                if "404" in str(error):  # not one request reached it
+                    return None
+                raise ServerGoneError(f"the server is gone: {error}") from error
+            if WAITING not in record.columns["outcome"] or monotonic() > deadline:
+                break
+            sleep(0.02)
+        with contextlib.suppress(ControlError):
+            delete_run(control_url, name)
+        return record
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Leave nothing of a crawler behind: neither it nor what it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
+def _tail(stream: IO[bytes]) -> str:
+    stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, stream.tell() - 4000))
+    return stream.read().decode(errors="replace").strip()

@@ -1,0 +1,281 @@
+"""The results file: SQLite, one transaction a run, raw requests only. docs/results.md describes it.
+
+Summaries and plots are derived from it and never stored.
+"""
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bench.experiment import Experiment
+from bench.runner import RunResult
+from crawlers.contract import ERROR_WORDS
+from crawlers.spec import Usage
+from server.packed_columns import Columns
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    IntColumns = dict[str, NDArray[np.int64]]
+
+SCHEMA_VERSION = 1
+FILE_NAME = "results.sqlite"
+
+FETCH_COLUMNS = ("seq", "start_ns", "end_ns", "status", "size_bytes", "error")
+ARRIVAL_COLUMNS = (
+    "seq",
+    "connection",
+    "arrived_ns",
+    "replied_ns",
+    "delay_us",
+    "status",
+    "outcome",
+)
+
+_SCHEMA = """
+CREATE TABLE experiment (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    created_utc TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    environment TEXT NOT NULL
+);
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    trial INTEGER NOT NULL,
+    crawler TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    delay_us INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    started_utc TEXT NOT NULL,
+    failure TEXT NOT NULL,
+    server_cpu_ns INTEGER NOT NULL,
+    unrecorded INTEGER,
+    request_head BLOB,
+    usage TEXT,
+    versions TEXT
+);
+CREATE TABLE fetch (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    error INTEGER NOT NULL REFERENCES error_word,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE arrival (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    connection INTEGER NOT NULL,
+    arrived_ns INTEGER NOT NULL,
+    replied_ns INTEGER NOT NULL,
+    delay_us INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE error_word (code INTEGER PRIMARY KEY, word TEXT NOT NULL);
+CREATE VIEW ledger AS
+    SELECT fetch.run, fetch.seq, fetch.start_ns, arrival.arrived_ns, arrival.delay_us,
+           arrival.replied_ns, fetch.end_ns, fetch.status, error_word.word AS error,
+           arrival.connection, arrival.outcome
+    FROM fetch JOIN error_word ON error_word.code = fetch.error
+         LEFT JOIN arrival ON arrival.run = fetch.run AND arrival.seq = fetch.seq
+    UNION ALL
+    SELECT arrival.run, arrival.seq, NULL, arrival.arrived_ns, arrival.delay_us,
+           arrival.replied_ns, NULL, NULL, NULL, arrival.connection, arrival.outcome
+    FROM arrival
+    WHERE NOT EXISTS
+        (SELECT 1 FROM fetch WHERE fetch.run = arrival.run AND fetch.seq = arrival.seq);
+"""
+
+
+class StoreError(RuntimeError):
+    """A results file that cannot be read or written; the text names it, the cause and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as it is kept, without its requests. `usage` is None if the crawler failed."""
+
+    number: int
+    trial: int
+    crawler: str
+    concurrency: int
+    delay_us: int
+    requests: int
+    name: str
+    started_utc: str
+    failure: str
+    server_cpu_ns: int
+    unrecorded: int | None
+    """Requests that the server counted and could not record; None: there is no ledger."""
+    request_head: bytes | None
+    usage: Usage | None
+    versions: dict[str, str]
+
+
+class Store:
+    """One results file. `create` or `open` it; it is a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def create(
+        cls, path: Path, experiment: Experiment, environment: dict[str, Any], created_utc: str
+    ) -> Self:
+        """A new file in a folder that exists. Raises StoreError."""
+        try:
+            connection = _connect(path, "rwc")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            with connection:
+                connection.executescript(f"BEGIN;{_SCHEMA}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.executemany(
+                    "INSERT INTO error_word VALUES (?, ?)", enumerate(ERROR_WORDS)
+                )
+                asked = json.dumps(experiment.to_json())
+                connection.execute(
+                    "INSERT INTO experiment VALUES (1, ?, ?, ?)",
+                    (created_utc, asked, json.dumps(environment)),
+                )
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write {path}: {error}") from error
+        return cls(path, connection)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """An existing file, to be read. Raises StoreError."""
+        if not path.is_file():
+            raise StoreError(f"there is no {path}")
+        try:
+            connection = _connect(path, "rw")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+        if version != SCHEMA_VERSION:
+            connection.close()
+            raise StoreError(
+                f"{path} has schema {version}, and this version of crawlbench reads "
+                f"{SCHEMA_VERSION}: use the version that wrote it"
+            )
+        return cls(path, connection)
+
+    def append(self, result: RunResult) -> None:
+        """Add a run and all its requests in one transaction. Raises StoreError."""
+        planned, ledger, outcome = result.planned, result.ledger, result.outcome
+        cell = planned.cell
+        row = RunRow(
+            number=planned.number,
+            trial=planned.trial,
+            crawler=cell.crawler,
+            concurrency=cell.concurrency,
+            delay_us=cell.delay_us,
+            requests=planned.requests,
+            name=planned.name,
+            started_utc=result.started_utc,
+            failure=result.failure,
+            server_cpu_ns=result.server_cpu_ns,
+            unrecorded=ledger.unrecorded if ledger else None,
+            request_head=ledger.first_request_head if ledger else None,
+            usage=outcome.usage if outcome else None,
+            versions=outcome.versions if outcome else {},
+        )
+        try:
+            with self._connection as connection:
+                connection.execute(
+                    f"INSERT INTO run VALUES ({', '.join('?' * len(fields(RunRow)))})",
+                    _to_sql(row),
+                )
+                if outcome:
+                    self._insert("fetch", planned.number, outcome.fetches, FETCH_COLUMNS)
+                if ledger:
+                    self._insert("arrival", planned.number, ledger.columns, ARRIVAL_COLUMNS)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write {self.path}: {error}") from error
+
+    def _insert(self, table: str, number: int, columns: Columns, names: tuple[str, ...]) -> None:
+        arrays: list[array[int]] = [columns[name] for name in names]
+        rows = (
+            (number, ordinal, *values) for ordinal, values in enumerate(zip(*arrays, strict=True))
+        )
+        marks = ", ".join("?" * (len(names) + 2))
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    def experiment(self) -> Experiment:
+        """What was asked."""
+        return Experiment.from_json(json.loads(self._about("asked")))
+
+    def environment(self) -> dict[str, Any]:
+        """On what it was measured."""
+        environment: dict[str, Any] = json.loads(self._about("environment"))
+        return environment
+
+    def created_utc(self) -> str:
+        """When the experiment began."""
+        return self._about("created_utc")
+
+    def _about(self, column: str) -> str:
+        (text,) = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
+        return str(text)
+
+    def runs(self) -> Iterator[RunRow]:
+        """All runs, in the order in which they were done."""
+        names = [field.name for field in fields(RunRow)]
+        query = f"SELECT {', '.join(names)} FROM run ORDER BY number"
+        for values in self._connection.execute(query):
+            row: dict[str, Any] = dict(zip(names, values, strict=True))
+            row["usage"] = Usage(**json.loads(row["usage"])) if row["usage"] else None
+            row["versions"] = json.loads(row["versions"])
+            yield RunRow(**row)
+
+    def fetches(self, number: int) -> "IntColumns":
+        """The fetches of a run as FETCH_COLUMNS of int64, in the order of their records."""
+        return self._columns("fetch", number, FETCH_COLUMNS)
+
+    def arrivals(self, number: int) -> "IntColumns":
+        """The arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
+        return self._columns("arrival", number, ARRIVAL_COLUMNS)
+
+    def _columns(self, table: str, number: int, names: tuple[str, ...]) -> "IntColumns":
+        import numpy as np
+
+        query = f"SELECT {', '.join(names)} FROM {table} WHERE run = ? ORDER BY ordinal"
+        cursor = self._connection.execute(query, (number,))
+        chunks = [np.empty((0, len(names)), dtype=np.int64)]
+        while rows := cursor.fetchmany(50_000):
+            chunks.append(np.array(rows, dtype=np.int64))
+        return dict(zip(names, np.concatenate(chunks).T, strict=True))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+
+
+def _to_sql(row: RunRow) -> tuple[Any, ...]:
+    values = asdict(row)
+    values["usage"] = json.dumps(values["usage"]) if row.usage else None
+    values["versions"] = json.dumps(row.versions)
+    return tuple(values.values())

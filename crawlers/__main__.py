@@ -1,0 +1,208 @@
+"""One crawl in this process: told on stdin by the bench (`--worker`), or by hand with flags."""
+
+import _thread
+import argparse
+import gc
+import os
+import platform
+import sys
+from array import array
+from collections.abc import Sequence
+from time import monotonic_ns, process_time_ns
+
+from crawlers.checked import checked_count, checked_delay_us, checked_seconds, checked_url
+from crawlers.contract import ERROR_WORDS, Crawl, Recorder, SharedIterator
+from crawlers.registry import (
+    REGISTRY,
+    CrawlerInfo,
+    CrawlerNotInstalledError,
+    UnknownCrawlerError,
+    find,
+    load,
+)
+from crawlers.spec import Spec, Usage, write_outcome
+from server.process_usage import peak_memory_bytes
+
+EXIT_OK = 0
+EXIT_REQUESTS_FAILED = 1
+EXIT_USAGE = 2
+EXIT_ENVIRONMENT = 3
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Crawl; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if arguments == ["--worker"]:
+            return _work()
+        return _crawl_by_hand(arguments)
+    except UnknownCrawlerError as error:
+        print(f"crawlers: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except CrawlerNotInstalledError as error:
+        print(f"crawlers: {error}", file=sys.stderr)
+        return EXIT_ENVIRONMENT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _work() -> int:
+    """Take a spec on stdin, leave the outcome in the file that it names."""
+    spec = Spec.receive(sys.stdin.buffer)
+    # A thread that no monkey-patching has touched. It needs no lock and no clean-up.
+    _thread.start_new_thread(_die_with_parent, ())
+    info = find(spec.crawler)
+    recorder = Recorder()
+    usage = _measure(load(info), spec, recorder)
+    with open(spec.outcome_path, "wb") as stream:  # noqa: PTH123 - pathlib is not imported here
+        write_outcome(stream, usage, _versions(info), recorder)
+    return EXIT_OK
+
+
+def _die_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _crawl_by_hand(argv: Sequence[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    spec = Spec(
+        crawler=arguments.crawler,
+        concurrency=arguments.concurrency,
+        timeout_s=arguments.timeout,
+        base_url=arguments.url,
+        is_planned=arguments.delay is not None,
+        run_name=arguments.name,
+        outcome_path="",
+        delays_us=array("I", [arguments.delay or 0]) * arguments.requests,
+    )
+    info = find(arguments.crawler)
+    if spec.concurrency > info.max_concurrency:
+        print(
+            f"crawlers: {info.name} fetches {info.max_concurrency} at a time, "
+            f"not {spec.concurrency}",
+            file=sys.stderr,
+        )
+    recorder = Recorder()
+    try:
+        _measure(load(info), spec, recorder)
+    except KeyboardInterrupt:
+        print(_line(recorder))
+        return EXIT_INTERRUPTED
+    print(_line(recorder))
+    return EXIT_REQUESTS_FAILED if _failures(recorder) else EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m crawlers",
+        description="Crawl by hand, and print one line: requests, errors, seconds, requests/s.",
+        epilog="With --delay, URL is a delay server (python -m server), and each request asks it "
+        "for that delay. Without, URL is fetched as it is, again and again. "
+        "Exit codes: 0 ok, 1 requests failed, 2 usage, 3 environment, 130 interrupted.",
+    )
+    names = ", ".join(info.name for info in REGISTRY)
+    parser.add_argument("crawler", help=f"one of {names}")
+    parser.add_argument("--url", required=True, type=checked_url, help="http(s)://host[:port]/...")
+    parser.add_argument(
+        "-n", "--requests", type=checked_count, default=100, help="how many (%(default)s)"
+    )
+    parser.add_argument(
+        "-c", "--concurrency", type=checked_count, default=10, help="at a time (%(default)s)"
+    )
+    parser.add_argument("--delay", type=checked_delay_us, metavar="MS", help="ask for this delay")
+    parser.add_argument(
+        "--timeout", type=checked_seconds, default=30.0, metavar="S", help="a fetch (%(default)s)"
+    )
+    parser.add_argument("--name", default="by-hand", help="run in the ledger (%(default)s)")
+    return parser
+
+
+def _measure(crawl: Crawl, spec: Spec, recorder: Recorder) -> Usage:
+    _raise_descriptor_limit()
+    pauses = GcPauses()
+    jobs = SharedIterator(spec.jobs())
+    start_ns, start_cpu_ns = monotonic_ns(), process_time_ns()
+    with pauses:
+        crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
+    cpu_ns, end_ns = process_time_ns(), monotonic_ns()
+    return Usage(
+        wall_ns=end_ns - start_ns,
+        cpu_ns=cpu_ns - start_cpu_ns,
+        peak_memory_bytes=peak_memory_bytes(),
+        gc_pauses=pauses.count,
+        gc_pause_ns=pauses.sum_ns,
+        gc_longest_ns=pauses.longest_ns,
+    )
+
+
+class GcPauses:
+    """Counts the pauses of the garbage collector while it is entered."""
+
+    def __init__(self) -> None:
+        self.count = self.sum_ns = self.longest_ns = 0
+        self._start_ns = 0
+
+    def __enter__(self) -> None:
+        gc.callbacks.append(self._note)
+
+    def __exit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._note)
+
+    def _note(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self._start_ns = monotonic_ns()
+            return
+        pause_ns = monotonic_ns() - self._start_ns
+        self.count += 1
+        self.sum_ns += pause_ns
+        self.longest_ns = max(self.longest_ns, pause_ns)
+
+
+def _versions(info: CrawlerInfo) -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {
+        "python": platform.python_version(),
+        **{library: version(library) for library in info.libraries},
+    }
+
+
+def _raise_descriptor_limit() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _failures(recorder: Recorder) -> dict[str, int]:
+    columns = recorder.columns()
+    counts: dict[str, int] = {}
+    for status, code in zip(columns["status"], columns["error"], strict=True):
+        if code or status >= 400:
+            word = ERROR_WORDS[code] or f"status {status}"
+            counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def _line(recorder: Recorder) -> str:
+    if not len(recorder):
+        return "0 requests"
+    columns = recorder.columns()
+    failures = _failures(recorder)
+    seconds = (max(columns["end_ns"]) - min(columns["start_ns"])) / 1e9
+    words = ", ".join(f"{word} {count}" for word, count in failures.items())
+    good = len(recorder) - sum(failures.values())
+    return (
+        f"{len(recorder)} requests, {sum(failures.values())} errors{f' ({words})' if words else ''}"
+        f", {seconds:.3f} s, {good / seconds:.1f} requests/s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Coroutines, with aiohttp: C workers over one iterator, on asyncio's loop or on uvloop's."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from time import monotonic_ns
+
+import aiohttp
+from yarl import URL
+
+from crawlers.contract import HEADERS, Job, Recorder
+
+
+def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetch every job, on asyncio's own event loop."""
+    _run(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
+
+
+def crawl_on_uvloop(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Fetch every job, on uvloop's event loop."""
+    import uvloop
+
+    _run(uvloop.new_event_loop, jobs, concurrency, timeout_s, record)
+
+
+def _run(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_crawl(jobs, concurrency, timeout_s, record))
+
+
+async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    async with aiohttp.ClientSession(
+        # The default limit of 100 would be the concurrency measured, whatever was asked for.
+        connector=aiohttp.TCPConnector(limit=concurrency),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        headers=HEADERS,
+    ) as session:
+
+        async def work() -> None:
+            for job in jobs:
+                status = size_bytes = 0
+                error = ""
+                start_ns = monotonic_ns()
+                try:
+                    # The URL is sent as it stands, and not quoted anew for every request.
+                    url = URL(job.url, encoded=True)
+                    async with session.get(url, allow_redirects=False) as response:
+                        status = response.status
+                        async for chunk in response.content.iter_any():
+                            size_bytes += len(chunk)
+                except (aiohttp.ClientError, OSError, ValueError) as exception:
+                    error = _error_word(exception)
+                record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(concurrency):
+                workers.create_task(work())
+
+
+def _error_word(exception: Exception) -> str:
+    match exception:
+        case TimeoutError():
+            return "timeout"
+        case aiohttp.ClientConnectorError():
+            return "connect"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+            return "closed"
+        case ConnectionResetError() | aiohttp.ClientOSError():
+            return "reset"
+        case aiohttp.ClientResponseError():
+            return "malformed"
+        case _:
+            return "failed"

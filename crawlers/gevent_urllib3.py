@@ -1,0 +1,57 @@
+"""Greenlets, with urllib3 on patched sockets: C greenlets over one iterator, one sized pool."""
+
+# ruff: noqa: E402 - the standard library is patched before anything else can hold on to it
+from gevent import monkey
+
+monkey.patch_all()
+
+from collections.abc import Iterator
+from time import monotonic_ns
+
+import gevent
+import urllib3
+
+from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.urllib3_errors import error_word
+
+_CHUNK_BYTES = 65_536
+
+
+def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetch every job."""
+    pools = urllib3.PoolManager(maxsize=concurrency, headers=HEADERS)
+
+    def work() -> None:
+        for job in jobs:
+            _fetch(pools, job, timeout_s, record)
+
+    gevent.joinall([gevent.spawn(work) for _ in range(concurrency)], raise_error=True)
+    pools.clear()
+
+
+def _fetch(pools: urllib3.PoolManager, job: Job, timeout_s: float, record: Recorder) -> None:
+    status = size_bytes = 0
+    error = ""
+    start_ns = monotonic_ns()
+    # Unlike urllib3's own timeouts, which bound each read, this one bounds the whole fetch.
+    deadline = gevent.Timeout.start_new(timeout_s)
+    response = None
+    try:
+        response = pools.request(
+            "GET", job.url, redirect=False, retries=False, preload_content=False, timeout=None
+        )
+        status = response.status
+        while chunk := response.read1(_CHUNK_BYTES):
+            size_bytes += len(chunk)
+        response.release_conn()
+    except gevent.Timeout as expired:
+        if expired is not deadline:
+            raise
+        error = "timeout"
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as exception:
+        error = error_word(exception)
+    finally:
+        deadline.cancel()
+        if error and response is not None:
+            response.close()
+    record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)

@@ -1,0 +1,98 @@
+"""Every crawler, and what is declared of it, in one table. Imports no crawler until asked to."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from crawlers.contract import Crawl
+
+ANY = 1_000_000
+
+
+class UnknownCrawlerError(LookupError):
+    """No crawler of that name; the text lists those there are."""
+
+
+class CrawlerNotInstalledError(RuntimeError):
+    """A crawler's library is missing; the text says how to install it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlerInfo:
+    """A row of the table."""
+
+    name: str
+    module: str
+    function: str
+    libraries: tuple[str, ...]
+    """Distributions whose versions belong to a result; the first is the client."""
+    style: str
+    keep_alive: bool = True
+    """Whether a connection is used for more than one request."""
+    max_concurrency: int = ANY
+    cores: int = 1
+    """How many cores it can use."""
+    resends: bool = False
+    """Whether the library itself sends a request again when a kept connection drops."""
+    timeout: str = "whole fetch"
+    """What `timeout_s` bounds."""
+    open_loop: bool = False
+    """Whether it waits for `due_ns`."""
+    extra: str = ""
+    """The optional dependency of this project that installs it; "": always installed."""
+
+
+REGISTRY: tuple[CrawlerInfo, ...] = (
+    CrawlerInfo(
+        name="serial",
+        module="crawlers.serial_requests",
+        function="crawl",
+        libraries=("requests", "urllib3"),
+        style="one request after another",
+        max_concurrency=1,
+        timeout="whole fetch, but for headers that drip: each read",
+    ),
+    CrawlerInfo(
+        name="gevent",
+        module="crawlers.gevent_urllib3",
+        function="crawl",
+        libraries=("urllib3", "gevent"),
+        style="greenlets",
+    ),
+    CrawlerInfo(
+        name="asyncio",
+        module="crawlers.asyncio_aiohttp",
+        function="crawl",
+        libraries=("aiohttp",),
+        style="coroutines",
+        resends=True,
+    ),
+    CrawlerInfo(
+        name="asyncio-uvloop",
+        module="crawlers.asyncio_aiohttp",
+        function="crawl_on_uvloop",
+        libraries=("aiohttp", "uvloop"),
+        style="coroutines, on libuv",
+        resends=True,
+    ),
+)
+
+
+def find(name: str) -> CrawlerInfo:
+    """The row of a crawler. Raises UnknownCrawlerError."""
+    for info in REGISTRY:
+        if info.name == name:
+            return info
+    names = ", ".join(info.name for info in REGISTRY)
+    raise UnknownCrawlerError(f"there is no crawler {name!r}; there are {names}")
+
+
+def load(info: CrawlerInfo) -> Crawl:
+    """Import a crawler. Raises CrawlerNotInstalledError."""
+    try:
+        crawl: Crawl = getattr(import_module(info.module), info.function)
+    except ImportError as error:
+        package = f".[{info.extra}]" if info.extra else "."
+        raise CrawlerNotInstalledError(
+            f"crawler {info.name!r} cannot be imported ({error}): pip install {package!r}"
+        ) from error
+    return crawl

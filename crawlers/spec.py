@@ -1,0 +1,105 @@
+"""What a crawler's process is told, and what it leaves behind: the seam between bench and crawlers.
+
+Both are packed columns: the spec arrives on stdin, the outcome goes to a file. Standard library
+only.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import IO, Any, Self
+
+from crawlers.contract import ERROR_WORDS, Job, Recorder
+from server.packed_columns import Columns, pack, read_packed
+from server.request_plan import Plan, to_target
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One crawl. `delays_us` has a planned delay for each request, in the order of seq."""
+
+    crawler: str
+    concurrency: int
+    timeout_s: float
+    base_url: str
+    """Of a delay server, as `http://host:port`; or any URL, to be fetched as it is."""
+    is_planned: bool
+    """Whether the server is ours, and each request carries its plan."""
+    run_name: str
+    outcome_path: str
+    delays_us: "array[int]"
+
+    def send(self, stream: IO[bytes]) -> None:
+        """Write it; the stream is flushed and stays open."""
+        header = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != "delays_us"
+        }
+        for piece in pack(header, {"delays_us": self.delays_us}):
+            stream.write(piece)
+        stream.flush()
+
+    @classmethod
+    def receive(cls, stream: IO[bytes]) -> Self:
+        """Read it; the stream is left right behind it."""
+        header, columns = read_packed(stream)
+        return cls(**header, delays_us=columns["delays_us"])
+
+    def jobs(self) -> Iterator[Job]:
+        """The requests in the order of seq, made one by one as they are asked for."""
+        if not self.is_planned:
+            for seq in range(len(self.delays_us)):
+                yield Job(seq, self.base_url)
+            return
+        base = self.base_url.rstrip("/")
+        for seq, delay_us in enumerate(self.delays_us):
+            yield Job(seq, base + to_target(Plan(self.run_name, seq, delay_us)))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a crawl cost its process."""
+
+    wall_ns: int
+    """From before the crawl function was called to after it returned."""
+    cpu_ns: int
+    """CPU time of all threads, user and system, over the same span."""
+    peak_memory_bytes: int
+    """Of the process, its libraries included."""
+    gc_pauses: int
+    gc_pause_ns: int
+    """All pauses of the garbage collector together."""
+    gc_longest_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a crawler's process left behind."""
+
+    usage: Usage
+    versions: dict[str, str]
+    """Of Python and of the crawler's libraries."""
+    fetches: Columns
+    """As in Recorder.columns."""
+
+    @classmethod
+    def read(cls, stream: IO[bytes]) -> Self:
+        """Raises ValueError for what is not whole."""
+        header, columns = read_packed(stream)
+        if tuple(header["error_words"]) != ERROR_WORDS:
+            raise ValueError("the crawler speaks of other errors than this version of the bench")
+        return cls(Usage(**header["usage"]), header["versions"], columns)
+
+
+def write_outcome(
+    stream: IO[bytes], usage: Usage, versions: dict[str, str], recorder: Recorder
+) -> None:
+    """Leave what `Outcome.read` reads."""
+    header: dict[str, Any] = {
+        "usage": asdict(usage),
+        "versions": versions,
+        "error_words": ERROR_WORDS,
+    }
+    for piece in pack(header, recorder.columns()):
+        stream.write(piece)

@@ -1,0 +1,32 @@
+"""What urllib3's exceptions are called here; requests wraps the same ones."""
+
+import http.client
+from collections.abc import Iterator
+
+import urllib3.exceptions as urllib3_errors
+
+# In this order: RemoteDisconnected is a ConnectionResetError and a BadStatusLine too.
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((urllib3_errors.NewConnectionError, ConnectionRefusedError), "connect"),
+    ((urllib3_errors.TimeoutError, TimeoutError), "timeout"),
+    ((http.client.RemoteDisconnected, http.client.IncompleteRead), "closed"),
+    ((ConnectionResetError, ConnectionAbortedError, BrokenPipeError), "reset"),
+    ((urllib3_errors.InvalidChunkLength, http.client.HTTPException), "malformed"),
+)
+
+
+def error_word(exception: BaseException) -> str:
+    """The testbed's word for a failure."""
+    chain = list(_with_causes(exception))
+    for kinds, word in _WORDS:
+        if any(isinstance(error, kinds) for error in chain):
+            return word
+    return "failed"
+
+
+def _with_causes(exception: BaseException) -> Iterator[BaseException]:
+    """The exception and those it wraps: urllib3 keeps them in `args` and `reason`."""
+    yield exception
+    for inner in (*exception.args, getattr(exception, "reason", None), exception.__cause__):
+        if isinstance(inner, BaseException):
+            yield from _with_causes(inner)

@@ -1,0 +1,99 @@
+"""Draws the plots of an experiment: `python -m plots [DIR]`, PNG files beside the results."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.results import find_file
+from bench.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.store import RunRow
+
+_TIMELINE_CONCURRENCY = 100
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draw; prints the path of each file. Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m plots",
+        description="Draw throughput.png and timeline-CRAWLER.png from a folder of results, into "
+        "that folder.",
+        epilog="Exit codes: 0 ok, 2 usage, 3 nothing to read, or no place to write.",
+    )
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="DIR", help="results (results/latest)"
+    )
+    try:
+        for path in draw_all(parser.parse_args(argv).folder):
+            print(path)
+    except (StoreError, OSError) as error:
+        print(f"plots: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def draw_all(folder: Path | None) -> list[Path]:
+    """Draw every figure of an experiment beside its results file; returns the paths."""
+    from bench.report import load_cells
+    from plots.throughput import throughput_figure
+    from plots.timeline import timeline_figure
+
+    path = find_file(folder)
+    written = []
+    with Store.open(path) as store:
+        small_print = _small_print(store)
+        cells = load_cells(store)
+        if any(cell.trials for cell in cells):
+            figure = throughput_figure(store.experiment(), cells, small_print)
+            written.append(_save(figure, path.parent / "throughput.png"))
+        for run in _runs_to_show(store):
+            arrivals = None if run.unrecorded is None else store.arrivals(run.number)
+            figure = timeline_figure(run, store.fetches(run.number), arrivals, small_print)
+            written.append(_save(figure, path.parent / f"timeline-{run.crawler}.png"))
+    if not written:
+        raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
+    return written
+
+
+def _runs_to_show(store: Store) -> "list[RunRow]":
+    """Of each crawler the first trial at the concurrency next to _TIMELINE_CONCURRENCY."""
+    chosen: dict[str, RunRow] = {}
+    for run in store.runs():
+        known = chosen.get(run.crawler)
+        if run.usage is not None and (known is None or _distance(run) < _distance(known)):
+            chosen[run.crawler] = run
+    return list(chosen.values())
+
+
+def _distance(run: "RunRow") -> tuple[int, int]:
+    return abs(run.concurrency - _TIMELINE_CONCURRENCY), run.trial
+
+
+def _small_print(store: Store) -> str:
+    about = store.environment()
+    versions: dict[str, str] = {}
+    for run in store.runs():
+        versions.update(run.versions)
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return (
+        f"crawlbench {about['crawlbench']} {about['commit'] or ''}, {libraries}\n"
+        f"{store.created_utc()[:10]}, {about['cpus']} x {about['cpu']}, {about['system']}, "
+        f"{about['pinning']}; closed loop"
+    )
+
+
+def _save(figure: "Figure", path: Path) -> Path:
+    """Whole or not at all: a plot half written is taken for a plot."""
+    draft = path.with_name(f".{path.name}")
+    figure.savefig(draft, format="png")
+    return draft.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

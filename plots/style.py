@@ -1,0 +1,105 @@
+"""How every figure looks: one palette, one marker and one line style for each crawler.
+
+Colours are Okabe and Ito's (2008), told apart by colour-blind readers; markers and line styles tell
+the lines apart where there is no colour at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
+_LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+
+GREY = "#555555"
+CLIENT = "#E69F00"
+SERVER = "#0072B2"
+
+mpl.use("Agg")
+mpl.rcParams.update(
+    {
+        "figure.figsize": (9.6, 6.0),
+        "figure.dpi": 125,
+        "savefig.dpi": 125,
+        "font.size": 12,
+        "axes.titlesize": 14,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 12,
+        "axes.labelsize": 12,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#DDDDDD",
+        "grid.linewidth": 0.8,
+        "lines.linewidth": 2.0,
+        "lines.markersize": 8,
+        "legend.frameon": False,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LineStyle:
+    """Of one crawler."""
+
+    colour: str
+    marker: str
+    line: "str | tuple[int, tuple[int, ...]]"
+
+
+def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
+    """A style for each, the same in every figure of an experiment."""
+    return {
+        name: LineStyle(
+            _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)], _LINES[i % len(_LINES)]
+        )
+        for i, name in enumerate(crawlers)
+    }
+
+
+def new_figure() -> Figure:
+    """An empty figure that leaves room at its foot for the small print."""
+    engine = ConstrainedLayoutEngine(rect=(0, 0.055, 1, 0.945))
+    return Figure(layout=engine)
+
+
+def add_small_print(figure: Figure, text: str) -> None:
+    """At the foot, small: on what it was measured."""
+    figure.text(0.01, 0.008, text, fontsize=8, color=GREY, ha="left", va="bottom")
+
+
+def spread_labels(wanted: Sequence[float], least_gap: float) -> list[float]:
+    """Positions near the wanted ones, in the same order from low to high, `least_gap` apart.
+
+    For labels at the ends of lines; keeps the middle of each crowd where it was.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    groups: list[list[int]] = []
+    centres: list[float] = []
+    for i in order:
+        groups.append([i])
+        centres.append(wanted[i])
+        while len(groups) > 1 and _top(centres[-2], groups[-2], least_gap) + least_gap > _bottom(
+            centres[-1], groups[-1], least_gap
+        ):
+            merged = groups[-2] + groups[-1]
+            centre = sum(wanted[j] for j in merged) / len(merged)
+            groups[-2:] = [merged]
+            centres[-2:] = [centre]
+    placed = [0.0] * len(wanted)
+    for centre, group in zip(centres, groups, strict=True):
+        for rank, i in enumerate(group):
+            placed[i] = _bottom(centre, group, least_gap) + rank * least_gap
+    return placed
+
+
+def _bottom(centre: float, group: list[int], gap: float) -> float:
+    return centre - (len(group) - 1) * gap / 2
+
+
+def _top(centre: float, group: list[int], gap: float) -> float:
+    return centre + (len(group) - 1) * gap / 2

@@ -1,0 +1,134 @@
+"""throughput.png: requests a second against concurrency, a line a crawler. Rows -> Figure."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from bench.experiment import Experiment
+from bench.summary import CellSummary
+from plots.style import GREY, LineStyle, add_small_print, new_figure, spread_labels, styles_of
+
+_LABEL_HEIGHT = 0.05
+"""Of a label, as a share of the height of the axes."""
+
+
+def throughput_figure(
+    experiment: Experiment, cells: Sequence[CellSummary], small_print: str
+) -> Figure:
+    """Medians with min to max over the trials; the ceiling C / delay is dashed.
+
+    Each crawler's line has its name as gid, the ceiling has "ceiling".
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    styles = styles_of(experiment.crawlers)
+    by_crawler: dict[str, list[CellSummary]] = defaultdict(list)
+    for cell in cells:
+        if cell.trials:
+            by_crawler[cell.cell.crawler].append(cell)
+    for name, measured in by_crawler.items():
+        _draw_line(axes, name, styles[name], measured)
+    asked = sorted({cell.cell.concurrency for cell in cells})
+    highest = max((cell.requests_per_s[2] for cell in cells if cell.trials), default=1.0)
+    most = max(asked, default=1)
+    axes.set_xlim(0, most * 1.02)
+    axes.set_ylim(0, highest * 1.12)
+    _draw_ceiling(axes, experiment.delay_us, most, highest * 1.12)
+    _label_ends(
+        axes,
+        {name: line[-1].requests_per_s[0] for name, line in by_crawler.items()},
+        {name: line[-1].cell.concurrency for name, line in by_crawler.items()},
+        styles,
+    )
+    axes.set_xticks(_ticks(asked))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.set_xlabel("concurrency asked for (requests in flight)")
+    axes.set_ylabel("throughput (good requests / s)")
+    trials = experiment.trials
+    spread = "1 trial" if trials == 1 else f"median and min-max of {trials} trials"
+    axes.set_title(
+        f"Throughput against concurrency\n"
+        f"delay {experiment.delay_us / 1000:g} ms, {experiment.waves} x C requests a run, {spread}"
+    )
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _draw_line(axes: Axes, name: str, style: LineStyle, measured: list[CellSummary]) -> None:
+    rates = [cell.requests_per_s for cell in measured]
+    bars = axes.errorbar(
+        [cell.cell.concurrency for cell in measured],
+        [rate for rate, _, _ in rates],
+        yerr=[[rate - least for rate, least, _ in rates], [most - rate for rate, _, most in rates]],
+        color=style.colour,
+        marker=style.marker,
+        linestyle=style.line,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        capsize=4,
+        zorder=3,
+    )
+    bars.lines[0].set_gid(name)
+
+
+def _draw_ceiling(axes: Axes, delay_us: int, most: int, top: float) -> None:
+    """Requests that take at least `delay` each, C at a time: C / delay is not to be beaten."""
+    if not delay_us:
+        return
+    per_slot = 1e6 / delay_us
+    axes.plot(
+        [0, most], [0, most * per_slot], "--", color=GREY, linewidth=1.3, zorder=2, gid="ceiling"
+    )
+    # Named where the line is well inside the axes, left of it.
+    at = 0.72 * min(float(most), top / per_slot)
+    axes.annotate(
+        "ceiling: C / delay",
+        (at, at * per_slot),
+        xytext=(-10, 6),
+        textcoords="offset points",
+        ha="right",
+        color=GREY,
+        fontsize=11,
+    )
+
+
+def _label_ends(
+    axes: Axes, rates: dict[str, float], ends: dict[str, int], styles: dict[str, LineStyle]
+) -> None:
+    """Each line's name right of the axes, at the height of its last point, none over another."""
+    height = axes.get_ylim()[1]
+    placed = spread_labels([rate / height for rate in rates.values()], _LABEL_HEIGHT)
+    lowest = min(placed, default=0.0)
+    shift = max(0.0, 0.01 - lowest)
+    right = axes.get_xlim()[1]
+    for (name, rate), y in zip(rates.items(), placed, strict=True):
+        style = styles[name]
+        axes.annotate(
+            name,
+            xy=(ends[name], rate),
+            xytext=(right * 1.035, (y + shift) * height),
+            color=style.colour,
+            fontweight="bold",
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": style.colour,
+                "linewidth": 0.7,
+                "alpha": 0.6,
+                "shrinkA": 2,
+                "shrinkB": 5,
+            },
+        )
+
+
+def _ticks(asked: list[int]) -> list[int]:
+    """The concurrencies measured, but those that would stand in each other's way."""
+    ticks: list[int] = []
+    for concurrency in reversed(asked):
+        if not ticks or ticks[-1] - concurrency >= 0.045 * asked[-1]:
+            ticks.append(concurrency)
+    return ticks[::-1]

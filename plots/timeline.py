@@ -1,0 +1,76 @@
+"""timeline-CRAWLER.png: every call of one run over time, client over server. Rows -> Figure."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.store import RunRow
+from plots.style import CLIENT, SERVER, add_small_print, new_figure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bench.store import IntColumns
+
+
+def timeline_figure(
+    run: RunRow, fetches: "IntColumns", arrivals: "IntColumns | None", small_print: str
+) -> Figure:
+    """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
+
+    One collection for each end, with gid "client" and "server", whatever the number of calls.
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    order = np.argsort(fetches["start_ns"], kind="stable")
+    origin_ns = fetches["start_ns"].min()
+    rows = np.empty(int(fetches["seq"].max()) + 1, dtype=np.int64)
+    rows[fetches["seq"][order]] = np.arange(len(order))
+    width = max(0.8, min(8.0, 330 / len(order)))
+    client = _spans(
+        fetches["start_ns"] - origin_ns, fetches["end_ns"] - origin_ns, rows[fetches["seq"]]
+    )
+    axes.add_collection(LineCollection(list(client), colors=CLIENT, linewidths=width, gid="client"))
+    handles = [Line2D([], [], color=CLIENT, linewidth=6, label="client: start to last byte")]
+    if arrivals is not None:
+        seq = arrivals["seq"]
+        known = (seq >= 0) & (seq < len(rows)) & (arrivals["replied_ns"] > 0)
+        server = _spans(
+            arrivals["arrived_ns"][known] - origin_ns,
+            arrivals["replied_ns"][known] - origin_ns,
+            rows[seq[known]],
+        )
+        axes.add_collection(
+            LineCollection(list(server), colors=SERVER, linewidths=width * 0.5, gid="server")
+        )
+        handles.append(
+            Line2D([], [], color=SERVER, linewidth=3, label="server: request read to answer begun")
+        )
+    end_s = float((fetches["end_ns"] - origin_ns).max()) / 1e9
+    axes.set_xlim(-0.01 * end_s, 1.01 * end_s)
+    axes.set_ylim(len(order) - 0.25, -0.75)
+    axes.set_xlabel("time since the first call (s)")
+    axes.set_ylabel("call, in the order of starts")
+    axes.set_title(
+        f"Calls over time: {run.crawler}\n"
+        f"concurrency {run.concurrency}, delay {run.delay_us / 1000:g} ms, "
+        f"{len(order)} requests, trial {run.trial}"
+    )
+    axes.legend(handles=handles, loc="upper right", fontsize=11)
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _spans(
+    starts_ns: "NDArray[np.int64]", ends_ns: "NDArray[np.int64]", rows: "NDArray[np.int64]"
+) -> "NDArray[np.float64]":
+    """Horizontal segments in seconds: shape (n, 2, 2)."""
+    n = len(rows)
+    segments = np.empty((n, 2, 2))
+    segments[:, 0, 0] = starts_ns / 1e9
+    segments[:, 1, 0] = ends_ns / 1e9
+    segments[:, :, 1] = rows[:, None]
+    return segments
