@@ -1,12 +1,11 @@
 """Reconciles the client's account of a run with the server's: every request, by seq. Pure."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from bench.store import IntColumns
+from bench.store import IntColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,7 @@ class Reconciliation:
         return self == Reconciliation(self.matched, 0, 0, 0, 0, 0)
 
     @classmethod
-    def of(
-        cls, requests: int, fetches: "IntColumns", arrivals: "IntColumns", resends: bool
-    ) -> Self:
+    def of(cls, requests: int, fetches: IntColumns, arrivals: IntColumns, resends: bool) -> Self:
         """Join both accounts of a run of `requests` requests, seq 0 to requests - 1."""
         seqs, arrived = fetches["seq"], arrivals["seq"]
         ours = (arrived >= 0) & (arrived < requests)

@@ -21,9 +21,14 @@ def make_console(to_stderr: bool = False) -> "Console":
     """A rich console: colours on a terminal only and never under NO_COLOR."""
     from rich.console import Console
 
+    class QuietConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command line: rich would exit with 1."""
+            raise BrokenPipeError
+
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    return QuietConsole(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
 def load_cells(store: Store) -> list[CellSummary]:
@@ -59,7 +64,7 @@ def print_report(store: Store, console: "Console") -> None:
     cells = load_cells(store)
     console.print(
         f"[bold]{store.path.parent}[/bold]: delay {asked.delay_us / 1000:g} ms, "
-        f"{asked.waves} x C requests a run, {asked.trials} trials, seed {asked.seed}, "
+        f"{asked.waves} x C requests a run, trials: {asked.trials}, seed {asked.seed}, "
         f"{store.created_utc()}",
         soft_wrap=True,
     )
@@ -169,7 +174,7 @@ def print_crawlers(console: "Console") -> None:
 def installed_versions(info: CrawlerInfo) -> list[str]:
     """`library version` of a crawler's libraries; empty if one is missing."""
     try:
-        return [f"{library} {version(library)}" for library in info.libraries]
+        return [f"{library} {version(library)}" for library in info.libraries] or [info.style]
     except PackageNotFoundError:
         return []
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    IntColumns = dict[str, NDArray[np.int64]]
+
+IntColumns = dict[str, "NDArray[np.int64]"]
+"""Columns of a table, by name, all of one length."""
 
 SCHEMA_VERSION = 1
 FILE_NAME = "results.sqlite"
@@ -241,15 +243,15 @@ class Store:
             row["versions"] = json.loads(row["versions"])
             yield RunRow(**row)
 
-    def fetches(self, number: int) -> "IntColumns":
+    def fetches(self, number: int) -> IntColumns:
         """The fetches of a run as FETCH_COLUMNS of int64, in the order of their records."""
         return self._columns("fetch", number, FETCH_COLUMNS)
 
-    def arrivals(self, number: int) -> "IntColumns":
+    def arrivals(self, number: int) -> IntColumns:
         """The arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
         return self._columns("arrival", number, ARRIVAL_COLUMNS)
 
-    def _columns(self, table: str, number: int, names: tuple[str, ...]) -> "IntColumns":
+    def _columns(self, table: str, number: int, names: tuple[str, ...]) -> IntColumns:
         import numpy as np
 
         query = f"SELECT {', '.join(names)} FROM {table} WHERE run = ? ORDER BY ordinal"

@@ -11,12 +11,12 @@ import numpy as np
 from bench.delays import fixed
 from bench.experiment import Cell, ideal_makespan_ns
 from bench.ledger import Reconciliation
+from bench.store import IntColumns, RunRow
 from crawlers.contract import ERROR_WORDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bench.store import IntColumns, RunRow
 
 P99_NEEDS = 1000
 """Requests below which a 99th percentile rests on fewer than ten of them, and is not given."""
@@ -52,7 +52,7 @@ class RunSummary:
 
 
 def summarise(
-    run: "RunRow", slots: int, fetches: "IntColumns", arrivals: "IntColumns | None", resends: bool
+    run: RunRow, slots: int, fetches: IntColumns, arrivals: IntColumns | None, resends: bool
 ) -> RunSummary | None:
     """The numbers of a run; None if it failed, or recorded nothing.
 
@@ -106,7 +106,7 @@ class _Errors:
     by_word: dict[str, int]
 
 
-def _errors(fetches: "IntColumns", is_planned: bool) -> _Errors:
+def _errors(fetches: IntColumns, is_planned: bool) -> _Errors:
     status, error, size = fetches["status"], fetches["error"], fetches["size_bytes"]
     has_word = error != 0
     has_status = ~has_word & ((status != 200) if is_planned else (status >= 400))
@@ -125,7 +125,7 @@ def _quantile(ordered: "NDArray[np.int64]", q: float) -> int:
     return int(ordered[max(0, int(np.ceil(q * len(ordered))) - 1)])
 
 
-def in_flight(arrivals: "IntColumns") -> tuple[float, int]:
+def in_flight(arrivals: IntColumns) -> tuple[float, int]:
     """Mean and peak of the requests in flight at the server, from first arrival to last reply.
 
     The mean is over time: the sum of all stays over the span.

@@ -78,7 +78,13 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
 
 
 def find(name: str) -> CrawlerInfo:
-    """The row of a crawler. Raises UnknownCrawlerError."""
+    """The row of a crawler. Raises UnknownCrawlerError.
+
+    `package.module:function` is a crawler that somebody brings along; nothing is declared of it.
+    """
+    module, colon, function = name.partition(":")
+    if colon and module and function:
+        return CrawlerInfo(name, module, function, libraries=(), style="brought along")
     for info in REGISTRY:
         if info.name == name:
             return info
@@ -90,7 +96,7 @@ def load(info: CrawlerInfo) -> Crawl:
     """Import a crawler. Raises CrawlerNotInstalledError."""
     try:
         crawl: Crawl = getattr(import_module(info.module), info.function)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         package = f".[{info.extra}]" if info.extra else "."
         raise CrawlerNotInstalledError(
             f"crawler {info.name!r} cannot be imported ({error}): pip install {package!r}"

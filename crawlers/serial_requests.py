@@ -35,6 +35,8 @@ def _fetch(session: requests.Session, job: Job, timeout_s: float, record: Record
             job.url, timeout=timeout_s, allow_redirects=False, stream=True
         ) as response:
             status = response.status_code
+            if response.is_redirect:  # requests has read it, though it was told not to follow
+                size_bytes = len(response.content)
             raw = response.raw
             # requests bounds each read, not the whole body; a read at a time can be stopped.
             while True:

@@ -1,6 +1,7 @@
 """Draws the plots of an experiment: `python -m plots [DIR]`, PNG files beside the results."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def draw_all(folder: Path | None) -> list[Path]:
         for run in _runs_to_show(store):
             arrivals = None if run.unrecorded is None else store.arrivals(run.number)
             figure = timeline_figure(run, store.fetches(run.number), arrivals, small_print)
-            written.append(_save(figure, path.parent / f"timeline-{run.crawler}.png"))
+            written.append(_save(figure, path.parent / f"timeline-{_file_name(run.crawler)}.png"))
     if not written:
         raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
     return written
@@ -69,6 +70,11 @@ def _runs_to_show(store: Store) -> "list[RunRow]":
         if run.usage is not None and (known is None or _distance(run) < _distance(known)):
             chosen[run.crawler] = run
     return list(chosen.values())
+
+
+def _file_name(crawler: str) -> str:
+    """A crawler that was brought along has a name with a colon, and may have anything."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", crawler)
 
 
 def _distance(run: "RunRow") -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +14,13 @@ from plots.style import GREY, LineStyle, add_small_print, new_figure, spread_lab
 
 _LABEL_HEIGHT = 0.05
 """Of a label, as a share of the height of the axes."""
+_LEADER: dict[str, Any] = {
+    "arrowstyle": "-",
+    "linewidth": 0.7,
+    "alpha": 0.6,
+    "shrinkA": 2,
+    "shrinkB": 5,
+}
 
 
 def throughput_figure(
@@ -37,12 +45,7 @@ def throughput_figure(
     axes.set_xlim(0, most * 1.02)
     axes.set_ylim(0, highest * 1.12)
     _draw_ceiling(axes, experiment.delay_us, most, highest * 1.12)
-    _label_ends(
-        axes,
-        {name: line[-1].requests_per_s[0] for name, line in by_crawler.items()},
-        {name: line[-1].cell.concurrency for name, line in by_crawler.items()},
-        styles,
-    )
+    _label_ends(axes, {name: line[-1] for name, line in by_crawler.items()}, styles)
     axes.set_xticks(_ticks(asked))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("concurrency asked for (requests in flight)")
@@ -95,34 +98,40 @@ def _draw_ceiling(axes: Axes, delay_us: int, most: int, top: float) -> None:
     )
 
 
-def _label_ends(
-    axes: Axes, rates: dict[str, float], ends: dict[str, int], styles: dict[str, LineStyle]
-) -> None:
-    """Each line's name right of the axes, at the height of its last point, none over another."""
+def _label_ends(axes: Axes, last: dict[str, CellSummary], styles: dict[str, LineStyle]) -> None:
+    """Each line's name at the height of its last point, right of the axes, none over another.
+
+    A crawler that was not measured at the highest concurrency is named beside its last point.
+    """
+    most = max((cell.cell.concurrency for cell in last.values()), default=1)
     height = axes.get_ylim()[1]
-    placed = spread_labels([rate / height for rate in rates.values()], _LABEL_HEIGHT)
-    lowest = min(placed, default=0.0)
-    shift = max(0.0, 0.01 - lowest)
-    right = axes.get_xlim()[1]
-    for (name, rate), y in zip(rates.items(), placed, strict=True):
-        style = styles[name]
+    to_the_end = {
+        name: cell.requests_per_s[0] for name, cell in last.items() if cell.cell.concurrency == most
+    }
+    placed = spread_labels([rate / height for rate in to_the_end.values()], _LABEL_HEIGHT)
+    for (name, rate), y in zip(to_the_end.items(), placed, strict=True):
         axes.annotate(
             name,
-            xy=(ends[name], rate),
-            xytext=(right * 1.035, (y + shift) * height),
-            color=style.colour,
-            fontweight="bold",
+            xy=(most, rate),
+            xytext=(axes.get_xlim()[1] * 1.035, y * height),
             va="center",
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style.colour,
-                "linewidth": 0.7,
-                "alpha": 0.6,
-                "shrinkA": 2,
-                "shrinkB": 5,
-            },
+            arrowprops=_LEADER | {"color": styles[name].colour},
+            color=styles[name].colour,
+            fontweight="bold",
         )
+    for name, cell in last.items():
+        if name not in to_the_end:
+            axes.annotate(
+                f"{name} (up to {cell.cell.concurrency})",
+                xy=(cell.cell.concurrency, cell.requests_per_s[0]),
+                xytext=(48, 3),
+                textcoords="offset points",
+                va="bottom",
+                arrowprops=_LEADER | {"color": styles[name].colour},
+                color=styles[name].colour,
+                fontweight="bold",
+            )
 
 
 def _ticks(asked: list[int]) -> list[int]:

@@ -7,17 +7,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.store import RunRow
+from bench.store import IntColumns, RunRow
 from plots.style import CLIENT, SERVER, add_small_print, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bench.store import IntColumns
-
 
 def timeline_figure(
-    run: RunRow, fetches: "IntColumns", arrivals: "IntColumns | None", small_print: str
+    run: RunRow, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
 ) -> Figure:
     """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
 

@@ -1,0 +1,54 @@
+"""Crawlers that break the contract, each in one way."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from time import monotonic_ns
+from urllib.parse import urlsplit
+
+from crawlers.contract import Job, Recorder
+
+
+def crash(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    raise RuntimeError("this crawler crashes")
+
+
+def die(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    os.abort()
+
+
+def hang(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    print("hanging", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+
+def chat(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Not broken, but prints a lot."""
+    for job in jobs:
+        print("x" * 100_000)
+        fetch(job, record)
+
+
+def skip_half(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    for job in jobs:
+        if job.seq % 2:
+            fetch(job, record)
+
+
+def fetch_twice(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    for job in jobs:
+        fetch(job, Recorder())
+        fetch(job, record)
+
+
+def fetch(job: Job, record: Recorder) -> None:
+    parts = urlsplit(job.url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    start_ns = monotonic_ns()
+    connection.request("GET", f"{parts.path}?{parts.query}")
+    response = connection.getresponse()
+    size_bytes = len(response.read())
+    record(job.seq, start_ns, monotonic_ns(), response.status, size_bytes)
+    connection.close()

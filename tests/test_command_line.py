@@ -1,0 +1,286 @@
+"""The commands as their user types them: real processes, tiny sweeps."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.store import FILE_NAME
+from server.process import ServerProcess
+
+ROOT = Path(__file__).parent.parent
+BENCH = [sys.executable, "-P", "-m", "bench"]
+TINY = ["--concurrency", "1,3", "--delay", "1", "--waves", "2", "--trials", "1"]
+
+
+def call(*command: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        command, capture_output=True, text=True, timeout=50, **options
+    )
+
+
+def bench(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    return call(*BENCH, *arguments, **options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
+def test_benchmark_sh_sweeps_and_leaves_table_plots_and_results(tmp_path: Path) -> None:
+    command = [str(ROOT / "benchmark.sh"), *TINY, "--crawlers", "serial,asyncio"]
+    done = call(*command, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done
+    for said in ("serial", "asyncio", "requests/s", "efficiency", "closed loop"):
+        assert said in done.stdout
+    latest = tmp_path / "out" / "latest"
+    names = {path.name for path in latest.iterdir()}
+    assert {FILE_NAME, "throughput.png", "timeline-serial.png", "timeline-asyncio.png"} <= names
+    for name in ("throughput.png", "timeline-asyncio.png"):
+        assert str(latest.resolve() / name) in done.stdout
+    # The same table again.
+    again = bench("report", str(latest))
+    assert again.returncode == 0
+    assert (
+        again.stdout.splitlines()[1:]
+        == done.stdout.splitlines()[1 : len(again.stdout.splitlines())]
+    )
+    with sqlite3.connect(latest / FILE_NAME) as connection:
+        runs = connection.execute("SELECT crawler, concurrency, requests FROM run").fetchall()
+        joined = connection.execute("SELECT count(*), count(arrived_ns) FROM ledger").fetchone()
+    connection.close()
+    assert sorted(runs) == [("asyncio", 1, 2), ("asyncio", 3, 6), ("serial", 1, 2)]
+    assert joined == (10, 10)
+
+
+def test_one_crawl_is_told_in_detail() -> None:
+    done = bench("crawl", "asyncio", "-n", "20", "-c", "4", "--delay", "2")
+    assert done.returncode == 0, done
+    for said in (
+        "20, 20 good",
+        "efficiency",
+        "of 4 asked for",
+        "20 matched, 0 resent, 0 lost, 0 abandoned, 0 duplicate",
+    ):
+        assert said in done.stdout
+
+
+def test_one_crawl_as_json() -> None:
+    done = bench("crawl", "gevent", "-n", "20", "-c", "4", "--delay", "2", "--json")
+    told = json.loads(done.stdout)
+    assert (told["crawler"], told["good"], told["connections"]) == ("gevent", 20, 4)
+    assert told["ledger"]["matched"] == 20
+
+
+def test_a_server_of_ours_is_crawled_with_its_ledger_and_any_other_without() -> None:
+    with ServerProcess() as server:
+        ours = bench("crawl", "asyncio", "-n", "5", "-c", "1", "--url", server.addresses.data_url)
+        other = bench(
+            *("crawl", "asyncio", "-n", "5", "-c", "1"),
+            *("--url", f"{server.addresses.control_url}/health"),
+        )
+    assert "5 matched" in ours.stdout
+    assert (other.returncode, other.stderr.count("\n")) == (0, 1)
+    assert "is not a crawlbench server" in other.stderr
+    assert "none: the server is not ours" in other.stdout
+    assert "5, 5 good" in other.stdout
+
+
+def test_a_crawler_by_hand_prints_one_line() -> None:
+    with ServerProcess() as server:
+        url = server.addresses.data_url
+        by_hand = [sys.executable, "-P", "-m", "crawlers"]
+        planned = call(*by_hand, "asyncio", "--url", url, "-n", "20", "-c", "5", "--delay", "1")
+        failing = call(*by_hand, "serial", "--url", f"{url}/nowhere", "-n", "3", "-c", "1")
+    assert planned.returncode == 0
+    assert planned.stdout.startswith("20 requests, 0 errors, 0.")
+    assert planned.stdout.endswith(" requests/s\n")
+    assert failing.returncode == 1
+    assert failing.stdout.startswith("3 requests, 3 errors (status 404 3), ")
+
+
+def test_the_crawlers_are_listed() -> None:
+    done = bench("list")
+    assert done.returncode == 0
+    for name in ("serial", "gevent", "asyncio", "asyncio-uvloop"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["run", "--crawlers", "nobody"], 2, "no crawler 'nobody'; there are serial, gevent"),
+        (["crawl", "nobody"], 2, "no crawler 'nobody'"),
+        (["run", "--crawlers", "serial,serial"], 2, "twice"),
+        (["run", "--crawlers", ","], 2, "the list is empty"),
+        (["run", "--concurrency", "0"], 2, "'0' is not a whole number from 1"),
+        (["run", "--concurrency", "10,-1"], 2, "'-1' is not a whole number from 1"),
+        (["run", "--concurrency", "NaN"], 2, "'NaN' is not a whole number"),
+        (["run", "--concurrency", "9" * 5000], 2, "is not a whole number"),
+        (["run", "--concurrency", "٣"], 2, "is not a whole number"),
+        (["run", "--delay", "NaN"], 2, "delay is 'NaN'"),
+        (["run", "--delay", "60001"], 2, "0 to 60000"),
+        (["run", "--waves", "0"], 2, "'0' is not a whole number from 1"),
+        (["run", "--trials", "-3"], 2, "--trials"),
+        (["run", "--timeout", "nan"], 2, "'nan' is not a number of seconds"),
+        (["run", "--timeout", "0"], 2, "'0' is not a number of seconds"),
+        (["run", "--seed", "x"], 2, "'x' is not a whole number"),
+        (["run", "--waves", "1000000"], 3, "ask for fewer --waves"),
+        (["run", "--concurrency", "5000000", "--waves", "1"], 3, "open files"),
+        (["run", "--out", "/dev/null/x"], 3, "name another with --out"),
+        (["crawl", "asyncio", "-n", "0"], 2, "'0' is not a whole number from 1"),
+        (["crawl", "asyncio", "-c", "1e3"], 2, "'1e3' is not a whole number"),
+        (["crawl", "asyncio", "--url", "localhost:80"], 2, "is not a URL like"),
+        (["crawl", "asyncio", "--url", "http://[::1"], 2, "is not a URL like"),
+        (["report", "/no/such/folder"], 3, "there is no results.sqlite in /no/such/folder"),
+        (["frobnicate"], 2, "invalid choice"),
+        ([], 2, "VERB"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_results_yet_is_one_clear_line(tmp_path: Path) -> None:
+    done = bench("report", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "run an experiment first" in done.stderr
+
+
+def test_modules_in_the_current_folder_do_not_take_the_place_of_ours(tmp_path: Path) -> None:
+    for name in ("server", "crawlers", "bench", "plots"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    done = bench("crawl", "asyncio", "-n", "2", "-c", "1", "--delay", "0", cwd=tmp_path)
+    assert "2 matched" in done.stdout, done
+    by_hand = call(sys.executable, "-P", "-m", "crawlers", "--help", cwd=tmp_path)
+    assert "Crawl by hand" in by_hand.stdout
+
+
+def test_a_crawler_that_crashes_fails_its_runs_and_no_others(tmp_path: Path) -> None:
+    crawlers = "tests.broken_crawlers:crash,asyncio"
+    done = bench("run", *TINY, "--crawlers", crawlers, "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "tests.broken_crawlers:crash at 3, trial 1: crashed with exit code 1" in done.stderr
+    assert "    RuntimeError: this crawler crashes" in done.stderr
+    assert "asyncio" in done.stdout
+    assert (tmp_path / "latest" / "timeline-asyncio.png").is_file()
+
+
+def start_long_run(folder: Path) -> "subprocess.Popen[str]":
+    """A sweep of short runs, of which some are kept when this returns."""
+    process = subprocess.Popen(
+        [
+            *(*BENCH, "run", "--crawlers", "asyncio", "--concurrency", "1", "--delay", "1"),
+            *("--waves", "1", "--trials", "1000", "--out", str(folder)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while kept(folder) < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+def kept(folder: Path) -> int:
+    path = folder / "latest" / FILE_NAME
+    if not path.exists():
+        return 0
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        (count,) = connection.execute("SELECT count(*) FROM run").fetchone()
+    except sqlite3.OperationalError:  # between two steps of its making
+        return 0
+    finally:
+        connection.close()
+    return int(count)
+
+
+def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def assert_all_end(children: list[psutil.Process]) -> None:
+    assert children
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start_long_run(tmp_path)
+    children = family(process)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert_all_end(children)
+    done = kept(tmp_path)
+    assert done >= 2
+    assert f"; {done} of 1000 runs are kept in " in stderr
+    report = bench("report", str(tmp_path / "latest"))
+    assert report.returncode == 0
+    assert f"{1000 - done} of the runs asked for were not done" in report.stdout
+    plots = call(sys.executable, "-P", "-m", "plots", str(tmp_path / "latest"))
+    assert plots.returncode == 0, plots
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_a_killed_sweep_keeps_what_was_done_and_leaves_no_process(tmp_path: Path) -> None:
+    process = start_long_run(tmp_path)
+    children = family(process)
+    process.kill()
+    process.communicate()
+    assert_all_end(children)
+    assert kept(tmp_path) >= 2
+    assert bench("report", str(tmp_path / "latest")).returncode == 0
+
+
+def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Path) -> None:
+    process = start_long_run(tmp_path)
+    for child in family(process):
+        if child.cmdline()[3:4] == ["server"]:
+            child.kill()
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "the server is gone" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+    assert kept(tmp_path) >= 2
+
+
+def test_output_that_nobody_reads_any_more_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen([*BENCH, "list"], stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, b"")
+
+
+def test_results_on_a_full_disk_are_one_clear_line() -> None:
+    if not Path("/dev/full").exists():
+        return
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*BENCH, "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
+        )
+    assert done.returncode == 3
+    assert done.stderr == "crawlbench: [Errno 28] No space left on device\n"

@@ -1,0 +1,87 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.experiment import Experiment, ideal_makespan_ns
+
+LIMITS = {"serial": 1, "pair": 2, "any": 1_000_000}
+
+
+def experiment(**changes: object) -> Experiment:
+    fields: dict[str, object] = {
+        "crawlers": ("serial", "pair", "any"),
+        "concurrencies": (1, 2, 10),
+        "delay_us": 1000,
+        "trials": 3,
+        "waves": 10,
+        "seed": 1,
+        "timeout_s": 10.0,
+    }
+    return Experiment(**(fields | changes))  # type: ignore[arg-type]
+
+
+delays = st.lists(st.integers(0, 1_000_000), max_size=60)
+slots = st.integers(1, 12)
+
+
+def run_list(durations_ns: list[int], slots: int) -> int:
+    """Slots that each take the next job as soon as they are free: a crawl, event by event."""
+    free_at = [0] * slots
+    for duration_ns in durations_ns:
+        slot = min(range(slots), key=free_at.__getitem__)
+        free_at[slot] += duration_ns
+    return max(free_at)
+
+
+@given(delays, slots, st.lists(st.integers(0, 10**9), min_size=60, max_size=60))
+def test_no_overhead_can_beat_the_ideal(
+    delays_us: list[int], slots: int, overheads_ns: list[int]
+) -> None:
+    real = [delay * 1000 + extra for delay, extra in zip(delays_us, overheads_ns, strict=False)]
+    assert ideal_makespan_ns(delays_us, slots) <= run_list(real, slots)
+
+
+@given(delays, slots)
+def test_the_ideal_is_what_a_crawl_without_overhead_takes(delays_us: list[int], slots: int) -> None:
+    assert ideal_makespan_ns(delays_us, slots) == run_list([d * 1000 for d in delays_us], slots)
+
+
+@given(st.integers(0, 500), st.integers(1, 60_000_000), slots)
+def test_for_a_fixed_delay_the_ideal_is_full_waves(count: int, delay_us: int, slots: int) -> None:
+    waves = -(-count // slots)
+    assert ideal_makespan_ns([delay_us] * count, slots) == waves * delay_us * 1000
+
+
+def test_every_trial_visits_every_cell_once() -> None:
+    runs = experiment().order(LIMITS)
+    cells = experiment().cells(LIMITS)
+    assert len(runs) == 3 * len(cells) == 3 * 6
+    for trial in (1, 2, 3):
+        assert Counter(run.cell for run in runs if run.trial == trial) == Counter(cells)
+    assert [run.number for run in runs] == list(range(1, 19))
+    assert len({run.name for run in runs}) == 18
+    assert {run.requests / run.cell.concurrency for run in runs} == {10}
+
+
+def test_the_order_is_drawn_anew_for_each_trial_and_again_the_same_from_the_seed() -> None:
+    runs = experiment().order(LIMITS)
+    orders = {tuple(run.cell for run in runs if run.trial == trial) for trial in (1, 2, 3)}
+    assert len(orders) == 3
+    assert runs == experiment().order(LIMITS)
+    assert runs != experiment(seed=2).order(LIMITS)
+
+
+def test_a_crawler_is_not_asked_for_more_than_it_can_do() -> None:
+    cells = experiment(concurrencies=(10, 20)).cells(LIMITS)
+    by_crawler = {name: [c.concurrency for c in cells if c.crawler == name] for name in LIMITS}
+    assert by_crawler == {"serial": [1], "pair": [2], "any": [10, 20]}
+
+
+@pytest.mark.parametrize("changes", [{}, {"crawlers": ("any",), "delay_us": 0}])
+def test_an_experiment_survives_json(changes: dict[str, object]) -> None:
+    import json
+
+    asked = experiment(**changes)
+    assert Experiment.from_json(json.loads(json.dumps(asked.to_json()))) == asked

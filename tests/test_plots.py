@@ -1,0 +1,163 @@
+"""Figures by what they are made of, not by their pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.report import load_cells
+from bench.store import FILE_NAME, Store
+from plots.__main__ import draw_all, main
+from plots.style import spread_labels, styles_of
+from plots.throughput import throughput_figure
+from plots.timeline import timeline_figure
+from tests.factories import experiment, planned, result
+
+ASKED = experiment(("serial", "asyncio"), trials=3)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Three trials: overheads of 5, 10 and 15 ms a wave for asyncio, none for serial."""
+    environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
+    store = Store.create(
+        tmp_path / FILE_NAME, ASKED, environment | {"pinning": "none"}, "2026-01-01T00:00:00"
+    )
+    number = 0
+    for trial in (1, 2, 3):
+        for crawler, concurrency in (("serial", 1), ("asyncio", 1), ("asyncio", 10)):
+            number += 1
+            overhead_ms = 0 if crawler == "serial" else 5 * trial
+            store.append(result(planned(crawler, concurrency, number, trial), overhead_ms))
+    return store
+
+
+def line(figure: Figure, gid: str) -> Line2D:
+    (found,) = [line for line in figure.axes[0].lines if line.get_gid() == gid]
+    return found
+
+
+def test_each_crawler_is_a_line_of_its_medians(store: Store) -> None:
+    figure = throughput_figure(ASKED, load_cells(store), "small print")
+    asyncio = line(figure, "asyncio")
+    assert list(np.asarray(asyncio.get_xdata())) == [1, 10]
+    assert list(np.asarray(asyncio.get_ydata())) == pytest.approx([1 / 0.110, 10 / 0.110])
+    assert list(np.asarray(line(figure, "serial").get_ydata())) == pytest.approx([10])
+    # Told apart without colours.
+    assert asyncio.get_marker() != line(figure, "serial").get_marker()
+
+
+def test_the_bars_go_from_the_least_to_the_most(store: Store) -> None:
+    figure = throughput_figure(ASKED, load_cells(store), "")
+    bars = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
+    ends = {
+        round(float(x), 3): sorted([float(low), float(high)])
+        for collection in bars
+        for (x, low), (_, high) in collection.get_segments()
+        if x == 10
+    }
+    assert ends[10] == pytest.approx([10 / 0.115, 10 / 0.105])
+
+
+def test_the_ceiling_is_c_over_delay(store: Store) -> None:
+    figure = throughput_figure(ASKED, load_cells(store), "")
+    ceiling = line(figure, "ceiling")
+    assert list(np.asarray(ceiling.get_xdata())) == [0, 10]
+    assert list(np.asarray(ceiling.get_ydata())) == pytest.approx([0, 100])
+    assert ceiling.get_linestyle() == "--"
+
+
+def test_titles_and_labels_have_units_and_say_what_was_asked(store: Store) -> None:
+    axes = throughput_figure(ASKED, load_cells(store), "").axes[0]
+    title = axes.get_title(loc="left")
+    for said in ("delay 100 ms", "10 x C requests", "3 trials"):
+        assert said in title
+    assert "requests / s" in axes.get_ylabel()
+    assert "in flight" in axes.get_xlabel()
+    names = {text.get_text() for text in axes.texts}
+    assert {"asyncio", "serial (up to 1)", "ceiling: C / delay"} <= names
+
+
+def test_a_timeline_is_one_collection_for_each_end(store: Store) -> None:
+    run = next(run for run in store.runs() if run.concurrency == 10)
+    figure = timeline_figure(run, store.fetches(run.number), store.arrivals(run.number), "")
+    ends = {
+        collection.get_gid(): collection
+        for collection in figure.axes[0].collections
+        if isinstance(collection, LineCollection)
+    }
+    assert set(ends) == {"client", "server"}
+    client, server = (np.array(ends[end].get_segments()) for end in ("client", "server"))
+    assert client.shape == server.shape == (100, 2, 2)
+    # In seconds since the first start; the server's span is within the client's, on the same row.
+    assert client[0].tolist() == [[0, 0], [pytest.approx(0.105), 0]]
+    assert server[0].tolist() == [[pytest.approx(0.001), 0], [pytest.approx(0.101), 0]]
+    assert (client[:, 0, 1] == server[:, 0, 1]).all()
+    assert (client[:, 0, 0] <= server[:, 0, 0]).all()
+    assert (server[:, 1, 0] <= client[:, 1, 0]).all()
+
+
+def test_a_timeline_without_a_ledger_shows_the_client_alone(store: Store) -> None:
+    run = next(store.runs())
+    figure = timeline_figure(run, store.fetches(run.number), None, "")
+    assert [collection.get_gid() for collection in figure.axes[0].collections] == ["client"]
+
+
+def test_all_figures_are_written_beside_the_results(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store.path.parent
+    assert main([str(folder)]) == 0
+    names = {"throughput.png", "timeline-serial.png", "timeline-asyncio.png"}
+    assert {path.name for path in folder.glob("*.png")} == names
+    assert {Path(said).name for said in capsys.readouterr().out.splitlines()} == names
+    for name in names:
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_without_a_good_run_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
+    with Store.create(
+        tmp_path / FILE_NAME, ASKED, environment | {"pinning": "none"}, "2026"
+    ) as store:
+        store.append(result(planned(), failure="crashed with exit code 1"))
+    assert main([str(tmp_path)]) == 3
+    assert "nothing to draw" in capsys.readouterr().err
+    assert main([str(tmp_path / "elsewhere")]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_crawler_that_was_brought_along_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
+    name = "../../evil.module:crawl"
+    environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    with Store.create(
+        folder / FILE_NAME, experiment((name,)), environment | {"pinning": "none"}, "2026"
+    ) as store:
+        store.append(result(planned(name)))
+    draw_all(folder)
+    assert {path.parent for path in tmp_path.rglob("*.png")} == {folder}
+
+
+def test_styles_stay_apart_for_many_crawlers() -> None:
+    styles = styles_of([f"crawler {i}" for i in range(14)])
+    assert len({(style.colour, style.marker, style.line) for style in styles.values()}) == 14
+
+
+@given(st.lists(st.floats(0, 1), max_size=14), st.floats(0.01, 0.1))
+def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: float) -> None:
+    placed = spread_labels(wanted, gap)
+    ranked = sorted(range(len(wanted)), key=lambda i: placed[i])
+    for below, above in zip(ranked, ranked[1:], strict=False):
+        assert placed[above] - placed[below] >= gap - 1e-9
+        assert wanted[below] <= wanted[above]
+    if not any(abs(a - b) < gap for i, a in enumerate(wanted) for b in wanted[i + 1 :]):
+        assert placed == pytest.approx(wanted)

@@ -1,0 +1,124 @@
+"""The runner with real processes: crawlers that crash, hang or lie, a server that goes."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import bench.runner
+from bench.experiment import Cell, PlannedRun
+from bench.ledger import Reconciliation
+from bench.pinning import Pinning, choose_pinning
+from bench.runner import ProcessRunner, RunResult, ServerGoneError, Target
+from bench.store import IntColumns
+from bench.targets import recognise
+from server.control_client import stats
+from server.packed_columns import Columns
+from server.process import ServerProcess
+
+UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), "")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with ServerProcess() as process:
+        yield process
+
+
+def run(server: ServerProcess, crawler: str, requests: int = 4, delay_us: int = 0) -> RunResult:
+    runner = ProcessRunner(Target(*server.addresses), 10.0, UNPINNED)
+    name = crawler if crawler == "asyncio" else f"tests.broken_crawlers:{crawler}"
+    return runner.run(PlannedRun(1, 1, Cell(name, 1, delay_us), requests))
+
+
+@pytest.mark.parametrize(
+    ("crawler", "failure", "said"),
+    [
+        ("crash", "crashed with exit code 1", "RuntimeError: this crawler crashes"),
+        ("die", "died of SIGABRT", ""),
+        ("missing", "crashed with exit code 3", "cannot be imported"),
+    ],
+)
+def test_a_crawler_that_crashes_is_a_result_with_its_last_words(
+    server: ServerProcess, crawler: str, failure: str, said: str
+) -> None:
+    done = run(server, crawler)
+    assert done.failure == failure
+    assert said in done.stderr_tail
+    assert done.outcome is None
+
+
+def test_a_crawler_that_hangs_is_killed_when_its_time_is_over(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.runner, "_GRACE_S", 2.0)
+    monkeypatch.setattr(bench.runner, "_TIMEOUTS", 0)
+    began = time.monotonic()
+    done = run(server, "hang")
+    assert time.monotonic() - began < 60
+    assert done.failure == "not done after 2 s, and killed"
+    assert done.stderr_tail == "hanging"
+    assert no_child_is_left()
+
+
+def no_child_is_left() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return True
+
+
+def test_what_a_crawler_prints_does_not_matter(server: ServerProcess) -> None:
+    done = run(server, "chat")
+    assert done.failure == ""
+    assert done.outcome is not None
+    assert len(done.outcome.fetches["seq"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("crawler", "expected"),
+    [
+        ("asyncio", Reconciliation(4, 0, 0, 0, 0, 0)),
+        ("skip_half", Reconciliation(2, 0, 2, 0, 0, 0)),
+        ("fetch_twice", Reconciliation(4, 0, 0, 0, 4, 0)),
+    ],
+)
+def test_the_ledger_finds_a_crawler_out(
+    server: ServerProcess, crawler: str, expected: Reconciliation
+) -> None:
+    done = run(server, crawler)
+    assert done.outcome is not None
+    assert done.ledger is not None
+    found = Reconciliation.of(4, numbers(done.outcome.fetches), numbers(done.ledger.columns), False)
+    assert found == expected
+    # The server has forgotten the run, and has room for the next.
+    assert stats(server.addresses.control_url)["ledger"]["rows"] == 0
+
+
+def numbers(columns: Columns) -> IntColumns:
+    return {name: np.array(column, dtype=np.int64) for name, column in columns.items()}
+
+
+def test_a_server_that_is_gone_is_said_and_ends_the_sweep() -> None:
+    with ServerProcess() as doomed:
+        pass
+    with pytest.raises(ServerGoneError, match=r"the server is gone: GET http://127\.0\.0\.1"):
+        run(doomed, "asyncio")
+
+
+def test_a_server_of_ours_is_recognised_and_no_other(server: ServerProcess) -> None:
+    data_url, control_url = server.addresses
+    assert recognise(data_url) == Target(data_url, control_url)
+    assert recognise(f"{data_url}/") == Target(f"{data_url}/", control_url)
+    assert recognise(f"{data_url}/add?delay=0") == Target(f"{data_url}/add?delay=0", "")
+    assert recognise(control_url) == Target(control_url, "")
+    assert recognise("http://127.0.0.1:9") == Target("http://127.0.0.1:9", "")
+
+
+def test_server_and_crawler_are_pinned_apart_or_not_at_all() -> None:
+    pinning = choose_pinning()
+    assert pinning.note
+    assert not pinning.server & (pinning.single_core_crawler | pinning.multi_core_crawler)
+    assert bool(pinning.server) == bool(pinning.single_core_crawler)

@@ -1,0 +1,133 @@
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.results import find_file, new_folder
+from bench.store import ARRIVAL_COLUMNS, FETCH_COLUMNS, FILE_NAME, Store, StoreError
+from crawlers.contract import ERROR_WORDS, Recorder
+from crawlers.spec import Outcome
+from server.ledger import COLUMNS, RunLedger
+from tests.factories import experiment, planned, record_of, result, usage
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / FILE_NAME, experiment(), {"cpu": "x"}, "2026-01-01T00:00:00")
+
+
+big = st.integers(-(2**63), 2**63 - 1)
+fetch_rows = st.lists(
+    st.tuples(big, big, big, st.integers(0, 999), big, st.sampled_from(ERROR_WORDS)), max_size=20
+)
+
+
+@given(fetch_rows)
+def test_raw_requests_survive_the_store(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, int, int, int, str]]
+) -> None:
+    recorder = Recorder()
+    ledger = RunLedger(b"head")
+    for row in rows:
+        recorder(*row)
+        ledger.arrive(row[0], 2**32 - 1, row[1], 60_000_000, row[3])
+    path = tmp_path_factory.mktemp("store") / FILE_NAME
+    made = result(planned())
+    outcome = Outcome(usage(), {"python": "3"}, recorder.columns())
+    from dataclasses import replace
+
+    with Store.create(path, experiment(), {}, "now") as store:
+        store.append(replace(made, outcome=outcome, ledger=record_of(ledger)))
+    with Store.open(path) as store:
+        for name in FETCH_COLUMNS:
+            assert store.fetches(1)[name].tolist() == list(recorder.columns()[name])
+        for name in ARRIVAL_COLUMNS:
+            assert store.arrivals(1)[name].tolist() == list(getattr(ledger, name))
+        (run,) = store.runs()
+        assert (run.usage, run.versions) == (outcome.usage, {"python": "3"})
+        assert (run.unrecorded, run.request_head) == (0, b"head")
+
+
+def test_the_columns_of_the_store_are_those_of_the_ledger() -> None:
+    assert tuple(name for name, _ in COLUMNS) == ARRIVAL_COLUMNS
+    assert tuple(Recorder().columns()) == FETCH_COLUMNS
+
+
+def test_what_was_asked_and_on_what_survives(store: Store) -> None:
+    with Store.open(store.path) as again:
+        assert again.experiment() == experiment()
+        assert again.environment() == {"cpu": "x"}
+        assert again.created_utc() == "2026-01-01T00:00:00"
+
+
+def test_a_crawl_that_failed_is_kept_with_what_the_server_saw(store: Store) -> None:
+    store.append(result(planned(), failure="crashed with exit code 1"))
+    (run,) = store.runs()
+    assert (run.failure, run.usage, run.versions) == ("crashed with exit code 1", None, {})
+    assert len(store.fetches(1)["seq"]) == 0
+    assert len(store.arrivals(1)["seq"]) == 100
+
+
+def test_a_run_is_kept_whole_or_not_at_all(store: Store) -> None:
+    store.append(result(planned(number=1)))
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.append(result(planned(number=1)))
+    assert len(list(store.runs())) == 1
+    assert len(store.fetches(1)["seq"]) == 100
+
+
+def test_the_view_joins_both_ends(store: Store) -> None:
+    made = result(planned(concurrency=2, waves=2))
+    assert made.ledger is not None
+    made.ledger.columns["seq"][3] = 77  # one that was never asked for
+    store.append(made)
+    with sqlite3.connect(store.path) as connection:
+        rows = connection.execute(
+            "SELECT seq, arrived_ns - start_ns, error, outcome FROM ledger ORDER BY seq"
+        ).fetchall()
+    connection.close()
+    assert rows == [
+        (0, 1_000_000, "", 1),
+        (1, 1_000_000, "", 1),
+        (2, 1_000_000, "", 1),
+        (3, None, "", None),
+        (77, None, None, 1),
+    ]
+
+
+def test_a_file_of_another_version_is_refused(store: Store) -> None:
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="has schema 99, and this version of crawlbench reads 1"):
+        Store.open(store.path)
+
+
+def test_what_is_no_results_file_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("nothing of the kind, but long enough to be looked at")
+    with pytest.raises(StoreError, match=r"cannot read .*not a database"):
+        Store.open(tmp_path / FILE_NAME)
+    with pytest.raises(StoreError, match="there is no"):
+        Store.open(tmp_path / "elsewhere")
+
+
+def test_a_folder_is_named_after_the_time_and_the_latest_is_linked(tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    first = new_folder(tmp_path / "results", now)
+    second = new_folder(tmp_path / "results", now)
+    assert (first.name, second.name) == ("2026-01-02T03-04-05Z", "2026-01-02T03-04-05Z-2")
+    assert (tmp_path / "results" / "latest").resolve() == second
+    with pytest.raises(StoreError, match=r"there is no results\.sqlite in"):
+        find_file(first)
+    (first / FILE_NAME).touch()
+    assert find_file(first) == find_file(first / FILE_NAME) == first / FILE_NAME
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot make a folder in .*; name another with --out"):
+        new_folder(tmp_path / "file")
