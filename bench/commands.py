@@ -74,8 +74,8 @@ def run_experiment(arguments: Namespace) -> int:
     for result in failed:
         _print_failure(result)
     code = report(Namespace(folder=folder))
-    _draw(folder)
-    return EXIT_REQUESTS_FAILED if failed else code
+    drawn = _draw(folder)
+    return EXIT_REQUESTS_FAILED if failed else code or drawn
 
 
 def crawl_once(arguments: Namespace) -> int:
@@ -200,6 +200,7 @@ def _print_failure(result: RunResult) -> None:
         print(f"    {line}", file=sys.stderr)
 
 
-def _draw(folder: Path) -> None:
-    """The plots, by a process of their own: bench does not import them."""
-    subprocess.run([sys.executable, "-P", "-m", "plots", str(folder)], check=False)
+def _draw(folder: Path) -> int:
+    """The plots, by a process of their own: bench does not import them. Returns its exit code."""
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, "-P", "-m", "plots", str(folder)]).returncode

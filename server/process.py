@@ -60,7 +60,11 @@ class ServerProcess:
         except OSError as error:
             self._close_files()
             raise ServerStartError(f"cannot start {self._command[0]}: {error.strerror}") from error
-        line = self._first_line()
+        try:
+            line = self._first_line()
+        except BaseException:
+            self.stop()
+            raise
         addresses = parse_listening_line(line)
         if addresses is None:
             self._end()

@@ -48,7 +48,14 @@ def test_imports_run_one_way(package: str) -> None:
     "module",
     [
         *("server.request_plan", "server.process", "server.control_client", "server.ledger"),
-        *("server.announcement", "bench.__main__", "crawlers", "plots"),
+        *(
+            "crawlers.registry",
+            "crawlers.spec",
+            "crawlers.__main__",
+            "plots",
+            "server.packed_columns",
+        ),
+        *("server.announcement", "bench.__main__", "crawlers", "crawlers.contract"),
     ],
 )
 def test_what_others_import_is_the_standard_library_alone(module: str) -> None:
@@ -61,6 +68,16 @@ def test_what_others_import_is_the_standard_library_alone(module: str) -> None:
     )
     foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - set(PACKAGES)
     assert not foreign
+
+
+def test_only_the_crawler_that_patches_the_process_does() -> None:
+    program = (
+        "import sys, crawlers.registry as registry, bench.runner;"
+        "import socket; assert socket.socket.__module__ == 'socket', 'patched';"
+        "registry.load(registry.find('gevent'));"
+        "assert socket.socket.__module__.startswith('gevent'), 'not patched'"
+    )
+    subprocess.run([sys.executable, "-P", "-W", "error", "-c", program], check=True)
 
 
 def test_the_server_does_not_import_what_it_does_not_use() -> None:

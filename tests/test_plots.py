@@ -1,5 +1,6 @@
 """Figures by what they are made of, not by their pixels."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_styles_stay_apart_for_many_crawlers() -> None:
 def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: float) -> None:
     placed = spread_labels(wanted, gap)
     ranked = sorted(range(len(wanted)), key=lambda i: placed[i])
-    for below, above in zip(ranked, ranked[1:], strict=False):
+    for below, above in pairwise(ranked):
         assert placed[above] - placed[below] >= gap - 1e-9
         assert wanted[below] <= wanted[above]
     if not any(abs(a - b) < gap for i, a in enumerate(wanted) for b in wanted[i + 1 :]):
