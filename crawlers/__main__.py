@@ -21,7 +21,7 @@ from crawlers.registry import (
     load,
 )
 from crawlers.spec import Spec, Usage, write_outcome
-from server.process_usage import peak_memory_bytes
+from server.process_usage import peak_memory_bytes, raise_descriptor_limit
 
 EXIT_OK = 0
 EXIT_REQUESTS_FAILED = 1
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(crawl: Crawl, spec: Spec, recorder: Recorder) -> Usage:
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     pauses = GcPauses()
     jobs = SharedIterator(spec.jobs())
     start_ns, start_cpu_ns = monotonic_ns(), process_time_ns()
@@ -168,16 +168,6 @@ def _versions(info: CrawlerInfo) -> dict[str, str]:
         "python": platform.python_version(),
         **{library: version(library) for library in info.libraries},
     }
-
-
-def _raise_descriptor_limit() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _failures(recorder: Recorder) -> dict[str, int]:

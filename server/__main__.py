@@ -117,8 +117,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from server.host_rule import HostRule
     from server.ledger import Ledger
     from server.loop_lag import LoopLag
+    from server.process_usage import raise_descriptor_limit
 
-    max_connections = _raise_descriptor_limit() - _SPARE_DESCRIPTORS
+    max_connections = raise_descriptor_limit() - _SPARE_DESCRIPTORS
     if max_connections < 1:
         raise _StartError(
             f"this system allows {max_connections + _SPARE_DESCRIPTORS} open files, and "
@@ -168,20 +169,6 @@ def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
         is_port_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         way_out = f"{flag} 0 takes a free one" if is_port_taken else "choose another --bind"
         raise _StartError(f"cannot listen on {bind}:{port}: {reason.lower()}; {way_out}") from None
-
-
-def _raise_descriptor_limit() -> int:
-    """Allow as many open files as the system lets us; returns how many."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit for sockets
-        return 1_000_000
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS reports no hard limit, and refuses more than this.
-    wanted = 1_000_000 if hard == resource.RLIM_INFINITY else hard
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

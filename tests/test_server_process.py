@@ -146,6 +146,7 @@ def test_stopping_twice_is_stopping_once() -> None:
     server.start()
     server.stop()
     server.stop()
+    assert not _is_running(server.pid)
 
 
 def test_a_command_that_is_not_there_is_one_clear_error() -> None:
