@@ -23,7 +23,7 @@ def peak_memory_bytes() -> int:
 
 
 def raise_descriptor_limit() -> int:
-    """Allow this process as many open files as the system lets it, never fewer; returns how many."""
+    """Allow this process as many open files as the system does; returns how many that is."""
     try:
         import resource
     except ImportError:  # Windows has no such limit for sockets
