@@ -74,6 +74,20 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="coroutines, on libuv",
         resends=True,
     ),
+    CrawlerInfo(
+        name="protocol",
+        module="crawlers.asyncio_protocol",
+        function="crawl",
+        libraries=("httptools",),
+        style="the floor: callbacks of asyncio's transports",
+    ),
+    CrawlerInfo(
+        name="protocol-uvloop",
+        module="crawlers.asyncio_protocol",
+        function="crawl_on_uvloop",
+        libraries=("httptools", "uvloop"),
+        style="the floor, on libuv",
+    ),
 )
 
 

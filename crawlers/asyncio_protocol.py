@@ -1,0 +1,242 @@
+"""The floor: asyncio's transports and httptools, callbacks only. As little as a client can do.
+
+No task, no future and no timer for a request: a slot takes its next job in the callback that ends
+the one before. It keeps the whole contract all the same.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from time import monotonic_ns
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from crawlers.contract import HEADERS, Job, Recorder
+
+_HEADER_LINES = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+
+
+def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetch every job, on asyncio's own event loop."""
+    _run(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
+
+
+def crawl_on_uvloop(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Fetch every job, on uvloop's event loop."""
+    import uvloop
+
+    _run(uvloop.new_event_loop, jobs, concurrency, timeout_s, record)
+
+
+def _run(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+) -> None:
+    async def main() -> None:
+        slots = [_Slot(jobs, timeout_s, record) for _ in range(concurrency)]
+        for slot in slots:
+            slot.take_next()
+        await asyncio.gather(*(slot.done for slot in slots))
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+class _Slot:
+    """One request at a time: takes jobs until there are none, on a connection that it keeps."""
+
+    def __init__(self, jobs: Iterator[Job], timeout_s: float, record: Recorder) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        self._jobs = jobs
+        self._timeout_ns = int(timeout_s * 1e9)
+        self._record = record
+        self._job: Job | None = None
+        self._start_ns = 0
+        self._origin = ""
+        self._host = ""
+        self._connection: _Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take_next(self) -> None:
+        """Start the next job, or end this slot."""
+        job = self._job = next(self._jobs, None)
+        if job is None:
+            self._end()
+            return
+        self._start_ns = monotonic_ns()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_ns / 1e9, self._check_deadline)
+        origin = self._origin
+        if self._connection is not None and job.url.startswith(origin + "/"):
+            self._send(self._connection, job.url[len(origin) :])
+            return
+        self.drop_connection()
+        self._connecting = self._loop.create_task(self._connect(job))
+
+    async def _connect(self, job: Job) -> None:
+        try:
+            parts = urlsplit(job.url)
+            is_tls = parts.scheme == "https"
+            _, connection = await self._loop.create_connection(
+                lambda: _Connection(self),
+                parts.hostname or "",
+                parts.port or (443 if is_tls else 80),
+                ssl=is_tls or None,
+            )
+        except (OSError, ValueError) as error:
+            self.finish(0, 0, "connect" if isinstance(error, OSError) else "failed")
+            return
+        self._connecting = None
+        self._connection = connection
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._host = parts.netloc.rpartition("@")[2]
+        target = job.url[len(self._origin) :].partition("#")[0]
+        self._send(connection, target if target.startswith("/") else f"/{target}")
+
+    def _send(self, connection: "_Connection", target: str) -> None:
+        connection.ask(
+            f"GET {target} HTTP/1.1\r\nHost: {self._host}\r\n{_HEADER_LINES}\r\n".encode("latin-1")
+        )
+
+    def finish(self, status: int, size_bytes: int, error: str = "") -> None:
+        """The job has ended, well or not; on with the next."""
+        end_ns = monotonic_ns()
+        if self._job is None:
+            return
+        self._record(self._job.seq, self._start_ns, end_ns, status, size_bytes, error)
+        if error:
+            self.drop_connection()
+        self.take_next()
+
+    def fail(self, error: Exception) -> None:
+        """A defect of this crawler: to be raised, and not to hang."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def drop_connection(self) -> None:
+        """Close what there is; the next job gets a new one."""
+        if self._connection is not None:
+            self._connection.drop()
+            self._connection = None
+
+    def _check_deadline(self) -> None:
+        """One timer for all requests of a slot: it looks when the current one is due."""
+        self._timer = None
+        if self._job is None:
+            return
+        left_ns = self._start_ns + self._timeout_ns - monotonic_ns()
+        if left_ns > 0:
+            wait_s = max(left_ns / 1e9, 0.001)
+            self._timer = self._loop.call_later(wait_s, self._check_deadline)
+            return
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        connection = self._connection
+        status, size_bytes = connection.progress() if connection is not None else (0, 0)
+        self.finish(status, size_bytes, "timeout")
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.drop_connection()
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class _Connection(asyncio.Protocol):
+    """Reads answers, one at a time, and tells its slot."""
+
+    def __init__(self, slot: _Slot) -> None:
+        self._slot: _Slot | None = slot
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._status = 0
+        self._size_bytes = 0
+        self._has_length = False
+
+    def ask(self, request: bytes) -> None:
+        """Send a request."""
+        self._begin()
+        assert self._transport is not None
+        self._transport.write(request)
+
+    def progress(self) -> tuple[int, int]:
+        """Status (0: none yet) and bytes of body, of the answer being read."""
+        return self._status, self._size_bytes
+
+    def drop(self) -> None:
+        """Close, and say nothing more to the slot."""
+        self._slot = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Callbacks of the transport --------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has another ancestry
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of an answer."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._finish("")
+        except httptools.HttpParserCallbackError as error:
+            if self._slot is not None:
+                self._slot.fail(error)
+        except httptools.HttpParserError:
+            self._finish("malformed")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Closed by the server, or reset."""
+        if self._status and not self._has_length and error is None:
+            self._finish("")  # the end of the connection is the end of the body
+        else:
+            self._finish("closed" if error is None else "reset")
+
+    # Callbacks of the parser -----------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Only what says where the body ends."""
+        del value
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._has_length = True
+
+    def on_headers_complete(self) -> None:
+        """The status is known."""
+        self._status = self._parser.get_status_code()
+
+    def on_body(self, part: bytes) -> None:
+        """A piece of the body, which is counted and dropped."""
+        self._size_bytes += len(part)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole, unless it is one in between (100, 103)."""
+        if self._status < 200:
+            self._begin()
+            return
+        slot = self._slot
+        if slot is None:
+            return
+        if not self._parser.should_keep_alive():
+            slot.drop_connection()
+        slot.finish(self._status, self._size_bytes)
+
+    def _finish(self, error: str) -> None:
+        slot = self._slot
+        if slot is not None:
+            slot.drop_connection()
+            slot.finish(self._status, self._size_bytes, error)
