@@ -1,8 +1,13 @@
 """Command line of the testbed: verbs, options, exit codes."""
 
+import signal
+
+# Until main has begun, Ctrl-C ends the process without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 from types import FrameType
@@ -27,7 +32,8 @@ _EXIT_CODES = (
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say; returns the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    _occupy_standard_streams()
+    for number in _stopping_signals():
         signal.signal(number, _interrupt)
     try:
         return _do(argv)
@@ -35,17 +41,36 @@ def main(argv: list[str] | None = None) -> int:
         print("crawlbench: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read our output has enough. Python would complain once more at its exit.
+        # Whoever read our output has gone. Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141  # as a shell says it of a program that died of SIGPIPE
     except OSError as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return 3
 
 
+def _stopping_signals() -> list[signal.Signals]:
+    """Those that mean: stop. A hang-up does not mean it under nohup."""
+    stopping = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        stopping.append(signal.SIGHUP)
+    return stopping
+
+
+def _occupy_standard_streams() -> None:
+    """Where a standard stream is closed, the next file opened would take its number, and get what
+    is printed: the results file, for example."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for good
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Stop, once: what cleans up must not be interrupted again."""
-    for other in (signal.SIGINT, signal.SIGTERM):
+    for other in _stopping_signals():
         signal.signal(other, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -57,7 +82,9 @@ def _do(argv: list[str] | None) -> int:
     from bench.runner import ServerGoneError
     from bench.store import StoreError
     from server.process import ServerStartError
+    from server.process_usage import raise_descriptor_limit
 
+    raise_descriptor_limit()
     try:
         return int(getattr(commands, arguments.function)(arguments))
     except UnknownCrawlerError as error:
@@ -85,12 +112,28 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_run(verbs.add_parser("run", help="sweep crawlers x concurrency, then table and plots"))
     _add_crawl(verbs.add_parser("crawl", help="one crawl, in detail"))
-    report = verbs.add_parser("report", help="the table of an experiment")
-    report.set_defaults(function="report")
-    report.add_argument(
-        "folder", nargs="?", type=Path, metavar="DIR", help="results (results/latest)"
+    _add_reader(verbs, "report", "the table of an experiment").add_argument(
+        "--all", action="store_true", help="every cell, not only each crawler's best"
     )
+    _add_reader(verbs, "plots", "draw the plots of an experiment, into its folder")
     verbs.add_parser("list", help="the crawlers").set_defaults(function="list_crawlers")
+    return parser
+
+
+def _add_reader(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", verb: str, description: str
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        verb, help=description, description=description.capitalize() + ".", epilog=_EXIT_CODES
+    )
+    parser.set_defaults(function=verb)
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results (results/latest)",
+    )
     return parser
 
 
@@ -107,13 +150,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         type=checked_list(str),
         default=_DEFAULT_CRAWLERS,
         metavar="A,B",
-        help=f"({','.join(_DEFAULT_CRAWLERS)})",
+        help=f"names of crawlbench list ({','.join(_DEFAULT_CRAWLERS)})",
     )
     parser.add_argument(
         "--concurrency",
         type=checked_list(checked_count),
         metavar="C,C",
-        help="(1,10,100,250,500); serial is measured at 1 only",
+        help="requests in flight (1,10,100,250,500); serial is measured at 1 only",
     )
     parser.add_argument(
         "--delay",
@@ -122,7 +165,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="of the server for each request (100)",
     )
-    parser.add_argument("--trials", type=checked_count, metavar="N", help="(3)")
+    parser.add_argument(
+        "--trials", type=checked_count, metavar="N", help="repetitions of everything (3)"
+    )
     parser.add_argument(
         "--waves", type=checked_count, default=10, metavar="N", help="requests / C (%(default)s)"
     )
@@ -149,13 +194,13 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXIT_CODES
     parser.add_argument("crawler", metavar="NAME", help="see crawlbench list")
     parser.add_argument(
-        "-n", "--requests", type=checked_count, default=1000, metavar="N", help="(%(default)s)"
+        "-n", "--requests", type=checked_count, default=1000, metavar="N", help="how many (1000)"
     )
     parser.add_argument(
-        "-c", "--concurrency", type=checked_count, default=100, metavar="C", help="(%(default)s)"
+        "-c", "--concurrency", type=checked_count, default=100, metavar="C", help="at a time (100)"
     )
     parser.add_argument(
-        "--delay", type=checked_delay_us, default=100_000, metavar="MS", help="(100)"
+        "--delay", type=checked_delay_us, metavar="MS", help="of the server for each request (100)"
     )
     parser.add_argument("--url", type=checked_url, help="crawl this")
     _add_timeout(parser)

@@ -30,6 +30,8 @@ EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
 EXIT_INTERRUPTED = 130
 
+_DEFAULT_DELAY_US = 100_000
+
 
 def run_experiment(arguments: Namespace) -> int:
     """`crawlbench run`: the sweep, a table, the plots."""
@@ -50,6 +52,7 @@ def run_experiment(arguments: Namespace) -> int:
             Store.create(
                 folder / FILE_NAME,
                 asked,
+                len(runs),
                 describe_environment(pinning.note),
                 datetime.now(UTC).isoformat(timespec="seconds"),
             )
@@ -67,13 +70,17 @@ def run_experiment(arguments: Namespace) -> int:
         except KeyboardInterrupt:
             print(
                 f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
-                f"{folder}: look at them with crawlbench report, python -m plots",
+                f"{folder}: look at them with crawlbench report, crawlbench plots",
                 file=sys.stderr,
             )
             return EXIT_INTERRUPTED
     for result in failed:
         _print_failure(result)
-    code = report(Namespace(folder=folder))
+    try:
+        code = report(Namespace(folder=folder, all=False))
+    except BrokenPipeError:  # nobody reads the table; the plots are still wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_OK
     drawn = _draw(folder)
     return EXIT_REQUESTS_FAILED if failed else code or drawn
 
@@ -93,7 +100,7 @@ def crawl_once(arguments: Namespace) -> int:
     asked = Experiment(
         crawlers=(info.name,),
         concurrencies=(concurrency,),
-        delay_us=arguments.delay,
+        delay_us=_DEFAULT_DELAY_US if arguments.delay is None else arguments.delay,
         trials=1,
         waves=1,
         seed=0,
@@ -106,10 +113,17 @@ def crawl_once(arguments: Namespace) -> int:
     with ExitStack() as stack:
         if arguments.url:
             target = recognise(arguments.url)
+            if not target.is_ours and arguments.delay is not None:
+                print(
+                    f"crawlbench: {target.url} is not the address of a crawlbench server, so that "
+                    "--delay cannot be asked for: give the address alone, or leave --delay out",
+                    file=sys.stderr,
+                )
+                return EXIT_USAGE
             if not target.is_ours:
                 print(
-                    f"crawlbench: {target.url} is not a crawlbench server: it is fetched as it "
-                    "is, and there is no ledger",
+                    f"crawlbench: {target.url} is not the address of a crawlbench server: it is "
+                    "fetched as it is, and there is no ledger",
                     file=sys.stderr,
                 )
         else:
@@ -120,7 +134,7 @@ def crawl_once(arguments: Namespace) -> int:
             return EXIT_REQUESTS_FAILED
         # Through a results file, so that there is one way from a run to its numbers.
         path = Path(stack.enter_context(TemporaryDirectory(prefix="crawlbench-"))) / FILE_NAME
-        store = stack.enter_context(Store.create(path, asked, {}, result.started_utc))
+        store = stack.enter_context(Store.create(path, asked, 1, {}, result.started_utc))
         store.append(result)
         (run,) = store.runs()
         summary = load_run(store, run)
@@ -131,8 +145,7 @@ def crawl_once(arguments: Namespace) -> int:
             print(json.dumps({"crawler": info.name, **asdict(summary)}, indent=2))
         else:
             print_run(run, summary, make_console())
-    is_clean = summary.ledger is None or summary.ledger.is_clean
-    return EXIT_OK if is_clean and not summary.errors else EXIT_REQUESTS_FAILED
+    return EXIT_REQUESTS_FAILED if summary.errors or summary.troubles else EXIT_OK
 
 
 def report(arguments: Namespace) -> int:
@@ -140,9 +153,14 @@ def report(arguments: Namespace) -> int:
     from bench.report import load_cells, make_console, print_report
 
     with Store.open(find_file(arguments.folder)) as store:
-        print_report(store, make_console())
         cells = load_cells(store)
-    return EXIT_REQUESTS_FAILED if any(c.failures or c.errors for c in cells) else EXIT_OK
+        print_report(store, cells, make_console(), show_all=arguments.all)
+    return EXIT_OK if all(cell.is_clean for cell in cells) else EXIT_REQUESTS_FAILED
+
+
+def plots(arguments: Namespace) -> int:
+    """`crawlbench plots`: draw the figures of an experiment again."""
+    return _draw(find_file(arguments.folder).parent)
 
 
 def list_crawlers(_: Namespace) -> int:
@@ -171,11 +189,22 @@ def _installed(name: str) -> CrawlerInfo:
     from bench.report import install_command, installed_versions
 
     info = find(name)
-    if not installed_versions(info):
+    if not info.libraries:
+        _check_brought_along(name)
+    elif not installed_versions(info):
         raise CrawlerNotInstalledError(
             f"crawler {name!r} is not installed: {install_command(info)}"
         )
     return info
+
+
+def _check_brought_along(name: str) -> None:
+    """Raises CrawlerNotInstalledError if it cannot be imported, in a process of its own."""
+    command = [sys.executable, "-P", "-m", "crawlers", "--can-load", name]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise CrawlerNotInstalledError(said.removeprefix("crawlers: "))
 
 
 @contextmanager
@@ -203,4 +232,6 @@ def _print_failure(result: RunResult) -> None:
 def _draw(folder: Path) -> int:
     """The plots, by a process of their own: bench does not import them. Returns its exit code."""
     sys.stdout.flush()
-    return subprocess.run([sys.executable, "-P", "-m", "plots", str(folder)]).returncode
+    command = [sys.executable, "-P", "-m", "plots", str(folder)]
+    # In a session of its own, Ctrl-C reaches it through us alone.
+    return subprocess.run(command, start_new_session=True).returncode

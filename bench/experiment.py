@@ -29,7 +29,7 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """By which the server keeps its ledger: unique within an experiment."""
-        return f"{self.number}-{self.cell.crawler}-{self.cell.concurrency}-{self.trial}"
+        return f"run-{self.number}-trial-{self.trial}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,11 @@ def check_limits(runs: Sequence[PlannedRun]) -> None:
         )
     needed = max(run.cell.concurrency for run in runs) + SPARE_DESCRIPTORS
     allowed = descriptors_allowed()
+    if allowed is not None and allowed <= SPARE_DESCRIPTORS:
+        raise TooMuchError(
+            f"this system allows {allowed} open files, and {needed} are needed: raise its hard "
+            "limit (ulimit -Hn)"
+        )
     if allowed is not None and needed > allowed:
         raise TooMuchError(
             f"a concurrency of {needed - SPARE_DESCRIPTORS} needs {needed} open files, and this "

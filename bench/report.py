@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from bench.experiment import Cell
 from bench.store import RunRow, Store
 from bench.summary import P99_NEEDS, CellSummary, RunSummary, best_cells, summarise
-from crawlers.registry import ANY, REGISTRY, CrawlerInfo, find
+from crawlers.registry import ANY, REGISTRY, CrawlerInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_WIDTH_WITHOUT_TERMINAL = 120
+_WIDTH_WITHOUT_TERMINAL = 160
 
 
 def make_console(to_stderr: bool = False) -> "Console":
@@ -52,42 +52,49 @@ def load_cells(store: Store) -> list[CellSummary]:
 
 def load_run(store: Store, run: RunRow) -> RunSummary | None:
     """The numbers of a run; None if there are none."""
-    info = find(run.crawler)
     arrivals = None if run.unrecorded is None else store.arrivals(run.number)
-    slots = min(run.concurrency, info.max_concurrency)
-    return summarise(run, slots, store.fetches(run.number), arrivals, info.resends)
+    return summarise(run, store.fetches(run.number), arrivals)
 
 
-def print_report(store: Store, console: "Console") -> None:
-    """The best cell of each crawler, what failed, and what was asked."""
+def print_report(
+    store: Store, cells: list[CellSummary], console: "Console", *, show_all: bool
+) -> None:
+    """What was asked, the best cell of each crawler or all cells, and what is wrong."""
     asked = store.experiment()
-    cells = load_cells(store)
     console.print(
-        f"[bold]{store.path.parent}[/bold]: delay {asked.delay_us / 1000:g} ms, "
+        f"{store.path.parent}: delay {asked.delay_us / 1000:g} ms, "
         f"{asked.waves} x C requests a run, trials: {asked.trials}, seed {asked.seed}, "
         f"{store.created_utc()}",
         soft_wrap=True,
+        markup=False,
     )
-    console.print(_best_table(cells))
+    if show_all:
+        title = "All cells; medians over their trials"
+        console.print(_cells_table(title, [cell for cell in cells if cell.trials]))
+    else:
+        title = "The cell of most throughput of each crawler; medians over its trials"
+        console.print(_cells_table(title, list(best_cells(cells).values())))
     _print_trouble(store, cells, console)
 
 
-def _best_table(cells: list[CellSummary]) -> "Table":
+def _cells_table(title: str, cells: list[CellSummary]) -> "Table":
     table = _table(
-        "The cell of most throughput of each crawler; medians over its trials",
+        title,
         (
             *("crawler", "requests/s", "min-max", "at C", "efficiency", "p50 ms", "p99 ms"),
             *("CPU us", "peak MB", "conn.", "errors"),
         ),
-        "p50, p99: service time (closed loop); p99 of a trial with at least "
-        f"{P99_NEEDS} requests. CPU us, conn.: of the client, a request.",
+        "p50, p99: service time (closed loop); p99 of trials with at least "
+        f"{P99_NEEDS} requests. CPU us: of the client per request. conn.: connections per request.",
     )
-    for name, best in best_cells(cells).items():
+    from rich.markup import escape
+
+    for best in cells:
         rate, least, most = best.requests_per_s
         connections = best.median_of("connections")
         requests = best.median_of("requests")
         table.add_row(
-            name,
+            escape(best.cell.crawler),
             f"{rate:,.0f}",
             f"{least:,.0f}-{most:,.0f}",
             str(best.cell.concurrency),
@@ -103,7 +110,7 @@ def _best_table(cells: list[CellSummary]) -> "Table":
 
 
 def _print_trouble(store: Store, cells: list[CellSummary], console: "Console") -> None:
-    missing = len(planned_runs(store)) - sum(1 for _ in store.runs())
+    missing = store.runs_asked() - len(store.runs())
     if missing:
         console.print(f"{missing} of the runs asked for were not done", soft_wrap=True)
     for cell in cells:
@@ -113,15 +120,8 @@ def _print_trouble(store: Store, cells: list[CellSummary], console: "Console") -
         if cell.errors:
             console.print(f"{where}: {_errors_shown(cell.errors)}", soft_wrap=True, markup=False)
         for trial in cell.trials:
-            if trial.ledger is not None and not trial.ledger.is_clean:
-                console.print(f"{where}: ledger: {trial.ledger}", soft_wrap=True, markup=False)
-
-
-def planned_runs(store: Store) -> list[str]:
-    """Names of all runs that the experiment asks for."""
-    asked = store.experiment()
-    limits = {name: find(name).max_concurrency for name in asked.crawlers}
-    return [run.name for run in asked.order(limits)]
+            for trouble in trial.troubles:
+                console.print(f"{where}: {trouble}", soft_wrap=True, markup=False)
 
 
 def print_run(run: RunRow, summary: RunSummary, console: "Console") -> None:
@@ -143,14 +143,22 @@ def print_run(run: RunRow, summary: RunSummary, console: "Console") -> None:
         "CPU of the client": f"{summary.cpu_us_per_request:.0f} us a request",
         "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
         "CPU of the server": f"{summary.server_cpu_us_per_request:.0f} us a request",
-        "ledger": str(summary.ledger) if summary.ledger else "none: the server is not ours",
+        "ledger": str(summary.ledger) if summary.ledger else _no_ledger(run),
     }
     if summary.ledger is None:
         for of_ledger in ("efficiency", "in flight at the server", "connections"):
             del lines[of_ledger]
         del lines["CPU of the server"]
+    if summary.troubles:
+        lines["not clean"] = "; ".join(summary.troubles)
     for name, text in lines.items():
         console.print(f"{name:>27}  {text}", soft_wrap=True, markup=False)
+
+
+def _no_ledger(run: RunRow) -> str:
+    if run.unrecorded is None:
+        return "none: the server is not ours"
+    return f"incomplete: the server had no room for {run.unrecorded} requests"
 
 
 def print_crawlers(console: "Console") -> None:
@@ -199,7 +207,7 @@ def _table(title: str, columns: tuple[str, ...], caption: str = "") -> "Table":
     for name in columns:
         is_word = name in words
         table.add_column(
-            name, justify="left" if is_word else "right", no_wrap=name in ("crawler", "min-max")
+            name, justify="left" if is_word else "right", no_wrap=name == "crawler" or not is_word
         )
     return table
 

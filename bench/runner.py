@@ -17,7 +17,7 @@ from bench.delays import fixed
 from bench.experiment import PlannedRun, ideal_makespan_ns
 from bench.pinning import Pinning, pin
 from crawlers.registry import find
-from crawlers.spec import Outcome, Spec
+from crawlers.spec import EXIT_NO_OUTCOME, Outcome, Spec
 from server.control_client import ControlError, delete_run, fetch_run, stats
 from server.ledger import WAITING, RunRecord
 
@@ -90,7 +90,9 @@ class ProcessRunner:
                 try:
                     with path.open("rb") as stream:
                         outcome = Outcome.read(stream)
-                except (OSError, ValueError) as error:
+                except FileNotFoundError:
+                    failure = "ended without an outcome"
+                except (OSError, ValueError, LookupError, TypeError) as error:
                     failure = f"left no outcome that can be read: {error}"
         server_cpu_ns = round((self._server_cpu_s() - cpu_before_s) * 1e9)
         ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
@@ -145,7 +147,10 @@ class ProcessRunner:
         except subprocess.TimeoutExpired:
             return f"not done after {deadline_s:.0f} s, and killed"
         if code < 0:
-            return f"died of {signal.Signals(-code).name}"
+            known = {number.value: number.name for number in signal.Signals}
+            return f"died of {known.get(-code, f'signal {-code}')}"
+        if code == EXIT_NO_OUTCOME:
+            return f"could not write its outcome to {spec.outcome_path}: is that disk full?"
         return f"crashed with exit code {code}" if code else ""
 
     def _name(self, planned: PlannedRun) -> str:
@@ -156,18 +161,18 @@ class ProcessRunner:
             return 0.0
         try:
             return float(stats(self._target.control_url)["cpu_seconds"])
-        except ControlError as error:
+        except (ControlError, LookupError, TypeError) as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 
-    def _take_ledger(self, name: str) -> RunRecord | None:
+    def _take_ledger(self, name: str) -> RunRecord:
         control_url = self._target.control_url
         deadline = monotonic() + _SETTLE_S
         while True:
             try:
                 record = fetch_run(control_url, name)
             except ControlError as error:
-                if "404" in str(error):  # not one request reached it
-                    return None
+                if error.status == 404:  # not one request reached it
+                    return RunRecord.empty(name)
                 raise ServerGoneError(f"the server is gone: {error}") from error
             if WAITING not in record.columns["outcome"] or monotonic() > deadline:
                 break
@@ -178,7 +183,7 @@ class ProcessRunner:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave nothing of a crawler behind: neither it nor what it has started."""
+    """Kill a crawler, and what it has started but for sessions of their own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

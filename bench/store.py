@@ -7,13 +7,15 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.experiment import Experiment
 from bench.runner import RunResult
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
+from crawlers.registry import find
 from crawlers.spec import Usage
 from server.packed_columns import Columns
 
@@ -28,7 +30,6 @@ IntColumns = dict[str, "NDArray[np.int64]"]
 SCHEMA_VERSION = 1
 FILE_NAME = "results.sqlite"
 
-FETCH_COLUMNS = ("seq", "start_ns", "end_ns", "status", "size_bytes", "error")
 ARRIVAL_COLUMNS = (
     "seq",
     "connection",
@@ -44,6 +45,7 @@ CREATE TABLE experiment (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     created_utc TEXT NOT NULL,
     asked TEXT NOT NULL,
+    runs INTEGER NOT NULL,
     environment TEXT NOT NULL
 );
 CREATE TABLE run (
@@ -51,6 +53,8 @@ CREATE TABLE run (
     trial INTEGER NOT NULL,
     crawler TEXT NOT NULL,
     concurrency INTEGER NOT NULL,
+    slots INTEGER NOT NULL,
+    resends INTEGER NOT NULL,
     delay_us INTEGER NOT NULL,
     requests INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -113,6 +117,10 @@ class RunRow:
     trial: int
     crawler: str
     concurrency: int
+    slots: int
+    """The concurrency, or what the crawler can do if that is less."""
+    resends: bool
+    """Whether the crawler's library is known to send a request again."""
     delay_us: int
     requests: int
     name: str
@@ -135,9 +143,14 @@ class Store:
 
     @classmethod
     def create(
-        cls, path: Path, experiment: Experiment, environment: dict[str, Any], created_utc: str
+        cls,
+        path: Path,
+        experiment: Experiment,
+        runs: int,
+        environment: dict[str, Any],
+        created_utc: str,
     ) -> Self:
-        """A new file in a folder that exists. Raises StoreError."""
+        """A new file in a folder that exists, for so many runs. Raises StoreError."""
         try:
             connection = _connect(path, "rwc")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -150,8 +163,8 @@ class Store:
                 )
                 asked = json.dumps(experiment.to_json())
                 connection.execute(
-                    "INSERT INTO experiment VALUES (1, ?, ?, ?)",
-                    (created_utc, asked, json.dumps(environment)),
+                    "INSERT INTO experiment VALUES (1, ?, ?, ?, ?)",
+                    (created_utc, asked, runs, json.dumps(environment)),
                 )
         except sqlite3.Error as error:
             raise StoreError(f"cannot write {path}: {error}") from error
@@ -167,6 +180,9 @@ class Store:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"cannot read {path}: {error}") from error
+        if version == 0:
+            connection.close()
+            raise StoreError(f"cannot read {path}: it is no results file, or was never finished")
         if version != SCHEMA_VERSION:
             connection.close()
             raise StoreError(
@@ -179,11 +195,14 @@ class Store:
         """Add a run and all its requests in one transaction. Raises StoreError."""
         planned, ledger, outcome = result.planned, result.ledger, result.outcome
         cell = planned.cell
+        info = find(cell.crawler)
         row = RunRow(
             number=planned.number,
             trial=planned.trial,
             crawler=cell.crawler,
             concurrency=cell.concurrency,
+            slots=min(cell.concurrency, info.max_concurrency),
+            resends=info.resends,
             delay_us=cell.delay_us,
             requests=planned.requests,
             name=planned.name,
@@ -216,32 +235,52 @@ class Store:
         marks = ", ".join("?" * (len(names) + 2))
         self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Whatever is wrong with the file is a StoreError."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+            raise StoreError(f"cannot read {self.path}: {error}") from error
+
     def experiment(self) -> Experiment:
-        """What was asked."""
-        return Experiment.from_json(json.loads(self._about("asked")))
+        """What was asked. Raises StoreError, like all that read."""
+        with self._reading():
+            return Experiment.from_json(json.loads(self._about("asked")))
 
     def environment(self) -> dict[str, Any]:
         """On what it was measured."""
-        environment: dict[str, Any] = json.loads(self._about("environment"))
+        with self._reading():
+            environment: dict[str, Any] = json.loads(self._about("environment"))
         return environment
 
     def created_utc(self) -> str:
         """When the experiment began."""
-        return self._about("created_utc")
+        with self._reading():
+            return self._about("created_utc")
+
+    def runs_asked(self) -> int:
+        """How many runs there are once all is done."""
+        with self._reading():
+            return int(self._about("runs"))
 
     def _about(self, column: str) -> str:
         (text,) = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
         return str(text)
 
-    def runs(self) -> Iterator[RunRow]:
+    def runs(self) -> list[RunRow]:
         """All runs, in the order in which they were done."""
+        rows: list[RunRow] = []
         names = [field.name for field in fields(RunRow)]
         query = f"SELECT {', '.join(names)} FROM run ORDER BY number"
-        for values in self._connection.execute(query):
-            row: dict[str, Any] = dict(zip(names, values, strict=True))
-            row["usage"] = Usage(**json.loads(row["usage"])) if row["usage"] else None
-            row["versions"] = json.loads(row["versions"])
-            yield RunRow(**row)
+        with self._reading():
+            for values in self._connection.execute(query).fetchall():
+                row: dict[str, Any] = dict(zip(names, values, strict=True))
+                row["resends"] = bool(row["resends"])
+                row["usage"] = Usage(**json.loads(row["usage"])) if row["usage"] else None
+                row["versions"] = json.loads(row["versions"])
+                rows.append(RunRow(**row))
+        return rows
 
     def fetches(self, number: int) -> IntColumns:
         """The fetches of a run as FETCH_COLUMNS of int64, in the order of their records."""
@@ -255,14 +294,17 @@ class Store:
         import numpy as np
 
         query = f"SELECT {', '.join(names)} FROM {table} WHERE run = ? ORDER BY ordinal"
-        cursor = self._connection.execute(query, (number,))
         chunks = [np.empty((0, len(names)), dtype=np.int64)]
-        while rows := cursor.fetchmany(50_000):
-            chunks.append(np.array(rows, dtype=np.int64))
+        with self._reading():
+            cursor = self._connection.execute(query, (number,))
+            while rows := cursor.fetchmany(50_000):
+                chunks.append(np.array(rows, dtype=np.int64))
         return dict(zip(names, np.concatenate(chunks).T, strict=True))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file: one file from now on, that can be read where nothing can be written."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     def __enter__(self) -> Self:

@@ -30,17 +30,18 @@ class RunSummary:
     good: int
     """Whole bodies with the planned status and size: only these count as throughput."""
     errors: dict[str, int]
-    """The others, by word: of ERROR_WORDS, `status N`, or `size`."""
+    """What is wrong, by word: of ERROR_WORDS, `status N`, `size`, `missing` (a job that was never
+    recorded), `repeated` (one recorded again), `never arrived` (at the server)."""
     makespan_ns: int
     """From the first start to the last end."""
     requests_per_s: float
     ideal_ns: int
     efficiency: float | None
-    """Ideal over measured makespan; None if a request failed, or nothing was planned."""
-    p50_ns: int
-    p90_ns: int
+    """Ideal over measured makespan; None if nothing was planned, or with errors or troubles."""
+    p50_ns: int | None
+    p90_ns: int | None
     p99_ns: int | None
-    """Of the service time of good requests; p99 from P99_NEEDS requests on."""
+    """Of the service time of good requests, if there are any; p99 from P99_NEEDS of them on."""
     mean_in_flight: float | None
     peak_in_flight: int | None
     """At the server, from its arrivals; None without a ledger."""
@@ -49,28 +50,43 @@ class RunSummary:
     peak_memory_bytes: int
     server_cpu_us_per_request: float
     ledger: Reconciliation | None
+    """None without a ledger, or with one that had no room for all."""
+    troubles: tuple[str, ...]
+    """What makes the run doubtful beside `errors`, each in a line."""
 
 
-def summarise(
-    run: RunRow, slots: int, fetches: IntColumns, arrivals: IntColumns | None, resends: bool
-) -> RunSummary | None:
+def summarise(run: RunRow, fetches: IntColumns, arrivals: IntColumns | None) -> RunSummary | None:
     """The numbers of a run; None if it failed, or recorded nothing.
 
-    `slots` is the concurrency, or what the crawler can do if that is less; `arrivals` is None
-    where the server is not ours.
+    `arrivals` is None where the server is not ours.
     """
     if run.usage is None or not len(fetches["seq"]):
         return None
     is_planned = arrivals is not None
-    errors = _errors(fetches, is_planned)
+    # A ledger that had no room for all says nothing of those that are missing.
+    ledger = arrivals if not run.unrecorded else None
+    errors = _errors(run.requests, fetches, is_planned, ledger)
     is_good = errors.is_good
     count = len(is_good)
     good = int(is_good.sum())
     makespan_ns = int(fetches["end_ns"].max() - fetches["start_ns"].min())
-    ideal_ns = ideal_makespan_ns(fixed(run.delay_us, run.requests), slots)
+    ideal_ns = ideal_makespan_ns(fixed(run.delay_us, run.requests), run.slots)
     service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[is_good])
     p50, p90, p99 = (_quantile(service_ns, q) for q in (0.5, 0.9, 0.99))
-    mean, peak = in_flight(arrivals) if arrivals is not None else (None, None)
+    mean, peak = in_flight(ledger) if ledger is not None else (None, None)
+    reconciled = (
+        Reconciliation.of(run.requests, fetches, ledger, run.resends)
+        if ledger is not None
+        else None
+    )
+    _, client_peak = overlap(fetches["start_ns"], fetches["end_ns"])
+    troubles = []
+    if run.unrecorded:
+        troubles.append(f"the server had no room for {run.unrecorded} requests in its ledger")
+    if reconciled is not None and not reconciled.is_clean:
+        troubles.append(f"ledger: {reconciled}")
+    if client_peak > run.slots:
+        troubles.append(f"{client_peak} requests at a time, and {run.slots} were asked for")
     return RunSummary(
         requests=count,
         good=good,
@@ -80,7 +96,7 @@ def summarise(
         ideal_ns=ideal_ns,
         efficiency=(
             ideal_ns / makespan_ns
-            if is_planned and good == run.requests and ideal_ns and makespan_ns
+            if is_planned and good == run.requests and not troubles and ideal_ns and makespan_ns
             else None
         ),
         p50_ns=p50,
@@ -88,15 +104,12 @@ def summarise(
         p99_ns=p99 if good >= P99_NEEDS else None,
         mean_in_flight=mean,
         peak_in_flight=peak,
-        connections=len(np.unique(arrivals["connection"])) if arrivals is not None else None,
+        connections=len(np.unique(ledger["connection"])) if ledger is not None else None,
         cpu_us_per_request=run.usage.cpu_ns / count / 1e3,
         peak_memory_bytes=run.usage.peak_memory_bytes,
         server_cpu_us_per_request=run.server_cpu_ns / count / 1e3,
-        ledger=(
-            Reconciliation.of(run.requests, fetches, arrivals, resends)
-            if arrivals is not None
-            else None
-        ),
+        ledger=reconciled,
+        troubles=tuple(troubles),
     )
 
 
@@ -106,22 +119,46 @@ class _Errors:
     by_word: dict[str, int]
 
 
-def _errors(fetches: IntColumns, is_planned: bool) -> _Errors:
-    status, error, size = fetches["status"], fetches["error"], fetches["size_bytes"]
-    has_word = error != 0
-    has_status = ~has_word & ((status != 200) if is_planned else (status >= 400))
-    has_size = ~has_word & ~has_status & (size != 1) if is_planned else np.zeros_like(has_word)
-    counts = Counter(ERROR_WORDS[code] for code in error[has_word].tolist())
-    counts.update(f"status {code}" for code in status[has_status].tolist())
-    if has_size.any():
-        counts["size"] = int(has_size.sum())
-    return _Errors(~(has_word | has_status | has_size), dict(counts.most_common()))
+def _errors(
+    requests: int, fetches: IntColumns, is_planned: bool, ledger: IntColumns | None
+) -> _Errors:
+    """Which fetches are good, and what is wrong with the others; a job without a fetch counts too.
+
+    A fetch that the server knows nothing of is not good, whatever the crawler says of it.
+    """
+    status, error, size, seq = (fetches[name] for name in ("status", "error", "size_bytes", "seq"))
+    rest = np.ones(len(seq), dtype=bool)
+    by_word: Counter[str] = Counter()
+
+    def set_aside(is_bad: "NDArray[np.bool_]", word: str) -> None:
+        count = int((is_bad & rest).sum())
+        if count:
+            by_word[word] += count
+        rest[is_bad] = False
+
+    is_first = np.zeros(len(seq), dtype=bool)
+    is_first[np.unique(seq, return_index=True)[1]] = True
+    set_aside(~is_first | (seq < 0) | (seq >= requests), "repeated")
+    missing = requests - int(rest.sum())
+    if missing:
+        by_word["missing"] = missing
+    for code, word in enumerate(ERROR_WORDS):
+        if code:
+            set_aside(error == code, word)
+    for code in np.unique(status).tolist():
+        if (code != 200) if is_planned else not 100 <= code < 400:
+            set_aside(status == code, f"status {code}")
+    if is_planned:
+        set_aside(size != 1, "size")
+    if ledger is not None:
+        set_aside(~np.isin(seq, ledger["seq"]), "never arrived")
+    return _Errors(rest, dict(by_word.most_common()))
 
 
-def _quantile(ordered: "NDArray[np.int64]", q: float) -> int:
-    """The smallest value that at least a share q does not exceed; 0 of nothing."""
+def _quantile(ordered: "NDArray[np.int64]", q: float) -> int | None:
+    """The smallest value that at least a share q does not exceed; None of nothing."""
     if not len(ordered):
-        return 0
+        return None
     return int(ordered[max(0, int(np.ceil(q * len(ordered))) - 1)])
 
 
@@ -131,16 +168,21 @@ def in_flight(arrivals: IntColumns) -> tuple[float, int]:
     The mean is over time: the sum of all stays over the span.
     """
     arrived = arrivals["arrived_ns"]
+    if not len(arrived):
+        return 0.0, 0
     answered = arrivals["replied_ns"] > 0
-    if not answered.any():
-        return 0.0, len(arrived)
-    replied = np.where(answered, arrivals["replied_ns"], arrivals["replied_ns"].max())
-    span_ns = max(1, int(replied.max() - arrived.min()))
-    instants = np.concatenate([arrived, replied])
-    steps = np.concatenate([np.ones(len(arrived), np.int64), -np.ones(len(replied), np.int64)])
-    # At the same instant a reply comes before an arrival: a slot is free before it is taken.
+    last_ns = max(arrived.max(), arrivals["replied_ns"].max())
+    return overlap(arrived, np.where(answered, arrivals["replied_ns"], last_ns))
+
+
+def overlap(starts: "NDArray[np.int64]", ends: "NDArray[np.int64]") -> tuple[float, int]:
+    """Mean over time, and peak, of how many of these spans there are at an instant."""
+    span_ns = max(1, int(ends.max() - starts.min()))
+    instants = np.concatenate([starts, ends])
+    steps = np.concatenate([np.ones(len(starts), np.int64), -np.ones(len(ends), np.int64)])
+    # At the same instant an end comes before a start: a slot is free before it is taken.
     order = np.lexsort((steps, instants))
-    return float((replied - arrived).sum() / span_ns), int(np.cumsum(steps[order]).max())
+    return float((ends - starts).sum() / span_ns), int(np.cumsum(steps[order]).max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +204,13 @@ class CellSummary:
         values = [getattr(trial, attribute) for trial in self.trials]
         known = [value for value in values if value is not None]
         return float(median(known)) if known else None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every run came to something, and every request was fetched and arrived once."""
+        return not self.failures and all(
+            not trial.errors and not trial.troubles for trial in self.trials
+        )
 
     @property
     def errors(self) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from socket import create_connection
+from time import monotonic
 from urllib.parse import urlsplit
 
 from bench.experiment import PlannedRun
@@ -12,6 +13,7 @@ from server.announcement import parse_greeting
 from server.process import ServerProcess
 
 _RECOGNISE_TIMEOUT_S = 5.0
+_RECOGNISE_BYTES = 10_000
 
 
 @contextmanager
@@ -32,13 +34,18 @@ def recognise(url: str) -> Target:
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query:
         return Target(url, "")
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_RECOGNISE_TIMEOUT_S)
+    deadline = monotonic() + _RECOGNISE_TIMEOUT_S
+    answer = b""
     try:
-        connection.request("GET", "/")
-        body = connection.getresponse().read(1000)
-    except (OSError, HTTPException):
+        with create_connection((parts.hostname or "", parts.port or 80), _RECOGNISE_TIMEOUT_S) as s:
+            s.sendall(f"GET / HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode("latin-1"))
+            while (left_s := deadline - monotonic()) > 0 and len(answer) < _RECOGNISE_BYTES:
+                s.settimeout(left_s)
+                piece = s.recv(4096)
+                if not piece:
+                    break
+                answer += piece
+    except (OSError, ValueError):
         return Target(url, "")
-    finally:
-        connection.close()
-    greeting = parse_greeting(body.decode("latin-1"))
+    greeting = parse_greeting(answer.partition(b"\r\n\r\n")[2].decode("latin-1"))
     return Target(url, greeting[1] if greeting else "")

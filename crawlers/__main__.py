@@ -1,5 +1,11 @@
 """One crawl in this process: told on stdin by the bench (`--worker`), or by hand with flags."""
 
+import signal
+
+# Until there is something to say, Ctrl-C ends the process without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import _thread
 import argparse
 import gc
@@ -9,8 +15,15 @@ import sys
 from array import array
 from collections.abc import Sequence
 from time import monotonic_ns, process_time_ns
+from urllib.parse import urlsplit
 
-from crawlers.checked import checked_count, checked_delay_us, checked_seconds, checked_url
+from crawlers.checked import (
+    checked_count,
+    checked_delay_us,
+    checked_name,
+    checked_seconds,
+    checked_url,
+)
 from crawlers.contract import ERROR_WORDS, Crawl, Recorder, SharedIterator
 from crawlers.registry import (
     REGISTRY,
@@ -20,7 +33,7 @@ from crawlers.registry import (
     find,
     load,
 )
-from crawlers.spec import Spec, Usage, write_outcome
+from crawlers.spec import EXIT_NO_OUTCOME, Spec, Usage, write_outcome
 from server.process_usage import peak_memory_bytes, raise_descriptor_limit
 
 EXIT_OK = 0
@@ -36,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments == ["--worker"]:
             return _work()
+        if arguments[:1] == ["--can-load"]:
+            load(find(arguments[1]))
+            return EXIT_OK
         return _crawl_by_hand(arguments)
     except UnknownCrawlerError as error:
         print(f"crawlers: {error}", file=sys.stderr)
@@ -55,8 +71,12 @@ def _work() -> int:
     info = find(spec.crawler)
     recorder = Recorder()
     usage = _measure(load(info), spec, recorder)
-    with open(spec.outcome_path, "wb") as stream:  # noqa: PTH123 - pathlib is not imported here
-        write_outcome(stream, usage, _versions(info), recorder)
+    try:
+        with open(spec.outcome_path, "wb") as stream:  # noqa: PTH123 - pathlib is not imported here
+            write_outcome(stream, usage, _versions(info), recorder)
+    except OSError as error:
+        print(f"crawlers: cannot write {spec.outcome_path}: {error.strerror}", file=sys.stderr)
+        return EXIT_NO_OUTCOME
     return EXIT_OK
 
 
@@ -68,6 +88,9 @@ def _die_with_parent() -> None:
 
 def _crawl_by_hand(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
+    if arguments.delay is not None and urlsplit(arguments.url).path not in ("", "/"):
+        print("crawlers: --delay goes with the address of a server alone", file=sys.stderr)
+        return EXIT_USAGE
     spec = Spec(
         crawler=arguments.crawler,
         concurrency=arguments.concurrency,
@@ -86,8 +109,10 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
     recorder = Recorder()
+    crawl = load(info)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        _measure(load(info), spec, recorder)
+        _measure(crawl, spec, recorder)
     except KeyboardInterrupt:
         print(_line(recorder))
         return EXIT_INTERRUPTED
@@ -107,16 +132,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("crawler", help=f"one of {names}")
     parser.add_argument("--url", required=True, type=checked_url, help="http(s)://host[:port]/...")
     parser.add_argument(
-        "-n", "--requests", type=checked_count, default=100, help="how many (%(default)s)"
+        "-n", "--requests", type=checked_count, default=1000, help="how many (%(default)s)"
     )
     parser.add_argument(
-        "-c", "--concurrency", type=checked_count, default=10, help="at a time (%(default)s)"
+        "-c", "--concurrency", type=checked_count, default=100, help="at a time (%(default)s)"
     )
     parser.add_argument("--delay", type=checked_delay_us, metavar="MS", help="ask for this delay")
     parser.add_argument(
-        "--timeout", type=checked_seconds, default=30.0, metavar="S", help="a fetch (%(default)s)"
+        "--timeout",
+        type=checked_seconds,
+        default=10.0,
+        metavar="S",
+        help="of a fetch (%(default)s)",
     )
-    parser.add_argument("--name", default="by-hand", help="run in the ledger (%(default)s)")
+    parser.add_argument(
+        "--name", type=checked_name, default="by-hand", help="run in the ledger (%(default)s)"
+    )
     return parser
 
 

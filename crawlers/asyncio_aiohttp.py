@@ -1,6 +1,7 @@
-"""Coroutines, with aiohttp: C workers over one iterator, on asyncio's loop or on uvloop's."""
+"""Coroutines, with aiohttp: C workers over one iterator."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from time import monotonic_ns
 
@@ -12,25 +13,17 @@ from crawlers.contract import HEADERS, Job, Recorder
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job, on asyncio's own event loop."""
-    _run(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
+    crawl_on(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
 
 
-def crawl_on_uvloop(
-    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
-) -> None:
-    """Fetch every job, on uvloop's event loop."""
-    import uvloop
-
-    _run(uvloop.new_event_loop, jobs, concurrency, timeout_s, record)
-
-
-def _run(
+def crawl_on(
     loop_factory: Callable[[], asyncio.AbstractEventLoop],
     jobs: Iterator[Job],
     concurrency: int,
     timeout_s: float,
     record: Recorder,
 ) -> None:
+    """Fetch every job, on a loop of this kind."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_crawl(jobs, concurrency, timeout_s, record))
 
@@ -39,7 +32,8 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
     async with aiohttp.ClientSession(
         # The default limit of 100 would be the concurrency measured, whatever was asked for.
         connector=aiohttp.TCPConnector(limit=concurrency),
-        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        # Timeouts of 5 s and more would be rounded up to whole seconds of the loop's clock.
+        timeout=aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=math.inf),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
@@ -73,6 +67,8 @@ def _error_word(exception: Exception) -> str:
             return "timeout"
         case aiohttp.ClientConnectorError():
             return "connect"
+        case aiohttp.ClientPayloadError() if isinstance(exception.__cause__, ConnectionError):
+            return "reset"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return "closed"
         case ConnectionResetError() | aiohttp.ClientOSError():

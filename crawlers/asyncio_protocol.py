@@ -19,25 +19,18 @@ _HEADER_LINES = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items(
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job, on asyncio's own event loop."""
-    _run(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
+    crawl_on(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
 
 
-def crawl_on_uvloop(
-    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
-) -> None:
-    """Fetch every job, on uvloop's event loop."""
-    import uvloop
-
-    _run(uvloop.new_event_loop, jobs, concurrency, timeout_s, record)
-
-
-def _run(
+def crawl_on(
     loop_factory: Callable[[], asyncio.AbstractEventLoop],
     jobs: Iterator[Job],
     concurrency: int,
     timeout_s: float,
     record: Recorder,
 ) -> None:
+    """Fetch every job, on a loop of this kind."""
+
     async def main() -> None:
         slots = [_Slot(jobs, timeout_s, record) for _ in range(concurrency)]
         for slot in slots:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from server.request_plan import PlanError, parse_delay_us
+from server.request_plan import Plan, PlanError, parse_delay_us, to_target
 
 MAX_COUNT = 100_000_000
 MAX_SECONDS = 86_400.0
@@ -47,6 +47,15 @@ def checked_delay_us(text: str) -> int:
         return parse_delay_us(text)
     except PlanError as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def checked_name(text: str) -> str:
+    """The name of a run."""
+    try:
+        to_target(Plan(text))
+    except PlanError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
 
 
 def checked_seconds(text: str) -> float:

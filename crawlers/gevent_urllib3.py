@@ -38,7 +38,13 @@ def _fetch(pools: urllib3.PoolManager, job: Job, timeout_s: float, record: Recor
     response = None
     try:
         response = pools.request(
-            "GET", job.url, redirect=False, retries=False, preload_content=False, timeout=None
+            "GET",
+            job.url,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=None,
         )
         status = response.status
         while chunk := response.read1(_CHUNK_BYTES):

@@ -5,7 +5,8 @@ from importlib import import_module
 
 from crawlers.contract import Crawl
 
-ANY = 1_000_000
+ANY = 2**31
+"""More than can be asked for."""
 
 
 class UnknownCrawlerError(LookupError):
@@ -49,7 +50,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("requests", "urllib3"),
         style="one request after another",
         max_concurrency=1,
-        timeout="whole fetch, but for headers that drip: each read",
+        timeout="connecting, each read of the headers, whole body",
     ),
     CrawlerInfo(
         name="gevent",
@@ -68,8 +69,8 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
     ),
     CrawlerInfo(
         name="asyncio-uvloop",
-        module="crawlers.asyncio_aiohttp",
-        function="crawl_on_uvloop",
+        module="crawlers.uvloop_aiohttp",
+        function="crawl",
         libraries=("aiohttp", "uvloop"),
         style="coroutines, on libuv",
         resends=True,
@@ -83,8 +84,8 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
     ),
     CrawlerInfo(
         name="protocol-uvloop",
-        module="crawlers.asyncio_protocol",
-        function="crawl_on_uvloop",
+        module="crawlers.uvloop_protocol",
+        function="crawl",
         libraries=("httptools", "uvloop"),
         style="the floor, on libuv",
     ),
@@ -112,7 +113,8 @@ def load(info: CrawlerInfo) -> Crawl:
         crawl: Crawl = getattr(import_module(info.module), info.function)
     except (ImportError, AttributeError) as error:
         package = f".[{info.extra}]" if info.extra else "."
+        way_out = f": pip install {package!r}" if info.libraries else ""
         raise CrawlerNotInstalledError(
-            f"crawler {info.name!r} cannot be imported ({error}): pip install {package!r}"
+            f"crawler {info.name!r} cannot be imported ({error}){way_out}"
         ) from error
     return crawl

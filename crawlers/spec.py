@@ -13,6 +13,9 @@ from crawlers.contract import ERROR_WORDS, Job, Recorder
 from server.packed_columns import Columns, pack, read_packed
 from server.request_plan import Plan, to_target
 
+EXIT_NO_OUTCOME = 74
+"""Of a crawler's process that crawled and could not write its outcome (EX_IOERR of sysexits.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -89,6 +92,8 @@ class Outcome:
         header, columns = read_packed(stream)
         if tuple(header["error_words"]) != ERROR_WORDS:
             raise ValueError("the crawler speaks of other errors than this version of the bench")
+        if len({len(column) for column in columns.values()}) != 1:
+            raise ValueError("its columns differ in length")
         return cls(Usage(**header["usage"]), header["versions"], columns)
 
 

@@ -1,17 +1,20 @@
 """What urllib3's exceptions are called here; requests wraps the same ones."""
 
 import http.client
+import ssl
 from collections.abc import Iterator
 
 import urllib3.exceptions as urllib3_errors
 
-# In this order: RemoteDisconnected is a ConnectionResetError and a BadStatusLine too.
+# In this order: InvalidChunkLength is an IncompleteRead too, and RemoteDisconnected is a
+# ConnectionResetError and a BadStatusLine.
 _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((urllib3_errors.NewConnectionError, ConnectionRefusedError), "connect"),
+    ((urllib3_errors.NewConnectionError, urllib3_errors.SSLError, ssl.SSLError), "connect"),
     ((urllib3_errors.TimeoutError, TimeoutError), "timeout"),
+    ((urllib3_errors.InvalidChunkLength,), "malformed"),
     ((http.client.RemoteDisconnected, http.client.IncompleteRead), "closed"),
     ((ConnectionResetError, ConnectionAbortedError, BrokenPipeError), "reset"),
-    ((urllib3_errors.InvalidChunkLength, http.client.HTTPException), "malformed"),
+    ((http.client.HTTPException,), "malformed"),
 )
 
 

@@ -1,5 +1,11 @@
 """Draws the plots of an experiment: `python -m plots [DIR]`, PNG files beside the results."""
 
+import signal
+
+# Until main has begun, Ctrl-C ends the process without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
 import re
 import sys
@@ -28,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="DIR", help="results (results/latest)"
     )
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for path in draw_all(parser.parse_args(argv).folder):
             print(path)
@@ -55,7 +62,10 @@ def draw_all(folder: Path | None) -> list[Path]:
             written.append(_save(figure, path.parent / "throughput.png"))
         for run in _runs_to_show(store):
             arrivals = None if run.unrecorded is None else store.arrivals(run.number)
-            figure = timeline_figure(run, store.fetches(run.number), arrivals, small_print)
+            try:
+                figure = timeline_figure(run, store.fetches(run.number), arrivals, small_print)
+            except ValueError:
+                continue  # it recorded nothing that could be drawn
             written.append(_save(figure, path.parent / f"timeline-{_file_name(run.crawler)}.png"))
     if not written:
         raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
@@ -97,8 +107,12 @@ def _small_print(store: Store) -> str:
 def _save(figure: "Figure", path: Path) -> Path:
     """Whole or not at all: a plot half written is taken for a plot."""
     draft = path.with_name(f".{path.name}")
-    figure.savefig(draft, format="png")
-    return draft.replace(path)
+    try:
+        figure.savefig(draft, format="png")
+        return draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 GREY = "#555555"
 CLIENT = "#E69F00"
 SERVER = "#0072B2"
+FAILED = "#B22222"
 
 mpl.use("Agg")
 mpl.rcParams.update(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.store import IntColumns, RunRow
-from plots.style import CLIENT, SERVER, add_small_print, new_figure
+from plots.style import CLIENT, FAILED, SERVER, add_small_print, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,29 +20,41 @@ def timeline_figure(
     """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
 
     One collection for each end, with gid "client" and "server", whatever the number of calls.
+    Raises ValueError if no job of the run was recorded.
     """
     figure = new_figure()
     axes = figure.add_subplot()
+    is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
+    fetches = {name: column[is_job] for name, column in fetches.items()}
     order = np.argsort(fetches["start_ns"], kind="stable")
     origin_ns = fetches["start_ns"].min()
-    rows = np.empty(int(fetches["seq"].max()) + 1, dtype=np.int64)
+    rows = np.full(run.requests, -1, dtype=np.int64)
     rows[fetches["seq"][order]] = np.arange(len(order))
     width = max(0.8, min(8.0, 330 / len(order)))
+    # Rows thinner than a pixel: a server's span as thick as the client's, or stripes would show.
+    server_width = width * (0.5 if width > 2 else 1.0)
     client = _spans(
         fetches["start_ns"] - origin_ns, fetches["end_ns"] - origin_ns, rows[fetches["seq"]]
     )
-    axes.add_collection(LineCollection(list(client), colors=CLIENT, linewidths=width, gid="client"))
+    failed = fetches["error"] != 0
+    colours = [FAILED if has_failed else CLIENT for has_failed in failed.tolist()]
+    axes.add_collection(
+        LineCollection(list(client), colors=colours, linewidths=width, gid="client")
+    )
     handles = [Line2D([], [], color=CLIENT, linewidth=6, label="client: start to last byte")]
+    if failed.any():
+        handles.append(Line2D([], [], color=FAILED, linewidth=6, label="client: failed"))
     if arrivals is not None:
         seq = arrivals["seq"]
         known = (seq >= 0) & (seq < len(rows)) & (arrivals["replied_ns"] > 0)
+        known[known] = rows[seq[known]] >= 0
         server = _spans(
             arrivals["arrived_ns"][known] - origin_ns,
             arrivals["replied_ns"][known] - origin_ns,
             rows[seq[known]],
         )
         axes.add_collection(
-            LineCollection(list(server), colors=SERVER, linewidths=width * 0.5, gid="server")
+            LineCollection(list(server), colors=SERVER, linewidths=server_width, gid="server")
         )
         handles.append(
             Line2D([], [], color=SERVER, linewidth=3, label="server: request read to answer begun")

@@ -11,29 +11,45 @@ _TIMEOUT_S = 30.0
 
 
 class ControlError(RuntimeError):
-    """The control port did not do what was asked; the text says what and why."""
+    """The control port did not do what was asked; the text says what and why.
+
+    `status` is of its answer, 0 if there was none that could be read.
+    """
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def health(control_url: str) -> dict[str, Any]:
     """The server's `nonce` (of this start), `pid` and `version`. Raises ControlError."""
-    answer: dict[str, Any] = json.loads(_call(control_url, "GET", "/health"))
-    return answer
+    return _json(control_url, "/health")
 
 
 def stats(control_url: str) -> dict[str, Any]:
     """The server's counters; docs/server.md says what each means. Raises ControlError."""
-    answer: dict[str, Any] = json.loads(_call(control_url, "GET", "/stats"))
-    return answer
+    return _json(control_url, "/stats")
 
 
 def fetch_run(control_url: str, name: str) -> RunRecord:
     """The ledger of a run. Raises ControlError, also where there is none of that name."""
-    return unpack(_call(control_url, "GET", _run_path(name)))
+    try:
+        return unpack(_call(control_url, "GET", _run_path(name)))
+    except (ValueError, LookupError, TypeError) as error:
+        raise ControlError(f"{control_url} sent no ledger that can be read: {error}") from error
 
 
 def delete_run(control_url: str, name: str) -> None:
     """Free the ledger of a run. Raises ControlError, also where there is none of that name."""
     _call(control_url, "DELETE", _run_path(name))
+
+
+def _json(control_url: str, path: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(_call(control_url, "GET", path))
+    except ValueError as error:
+        raise ControlError(f"GET {control_url}{path}: not JSON: {error}") from error
+    return answer
 
 
 def _run_path(name: str) -> str:
@@ -55,5 +71,6 @@ def _call(control_url: str, method: str, path: str) -> bytes:
         connection.close()
     if response.status >= 300:
         reason = body.decode(errors="replace").strip()
-        raise ControlError(f"{method} {control_url}{path}: {response.status}, {reason}")
+        answer = f"{response.status}, {reason}"
+        raise ControlError(f"{method} {control_url}{path}: {answer}", response.status)
     return body

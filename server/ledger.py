@@ -7,7 +7,7 @@ import base64
 import io
 from array import array
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from server.packed_columns import pack, read_packed
 
@@ -144,6 +144,11 @@ class RunRecord(NamedTuple):
     unrecorded: int
     first_request_head: bytes
     columns: "dict[str, array[int]]"
+
+    @classmethod
+    def empty(cls, name: str) -> Self:
+        """A run of which nothing has arrived."""
+        return cls(name, 0, 0, b"", {column: array(typecode) for column, typecode in COLUMNS})
 
 
 def unpack(packed: bytes) -> RunRecord:

@@ -14,7 +14,7 @@ from typing import IO
 from server.announcement import Addresses, parse_listening_line
 
 _START_DEADLINE_S = 20.0
-_STOP_DEADLINE_S = 2.0
+_STOP_DEADLINE_S = 1.0
 
 
 class ServerStartError(RuntimeError):

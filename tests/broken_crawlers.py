@@ -19,6 +19,16 @@ def die(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorde
     os.abort()
 
 
+def end_quietly(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    os._exit(0)
+
+
+def die_strangely(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    os.kill(os.getpid(), 40)  # a real-time signal, which has no name
+
+
 def hang(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     print("hanging", file=sys.stderr, flush=True)
     time.sleep(600)
@@ -41,6 +51,17 @@ def fetch_twice(jobs: Iterator[Job], concurrency: int, timeout_s: float, record:
     for job in jobs:
         fetch(job, Recorder())
         fetch(job, record)
+
+
+def invent(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    for job in jobs:
+        record(job.seq, 10**12, 10**12 + 1000, 200, 1)
+
+
+def record_twice(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    for job in jobs:
+        fetch(job, record)
+        record(job.seq, monotonic_ns(), monotonic_ns(), 200, 1)
 
 
 def fetch(job: Job, record: Recorder) -> None:

@@ -83,9 +83,72 @@ def test_a_server_of_ours_is_crawled_with_its_ledger_and_any_other_without() -> 
         )
     assert "5 matched" in ours.stdout
     assert (other.returncode, other.stderr.count("\n")) == (0, 1)
-    assert "is not a crawlbench server" in other.stderr
+    assert "is not the address of a crawlbench server" in other.stderr
     assert "none: the server is not ours" in other.stdout
     assert "5, 5 good" in other.stdout
+
+
+def test_a_delay_is_for_the_address_of_a_server_alone() -> None:
+    with ServerProcess() as server:
+        url = f"{server.addresses.data_url}/add"
+        done = bench("crawl", "asyncio", "--url", url, "--delay", "5")
+        by_hand = call(
+            *(sys.executable, "-P", "-m", "crawlers", "asyncio", "--url", url, "--delay", "5")
+        )
+    assert (done.returncode, by_hand.returncode) == (2, 2)
+    assert "--delay" in done.stderr.splitlines()[-1]
+    assert "--delay" in by_hand.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("crawler", "said"),
+    [
+        ("invent", "20 requests at a time, and 4 were asked for"),
+        ("skip_half", "missing 10"),
+        ("record_twice", "repeated 20"),
+    ],
+)
+def test_a_crawler_that_lies_is_found_out(crawler: str, said: str) -> None:
+    done = bench("crawl", f"tests.broken_crawlers:{crawler}", "-n", "20", "-c", "4", "--delay", "0")
+    assert done.returncode == 1, done
+    assert said in done.stdout
+
+
+def test_a_sweep_with_a_crawler_that_lies_exits_with_1(tmp_path: Path) -> None:
+    crawler = "tests.broken_crawlers:fetch_twice"
+    done = bench("run", *TINY, "--crawlers", crawler, "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "duplicate" in done.stdout
+
+
+def test_a_crawler_that_cannot_be_imported_is_said_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    for name in ("no.such.module:crawl", "tests.broken_crawlers:no_such_function"):
+        done = bench("run", "--crawlers", name, cwd=tmp_path)
+        assert done.returncode == 3
+        assert f"crawler '{name}' cannot be imported" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_cells_are_reported_on_demand(tmp_path: Path) -> None:
+    bench("run", *TINY, "--crawlers", "asyncio", "--out", str(tmp_path))
+    rows = [
+        len([line for line in bench("report", *more).stdout.splitlines() if " asyncio " in line])
+        for more in ([str(tmp_path / "latest")], [str(tmp_path / "latest"), "--all"])
+    ]
+    assert rows == [1, 2]
+    assert bench("plots", str(tmp_path / "latest")).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell is bash")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_standard_streams_do_not_matter(tmp_path: Path, closed: str) -> None:
+    arguments = [*BENCH, "run", *TINY, "--crawlers", "asyncio", "--out", str(tmp_path)]
+    done = call("/bin/bash", "-c", f'"$@" {closed}', "bash", *arguments)
+    assert done.returncode == 0, done
+    assert (tmp_path / "latest" / "throughput.png").is_file()
 
 
 def test_a_crawler_by_hand_prints_one_line() -> None:
@@ -264,13 +327,13 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
     assert kept(tmp_path) >= 2
 
 
-def test_output_that_nobody_reads_any_more_is_no_error() -> None:
+def test_output_that_nobody_reads_any_more_is_not_complained_of() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with subprocess.Popen([*BENCH, "list"], stdout=writing, stderr=subprocess.PIPE) as process:
         os.close(writing)
         _, stderr = process.communicate(timeout=20)
-    assert (process.returncode, stderr) == (0, b"")
+    assert (process.returncode, stderr) == (141, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -1,5 +1,6 @@
 """Figures by what they are made of, not by their pixels."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from bench.report import load_cells
 from bench.store import FILE_NAME, Store
+from crawlers.contract import Recorder
 from plots.__main__ import draw_all, main
 from plots.style import spread_labels, styles_of
 from plots.throughput import throughput_figure
@@ -27,7 +29,7 @@ def store(tmp_path: Path) -> Store:
     """Three trials: overheads of 5, 10 and 15 ms a wave for asyncio, none for serial."""
     environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
     store = Store.create(
-        tmp_path / FILE_NAME, ASKED, environment | {"pinning": "none"}, "2026-01-01T00:00:00"
+        tmp_path / FILE_NAME, ASKED, 9, environment | {"pinning": "none"}, "2026-01-01T00:00:00"
     )
     number = 0
     for trial in (1, 2, 3):
@@ -104,7 +106,7 @@ def test_a_timeline_is_one_collection_for_each_end(store: Store) -> None:
 
 
 def test_a_timeline_without_a_ledger_shows_the_client_alone(store: Store) -> None:
-    run = next(store.runs())
+    run = store.runs()[0]
     figure = timeline_figure(run, store.fetches(run.number), None, "")
     assert [collection.get_gid() for collection in figure.axes[0].collections] == ["client"]
 
@@ -126,7 +128,7 @@ def test_results_without_a_good_run_are_one_clear_line(
 ) -> None:
     environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
     with Store.create(
-        tmp_path / FILE_NAME, ASKED, environment | {"pinning": "none"}, "2026"
+        tmp_path / FILE_NAME, ASKED, 9, environment | {"pinning": "none"}, "2026"
     ) as store:
         store.append(result(planned(), failure="crashed with exit code 1"))
     assert main([str(tmp_path)]) == 3
@@ -141,7 +143,7 @@ def test_a_crawler_that_was_brought_along_cannot_name_a_file_elsewhere(tmp_path:
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     with Store.create(
-        folder / FILE_NAME, experiment((name,)), environment | {"pinning": "none"}, "2026"
+        folder / FILE_NAME, experiment((name,)), 1, environment | {"pinning": "none"}, "2026"
     ) as store:
         store.append(result(planned(name)))
     draw_all(folder)
@@ -162,3 +164,36 @@ def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: fl
         assert wanted[below] <= wanted[above]
     if not any(abs(a - b) < gap for i, a in enumerate(wanted) for b in wanted[i + 1 :]):
         assert placed == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("seqs", [[], [-1, -5], [10**15], [3, 3, 99]])
+def test_odd_records_do_not_cost_the_other_figures(store: Store, seqs: list[int]) -> None:
+    odd = result(planned("serial", 1, number=99, trial=1, waves=4))
+    recorder = Recorder()
+    for seq in seqs:
+        recorder(seq, 10**12, 10**12 + 1, 200, 1)
+    assert odd.outcome is not None
+    outcome = replace(odd.outcome, fetches=recorder.columns())
+    run = replace(odd.planned, cell=replace(odd.planned.cell, crawler="tests.odd:crawl"))
+    path = store.path.parent / "odd"
+    path.mkdir()
+    environment = store.environment()
+    with Store.create(
+        path / FILE_NAME, experiment(("tests.odd:crawl", "asyncio")), 2, environment, "2026"
+    ) as other:
+        other.append(replace(odd, planned=run, outcome=outcome))
+        other.append(result(planned(number=100)))
+    assert "timeline-asyncio.png" in {drawn.name for drawn in draw_all(path)}
+
+
+def test_a_failed_call_is_told_apart(store: Store) -> None:
+    run = store.runs()[2]
+    fetches = store.fetches(run.number)
+    fetches["error"][3] = 1
+    figure = timeline_figure(run, fetches, None, "")
+    (client,) = figure.axes[0].collections
+    colours = [tuple(colour) for colour in np.asarray(client.get_edgecolor())]
+    assert colours.count(colours[3]) == 1
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert "client: failed" in {text.get_text() for text in legend.get_texts()}

@@ -39,6 +39,8 @@ def run(server: ServerProcess, crawler: str, requests: int = 4, delay_us: int = 
         ("crash", "crashed with exit code 1", "RuntimeError: this crawler crashes"),
         ("die", "died of SIGABRT", ""),
         ("missing", "crashed with exit code 3", "cannot be imported"),
+        ("end_quietly", "ended without an outcome", ""),
+        ("die_strangely", "died of signal 40", ""),
     ],
 )
 def test_a_crawler_that_crashes_is_a_result_with_its_last_words(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.results import find_file, new_folder
-from bench.store import ARRIVAL_COLUMNS, FETCH_COLUMNS, FILE_NAME, Store, StoreError
-from crawlers.contract import ERROR_WORDS, Recorder
+from bench.store import ARRIVAL_COLUMNS, FILE_NAME, Store, StoreError
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome
 from server.ledger import COLUMNS, RunLedger
 from tests.factories import experiment, planned, record_of, result, usage
@@ -15,7 +15,7 @@ from tests.factories import experiment, planned, record_of, result, usage
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / FILE_NAME, experiment(), {"cpu": "x"}, "2026-01-01T00:00:00")
+    return Store.create(tmp_path / FILE_NAME, experiment(), 3, {"cpu": "x"}, "2026-01-01T00:00:00")
 
 
 big = st.integers(-(2**63), 2**63 - 1)
@@ -31,14 +31,15 @@ def test_raw_requests_survive_the_store(
     recorder = Recorder()
     ledger = RunLedger(b"head")
     for row in rows:
-        recorder(*row)
+        seq, at, until, status, size, word = row
+        recorder(seq, min(at, until), max(at, until), status, size, word)
         ledger.arrive(row[0], 2**32 - 1, row[1], 60_000_000, row[3])
     path = tmp_path_factory.mktemp("store") / FILE_NAME
     made = result(planned())
     outcome = Outcome(usage(), {"python": "3"}, recorder.columns())
     from dataclasses import replace
 
-    with Store.create(path, experiment(), {}, "now") as store:
+    with Store.create(path, experiment(), 1, {}, "now") as store:
         store.append(replace(made, outcome=outcome, ledger=record_of(ledger)))
     with Store.open(path) as store:
         for name in FETCH_COLUMNS:
@@ -60,6 +61,7 @@ def test_what_was_asked_and_on_what_survives(store: Store) -> None:
         assert again.experiment() == experiment()
         assert again.environment() == {"cpu": "x"}
         assert again.created_utc() == "2026-01-01T00:00:00"
+        assert again.runs_asked() == 3
 
 
 def test_a_crawl_that_failed_is_kept_with_what_the_server_saw(store: Store) -> None:
@@ -74,7 +76,7 @@ def test_a_run_is_kept_whole_or_not_at_all(store: Store) -> None:
     store.append(result(planned(number=1)))
     with pytest.raises(StoreError, match="UNIQUE"):
         store.append(result(planned(number=1)))
-    assert len(list(store.runs())) == 1
+    assert len(store.runs()) == 1
     assert len(store.fetches(1)["seq"]) == 100
 
 
@@ -131,3 +133,21 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot make a folder in .*; name another with --out"):
         new_folder(tmp_path / "file")
+
+
+def test_a_damaged_file_is_said_to_be_one(store: Store) -> None:
+    store.append(result(planned()))
+    store.close()
+    with store.path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 20_000)
+    with Store.open(store.path) as damaged, pytest.raises(StoreError, match="cannot read"):
+        damaged.experiment()
+    with Store.open(store.path) as damaged, pytest.raises(StoreError, match="cannot read"):
+        damaged.runs()
+
+
+def test_a_closed_file_is_one_file(store: Store) -> None:
+    store.append(result(planned()))
+    store.close()
+    assert [path.name for path in store.path.parent.iterdir()] == [FILE_NAME]

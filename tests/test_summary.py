@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.ledger import Reconciliation
-from bench.store import ARRIVAL_COLUMNS, FETCH_COLUMNS, IntColumns, RunRow
+from bench.store import ARRIVAL_COLUMNS, IntColumns, RunRow
 from bench.summary import CellSummary, RunSummary, best_cells, in_flight, summarise
+from crawlers.contract import FETCH_COLUMNS
 from tests.factories import MS, planned, result, usage
 
 
@@ -25,7 +26,8 @@ def arrivals(*rows: tuple[int, ...]) -> IntColumns:
 
 def run_row(requests: int, delay_us: int = 100_000, concurrency: int = 2) -> RunRow:
     return RunRow(
-        *(1, 1, "asyncio", concurrency, delay_us, requests, "run", "", "", 0, 0, b""),
+        *(1, 1, "asyncio", concurrency, concurrency, False, delay_us, requests),
+        *("run", "", "", 0, 0, b""),
         usage=usage(),
         versions={},
     )
@@ -39,7 +41,7 @@ ARRIVED = [
 
 
 def summary_of(fetched: IntColumns, arrived: IntColumns | None, requests: int) -> RunSummary:
-    summary = summarise(run_row(requests), 2, fetched, arrived, resends=False)
+    summary = summarise(run_row(requests), fetched, arrived)
     assert summary is not None
     return summary
 
@@ -78,7 +80,7 @@ def test_a_server_that_is_not_ours_has_no_ledger_and_no_plan() -> None:
 
 
 def test_a_run_without_requests_has_no_numbers() -> None:
-    assert summarise(run_row(4), 2, fetches(), arrivals(), resends=False) is None
+    assert summarise(run_row(4), fetches(), arrivals()) is None
 
 
 def test_p99_wants_a_thousand_requests() -> None:
@@ -145,3 +147,40 @@ def test_a_made_up_result_is_what_it_claims_to_be() -> None:
     made = result(planned(), overhead_ms=5)
     assert made.outcome is not None
     assert len(made.outcome.fetches["seq"]) == 100
+
+
+def test_only_the_first_record_of_a_job_that_arrived_counts() -> None:
+    fetched = fetches(*GOOD[:3], GOOD[0], (9, 0, 1, 200, 1, 0))
+    summary = summary_of(fetched, arrivals(*ARRIVED[:2]), 4)
+    assert summary.errors == {"repeated": 2, "missing": 1, "never arrived": 1}
+    assert summary.good == 2
+    assert summary.efficiency is None
+
+
+def test_a_crawler_that_sends_nothing_has_no_throughput() -> None:
+    summary = summary_of(fetches(*GOOD), arrivals(), 4)
+    assert (summary.good, summary.requests_per_s) == (0, 0)
+    assert summary.errors == {"never arrived": 4}
+    assert summary.p50_ns is None
+    assert (summary.mean_in_flight, summary.connections) == (0, 0)
+
+
+def test_more_at_a_time_than_asked_for_is_trouble_and_no_efficiency() -> None:
+    together = [(seq, 0, 110, 200, 1, 0) for seq in range(4)]
+    summary = summary_of(fetches(*together), arrivals(*ARRIVED), 4)
+    assert summary.troubles == ("4 requests at a time, and 2 were asked for",)
+    assert summary.efficiency is None
+    assert not CellSummary(planned().cell, (summary,), ()).is_clean
+    honest = summary_of(fetches(*GOOD), arrivals(*ARRIVED), 4)
+    assert CellSummary(planned().cell, (honest,), ()).is_clean
+
+
+def test_a_ledger_that_had_no_room_is_not_taken_for_the_whole() -> None:
+    from dataclasses import replace
+
+    summary = summarise(replace(run_row(4), unrecorded=3), fetches(*GOOD), arrivals(*ARRIVED[:1]))
+    assert summary is not None
+    assert (summary.good, summary.errors) == (4, {})
+    assert summary.ledger is None
+    assert summary.connections is None
+    assert summary.troubles == ("the server had no room for 3 requests in its ledger",)

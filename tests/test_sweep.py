@@ -30,7 +30,7 @@ class FakeRunner:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / FILE_NAME, experiment(), {}, "now")
+    return Store.create(tmp_path / FILE_NAME, experiment(), 8, {}, "now")
 
 
 def nothing(_: object) -> None:
