@@ -151,8 +151,7 @@ class Store:
         created_utc: str,
     ) -> Self:
         """A new file in a folder that exists, for so many runs. Raises StoreError."""
-        try:
-            connection = _connect(path, "rwc")
+        with _opened(path, "rwc", "cannot write") as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             with connection:
@@ -166,8 +165,6 @@ class Store:
                     "INSERT INTO experiment VALUES (1, ?, ?, ?, ?)",
                     (created_utc, asked, runs, json.dumps(environment)),
                 )
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot write {path}: {error}") from error
         return cls(path, connection)
 
     @classmethod
@@ -175,20 +172,15 @@ class Store:
         """An existing file, to be read. Raises StoreError."""
         if not path.is_file():
             raise StoreError(f"there is no {path}")
-        try:
-            connection = _connect(path, "rw")
+        with _opened(path, "rw", "cannot read") as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot read {path}: {error}") from error
-        if version == 0:
-            connection.close()
-            raise StoreError(f"cannot read {path}: it is no results file, or was never finished")
-        if version != SCHEMA_VERSION:
-            connection.close()
-            raise StoreError(
-                f"{path} has schema {version}, and this version of crawlbench reads "
-                f"{SCHEMA_VERSION}: use the version that wrote it"
-            )
+            if version == 0:
+                raise StoreError(f"cannot read {path}: it is no results file, or was never begun")
+            if version != SCHEMA_VERSION:
+                raise StoreError(
+                    f"{path} has schema {version}, and this version of crawlbench reads "
+                    f"{SCHEMA_VERSION}: use the version that wrote it"
+                )
         return cls(path, connection)
 
     def append(self, result: RunResult) -> None:
@@ -314,8 +306,19 @@ class Store:
         self.close()
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+@contextmanager
+def _opened(path: Path, mode: str, complaint: str) -> Iterator[sqlite3.Connection]:
+    """A connection that stays open, unless the block fails."""
+    connection = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+        yield connection
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(f"{complaint} {path}: {error}") from error
+        raise
 
 
 def _to_sql(row: RunRow) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """Figures by what they are made of, not by their pixels."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ ASKED = experiment(("serial", "asyncio"), trials=3)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Iterator[Store]:
     """Three trials: overheads of 5, 10 and 15 ms a wave for asyncio, none for serial."""
     environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
     store = Store.create(
@@ -37,7 +38,8 @@ def store(tmp_path: Path) -> Store:
             number += 1
             overhead_ms = 0 if crawler == "serial" else 5 * trial
             store.append(result(planned(crawler, concurrency, number, trial), overhead_ms))
-    return store
+    yield store
+    store.close()
 
 
 def line(figure: Figure, gid: str) -> Line2D:

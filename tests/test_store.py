@@ -1,4 +1,5 @@
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ from tests.factories import experiment, planned, record_of, result, usage
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / FILE_NAME, experiment(), 3, {"cpu": "x"}, "2026-01-01T00:00:00")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(
+        tmp_path / FILE_NAME, experiment(), 3, {"cpu": "x"}, "2026-01-01T00:00:00"
+    ) as store:
+        yield store
 
 
 big = st.integers(-(2**63), 2**63 - 1)

@@ -1,5 +1,6 @@
 """The order of a sweep and what survives of it, with a runner that does not wait."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,9 @@ class FakeRunner:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / FILE_NAME, experiment(), 8, {}, "now")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(tmp_path / FILE_NAME, experiment(), 8, {}, "now") as store:
+        yield store
 
 
 def nothing(_: object) -> None:
