@@ -1,14 +1,18 @@
 """Command line of the testbed: verbs, options, exit codes."""
 
+import os
 import signal
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # Without -P the current folder comes first, and a server.py there would be taken for ours.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Until main has begun, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
-import os
-import sys
 from pathlib import Path
 from types import FrameType
 

@@ -1,6 +1,12 @@
 """One crawl in this process: told on stdin by the bench (`--worker`), or by hand with flags."""
 
+import os
 import signal
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # Without -P the current folder comes first, and a server.py there would be taken for ours.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Until there is something to say, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -9,9 +15,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 import _thread
 import argparse
 import gc
-import os
 import platform
-import sys
 from array import array
 from collections.abc import Sequence
 from time import monotonic_ns, process_time_ns

@@ -1,14 +1,19 @@
 """Draws the plots of an experiment: `python -m plots [DIR]`, PNG files beside the results."""
 
+import os
 import signal
+import sys
 
-# Until main has begun, Ctrl-C ends the process without a traceback.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__":
+    # Until main has begun, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if not sys.flags.safe_path:
+        # Without -P the current folder comes first, and a server.py there would be taken for ours.
+        sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 

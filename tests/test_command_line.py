@@ -143,7 +143,7 @@ def test_all_cells_are_reported_on_demand(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell is bash")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&- <&-"])
 def test_closed_standard_streams_do_not_matter(tmp_path: Path, closed: str) -> None:
     arguments = [*BENCH, "run", *TINY, "--crawlers", "asyncio", "--out", str(tmp_path)]
     done = call("/bin/bash", "-c", f'"$@" {closed}', "bash", *arguments)
@@ -226,6 +226,16 @@ def test_modules_in_the_current_folder_do_not_take_the_place_of_ours(tmp_path: P
     assert "2 matched" in done.stdout, done
     by_hand = call(sys.executable, "-P", "-m", "crawlers", "--help", cwd=tmp_path)
     assert "Crawl by hand" in by_hand.stdout
+
+
+@pytest.mark.parametrize("package", ["crawlers", "bench", "plots"])
+def test_a_server_py_in_the_current_folder_is_not_ours_even_without_p(
+    tmp_path: Path, package: str
+) -> None:
+    (tmp_path / "server.py").write_text("raise SystemExit('the wrong one')")
+    done = call(sys.executable, "-m", package, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done
+    assert "usage: " in done.stdout
 
 
 def test_a_crawler_that_crashes_fails_its_runs_and_no_others(tmp_path: Path) -> None:

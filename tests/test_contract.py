@@ -150,7 +150,7 @@ def test_no_latency_is_below_the_delay_and_both_ends_share_a_clock(
         assert start < arrived < arrived + 10_000_000 <= replied < end
 
 
-@pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
+@pytest.mark.parametrize("size", [0, 5_000_000])
 def test_the_whole_body_is_read(
     server: ServerProcess, crawl: Callable[..., Outcome], size: int
 ) -> None:
