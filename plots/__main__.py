@@ -11,7 +11,7 @@ if __name__ == "__main__":
         # Without -P the current folder comes first, and a server.py there would be taken for ours.
         sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
+
 import argparse
 import re
 from pathlib import Path
