@@ -55,12 +55,12 @@ def test_a_crawler_that_crashes_is_a_result_with_its_last_words(
 def test_a_crawler_that_hangs_is_killed_when_its_time_is_over(
     server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench.runner, "_GRACE_S", 2.0)
+    monkeypatch.setattr(bench.runner, "_GRACE_S", 6.0)
     monkeypatch.setattr(bench.runner, "_TIMEOUTS", 0)
     began = time.monotonic()
     done = run(server, "hang")
     assert time.monotonic() - began < 60
-    assert done.failure == "not done after 2 s, and killed"
+    assert done.failure == "not done after 6 s, and killed"
     assert done.stderr_tail == "hanging"
     assert no_child_is_left()
 
