@@ -1,6 +1,8 @@
 """What is asked: the cells of a sweep, and the order in which their runs are done. Pure."""
 
+import heapq
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Self
@@ -89,7 +91,7 @@ class Experiment:
         return cls(**{**fields, **lists})
 
 
-def ideal_makespan_ns(delays_us: "list[int] | Any", slots: int) -> int:
+def ideal_makespan_ns(delays_us: Sequence[int], slots: int) -> int:
     """The shortest span in which `slots` slots can wait for these delays, started in this order.
 
     List scheduling: each request starts, in the order of seq, on the slot that is free first.
@@ -97,8 +99,6 @@ def ideal_makespan_ns(delays_us: "list[int] | Any", slots: int) -> int:
     schedule a list schedule; with delays drawn once for all crawlers it is exact, not a bound).
     For a fixed delay D it is ceil(N / slots) x D.
     """
-    import heapq
-
     free_at = [0] * min(slots, len(delays_us))
     for delay_us in delays_us:
         heapq.heapreplace(free_at, free_at[0] + delay_us)

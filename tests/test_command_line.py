@@ -2,14 +2,11 @@
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bench.store import FILE_NAME
@@ -246,95 +243,6 @@ def test_a_crawler_that_crashes_fails_its_runs_and_no_others(tmp_path: Path) -> 
     assert "    RuntimeError: this crawler crashes" in done.stderr
     assert "asyncio" in done.stdout
     assert (tmp_path / "latest" / "timeline-asyncio.png").is_file()
-
-
-def start_long_run(folder: Path) -> "subprocess.Popen[str]":
-    """A sweep of short runs, of which some are kept when this returns."""
-    process = subprocess.Popen(
-        [
-            *(*BENCH, "run", "--crawlers", "asyncio", "--concurrency", "1", "--delay", "1"),
-            *("--waves", "1", "--trials", "1000", "--out", str(folder)),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 30
-    while kept(folder) < 2:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    return process
-
-
-def kept(folder: Path) -> int:
-    path = folder / "latest" / FILE_NAME
-    if not path.exists():
-        return 0
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    try:
-        (count,) = connection.execute("SELECT count(*) FROM run").fetchone()
-    except sqlite3.OperationalError:  # between two steps of its making
-        return 0
-    finally:
-        connection.close()
-    return int(count)
-
-
-def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
-
-
-def assert_all_end(children: list[psutil.Process]) -> None:
-    assert children
-    _, alive = psutil.wait_procs(children, timeout=20)
-    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    process = start_long_run(tmp_path)
-    children = family(process)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "interrupted" in stderr
-    assert "Traceback" not in stderr
-    assert_all_end(children)
-    done = kept(tmp_path)
-    assert done >= 2
-    assert f"; {done} of 1000 runs are kept in " in stderr
-    report = bench("report", str(tmp_path / "latest"))
-    assert report.returncode == 0
-    assert f"{1000 - done} of the runs asked for were not done" in report.stdout
-    plots = call(sys.executable, "-P", "-m", "plots", str(tmp_path / "latest"))
-    assert plots.returncode == 0, plots
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-def test_a_killed_sweep_keeps_what_was_done_and_leaves_no_process(tmp_path: Path) -> None:
-    process = start_long_run(tmp_path)
-    children = family(process)
-    process.kill()
-    process.communicate()
-    assert_all_end(children)
-    assert kept(tmp_path) >= 2
-    assert bench("report", str(tmp_path / "latest")).returncode == 0
-
-
-def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Path) -> None:
-    process = start_long_run(tmp_path)
-    for child in family(process):
-        if child.cmdline()[3:4] == ["server"]:
-            child.kill()
-    _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 3
-    assert "the server is gone" in stderr.splitlines()[-1]
-    assert "Traceback" not in stderr
-    assert kept(tmp_path) >= 2
 
 
 def test_output_that_nobody_reads_any_more_is_not_complained_of() -> None:
