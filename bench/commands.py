@@ -1,45 +1,89 @@
-"""What each verb of the command line does; returns its exit code."""
+"""What the verbs that measure do: run, crawl, calibrate. Each returns its exit code."""
 
 import json
 import os
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.delays import Delay
+from bench.entrants import Entrant, with_labels_of_their_own
 from bench.environment import describe_environment
-from bench.experiment import Experiment, PlannedRun
-from bench.limits import check_limits
+from bench.exit_codes import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_REQUESTS_FAILED,
+    EXIT_USAGE,
+)
+from bench.experiment import Experiment
+from bench.interpreters import check_interpreter, crawler_command
+from bench.limits import check_limits, check_server
 from bench.pinning import choose_pinning, pin
 from bench.progress import expected_s, progress_on_stderr, span_shown
-from bench.results import find_file, new_folder
+from bench.results import new_folder
 from bench.runner import ProcessRunner, RunResult
 from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
 from bench.targets import private_server, recognise
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find
 
-EXIT_OK = 0
-EXIT_REQUESTS_FAILED = 1
-EXIT_USAGE = 2
-EXIT_ENVIRONMENT = 3
-EXIT_INTERRUPTED = 130
-
-_DEFAULT_DELAY_US = 100_000
+_DEFAULT_DELAY = Delay.fixed(100_000)
+_CALIBRATION_CONCURRENCY = 10
 
 
 def run_experiment(arguments: Namespace) -> int:
     """`crawlbench run`: the sweep, a table, the plots."""
-    asked = _experiment(arguments)
-    infos = [_installed(name) for name in asked.crawlers]
-    runs = asked.order({info.name: info.max_concurrency for info in infos})
+    from bench import reading
+
+    folder, failed = _measure(_experiment(arguments), arguments.out)
+    if folder is None:
+        return EXIT_INTERRUPTED
+    try:
+        code = reading.report(Namespace(folder=folder, all=False, split=False))
+    except BrokenPipeError:  # nobody reads the table; the plots are still wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_OK
+    drawn = reading.draw(folder)
+    return EXIT_REQUESTS_FAILED if failed else code or drawn
+
+
+def calibrate(arguments: Namespace) -> int:
+    """`crawlbench calibrate`: what each crawler adds to delays that are known."""
+    from bench import reading
+
+    asked = Experiment(
+        entrants=_entrants(arguments.crawlers),
+        concurrencies=(_CALIBRATION_CONCURRENCY,),
+        delay=arguments.delay,
+        trials=1,
+        waves=1,
+        seed=arguments.seed,
+        timeout_s=arguments.timeout,
+        requests=arguments.requests,
+        floor=_floor(),
+    )
+    folder, failed = _measure(asked, arguments.out)
+    if folder is None:
+        return EXIT_INTERRUPTED
+    code = reading.calibration(Namespace(folder=folder))
+    return EXIT_REQUESTS_FAILED if failed else code
+
+
+def _measure(asked: Experiment, out: Path) -> tuple[Path | None, bool]:
+    """Do an experiment: the folder of its results, None if it was interrupted; whether runs failed.
+
+    What was measured before an interruption is kept.
+    """
+    infos = {entrant.label: _installed(entrant) for entrant in asked.entrants}
+    runs = asked.order({label: info.max_concurrency for label, info in infos.items()})
     check_limits(runs)
-    folder = new_folder(arguments.out)
+    folder = new_folder(out)
     pinning = choose_pinning()
     span = span_shown(sum(expected_s(run) for run in runs))
     print(
@@ -73,23 +117,22 @@ def run_experiment(arguments: Namespace) -> int:
                 f"{folder}: look at them with crawlbench report, crawlbench plots",
                 file=sys.stderr,
             )
-            return EXIT_INTERRUPTED
+            return None, False
     for result in failed:
         _print_failure(result)
-    try:
-        code = report(Namespace(folder=folder, all=False))
-    except BrokenPipeError:  # nobody reads the table; the plots are still wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
-    drawn = _draw(folder)
-    return EXIT_REQUESTS_FAILED if failed else code or drawn
+    return folder, bool(failed)
 
 
 def crawl_once(arguments: Namespace) -> int:
     """`crawlbench crawl NAME`: one run through the runner, in detail."""
-    from bench.report import load_run, make_console, print_run
+    from bench.analysis import load_accounts
+    from bench.report import print_run
+    from bench.summary import summarise
+    from bench.tables import make_console
+    from bench.validity import Level, judge
 
-    info = _installed(arguments.crawler)
+    (entrant,) = _entrants((arguments.crawler,))
+    info = _installed(entrant)
     if arguments.concurrency > info.max_concurrency:
         print(
             f"crawlbench: {info.name} fetches {info.max_concurrency} at a time: "
@@ -98,16 +141,16 @@ def crawl_once(arguments: Namespace) -> int:
         )
     concurrency = min(arguments.concurrency, info.max_concurrency)
     asked = Experiment(
-        crawlers=(info.name,),
+        entrants=(entrant,),
         concurrencies=(concurrency,),
-        delay_us=_DEFAULT_DELAY_US if arguments.delay is None else arguments.delay,
+        delay=_DEFAULT_DELAY if arguments.delay is None else arguments.delay,
         trials=1,
         waves=1,
-        seed=0,
+        seed=arguments.seed,
         timeout_s=arguments.timeout,
+        requests=arguments.requests,
     )
-    (cell,) = asked.cells({info.name: info.max_concurrency})
-    planned = PlannedRun(1, 1, cell, arguments.requests)
+    (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
     pinning = choose_pinning()
     with ExitStack() as stack:
@@ -126,6 +169,8 @@ def crawl_once(arguments: Namespace) -> int:
                     "fetched as it is, and there is no ledger",
                     file=sys.stderr,
                 )
+            else:
+                check_server(target, concurrency)
         else:
             target = stack.enter_context(private_server(pinning, [planned]))
         result = ProcessRunner(target, asked.timeout_s, pinning).run(planned)
@@ -137,74 +182,85 @@ def crawl_once(arguments: Namespace) -> int:
         store = stack.enter_context(Store.create(path, asked, 1, {}, result.started_utc))
         store.append(result)
         (run,) = store.runs()
-        summary = load_run(store, run)
+        summary = summarise(run, load_accounts(store, run))
         if summary is None:
             print("crawlbench: not one request was recorded", file=sys.stderr)
             return EXIT_REQUESTS_FAILED
+        verdict = judge(run, summary, ceiling_per_s=None)
         if arguments.json:
-            print(json.dumps({"crawler": info.name, **asdict(summary)}, indent=2))
+            print(
+                json.dumps(
+                    {
+                        "crawler": entrant.label,
+                        "verdict": verdict.level.name,
+                        "reasons": [
+                            {"level": one.level.name, "check": one.check, "text": one.text}
+                            for one in verdict.reasons
+                        ],
+                        **asdict(summary),
+                    },
+                    indent=2,
+                )
+            )
         else:
-            print_run(run, summary, make_console())
-    return EXIT_REQUESTS_FAILED if summary.errors or summary.troubles else EXIT_OK
-
-
-def report(arguments: Namespace) -> int:
-    """`crawlbench report`: the table of an experiment."""
-    from bench.report import load_cells, make_console, print_report
-
-    with Store.open(find_file(arguments.folder)) as store:
-        cells = load_cells(store)
-        print_report(store, cells, make_console(), show_all=arguments.all)
-    return EXIT_OK if all(cell.is_clean for cell in cells) else EXIT_REQUESTS_FAILED
-
-
-def plots(arguments: Namespace) -> int:
-    """`crawlbench plots`: draw the figures of an experiment again."""
-    return _draw(find_file(arguments.folder).parent)
-
-
-def list_crawlers(_: Namespace) -> int:
-    """`crawlbench list`."""
-    from bench.report import make_console, print_crawlers
-
-    print_crawlers(make_console())
-    return EXIT_OK
+            print_run(run, summary, verdict, make_console())
+    is_sound = not summary.errors and verdict.level is not Level.INVALID
+    return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
 
 
 def _experiment(arguments: Namespace) -> Experiment:
     trials, concurrencies = (1, (1, 10, 100)) if arguments.quick else (3, (1, 10, 100, 250, 500))
     return Experiment(
-        crawlers=arguments.crawlers,
+        entrants=_entrants(arguments.crawlers),
         concurrencies=arguments.concurrency or concurrencies,
-        delay_us=arguments.delay,
+        delay=arguments.delay,
         trials=arguments.trials or trials,
         waves=arguments.waves,
         seed=arguments.seed,
         timeout_s=arguments.timeout,
+        floor=_floor(),
     )
 
 
-def _installed(name: str) -> CrawlerInfo:
-    """Raises UnknownCrawlerError, CrawlerNotInstalledError."""
-    from bench.report import install_command, installed_versions
+def _entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
+    """With labels of their own, and paths that stay right in another folder."""
+    absolute = [
+        replace(entrant, python=str(Path(entrant.python).absolute())) if entrant.python else entrant
+        for entrant in named
+    ]
+    return with_labels_of_their_own(absolute)
 
-    info = find(name)
-    if not info.libraries:
-        _check_brought_along(name)
+
+def _floor() -> str:
+    """The fastest client there is here."""
+    from bench.listing import installed_versions
+
+    return "protocol-uvloop" if installed_versions(find("protocol-uvloop")) else "protocol"
+
+
+def _installed(entrant: Entrant) -> CrawlerInfo:
+    """Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError."""
+    from bench.listing import install_command, installed_versions
+
+    info = find(entrant.crawler)
+    check_interpreter(entrant)
+    if entrant.python or not info.libraries:
+        _check_loads(entrant)
     elif not installed_versions(info):
         raise CrawlerNotInstalledError(
-            f"crawler {name!r} is not installed: {install_command(info)}"
+            f"crawler {info.name!r} is not installed: {install_command(info)}"
         )
     return info
 
 
-def _check_brought_along(name: str) -> None:
+def _check_loads(entrant: Entrant) -> None:
     """Raises CrawlerNotInstalledError if it cannot be imported, in a process of its own."""
-    command = [sys.executable, "-P", "-m", "crawlers", "--can-load", name]
+    command = crawler_command(entrant, "--can-load", entrant.crawler)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise CrawlerNotInstalledError(said.removeprefix("crawlers: "))
+        where = f" (by {entrant.python})" if entrant.python else ""
+        raise CrawlerNotInstalledError(said.removeprefix("crawlers: ") + where)
 
 
 @contextmanager
@@ -227,11 +283,3 @@ def _print_failure(result: RunResult) -> None:
     )
     for line in result.stderr_tail.splitlines()[-5:]:
         print(f"    {line}", file=sys.stderr)
-
-
-def _draw(folder: Path) -> int:
-    """The plots, by a process of their own: bench does not import them. Returns its exit code."""
-    sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "plots", str(folder)]
-    # In a session of its own, Ctrl-C reaches it through us alone.
-    return subprocess.run(command, start_new_session=True).returncode

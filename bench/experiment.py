@@ -2,19 +2,30 @@
 
 import heapq
 import random
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Self
 
+from bench.delays import Delay
+from bench.entrants import Entrant
+
+CELL = "cell"
+CEILING = "ceiling"
+"""The roles of a run: a point of the sweep, or how fast the server answers a floor client."""
+
+CEILING_CONCURRENCY = 100
+CEILING_REQUESTS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One point of the sweep. `delay_us` is what each of its requests asks for."""
+    """One point of the sweep. `crawler` is the label of an entrant."""
 
     crawler: str
     concurrency: int
-    delay_us: int
+    delay: Delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,71 +35,104 @@ class PlannedRun:
     number: int
     """In the order in which the runs are done, from 1."""
     trial: int
-    """From 1."""
+    """From 1; 0 for a run that is no cell."""
     cell: Cell
     requests: int
+    entrant: Entrant
+    seed: int = 0
+    """Of the delays."""
+    role: str = CELL
 
     @property
     def name(self) -> str:
         """By which the server keeps its ledger: unique within an experiment."""
         return f"run-{self.number}-trial-{self.trial}"
 
+    def delays_us(self) -> "array[int]":
+        """What each request asks for, in the order of seq."""
+        return self.cell.delay.drawn(self.seed, self.requests)
+
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """A sweep of crawlers x concurrency, repeated in trials.
 
-    A cell has `waves` x concurrency requests, so that the last wave is as full as the first.
+    A cell has `waves` x concurrency requests, so that the last wave is as full as the first, or
+    `requests` where that is not 0. `floor` is the crawler that measures the server's ceiling, first
+    and last; "" for none.
     """
 
-    crawlers: tuple[str, ...]
+    entrants: tuple[Entrant, ...]
     concurrencies: tuple[int, ...]
-    delay_us: int
+    delay: Delay
     trials: int
     waves: int
     seed: int
     timeout_s: float
+    requests: int = 0
+    floor: str = ""
 
-    def cells(self, max_concurrency: dict[str, int]) -> tuple[Cell, ...]:
+    @property
+    def crawlers(self) -> tuple[str, ...]:
+        """The labels of the entrants."""
+        return tuple(entrant.label for entrant in self.entrants)
+
+    def cells(self, max_concurrency: Mapping[str, int]) -> tuple[Cell, ...]:
         """Every point, but one above what a crawler can do; each crawler has at least one.
 
-        `max_concurrency` is by crawler. A crawler that can do less than the smallest concurrency
+        `max_concurrency` is by label. A crawler that can do less than the smallest concurrency
         asked for is measured at what it can do.
         """
         cells = []
-        for crawler in self.crawlers:
-            most = max_concurrency[crawler]
+        for label in self.crawlers:
+            most = max_concurrency[label]
             fitting = [c for c in self.concurrencies if c <= most] or [most]
-            cells += [Cell(crawler, concurrency, self.delay_us) for concurrency in fitting]
+            cells += [Cell(label, concurrency, self.delay) for concurrency in fitting]
         return tuple(cells)
 
-    def order(self, max_concurrency: dict[str, int]) -> tuple[PlannedRun, ...]:
+    def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
         """All runs: each trial visits all cells, in an order of its own drawn from the seed.
 
-        So the drift of a machine spreads over all crawlers.
+        So the drift of a machine spreads over all crawlers. All runs of a trial have the same
+        delays at the same seq.
         """
-        runs: list[PlannedRun] = []
+        entrant_of = {entrant.label: entrant for entrant in self.entrants}
+        runs = self._ceiling_run(1)
         for trial in range(1, self.trials + 1):
+            seed = self.trial_seed(trial)
             cells = list(self.cells(max_concurrency))
-            random.Random(self.trial_seed(trial)).shuffle(cells)  # noqa: S311 - not for secrets
+            random.Random(seed).shuffle(cells)  # noqa: S311 - not for secrets
             for cell in cells:
-                runs.append(PlannedRun(len(runs) + 1, trial, cell, self.waves * cell.concurrency))
-        return tuple(runs)
+                requests = self.requests or self.waves * cell.concurrency
+                entrant = entrant_of[cell.crawler]
+                runs.append(PlannedRun(len(runs) + 1, trial, cell, requests, entrant, seed))
+        return (*runs, *self._ceiling_run(len(runs) + 1))
+
+    def _ceiling_run(self, number: int) -> list[PlannedRun]:
+        if not self.floor:
+            return []
+        entrant = Entrant(self.floor, self.floor)
+        cell = Cell(self.floor, CEILING_CONCURRENCY, Delay.fixed(0))
+        return [PlannedRun(number, 0, cell, CEILING_REQUESTS, entrant, role=CEILING)]
 
     def trial_seed(self, trial: int) -> int:
-        """What is drawn in a trial is drawn from this: the same for all crawlers."""
+        """What is drawn in a trial is drawn from this: the same for all crawlers. 63 bits."""
         digest = sha256(f"{self.seed}/{trial}".encode()).digest()
-        return int.from_bytes(digest[:8], "big")
+        return int.from_bytes(digest[:8], "big") >> 1
 
     def to_json(self) -> dict[str, Any]:
         """For a results file."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """What `to_json` gave."""
-        lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
-        return cls(**{**fields, **lists})
+        rest = {name: fields[name] for name in fields if name not in ("entrants", "delay")}
+        return cls(
+            entrants=tuple(Entrant(**entrant) for entrant in fields["entrants"]),
+            delay=Delay(**fields["delay"]),
+            **{**rest, "concurrencies": tuple(fields["concurrencies"])},
+        )
 
 
 def ideal_makespan_ns(delays_us: Sequence[int], slots: int) -> int:
@@ -99,7 +143,11 @@ def ideal_makespan_ns(delays_us: Sequence[int], slots: int) -> int:
     schedule a list schedule; with delays drawn once for all crawlers it is exact, not a bound).
     For a fixed delay D it is ceil(N / slots) x D.
     """
+    if not delays_us:
+        return 0
+    if min(delays_us) == max(delays_us):
+        return -(-len(delays_us) // slots) * delays_us[0] * 1000
     free_at = [0] * min(slots, len(delays_us))
     for delay_us in delays_us:
         heapq.heapreplace(free_at, free_at[0] + delay_us)
-    return max(free_at, default=0) * 1000
+    return max(free_at) * 1000

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from bench.experiment import PlannedRun
+from bench.runner import Target
+from server.control_client import stats
 
 MAX_REQUESTS = 10_000_000
 SPARE_DESCRIPTORS = 100
@@ -31,6 +33,20 @@ def check_limits(runs: Sequence[PlannedRun]) -> None:
             f"a concurrency of {needed - SPARE_DESCRIPTORS} needs {needed} open files, and this "
             f"system allows {allowed}: raise its hard limit (ulimit -Hn), or ask for "
             f"--concurrency up to {allowed - SPARE_DESCRIPTORS}"
+        )
+
+
+def check_server(target: Target, concurrency: int) -> None:
+    """Whether a server of ours that runs already takes that many connections.
+
+    Raises TooMuchError, server.control_client.ControlError.
+    """
+    most = int(stats(target.control_url)["connections"]["most"])
+    if concurrency > most:
+        raise TooMuchError(
+            f"the server at {target.url} may open {most} connections, and a concurrency of "
+            f"{concurrency} was asked for: start it with a higher limit of open files (ulimit -n), "
+            f"or ask for --concurrency up to {most}"
         )
 
 

@@ -4,18 +4,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from bench.delays import fixed
-from bench.experiment import PlannedRun, ideal_makespan_ns
+from bench.experiment import CELL, PlannedRun, ideal_makespan_ns
 from bench.runner import RunResult
 
 _START_S = 0.6
 """What a run costs beside its crawl, roughly: a process, its imports, the store."""
+_REQUEST_S = 0.0001
+"""What a request costs beside its delay, roughly: on a busy core, and in the store."""
 
 
 def expected_s(run: PlannedRun) -> float:
     """How long a run will take, roughly."""
     cell = run.cell
-    return _START_S + ideal_makespan_ns(fixed(cell.delay_us, run.requests), cell.concurrency) / 1e9
+    waiting_s = ideal_makespan_ns(run.delays_us(), cell.concurrency) / 1e9
+    return _START_S + waiting_s + _REQUEST_S * run.requests
 
 
 def span_shown(seconds: float) -> str:
@@ -33,7 +35,8 @@ class Progress:
     def start(self, run: PlannedRun) -> None:
         """A run begins."""
         cell = run.cell
-        self._show(f"trial {run.trial}: {cell.crawler} at {cell.concurrency}", 0.0)
+        what = f"trial {run.trial}" if run.role == CELL else "the server's ceiling"
+        self._show(f"{what}: {cell.crawler} at {cell.concurrency}", 0.0)
 
     def done(self, result: RunResult) -> None:
         """A run has been kept."""

@@ -1,222 +1,299 @@
-"""Tables for people: an experiment's best cells, one run in detail, the crawlers there are."""
+"""Tables for people: an experiment's cells, what they are worth, where their time went."""
 
-import sys
-from collections import defaultdict
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.experiment import Cell
+from bench.analysis import Analysis
+from bench.bottleneck import bottleneck
+from bench.cells import CellSummary, Trial, best_cells, knee, order_effects
+from bench.comparison import compare_neighbours
+from bench.inference import LEAST_TRIALS
+from bench.quantiles import BEYOND
 from bench.store import RunRow, Store
-from bench.summary import P99_NEEDS, CellSummary, RunSummary, best_cells, summarise
-from crawlers.registry import ANY, REGISTRY, CrawlerInfo
+from bench.summary import RunSummary
+from bench.tables import errors_shown, make_table, shown
+from bench.validity import Level, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_WIDTH_WITHOUT_TERMINAL = 160
+    from bench.split import Part
 
-
-def make_console(to_stderr: bool = False) -> "Console":
-    """A rich console: colours on a terminal only and never under NO_COLOR."""
-    from rich.console import Console
-
-    class QuietConsole(Console):
-        def on_broken_pipe(self) -> None:
-            """Leave it to the command line: rich would exit with 1."""
-            raise BrokenPipeError
-
-    stream = sys.stderr if to_stderr else sys.stdout
-    width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return QuietConsole(file=stream, width=width, highlight=False, soft_wrap=False)
-
-
-def load_cells(store: Store) -> list[CellSummary]:
-    """All cells of an experiment, by crawler as asked for, then by concurrency."""
-    summaries: dict[Cell, list[RunSummary]] = defaultdict(list)
-    failures: dict[Cell, list[str]] = defaultdict(list)
-    for run in store.runs():
-        cell = Cell(run.crawler, run.concurrency, run.delay_us)
-        summary = load_run(store, run)
-        if summary is None:
-            failures[cell].append(run.failure or "recorded nothing")
-        else:
-            summaries[cell].append(summary)
-    crawlers = store.experiment().crawlers
-    cells = sorted(
-        {*summaries, *failures},
-        key=lambda cell: (crawlers.index(cell.crawler), cell.concurrency),
-    )
-    return [CellSummary(cell, tuple(summaries[cell]), tuple(failures[cell])) for cell in cells]
-
-
-def load_run(store: Store, run: RunRow) -> RunSummary | None:
-    """The numbers of a run; None if there are none."""
-    arrivals = None if run.unrecorded is None else store.arrivals(run.number)
-    return summarise(run, store.fetches(run.number), arrivals)
+_COLOURS = {Level.VALID: "green", Level.SUSPECT: "yellow", Level.INVALID: "red"}
 
 
 def print_report(
-    store: Store, cells: list[CellSummary], console: "Console", *, show_all: bool
+    store: Store, analysis: Analysis, console: "Console", *, show_all: bool, show_split: bool
 ) -> None:
-    """What was asked, the best cell of each crawler or all cells, and what is wrong."""
-    asked = store.experiment()
+    """What was asked, the best cell of each crawler or all cells, and what they are worth."""
+    asked = analysis.experiment
+    size = f"{asked.requests} requests" if asked.requests else f"{asked.waves} x C requests"
     console.print(
-        f"{store.path.parent}: delay {asked.delay_us / 1000:g} ms, "
-        f"{asked.waves} x C requests a run, trials: {asked.trials}, seed {asked.seed}, "
-        f"{store.created_utc()}",
+        f"{store.path.parent}: delay {asked.delay}, {size} a run, trials: {asked.trials}, "
+        f"seed {asked.seed}, {store.created_utc()}",
         soft_wrap=True,
         markup=False,
     )
-    if show_all:
-        title = "All cells; medians over their trials"
-        console.print(_cells_table(title, [cell for cell in cells if cell.trials]))
-    else:
-        title = "The cell of most throughput of each crawler; medians over its trials"
-        console.print(_cells_table(title, list(best_cells(cells).values())))
-    _print_trouble(store, cells, console)
-
-
-def _cells_table(title: str, cells: list[CellSummary]) -> "Table":
-    table = _table(
-        title,
-        (
-            *("crawler", "requests/s", "min-max", "at C", "efficiency", "p50 ms", "p99 ms"),
-            *("CPU us", "peak MB", "conn.", "errors"),
-        ),
-        "p50, p99: service time (closed loop); p99 of trials with at least "
-        f"{P99_NEEDS} requests. CPU us: of the client per request. conn.: connections per request.",
+    best = best_cells(analysis.cells)
+    chosen = [cell for cell in analysis.cells if cell.measured] if show_all else [*best.values()]
+    title = (
+        "All cells; medians over their trials"
+        if show_all
+        else "The cell of most throughput of each crawler; medians over its trials"
     )
-    from rich.markup import escape
-
-    for best in cells:
-        rate, least, most = best.requests_per_s
-        connections = best.median_of("connections")
-        requests = best.median_of("requests")
-        table.add_row(
-            escape(best.cell.crawler),
-            f"{rate:,.0f}",
-            f"{least:,.0f}-{most:,.0f}",
-            str(best.cell.concurrency),
-            _shown(best.median_of("efficiency"), ".3f"),
-            _shown(best.median_of("p50_ns"), ".1f", 1e6),
-            _shown(best.median_of("p99_ns"), ".1f", 1e6),
-            _shown(best.median_of("cpu_us_per_request"), ".0f"),
-            _shown(best.median_of("peak_memory_bytes"), ".0f", 1e6),
-            "-" if connections is None or not requests else f"{connections / requests:.3f}",
-            _errors_shown(best.errors),
-        )
-    return table
-
-
-def _print_trouble(store: Store, cells: list[CellSummary], console: "Console") -> None:
+    console.print(_cells_table(title, chosen))
+    if show_split:
+        console.print(_split_table(chosen))
+    console.print(_limits_table(analysis, best))
+    for line in (*_ceiling_lines(analysis), *_differences(analysis)):
+        console.print(line, soft_wrap=True, markup=False)
     missing = store.runs_asked() - len(store.runs())
     if missing:
         console.print(f"{missing} of the runs asked for were not done", soft_wrap=True)
+    _print_reasons(analysis, console)
+
+
+def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
+    has_intervals = bool(cells) and all(cell.interval for cell in cells)
+    spread = "95 %" if has_intervals else "min-max"
+    table = make_table(
+        title,
+        (
+            *("crawler", "requests/s", spread, "at C", "in flight", "efficiency", "p50 ms"),
+            *("p99 ms", "CPU us", "peak MB", "conn."),
+        ),
+        ("errors", "verdict"),
+        ("95 %: interval of the median. " if has_intervals else "")
+        + "in flight: mean at the server. p50, p99: service time (closed loop); p99 of trials "
+        f"with at least {100 * BEYOND} requests. CPU us: of the client per request. conn.: "
+        "connections per request.",
+    )
+    from rich.markup import escape
+
     for cell in cells:
-        where = f"{cell.cell.crawler} at {cell.cell.concurrency}"
-        for failure in cell.failures:
-            console.print(f"{where}: {failure}", soft_wrap=True, markup=False)
-        if cell.errors:
-            console.print(f"{where}: {_errors_shown(cell.errors)}", soft_wrap=True, markup=False)
-        for trial in cell.trials:
-            for trouble in trial.troubles:
-                console.print(f"{where}: {trouble}", soft_wrap=True, markup=False)
-
-
-def print_run(run: RunRow, summary: RunSummary, console: "Console") -> None:
-    """One run in detail, a line for each number."""
-    milliseconds = [
-        _shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns, summary.p99_ns)
-    ]
-    lines = {
-        "requests": f"{summary.requests}, {summary.good} good",
-        "errors": _errors_shown(summary.errors),
-        "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
-        "throughput": f"{summary.requests_per_s:,.1f} requests/s",
-        "efficiency": _shown(summary.efficiency, ".3f")
-        + f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)",
-        "service time (closed loop)": "p50 {}, p90 {}, p99 {} ms".format(*milliseconds),
-        "in flight at the server": f"mean {_shown(summary.mean_in_flight, '.1f')}, "
-        f"peak {_shown(summary.peak_in_flight, 'd')}, of {run.concurrency} asked for",
-        "connections": _shown(summary.connections, "d"),
-        "CPU of the client": f"{summary.cpu_us_per_request:.0f} us a request",
-        "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
-        "CPU of the server": f"{summary.server_cpu_us_per_request:.0f} us a request",
-        "ledger": str(summary.ledger) if summary.ledger else _no_ledger(run),
-    }
-    if summary.ledger is None:
-        for of_ledger in ("efficiency", "in flight at the server", "connections"):
-            del lines[of_ledger]
-        del lines["CPU of the server"]
-    if summary.troubles:
-        lines["not clean"] = "; ".join(summary.troubles)
-    for name, text in lines.items():
-        console.print(f"{name:>27}  {text}", soft_wrap=True, markup=False)
-
-
-def _no_ledger(run: RunRow) -> str:
-    if run.unrecorded is None:
-        return "none: the server is not ours"
-    return f"incomplete: the server had no room for {run.unrecorded} requests"
-
-
-def print_crawlers(console: "Console") -> None:
-    """The registry, with what is installed."""
-    table = _table(
-        "", ("crawler", "style", "library", "C up to", "keep-alive", "resends", "timeout bounds")
-    )
-    for info in REGISTRY:
+        rate, low, high = cell.requests_per_s
+        if has_intervals and cell.interval:
+            low, high = cell.interval.low, cell.interval.high
+        connections = cell.median_of("connections")
+        requests = cell.median_of("requests")
+        means = [one.in_flight.mean for one in cell.measured if one.in_flight]
         table.add_row(
-            info.name,
-            info.style,
-            ", ".join(installed_versions(info)) or f"not installed: {install_command(info)}",
-            "any" if info.max_concurrency == ANY else str(info.max_concurrency),
-            "yes" if info.keep_alive else "no",
-            "yes" if info.resends else "no",
-            info.timeout,
-        )
-    console.print(table)
-
-
-def installed_versions(info: CrawlerInfo) -> list[str]:
-    """`library version` of a crawler's libraries; empty if one is missing."""
-    try:
-        return [f"{library} {version(library)}" for library in info.libraries] or [info.style]
-    except PackageNotFoundError:
-        return []
-
-
-def install_command(info: CrawlerInfo) -> str:
-    """What installs a crawler's libraries."""
-    return f"pip install '.[{info.extra}]'" if info.extra else "pip install ."
-
-
-def _table(title: str, columns: tuple[str, ...], caption: str = "") -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=title or None,
-        caption=caption or None,
-        box=box.SIMPLE,
-        title_justify="left",
-        caption_justify="left",
-    )
-    words = ("crawler", "errors", "style", "library", "keep-alive", "resends", "timeout bounds")
-    for name in columns:
-        is_word = name in words
-        table.add_column(
-            name, justify="left" if is_word else "right", no_wrap=name == "crawler" or not is_word
+            escape(cell.cell.crawler),
+            f"{rate:,.0f}",
+            f"{low:,.0f}-{high:,.0f}" + (" unstable" if cell.is_unstable else ""),
+            str(cell.cell.concurrency),
+            shown(sorted(means)[len(means) // 2] if means else None, ".1f"),
+            shown(cell.median_of("efficiency"), ".3f"),
+            shown(cell.median_of("p50_ns"), ".1f", 1e6),
+            shown(cell.median_of("p99_ns"), ".1f", 1e6),
+            shown(cell.median_of("cpu_us_per_request"), ".0f"),
+            shown(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
+            "-" if connections is None or not requests else f"{connections / requests:.3f}",
+            errors_shown(cell.errors),
+            _verdict_shown(cell),
         )
     return table
 
 
-def _shown(value: float | None, form: str, unit: float = 1) -> str:
-    if value is None:
-        return "-"
-    return format(value if unit == 1 else value / unit, form)
+def _verdict_shown(cell: CellSummary) -> str:
+    """`VALID`, or the worst verdict with the number of trials that have it."""
+    levels = [trial.verdict.level for trial in cell.trials]
+    worst = max(levels)
+    count = levels.count(worst)
+    share = f" {count} of {len(levels)}" if worst and len(levels) > 1 else ""
+    return f"[{_COLOURS[worst]}]{worst.name}[/]{share}"
 
 
-def _errors_shown(errors: dict[str, int]) -> str:
-    return ", ".join(f"{word} {count}" for word, count in errors.items()) or "0"
+def _split_table(cells: Sequence[CellSummary]) -> "Table":
+    table = make_table(
+        "Where the time of a request goes, in ms: medians and p99 (of the median trial)",
+        (
+            "crawler",
+            "at C",
+            "to server",
+            "p99",
+            "delay",
+            "p99",
+            "late",
+            "p99",
+            "back",
+            "p99",
+            "lag",
+        ),
+        caption="to server: client, network and the server's queue. late: the server's, after the "
+        "delay. back: network and client. lag: of the server's event loop, at the worst.",
+    )
+    from rich.markup import escape
+
+    for cell in cells:
+        trial = cell.median_trial()
+        split = trial.summary.split if trial is not None and trial.summary is not None else None
+        if trial is None or trial.summary is None or split is None:
+            continue
+        server = trial.summary.server
+        parts: list[str] = []
+        for part in (split.to_server, split.delay, split.overshoot, split.back):
+            parts += _part_shown(part)
+        table.add_row(
+            escape(cell.cell.crawler),
+            str(cell.cell.concurrency),
+            *parts,
+            shown(server.longest_lag_ns if server else None, ".1f", 1e6),
+        )
+    return table
+
+
+def _part_shown(part: "Part") -> tuple[str, str]:
+    return shown(part.p50_ns, ".2f", 1e6), shown(part.p99_ns, ".2f", 1e6)
+
+
+def _limits_table(analysis: Analysis, best: dict[str, CellSummary]) -> "Table":
+    table = make_table(
+        "What limits each crawler there, and from where on more concurrency brings little",
+        ("crawler", "knee at C"),
+        ("limited by", "evidence"),
+        "knee: the smallest concurrency measured that reaches 95 % of the crawler's best.",
+    )
+    from rich.markup import escape
+
+    for label, cell in best.items():
+        trial = cell.median_trial()
+        if trial is None or trial.summary is None:
+            continue
+        limit = bottleneck(trial.summary, trial.verdict)
+        at = knee([other for other in analysis.cells if other.cell.crawler == label])
+        table.add_row(
+            escape(label),
+            "not reached" if at is None else str(at),
+            limit.word,
+            escape(limit.evidence),
+        )
+    return table
+
+
+def _ceiling_lines(analysis: Analysis) -> list[str]:
+    rates = [
+        f"{trial.summary.requests_per_s:,.0f}"
+        for trial in analysis.ceilings
+        if trial.summary is not None
+    ]
+    if not rates:
+        return []
+    run = analysis.ceilings[0].run
+    when = "first and last" if len(rates) > 1 else "first"
+    where = f"by {run.crawler} at C={run.concurrency} without delay"
+    return [f"Ceiling of the server: {' and '.join(rates)} requests/s, {when}, {where}"]
+
+
+def _differences(analysis: Analysis) -> list[str]:
+    """Between crawlers next to each other in throughput, where both went highest."""
+    crawlers = {cell.cell.crawler for cell in analysis.cells if cell.measured}
+    if len(crawlers) < 2:
+        return []
+    if analysis.experiment.trials < LEAST_TRIALS:
+        too_few = f"too few trials ({analysis.experiment.trials})"
+        return [f"Differences between crawlers: {too_few}; --trials {LEAST_TRIALS} and more tell"]
+    found = compare_neighbours(analysis.cells)
+    lines = ["Differences between crawlers, paired over trials (5 % error rate for all together):"]
+    return lines + [
+        f"  {one.candidate} / {one.baseline} at C={one.concurrency}: {one.result}" for one in found
+    ]
+
+
+def _print_reasons(analysis: Analysis, console: "Console") -> None:
+    """Each reason once for a cell, with the number of its trials."""
+    for cell in analysis.cells:
+        where = f"{cell.cell.crawler} at {cell.cell.concurrency}"
+        _print_trials(where, cell.trials, console)
+        for effect in order_effects(cell, len(analysis.cells)):
+            console.print(f"note: {where}: {effect}", soft_wrap=True, markup=False)
+    if analysis.ceilings:
+        is_meant = "server-limited"  # to be at the server's limit is what these runs are for
+        trials = [
+            Trial(
+                trial.run,
+                trial.summary,
+                Verdict(tuple(one for one in trial.verdict.reasons if one.check != is_meant)),
+            )
+            for trial in analysis.ceilings
+        ]
+        _print_trials("the server's ceiling", trials, console)
+
+
+def _print_trials(where: str, trials: Sequence[Trial], console: "Console") -> None:
+    found: dict[tuple[Level, str], list[str]] = {}
+    for trial in trials:
+        for level, check in {(one.level, one.check) for one in trial.verdict.reasons}:
+            texts = [
+                one.text
+                for one in trial.verdict.reasons
+                if (one.level, one.check) == (level, check)
+            ]
+            found.setdefault((level, check), []).append("; ".join(texts))
+    for (level, _), texts in sorted(found.items(), key=lambda item: -item[0][0]):
+        word = level.name if level else "note"
+        share = f" ({len(texts)} of {len(trials)} trials)" if len(trials) > 1 else ""
+        style = _COLOURS[level] if level else None
+        console.print(
+            f"{word}: {where}{share}: {texts[0]}", soft_wrap=True, markup=False, style=style
+        )
+
+
+def print_run(run: RunRow, summary: RunSummary, verdict: Verdict, console: "Console") -> None:
+    """One run in detail, a line for each number."""
+    lines = _lines_of_the_client(summary) | _lines_of_both_ends(run, summary)
+    limit = bottleneck(summary, verdict)
+    lines["limited by"] = f"{limit.word}: {limit.evidence}"
+    lines["verdict"] = verdict.level.name
+    for name, text in lines.items():
+        console.print(f"{name:>27}  {text}", soft_wrap=True, markup=False)
+    for reason in sorted(verdict.reasons, key=lambda one: -one.level):
+        word = reason.level.name if reason.level else "note"
+        style = _COLOURS[reason.level] if reason.level else None
+        console.print(f"{word:>27}  {reason.text}", soft_wrap=True, markup=False, style=style)
+
+
+def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
+    milliseconds = [
+        shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns, summary.p99_ns)
+    ]
+    return {
+        "requests": f"{summary.requests}, {summary.good} good",
+        "errors": errors_shown(summary.errors),
+        "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
+        "throughput": f"{summary.requests_per_s:,.1f} requests/s",
+        "efficiency": shown(summary.efficiency, ".3f")
+        + f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)",
+        "service time (closed loop)": "p50 {}, p90 {}, p99 {} ms".format(*milliseconds),
+        "CPU of the client": f"{summary.cpu_us_per_request:.0f} us a request, "
+        f"{summary.cpu_share:.0%} busy",
+        "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
+    }
+
+
+def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
+    if summary.ledger is None or summary.in_flight is None:
+        reason = (
+            "none: the server is not ours"
+            if run.unrecorded is None
+            else f"incomplete: the server had no room for {run.unrecorded} requests"
+        )
+        return {"ledger": reason}
+    lines = {
+        "in flight at the server": f"mean {summary.in_flight.mean:.1f}, "
+        f"peak {summary.in_flight.peak}, of {run.concurrency} asked for",
+        "connections": shown(summary.connections, "d"),
+        "CPU of the server": shown(summary.server_cpu_us_per_request, ".0f")
+        + " us a request"
+        + (f", {summary.server.cpu_share:.0%} busy" if summary.server else ""),
+        "ledger": str(summary.ledger),
+    }
+    if summary.split is not None:
+        split = summary.split
+        lines["where the time goes"] = (
+            f"to server {split.to_server.p50_ns / 1e6:.2f}, delay {split.delay.p50_ns / 1e6:.2f}, "
+            f"late {split.overshoot.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
+            "(medians)"
+        )
+    return lines

@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +12,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Protocol
 
-from bench.delays import fixed
+from bench.conditions import Conditions, Observation
 from bench.experiment import PlannedRun, ideal_makespan_ns
+from bench.interpreters import crawler_command
 from bench.pinning import Pinning, pin
 from crawlers.registry import find
 from crawlers.spec import EXIT_NO_OUTCOME, Outcome, Spec
@@ -58,7 +58,7 @@ class RunResult:
     stderr_tail: str
     outcome: Outcome | None
     ledger: RunRecord | None
-    server_cpu_ns: int
+    conditions: Conditions
 
 
 class Runner(Protocol):
@@ -81,7 +81,8 @@ class ProcessRunner:
     def run(self, planned: PlannedRun) -> RunResult:
         """One crawl. A crawler that fails is a result; a server that is gone is raised."""
         started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        cpu_before_s = self._server_cpu_s()
+        turned_away = self._turned_away()
+        before = Observation.now()
         with tempfile.TemporaryDirectory(prefix="crawlbench-") as folder:
             path = Path(folder) / "outcome"
             failure, stderr_tail = self._crawl(planned, path)
@@ -94,17 +95,19 @@ class ProcessRunner:
                     failure = "ended without an outcome"
                 except (OSError, ValueError, LookupError, TypeError) as error:
                     failure = f"left no outcome that can be read: {error}"
-        server_cpu_ns = round((self._server_cpu_s() - cpu_before_s) * 1e9)
+        conditions = before.until(
+            Observation.now(), self._turned_away() - turned_away if self._target.is_ours else None
+        )
         ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
-        return RunResult(planned, started_utc, failure, stderr_tail, outcome, ledger, server_cpu_ns)
+        return RunResult(planned, started_utc, failure, stderr_tail, outcome, ledger, conditions)
 
     def _crawl(self, planned: PlannedRun, outcome_path: Path) -> tuple[str, str]:
         """Why the crawl failed, in one line, or ""; and the end of what it said on stderr."""
         cell = planned.cell
-        info = find(cell.crawler)
-        delays_us = fixed(cell.delay_us, planned.requests)
+        info = find(planned.entrant.crawler)
+        delays_us = planned.delays_us()
         spec = Spec(
-            crawler=cell.crawler,
+            crawler=info.name,
             concurrency=cell.concurrency,
             timeout_s=self._timeout_s,
             base_url=self._target.url,
@@ -120,7 +123,7 @@ class ProcessRunner:
         )
         with tempfile.TemporaryFile() as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "crawlers", "--worker"],
+                crawler_command(planned.entrant, "--worker"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -156,11 +159,11 @@ class ProcessRunner:
     def _name(self, planned: PlannedRun) -> str:
         return f"{planned.name}-{self._token}"
 
-    def _server_cpu_s(self) -> float:
+    def _turned_away(self) -> int:
         if not self._target.is_ours:
-            return 0.0
+            return 0
         try:
-            return float(stats(self._target.control_url)["cpu_seconds"])
+            return int(stats(self._target.control_url)["connections"]["turned_away"])
         except (ControlError, LookupError, TypeError) as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 

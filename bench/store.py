@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bench.conditions import Conditions
+from bench.delays import Delay
 from bench.experiment import Experiment
 from bench.runner import RunResult
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 IntColumns = dict[str, "NDArray[np.int64]"]
 """Columns of a table, by name, all of one length."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "results.sqlite"
 
 ARRIVAL_COLUMNS = (
@@ -40,6 +42,8 @@ ARRIVAL_COLUMNS = (
     "outcome",
 )
 
+LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+
 _SCHEMA = """
 CREATE TABLE experiment (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -50,21 +54,27 @@ CREATE TABLE experiment (
 );
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,
+    role TEXT NOT NULL,
     trial INTEGER NOT NULL,
     crawler TEXT NOT NULL,
+    program TEXT NOT NULL,
     concurrency INTEGER NOT NULL,
     slots INTEGER NOT NULL,
+    cores INTEGER NOT NULL,
+    keep_alive INTEGER NOT NULL,
     resends INTEGER NOT NULL,
-    delay_us INTEGER NOT NULL,
+    delay_low_us INTEGER NOT NULL,
+    delay_high_us INTEGER NOT NULL,
+    delay_seed INTEGER NOT NULL,
     requests INTEGER NOT NULL,
     name TEXT NOT NULL,
     started_utc TEXT NOT NULL,
     failure TEXT NOT NULL,
-    server_cpu_ns INTEGER NOT NULL,
     unrecorded INTEGER,
     request_head BLOB,
     usage TEXT,
-    versions TEXT
+    versions TEXT NOT NULL,
+    conditions TEXT NOT NULL
 );
 CREATE TABLE fetch (
     run INTEGER NOT NULL REFERENCES run,
@@ -75,7 +85,7 @@ CREATE TABLE fetch (
     status INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL,
     error INTEGER NOT NULL REFERENCES error_word,
-    PRIMARY KEY (run, ordinal)
+    PRIMARY KEY (run, seq, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE arrival (
     run INTEGER NOT NULL REFERENCES run,
@@ -87,6 +97,15 @@ CREATE TABLE arrival (
     delay_us INTEGER NOT NULL,
     status INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
+    PRIMARY KEY (run, seq, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE server_load (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL,
+    cpu_ns INTEGER NOT NULL,
+    waited_ns INTEGER NOT NULL,
+    late_ns INTEGER NOT NULL,
     PRIMARY KEY (run, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE error_word (code INTEGER PRIMARY KEY, word TEXT NOT NULL);
@@ -114,24 +133,44 @@ class RunRow:
     """A run as it is kept, without its requests. `usage` is None if the crawler failed."""
 
     number: int
+    role: str
+    """CELL or CEILING of bench.experiment."""
     trial: int
     crawler: str
+    """The label of the entrant."""
+    program: str
+    """The crawler of the registry, or that was brought along; and @PYTHON, if not on ours."""
     concurrency: int
     slots: int
     """The concurrency, or what the crawler can do if that is less."""
+    cores: int
+    """How many CPUs it can use and was given."""
+    keep_alive: bool
+    """Whether it is declared to use a connection for more than one request."""
     resends: bool
     """Whether the crawler's library is known to send a request again."""
-    delay_us: int
+    delay_low_us: int
+    delay_high_us: int
+    delay_seed: int
     requests: int
     name: str
     started_utc: str
     failure: str
-    server_cpu_ns: int
     unrecorded: int | None
     """Requests that the server counted and could not record; None: there is no ledger."""
     request_head: bytes | None
     usage: Usage | None
     versions: dict[str, str]
+    conditions: Conditions
+
+    @property
+    def delay(self) -> Delay:
+        """The model of the delays."""
+        return Delay(self.delay_low_us, self.delay_high_us)
+
+    def delays_us(self) -> "array[int]":
+        """What each request asked for, in the order of seq."""
+        return self.delay.drawn(self.delay_seed, self.requests)
 
 
 class Store:
@@ -187,24 +226,31 @@ class Store:
         """Add a run and all its requests in one transaction. Raises StoreError."""
         planned, ledger, outcome = result.planned, result.ledger, result.outcome
         cell = planned.cell
-        info = find(cell.crawler)
+        entrant = planned.entrant
+        info = find(entrant.crawler)
         row = RunRow(
             number=planned.number,
+            role=planned.role,
             trial=planned.trial,
             crawler=cell.crawler,
+            program=entrant.crawler + (f"@{entrant.python}" if entrant.python else ""),
             concurrency=cell.concurrency,
             slots=min(cell.concurrency, info.max_concurrency),
+            cores=info.cores,
+            keep_alive=info.keep_alive,
             resends=info.resends,
-            delay_us=cell.delay_us,
+            delay_low_us=cell.delay.low_us,
+            delay_high_us=cell.delay.high_us,
+            delay_seed=planned.seed,
             requests=planned.requests,
             name=planned.name,
             started_utc=result.started_utc,
             failure=result.failure,
-            server_cpu_ns=result.server_cpu_ns,
             unrecorded=ledger.unrecorded if ledger else None,
             request_head=ledger.first_request_head if ledger else None,
             usage=outcome.usage if outcome else None,
             versions=outcome.versions if outcome else {},
+            conditions=result.conditions,
         )
         try:
             with self._connection as connection:
@@ -216,6 +262,8 @@ class Store:
                     self._insert("fetch", planned.number, outcome.fetches, FETCH_COLUMNS)
                 if ledger:
                     self._insert("arrival", planned.number, ledger.columns, ARRIVAL_COLUMNS)
+                    if ledger.load:
+                        self._insert("server_load", planned.number, ledger.load, LOAD_COLUMNS)
         except sqlite3.Error as error:
             raise StoreError(f"cannot write {self.path}: {error}") from error
 
@@ -268,9 +316,11 @@ class Store:
         with self._reading():
             for values in self._connection.execute(query).fetchall():
                 row: dict[str, Any] = dict(zip(names, values, strict=True))
+                row["keep_alive"] = bool(row["keep_alive"])
                 row["resends"] = bool(row["resends"])
                 row["usage"] = Usage(**json.loads(row["usage"])) if row["usage"] else None
                 row["versions"] = json.loads(row["versions"])
+                row["conditions"] = Conditions(**json.loads(row["conditions"]))
                 rows.append(RunRow(**row))
         return rows
 
@@ -282,16 +332,24 @@ class Store:
         """The arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
         return self._columns("arrival", number, ARRIVAL_COLUMNS)
 
+    def server_load(self, number: int) -> IntColumns:
+        """The samples of the server's load in a run as LOAD_COLUMNS of int64."""
+        return self._columns("server_load", number, LOAD_COLUMNS)
+
     def _columns(self, table: str, number: int, names: tuple[str, ...]) -> IntColumns:
         import numpy as np
 
-        query = f"SELECT {', '.join(names)} FROM {table} WHERE run = ? ORDER BY ordinal"
-        chunks = [np.empty((0, len(names)), dtype=np.int64)]
+        query = f"SELECT ordinal, {', '.join(names)} FROM {table} WHERE run = ?"
+        count = f"SELECT count(*) FROM {table} WHERE run = ?"
         with self._reading():
+            (length,) = self._connection.execute(count, (number,)).fetchone()
+            columns = np.empty((len(names), length), dtype=np.int64)
             cursor = self._connection.execute(query, (number,))
-            while rows := cursor.fetchmany(50_000):
-                chunks.append(np.array(rows, dtype=np.int64))
-        return dict(zip(names, np.concatenate(chunks).T, strict=True))
+            # Rows lie in the order of seq, where the view finds them, and go to their ordinals.
+            while rows := cursor.fetchmany(20_000):
+                ordinals, *values = np.array(rows, dtype=np.int64).T
+                columns[:, ordinals] = values
+        return dict(zip(names, columns, strict=True))
 
     def close(self) -> None:
         """Close the file: one file from now on, that can be read where nothing can be written."""
@@ -325,4 +383,5 @@ def _to_sql(row: RunRow) -> tuple[Any, ...]:
     values = asdict(row)
     values["usage"] = json.dumps(values["usage"]) if row.usage else None
     values["versions"] = json.dumps(row.versions)
+    values["conditions"] = json.dumps(values["conditions"])
     return tuple(values.values())

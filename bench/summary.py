@@ -1,25 +1,97 @@
-"""Numbers of a run and of a cell, from both ends' raw requests. Pure."""
+"""Numbers of a run, from the raw requests of both ends. Pure.
+
+What they are worth is for bench.validity to say.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.delays import fixed
-from bench.experiment import Cell, ideal_makespan_ns
+from bench.experiment import ideal_makespan_ns
+from bench.in_flight import Levels, Plateau, steady_plateau
 from bench.ledger import Reconciliation
+from bench.quantiles import quantile, tail_quantile
+from bench.split import Split, SplitSummary
+from bench.stalls import Stall, client_stall
 from bench.store import IntColumns, RunRow
 from crawlers.contract import ERROR_WORDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from crawlers.spec import Usage
 
-P99_NEEDS = 1000
-"""Requests below which a 99th percentile rests on fewer than ten of them, and is not given."""
+_LEAST_LOAD_NS = 200_000_000
+"""Of a makespan: for less, four samples, the server's load is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """All that was recorded of a run, in columns.
+
+    `arrivals` is None where the server is not ours; `load`, samples of the server's load, may be
+    empty.
+    """
+
+    fetches: IntColumns
+    arrivals: IntColumns | None
+    load: IntColumns
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """At the server, from arrival to reply."""
+
+    mean: float
+    peak: int
+    plateau: Plateau | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """Of the server over the makespan."""
+
+    cpu_share: float
+    waited_share: float | None
+    """Of the time: it could have run, and another ran on its CPU; None: the system says not."""
+    longest_lag_ns: int
+    """How late its loop was, at the worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTime:
+    """Shares of the time that all slots have together, slots x makespan. They add up to 1."""
+
+    delay: float
+    overshoot: float
+    opening: float
+    """To the server, of the first request of each connection."""
+    under_way: float
+    """To the server of all others, and back."""
+    idle: float
+    """No request: between two, before the first, after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Good requests that are later than planned by what the kernel is known to make of it."""
+
+    around_1_s: int
+    """0.95 to 1.25 s: a SYN that was dropped and sent again."""
+    around_40_ms: int
+    """35 to 45 ms on the way there or back: Nagle's algorithm and a delayed ACK. Not of the first
+    request of a connection: opening many at once takes as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """Good requests whose records cannot be true, and one of them."""
+
+    what: str
+    count: int
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +99,7 @@ class RunSummary:
     """One run. Spans are in ns, shares from 0 to 1; None where there is nothing to say."""
 
     requests: int
+    slots: int
     good: int
     """Whole bodies with the planned status and size: only these count as throughput."""
     errors: dict[str, int]
@@ -37,91 +110,96 @@ class RunSummary:
     requests_per_s: float
     ideal_ns: int
     efficiency: float | None
-    """Ideal over measured makespan; None if nothing was planned, or with errors or troubles."""
+    """Ideal over measured makespan; None if nothing was planned, or not all requests are good."""
     p50_ns: int | None
     p90_ns: int | None
     p99_ns: int | None
-    """Of the service time of good requests, if there are any; p99 from P99_NEEDS of them on."""
-    mean_in_flight: float | None
-    peak_in_flight: int | None
-    """At the server, from its arrivals; None without a ledger."""
+    """Of the service time of good requests; as far as bench.quantiles gives them."""
+    split: SplitSummary | None
+    slot_time: SlotTime | None
+    in_flight: InFlight | None
     connections: int | None
+    """That the server saw. These four: None without a ledger."""
     cpu_us_per_request: float
+    cpu_share: float
+    """Of the CPUs that the crawler can use, over the crawl."""
+    waited_share: float | None
+    """Of the crawl: its one thread could have run, and another process ran; None: not known."""
+    gc_share: float
+    gc_longest_ns: int
     peak_memory_bytes: int
-    server_cpu_us_per_request: float
+    server_cpu_us_per_request: float | None
+    server: ServerLoad | None
     ledger: Reconciliation | None
     """None without a ledger, or with one that had no room for all."""
-    troubles: tuple[str, ...]
-    """What makes the run doubtful beside `errors`, each in a line."""
+    client_peak: int
+    """Requests at a time, by the client's own account."""
+    impossible: tuple[Impossible, ...]
+    client_stall: Stall | None
+    clusters: Clusters | None
 
 
-def summarise(run: RunRow, fetches: IntColumns, arrivals: IntColumns | None) -> RunSummary | None:
-    """The numbers of a run; None if it failed, or recorded nothing.
-
-    `arrivals` is None where the server is not ours.
-    """
-    if run.usage is None or not len(fetches["seq"]):
+def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
+    """The numbers of a run; None if it failed, or recorded nothing."""
+    fetches, usage = accounts.fetches, run.usage
+    if usage is None or not len(fetches["seq"]):
         return None
-    is_planned = arrivals is not None
+    is_planned = accounts.arrivals is not None
     # A ledger that had no room for all says nothing of those that are missing.
-    ledger = arrivals if not run.unrecorded else None
-    errors = _errors(run.requests, fetches, is_planned, ledger)
-    is_good = errors.is_good
-    count = len(is_good)
-    good = int(is_good.sum())
-    makespan_ns = int(fetches["end_ns"].max() - fetches["start_ns"].min())
-    ideal_ns = ideal_makespan_ns(fixed(run.delay_us, run.requests), run.slots)
+    ledger = accounts.arrivals if not run.unrecorded else None
+    is_good, errors = _errors(run.requests, fetches, is_planned, ledger)
+    count, good = len(is_good), int(is_good.sum())
+    first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
+    makespan_ns = last_ns - first_ns
+    delays_us = run.delays_us() if is_planned else []
+    ideal_ns = ideal_makespan_ns(delays_us, run.slots)
     service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[is_good])
-    p50, p90, p99 = (_quantile(service_ns, q) for q in (0.5, 0.9, 0.99))
-    mean, peak = in_flight(ledger) if ledger is not None else (None, None)
-    reconciled = (
-        Reconciliation.of(run.requests, fetches, ledger, run.resends)
-        if ledger is not None
-        else None
-    )
-    _, client_peak = overlap(fetches["start_ns"], fetches["end_ns"])
-    troubles = []
-    if run.unrecorded:
-        troubles.append(f"the server had no room for {run.unrecorded} requests in its ledger")
-    if reconciled is not None and not reconciled.is_clean:
-        troubles.append(f"ledger: {reconciled}")
-    if client_peak > run.slots:
-        troubles.append(f"{client_peak} requests at a time, and {run.slots} were asked for")
+    # Most runs are all good: a million rows need not be copied for that.
+    good_rows = slice(None) if good == count else is_good
+    good_fetches = {name: column[good_rows] for name, column in fetches.items()}
+    split = Split.of(run.requests, good_fetches, ledger) if ledger is not None else None
+    server_cpu_ns, server = _server_load(accounts.load, first_ns, last_ns)
     return RunSummary(
         requests=count,
+        slots=run.slots,
         good=good,
-        errors=errors.by_word,
+        errors=errors,
         makespan_ns=makespan_ns,
         requests_per_s=good / max(1, makespan_ns) * 1e9,
         ideal_ns=ideal_ns,
-        efficiency=(
-            ideal_ns / makespan_ns
-            if is_planned and good == run.requests and not troubles and ideal_ns and makespan_ns
+        efficiency=ideal_ns / makespan_ns
+        if ideal_ns and makespan_ns and good == run.requests
+        else None,
+        p50_ns=quantile(service_ns, 0.5) if good else None,
+        p90_ns=quantile(service_ns, 0.9) if good else None,
+        p99_ns=tail_quantile(service_ns, 0.99),
+        split=SplitSummary.of(split) if split is not None else None,
+        slot_time=_slot_time(split, run.slots * makespan_ns) if split is not None else None,
+        in_flight=_in_flight(ledger, run.slots) if ledger is not None else None,
+        connections=len(np.unique(ledger["connection"])) if ledger is not None else None,
+        cpu_us_per_request=usage.cpu_ns / count / 1e3,
+        cpu_share=usage.cpu_ns / max(1, usage.wall_ns) / run.cores,
+        waited_share=_waited_share(usage),
+        gc_share=usage.gc_pause_ns / max(1, usage.wall_ns),
+        gc_longest_ns=usage.gc_longest_ns,
+        peak_memory_bytes=usage.peak_memory_bytes,
+        server_cpu_us_per_request=server_cpu_ns / count / 1e3 if server_cpu_ns else None,
+        server=server,
+        ledger=(
+            Reconciliation.of(run.requests, fetches, ledger, run.resends)
+            if ledger is not None
             else None
         ),
-        p50_ns=p50,
-        p90_ns=p90,
-        p99_ns=p99 if good >= P99_NEEDS else None,
-        mean_in_flight=mean,
-        peak_in_flight=peak,
-        connections=len(np.unique(ledger["connection"])) if ledger is not None else None,
-        cpu_us_per_request=run.usage.cpu_ns / count / 1e3,
-        peak_memory_bytes=run.usage.peak_memory_bytes,
-        server_cpu_us_per_request=run.server_cpu_ns / count / 1e3,
-        ledger=reconciled,
-        troubles=tuple(troubles),
+        client_peak=Levels.of(fetches["start_ns"], fetches["end_ns"]).peak,
+        impossible=_impossible(split, np.array(delays_us)) if split is not None else (),
+        client_stall=client_stall(fetches, ledger) if ledger is not None else None,
+        clusters=_clusters(split) if split is not None else None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Errors:
-    is_good: "NDArray[np.bool_]"
-    by_word: dict[str, int]
 
 
 def _errors(
     requests: int, fetches: IntColumns, is_planned: bool, ledger: IntColumns | None
-) -> _Errors:
+) -> tuple["NDArray[np.bool_]", dict[str, int]]:
     """Which fetches are good, and what is wrong with the others; a job without a fetch counts too.
 
     A fetch that the server knows nothing of is not good, whatever the crawler says of it.
@@ -152,82 +230,87 @@ def _errors(
         set_aside(size != 1, "size")
     if ledger is not None:
         set_aside(~np.isin(seq, ledger["seq"]), "never arrived")
-    return _Errors(rest, dict(by_word.most_common()))
+    return rest, dict(by_word.most_common())
 
 
-def _quantile(ordered: "NDArray[np.int64]", q: float) -> int | None:
-    """The smallest value that at least a share q does not exceed; None of nothing."""
-    if not len(ordered):
+def _in_flight(arrivals: IntColumns, slots: int) -> InFlight:
+    levels = Levels.at_server(arrivals)
+    if levels is None:
+        return InFlight(0.0, 0, None)
+    return InFlight(levels.mean, levels.peak, steady_plateau(levels, arrivals, slots))
+
+
+def _slot_time(split: Split, whole_ns: int) -> SlotTime:
+    whole = max(1, whole_ns)
+    delay = float(split.delay.sum()) / whole
+    overshoot = float(split.overshoot.sum()) / whole
+    opening = float(split.to_server[split.is_first].sum()) / whole
+    to_server, back = float(split.to_server.sum()) / whole, float(split.back.sum()) / whole
+    under_way = to_server - opening + back
+    return SlotTime(
+        delay, overshoot, opening, under_way, 1 - delay - overshoot - opening - under_way
+    )
+
+
+def _waited_share(usage: "Usage") -> float | None:
+    """Only of a crawler that is one thread: others wait for their own like."""
+    if usage.waited_ns is None or usage.main_cpu_ns is None:
         return None
-    return int(ordered[max(0, int(np.ceil(q * len(ordered))) - 1)])
+    if usage.main_cpu_ns < 0.9 * usage.cpu_ns:
+        return None
+    return usage.waited_ns / max(1, usage.wall_ns)
 
 
-def in_flight(arrivals: IntColumns) -> tuple[float, int]:
-    """Mean and peak of the requests in flight at the server, from first arrival to last reply.
+def _server_load(load: IntColumns, first_ns: int, last_ns: int) -> tuple[int, ServerLoad | None]:
+    """CPU time in ns between the samples around a span, and shares of the span.
 
-    The mean is over time: the sum of all stays over the span.
+    Outside the span there is next to nothing to do, so that all of it belongs to the span.
     """
-    arrived = arrivals["arrived_ns"]
-    if not len(arrived):
-        return 0.0, 0
-    answered = arrivals["replied_ns"] > 0
-    last_ns = max(arrived.max(), arrivals["replied_ns"].max())
-    return overlap(arrived, np.where(answered, arrivals["replied_ns"], last_ns))
+    at = load["at_ns"]
+    if not len(at):
+        return 0, None
+    begin = max(0, int(np.searchsorted(at, first_ns, side="right")) - 1)
+    end = min(len(at) - 1, int(np.searchsorted(at, last_ns)))
+    cpu_ns = int(load["cpu_ns"][end] - load["cpu_ns"][begin])
+    makespan_ns = last_ns - first_ns
+    if makespan_ns < _LEAST_LOAD_NS:
+        return cpu_ns, None
+    waited_ns = int(load["waited_ns"][end] - load["waited_ns"][begin])
+    is_waiting_known = int(load["waited_ns"][begin]) >= 0
+    lags = load["late_ns"][begin + 1 : end + 1]
+    return cpu_ns, ServerLoad(
+        cpu_share=min(1.0, cpu_ns / makespan_ns),
+        waited_share=waited_ns / makespan_ns if is_waiting_known else None,
+        longest_lag_ns=int(lags.max()) if len(lags) else 0,
+    )
 
 
-def overlap(starts: "NDArray[np.int64]", ends: "NDArray[np.int64]") -> tuple[float, int]:
-    """Mean over time, and peak, of how many of these spans there are at an instant."""
-    span_ns = max(1, int(ends.max() - starts.min()))
-    instants = np.concatenate([starts, ends])
-    steps = np.concatenate([np.ones(len(starts), np.int64), -np.ones(len(ends), np.int64)])
-    # At the same instant an end comes before a start: a slot is free before it is taken.
-    order = np.lexsort((steps, instants))
-    return float((ends - starts).sum() / span_ns), int(np.cumsum(steps[order]).max())
+def _impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossible, ...]:
+    """What physics or the plan forbids, for requests of which both ends have a record."""
+    found = []
+    for what, is_wrong in (
+        ("arrived before they were started", split.to_server < 0),
+        ("were over before they were answered", split.back < 0),
+        ("were answered before their delay was over", split.overshoot < 0),
+        ("asked for another delay than planned", split.delay != planned_us[split.seq] * 1000),
+    ):
+        if is_wrong.any():
+            found.append(Impossible(what, int(is_wrong.sum()), int(split.seq[is_wrong][0])))
+    return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class CellSummary:
-    """The trials of one cell that came to something, and how many did not."""
-
-    cell: Cell
-    trials: tuple[RunSummary, ...]
-    failures: tuple[str, ...]
-
-    @property
-    def requests_per_s(self) -> tuple[float, float, float]:
-        """Median, least and most over the trials. Raises statistics.StatisticsError for none."""
-        rates = [trial.requests_per_s for trial in self.trials]
-        return median(rates), min(rates), max(rates)
-
-    def median_of(self, attribute: str) -> float | None:
-        """Of an attribute of RunSummary, over the trials that have it."""
-        values = [getattr(trial, attribute) for trial in self.trials]
-        known = [value for value in values if value is not None]
-        return float(median(known)) if known else None
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether every run came to something, and every request was fetched and arrived once."""
-        return not self.failures and all(
-            not trial.errors and not trial.troubles for trial in self.trials
-        )
-
-    @property
-    def errors(self) -> dict[str, int]:
-        """By word, over all trials."""
-        total: Counter[str] = Counter()
-        for trial in self.trials:
-            total.update(trial.errors)
-        return dict(total.most_common())
+def _clusters(split: Split) -> Clusters:
+    late = split.to_server + split.overshoot + split.back
+    second = _between(late, 950, 1250)
+    if 3 * _between(late, 650, 950) > second:
+        second = 0  # a tail, no cluster
+    acks = 0
+    for way in (split.to_server[~split.is_first], split.back[~split.is_first]):
+        inside = _between(way, 35, 45)
+        if inside > 3 * max(_between(way, 25, 35), _between(way, 45, 55)):
+            acks += inside
+    return Clusters(second, acks)
 
 
-def best_cells(cells: Sequence[CellSummary]) -> dict[str, CellSummary]:
-    """For each crawler, in the order in which it was asked for, the cell of most throughput."""
-    best: dict[str, CellSummary] = {}
-    for cell in cells:
-        if not cell.trials:
-            continue
-        known = best.get(cell.cell.crawler)
-        if known is None or cell.requests_per_s[0] > known.requests_per_s[0]:
-            best[cell.cell.crawler] = cell
-    return best
+def _between(values: "NDArray[np.int64]", low_ms: int, high_ms: int) -> int:
+    return int(((values >= low_ms * 1_000_000) & (values < high_ms * 1_000_000)).sum())

@@ -38,7 +38,12 @@ from crawlers.registry import (
     load,
 )
 from crawlers.spec import EXIT_NO_OUTCOME, Spec, Usage, write_outcome
-from server.process_usage import peak_memory_bytes, raise_descriptor_limit
+from server.process_usage import (
+    descriptors_allowed,
+    main_thread_times,
+    peak_memory_bytes,
+    raise_descriptor_limit,
+)
 
 EXIT_OK = 0
 EXIT_REQUESTS_FAILED = 1
@@ -159,10 +164,12 @@ def _measure(crawl: Crawl, spec: Spec, recorder: Recorder) -> Usage:
     raise_descriptor_limit()
     pauses = GcPauses()
     jobs = SharedIterator(spec.jobs())
+    times_before = main_thread_times()
     start_ns, start_cpu_ns = monotonic_ns(), process_time_ns()
     with pauses:
         crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
     cpu_ns, end_ns = process_time_ns(), monotonic_ns()
+    times = main_thread_times()
     return Usage(
         wall_ns=end_ns - start_ns,
         cpu_ns=cpu_ns - start_cpu_ns,
@@ -170,6 +177,9 @@ def _measure(crawl: Crawl, spec: Spec, recorder: Recorder) -> Usage:
         gc_pauses=pauses.count,
         gc_pause_ns=pauses.sum_ns,
         gc_longest_ns=pauses.longest_ns,
+        main_cpu_ns=times.cpu_ns - times_before.cpu_ns if times and times_before else None,
+        waited_ns=times.waited_ns - times_before.waited_ns if times and times_before else None,
+        descriptors=descriptors_allowed(),
     )
 
 

@@ -27,14 +27,16 @@ def checked_seed(text: str) -> int:
     return int(text)
 
 
-def checked_list(checked: Callable[[str], Item]) -> Callable[[str], tuple[Item, ...]]:
-    """Values separated by commas, each checked, none twice."""
+def checked_list(
+    checked: Callable[[str], Item], *, may_repeat: bool = False
+) -> Callable[[str], tuple[Item, ...]]:
+    """Values separated by commas, each checked, none twice unless they may repeat."""
 
     def checked_values(text: str) -> tuple[Item, ...]:
         values = tuple(checked(part.strip()) for part in text.split(",") if part.strip())
         if not values:
             raise ArgumentTypeError("the list is empty")
-        if len(set(values)) < len(values):
+        if not may_repeat and len(set(values)) < len(values):
             raise ArgumentTypeError(f"{text!r} has a value twice")
         return values
 

@@ -99,7 +99,9 @@ def find(name: str) -> CrawlerInfo:
     """
     module, colon, function = name.partition(":")
     if colon and module and function:
-        return CrawlerInfo(name, module, function, libraries=(), style="brought along")
+        return CrawlerInfo(
+            name, module, function, libraries=(), style="brought along", keep_alive=False
+        )
     for info in REGISTRY:
         if info.name == name:
             return info

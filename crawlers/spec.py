@@ -74,6 +74,12 @@ class Usage:
     gc_pause_ns: int
     """All pauses of the garbage collector together."""
     gc_longest_ns: int
+    main_cpu_ns: int | None
+    """CPU time of the main thread; None where the system does not say."""
+    waited_ns: int | None
+    """Time in which the main thread could have run, and another ran on its CPU."""
+    descriptors: int | None
+    """How many open files the process was allowed; None: no such limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.experiment import CELL
 from bench.results import find_file
 from bench.store import Store, StoreError
 
@@ -32,8 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     """Draw; prints the path of each file. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m plots",
-        description="Draw throughput.png and timeline-CRAWLER.png from a folder of results, into "
-        "that folder.",
+        description="Draw throughput.png, latency-split.png and timeline-CRAWLER.png from a folder "
+        "of results, into that folder.",
         epilog="Exit codes: 0 ok, 2 usage, 3 nothing to read, or no place to write.",
     )
     parser.add_argument(
@@ -53,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def draw_all(folder: Path | None) -> list[Path]:
     """Draw every figure of an experiment beside its results file; returns the paths."""
-    from bench.report import load_cells
+    from bench.analysis import analyse
+    from plots.latency_split import latency_split_figure
     from plots.throughput import throughput_figure
     from plots.timeline import timeline_figure
 
@@ -61,10 +63,13 @@ def draw_all(folder: Path | None) -> list[Path]:
     written = []
     with Store.open(path) as store:
         small_print = _small_print(store)
-        cells = load_cells(store)
-        if any(cell.trials for cell in cells):
-            figure = throughput_figure(store.experiment(), cells, small_print)
+        analysis = analyse(store)
+        if any(cell.measured for cell in analysis.cells):
+            figure = throughput_figure(analysis, small_print)
             written.append(_save(figure, path.parent / "throughput.png"))
+            split = latency_split_figure(analysis, small_print)
+            if split is not None:
+                written.append(_save(split, path.parent / "latency-split.png"))
         for run in _runs_to_show(store):
             arrivals = None if run.unrecorded is None else store.arrivals(run.number)
             try:
@@ -81,6 +86,8 @@ def _runs_to_show(store: Store) -> "list[RunRow]":
     """Of each crawler the first trial at the concurrency next to _TIMELINE_CONCURRENCY."""
     chosen: dict[str, RunRow] = {}
     for run in store.runs():
+        if run.role != CELL:
+            continue
         known = chosen.get(run.crawler)
         if run.usage is not None and (known is None or _distance(run) < _distance(known)):
             chosen[run.crawler] = run

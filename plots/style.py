@@ -6,10 +6,13 @@ the lines apart where there is no colour at all.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from bench.validity import Level
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
@@ -60,6 +63,16 @@ def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
         )
         for i, name in enumerate(crawlers)
     }
+
+
+def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
+    """How a point is marked that is VALID, SUSPECT (hollow) or INVALID (a cross)."""
+    if level is Level.INVALID:
+        return {"marker": "x", "color": colour, "markeredgewidth": 2.5}
+    if level is Level.SUSPECT:
+        hollow = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 2.0}
+        return {"marker": marker, "color": colour, **hollow}
+    return {"marker": marker, "color": colour, "markeredgecolor": "white", "markeredgewidth": 0.8}
 
 
 def new_figure() -> Figure:

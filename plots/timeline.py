@@ -66,7 +66,7 @@ def timeline_figure(
     axes.set_ylabel("call, in the order of starts")
     axes.set_title(
         f"Calls over time: {run.crawler}\n"
-        f"concurrency {run.concurrency}, delay {run.delay_us / 1000:g} ms, "
+        f"concurrency {run.concurrency}, delay {run.delay}, "
         f"{len(order)} requests, trial {run.trial}"
     )
     axes.legend(handles=handles, loc="upper right", fontsize=11)

@@ -90,6 +90,7 @@ class _Stats(_Handler):
                     "accepted": port.accepted,
                     "open": len(port.connections),
                     "turned_away": port.turned_away,
+                    "most": port.max_connections,
                 },
                 "requests": port.requests,
                 "answered_by_status": dict(port.answered_by_status),
@@ -115,7 +116,8 @@ class _Run(_Handler):
             raise web.HTTPError(404, reason="no run of that name")
         self.set_header("Content-Type", "application/octet-stream")
         with contextlib.suppress(StreamClosedError):  # who asked has left
-            for piece in run.pack(name):
+            first_ns = run.arrived_ns[0] if len(run) else 0
+            for piece in run.pack(name, self.lag.since(first_ns)):
                 self.write(piece)
                 await self.flush()
 

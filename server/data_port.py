@@ -52,7 +52,7 @@ class DataPort(TCPServer):
         self.connections: set[Connection] = set()
         self.allows_host = host_rule.allows
         self._control_port = control_port
-        self._max_connections = max_connections
+        self.max_connections = max_connections
         self._dots = Dots()
 
     def keep_ticking(self) -> None:
@@ -68,7 +68,7 @@ class DataPort(TCPServer):
 
     def handle_stream(self, stream: IOStream, address: object) -> None:
         """Tornado has accepted a connection."""
-        if len(self.connections) >= self._max_connections:
+        if len(self.connections) >= self.max_connections:
             self.turned_away += 1
             stream.close()
             return

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
-from server.packed_columns import pack, read_packed
+from server.packed_columns import Columns, pack, read_packed
 
 WAITING = 0
 ANSWERED = 1
@@ -36,6 +36,9 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 - outcome: WAITING, ANSWERED (the whole answer was handed to the kernel) or CLIENT_GONE (the
   client closed the connection before that).
 """
+
+
+_LOAD = "load."
 
 
 class RunLedger:
@@ -83,10 +86,11 @@ class RunLedger:
         self.replied_ns[row] = replied_ns
         self.outcome[row] = outcome
 
-    def pack(self, name: str) -> Iterator[bytes]:
+    def pack(self, name: str, load: Columns) -> Iterator[bytes]:
         """The run in its travelling form: packed columns with the header of `RunRecord`.
 
         Rows that arrive while the pieces are taken are left out; a row may still be closed.
+        `load` are samples of the server's load.
         """
         header = {
             "name": name,
@@ -94,7 +98,9 @@ class RunLedger:
             "unrecorded": self.unrecorded,
             "first_request_head": base64.b64encode(self.first_request_head).decode("ascii"),
         }
-        return pack(header, {column: getattr(self, column) for column, _ in COLUMNS})
+        columns = {column: getattr(self, column) for column, _ in COLUMNS}
+        samples = {f"{_LOAD}{column}": values for column, values in load.items()}
+        return pack(header, {**columns, **samples})
 
 
 class Ledger:
@@ -137,22 +143,32 @@ class Ledger:
 
 
 class RunRecord(NamedTuple):
-    """A run as it came over the control port: `columns` maps COLUMNS' names to arrays."""
+    """A run as it came over the control port.
+
+    `columns` maps COLUMNS' names to arrays, `load` those of server.loop_lag.LOAD_COLUMNS.
+    """
 
     name: str
     rows: int
     unrecorded: int
     first_request_head: bytes
     columns: "dict[str, array[int]]"
+    load: "dict[str, array[int]]"
 
     @classmethod
     def empty(cls, name: str) -> Self:
         """A run of which nothing has arrived."""
-        return cls(name, 0, 0, b"", {column: array(typecode) for column, typecode in COLUMNS})
+        columns = {column: array(typecode) for column, typecode in COLUMNS}
+        return cls(name, 0, 0, b"", columns, {})
 
 
 def unpack(packed: bytes) -> RunRecord:
     """The run in what `RunLedger.pack` yielded. Raises ValueError if it is cut short."""
     header, columns = read_packed(io.BytesIO(packed))
     head = base64.b64decode(header["first_request_head"])
-    return RunRecord(header["name"], header["rows"], header["unrecorded"], head, columns)
+    load = {
+        name.removeprefix(_LOAD): columns.pop(name)
+        for name in list(columns)
+        if name.startswith(_LOAD)
+    }
+    return RunRecord(header["name"], header["rows"], header["unrecorded"], head, columns, load)

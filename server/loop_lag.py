@@ -1,30 +1,66 @@
-"""How late the server's event loop runs."""
+"""How busy and how late the server's event loop is, sampled twenty times a second."""
 
 import asyncio
 import time
+from array import array
+from bisect import bisect_right
+
+from server.packed_columns import Columns
+from server.process_usage import main_thread_times
 
 _SAMPLE_EVERY_S = 0.05
+_MOST_SAMPLES = 72_000
+"""An hour: a run that takes longer keeps its last half hour at the least."""
+
+LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+"""Columns of the samples.
+
+- at_ns: CLOCK_MONOTONIC.
+- cpu_ns: CPU time of the process so far, user and system.
+- waited_ns: time so far in which the main thread could have run, and another ran on its CPU; -1
+  where the system does not say.
+- late_ns: how late the sample was taken: a request may have waited that long to be looked at. Up
+  to 1 ms on an idle loop, since epoll counts in milliseconds.
+"""
 
 
 class LoopLag:
-    """How late the loop's timers fire: time that a request may have waited to be looked at.
-
-    A timer of asyncio is up to 1 ms late on an idle loop: epoll counts in milliseconds.
-    """
+    """Samples, and a summary of their lateness."""
 
     def __init__(self) -> None:
         self.samples = 0
         self.sum_ns = 0
         self.max_ns = 0
+        self._columns = {name: array("q") for name in LOAD_COLUMNS}
 
     def keep_sampling(self) -> None:
         """Sample twenty times a second from now on."""
         due_ns = time.monotonic_ns() + int(_SAMPLE_EVERY_S * 1e9)
         asyncio.get_running_loop().call_later(_SAMPLE_EVERY_S, self._sample, due_ns)
 
+    def since(self, start_ns: int) -> Columns:
+        """The samples from the last one before `start_ns` on, and one taken now."""
+        first = max(0, bisect_right(self._columns["at_ns"], start_ns) - 1)
+        columns = {name: column[first:] for name, column in self._columns.items()}
+        _append(columns, 0)
+        return columns
+
     def _sample(self, due_ns: int) -> None:
         late_ns = max(0, time.monotonic_ns() - due_ns)
         self.samples += 1
         self.sum_ns += late_ns
         self.max_ns = max(self.max_ns, late_ns)
+        if len(self._columns["at_ns"]) >= _MOST_SAMPLES:
+            self._columns = {
+                name: column[_MOST_SAMPLES // 2 :] for name, column in self._columns.items()
+            }
+        _append(self._columns, late_ns)
         self.keep_sampling()
+
+
+def _append(columns: "dict[str, array[int]]", late_ns: int) -> None:
+    times = main_thread_times()
+    columns["at_ns"].append(time.monotonic_ns())
+    columns["cpu_ns"].append(time.process_time_ns())
+    columns["waited_ns"].append(times.waited_ns if times else -1)
+    columns["late_ns"].append(late_ns)

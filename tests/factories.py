@@ -1,12 +1,18 @@
 """Results of runs that never were, for tests of what is made of results."""
 
 from array import array
+from dataclasses import replace
 
+from bench.conditions import Conditions
+from bench.delays import Delay
+from bench.entrants import Entrant
 from bench.experiment import Cell, Experiment, PlannedRun
 from bench.runner import RunResult
+from bench.store import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage
 from server.ledger import ANSWERED, RunLedger, RunRecord, unpack
+from server.loop_lag import LOAD_COLUMNS
 
 MS = 1_000_000
 
@@ -14,13 +20,14 @@ MS = 1_000_000
 def experiment(crawlers: tuple[str, ...] = ("asyncio",), **changes: object) -> Experiment:
     fields: dict[str, object] = {
         "concurrencies": (1, 10),
-        "delay_us": 100_000,
+        "delay": Delay.fixed(100_000),
         "trials": 1,
         "waves": 10,
         "seed": 1,
         "timeout_s": 10.0,
     }
-    return Experiment(crawlers=crawlers, **(fields | changes))  # type: ignore[arg-type]
+    entrants = tuple(Entrant(name, name) for name in crawlers)
+    return Experiment(entrants=entrants, **(fields | changes))  # type: ignore[arg-type]
 
 
 def planned(
@@ -30,21 +37,23 @@ def planned(
     trial: int = 1,
     waves: int = 10,
 ) -> PlannedRun:
-    return PlannedRun(number, trial, Cell(crawler, concurrency, 100_000), waves * concurrency)
+    cell = Cell(crawler, concurrency, Delay.fixed(100_000))
+    return PlannedRun(number, trial, cell, waves * concurrency, Entrant(crawler, crawler))
 
 
 def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunResult:
     """A crawl in full waves, each request `overhead_ms` longer than its delay."""
     recorder = Recorder()
     ledger = RunLedger(b"GET / HTTP/1.1\r\n\r\n")
-    wave_ns = run.cell.delay_us * 1000 + round(overhead_ms * MS)
+    delay_us = run.cell.delay.low_us
+    wave_ns = delay_us * 1000 + round(overhead_ms * MS)
     lag_ns = round(overhead_ms * MS / 5)
     for seq in range(run.requests):
         start_ns = 10**12 + seq // run.cell.concurrency * wave_ns
         arrived_ns = start_ns + lag_ns
-        replied_ns = arrived_ns + run.cell.delay_us * 1000
+        replied_ns = arrived_ns + delay_us * 1000
         connection = 1 + seq % run.cell.concurrency
-        row = ledger.arrive(seq, connection, arrived_ns, run.cell.delay_us, 200)
+        row = ledger.arrive(seq, connection, arrived_ns, delay_us, 200)
         ledger.close_row(row, ANSWERED, replied_ns)
         recorder(seq, start_ns, start_ns + wave_ns, 200, 1)
     return RunResult(
@@ -54,12 +63,58 @@ def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunRes
         stderr_tail="",
         outcome=None if failure else Outcome(usage(), {"python": "3.11"}, recorder.columns()),
         ledger=record_of(ledger),
-        server_cpu_ns=run.requests * 50_000,
+        conditions=conditions(),
     )
 
 
+def conditions(**changes: int | None) -> Conditions:
+    """In which nothing happened."""
+    fields: dict[str, int | None] = dict.fromkeys(Conditions.__dataclass_fields__, 0)
+    return Conditions(**(fields | changes))  # type: ignore[arg-type]
+
+
+def no_load() -> "dict[str, array[int]]":
+    """Samples of a server's load that are none."""
+    return {name: array("q") for name in LOAD_COLUMNS}
+
+
+def run_row(
+    requests: int,
+    delay_us: int = 100_000,
+    concurrency: int = 2,
+    trial: int = 1,
+    **changes: object,
+) -> RunRow:
+    """A run as it is kept, that nothing happened to."""
+    row = RunRow(
+        number=1,
+        role="cell",
+        trial=trial,
+        crawler="asyncio",
+        program="asyncio",
+        concurrency=concurrency,
+        slots=concurrency,
+        cores=1,
+        keep_alive=True,
+        resends=False,
+        delay_low_us=delay_us,
+        delay_high_us=delay_us,
+        delay_seed=0,
+        requests=requests,
+        name="run",
+        started_utc="",
+        failure="",
+        unrecorded=0,
+        request_head=b"",
+        usage=usage(),
+        versions={},
+        conditions=conditions(),
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
 def record_of(ledger: RunLedger) -> RunRecord:
-    return unpack(b"".join(ledger.pack("run")))
+    return unpack(b"".join(ledger.pack("run", no_load())))
 
 
 def usage() -> Usage:
@@ -70,6 +125,9 @@ def usage() -> Usage:
         gc_pauses=1,
         gc_pause_ns=1000,
         gc_longest_ns=1000,
+        main_cpu_ns=10**8,
+        waited_ns=0,
+        descriptors=100_000,
     )
 
 

@@ -4,16 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.experiment import Experiment, ideal_makespan_ns
+from bench.delays import Delay
+from bench.entrants import Entrant
+from bench.experiment import (
+    CEILING,
+    CEILING_CONCURRENCY,
+    CEILING_REQUESTS,
+    CELL,
+    Cell,
+    Experiment,
+    ideal_makespan_ns,
+)
 
 LIMITS = {"serial": 1, "pair": 2, "any": 1_000_000}
 
 
 def experiment(**changes: object) -> Experiment:
     fields: dict[str, object] = {
-        "crawlers": ("serial", "pair", "any"),
+        "entrants": tuple(Entrant(name, name) for name in ("serial", "pair", "any")),
         "concurrencies": (1, 2, 10),
-        "delay_us": 1000,
+        "delay": Delay.fixed(1000),
         "trials": 3,
         "waves": 10,
         "seed": 1,
@@ -79,7 +89,36 @@ def test_a_crawler_is_not_asked_for_more_than_it_can_do() -> None:
     assert by_crawler == {"serial": [1], "pair": [2], "any": [10, 20]}
 
 
-@pytest.mark.parametrize("changes", [{}, {"crawlers": ("any",), "delay_us": 0}])
+def test_the_servers_ceiling_is_measured_first_and_last() -> None:
+    first, *between, last = experiment(floor="protocol").order(LIMITS)
+    assert [run.cell for run in between] == [run.cell for run in experiment().order(LIMITS)]
+    assert {run.role for run in between} == {CELL}
+    for run in (first, last):
+        assert (run.role, run.trial, run.requests) == (CEILING, 0, CEILING_REQUESTS)
+        assert run.cell == Cell("protocol", CEILING_CONCURRENCY, Delay.fixed(0))
+    assert [run.number for run in (first, *between, last)] == list(range(1, 21))
+
+
+def test_all_runs_of_a_trial_have_the_same_delays_at_the_same_seq() -> None:
+    runs = experiment(delay=Delay(1000, 9000)).order(LIMITS)
+    for trial in (1, 2, 3):
+        drawn = [run.delays_us() for run in runs if run.trial == trial]
+        longest = max(drawn, key=len)
+        assert all(delays == longest[: len(delays)] for delays in drawn)
+    assert len({tuple(run.delays_us()[:10]) for run in runs if len(run.delays_us()) >= 10}) == 3
+
+
+def test_a_run_may_have_a_number_of_requests_of_its_own() -> None:
+    assert {run.requests for run in experiment(requests=77).order(LIMITS)} == {77}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"entrants": (Entrant("old", "any", "/x/python"),), "delay": Delay(0, 5), "floor": "x"},
+    ],
+)
 def test_an_experiment_survives_json(changes: dict[str, object]) -> None:
     import json
 

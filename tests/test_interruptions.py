@@ -72,7 +72,7 @@ def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
     assert_all_end(children)
     done = kept(tmp_path)
     assert done >= 2
-    assert f"; {done} of 1000 runs are kept in " in stderr
+    assert f"; {done} of 1002 runs are kept in " in stderr
     report = bench("report", str(tmp_path / "latest"))
     assert report.returncode == 0
     assert f"{1000 - done} of the runs asked for were not done" in report.stdout

@@ -13,10 +13,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report import load_cells
+from bench.analysis import analyse
+from bench.cells import CellSummary
 from bench.store import FILE_NAME, Store
+from bench.validity import Level, Reason, Verdict
 from crawlers.contract import Recorder
 from plots.__main__ import draw_all, main
+from plots.latency_split import latency_split_figure
 from plots.style import spread_labels, styles_of
 from plots.throughput import throughput_figure
 from plots.timeline import timeline_figure
@@ -48,17 +51,19 @@ def line(figure: Figure, gid: str) -> Line2D:
 
 
 def test_each_crawler_is_a_line_of_its_medians(store: Store) -> None:
-    figure = throughput_figure(ASKED, load_cells(store), "small print")
+    figure = throughput_figure(analyse(store), "small print")
     asyncio = line(figure, "asyncio")
     assert list(np.asarray(asyncio.get_xdata())) == [1, 10]
     assert list(np.asarray(asyncio.get_ydata())) == pytest.approx([1 / 0.110, 10 / 0.110])
     assert list(np.asarray(line(figure, "serial").get_ydata())) == pytest.approx([10])
     # Told apart without colours.
-    assert asyncio.get_marker() != line(figure, "serial").get_marker()
+    asyncio_marks = line(figure, "asyncio VALID")
+    assert asyncio_marks.get_marker() != line(figure, "serial VALID").get_marker()
+    assert asyncio_marks.get_markerfacecolor() != "white"
 
 
 def test_the_bars_go_from_the_least_to_the_most(store: Store) -> None:
-    figure = throughput_figure(ASKED, load_cells(store), "")
+    figure = throughput_figure(analyse(store), "")
     bars = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
     ends = {
         round(float(x), 3): sorted([float(low), float(high)])
@@ -70,7 +75,7 @@ def test_the_bars_go_from_the_least_to_the_most(store: Store) -> None:
 
 
 def test_the_ceiling_is_c_over_delay(store: Store) -> None:
-    figure = throughput_figure(ASKED, load_cells(store), "")
+    figure = throughput_figure(analyse(store), "")
     ceiling = line(figure, "ceiling")
     assert list(np.asarray(ceiling.get_xdata())) == [0, 10]
     assert list(np.asarray(ceiling.get_ydata())) == pytest.approx([0, 100])
@@ -78,7 +83,7 @@ def test_the_ceiling_is_c_over_delay(store: Store) -> None:
 
 
 def test_titles_and_labels_have_units_and_say_what_was_asked(store: Store) -> None:
-    axes = throughput_figure(ASKED, load_cells(store), "").axes[0]
+    axes = throughput_figure(analyse(store), "").axes[0]
     title = axes.get_title(loc="left")
     for said in ("delay 100 ms", "10 x C requests", "3 trials"):
         assert said in title
@@ -86,6 +91,53 @@ def test_titles_and_labels_have_units_and_say_what_was_asked(store: Store) -> No
     assert "in flight" in axes.get_xlabel()
     names = {text.get_text() for text in axes.texts}
     assert {"asyncio", "serial (up to 1)", "ceiling: C / delay"} <= names
+
+
+def test_what_is_not_valid_is_marked(store: Store) -> None:
+    analysis = analyse(store)
+
+    def levelled(cell: CellSummary, level: Level) -> CellSummary:
+        verdict = Verdict((Reason(level, "a check", "a reason"),))
+        return replace(cell, trials=tuple(replace(one, verdict=verdict) for one in cell.trials))
+
+    serial, first, second = analysis.cells
+    cells = (serial, levelled(first, Level.SUSPECT), levelled(second, Level.INVALID))
+    figure = throughput_figure(replace(analysis, cells=cells), "")
+    assert list(np.asarray(line(figure, "asyncio SUSPECT").get_xdata())) == [1]
+    assert line(figure, "asyncio SUSPECT").get_markerfacecolor() == "white"
+    assert list(np.asarray(line(figure, "asyncio INVALID").get_xdata())) == [10]
+    assert line(figure, "asyncio INVALID").get_marker() == "x"
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 2
+    assert throughput_figure(analysis, "").axes[0].get_legend() is None
+
+
+def test_the_servers_ceiling_is_drawn_or_said_to_be_off_the_scale(store: Store) -> None:
+    analysis = analyse(store)
+
+    def with_ceiling(per_s: float) -> Figure:
+        trial = analysis.cells[0].trials[0]
+        assert trial.summary is not None
+        ceiling = replace(trial, summary=replace(trial.summary, requests_per_s=per_s))
+        return throughput_figure(replace(analysis, ceilings=(ceiling,)), "")
+
+    assert list(np.asarray(line(with_ceiling(120), "server").get_ydata())) == [120, 120]
+    far = {text.get_text() for text in with_ceiling(50_000).axes[0].texts}
+    assert "off the scale: the server's ceiling, 50,000 requests/s" in far
+
+
+def test_the_split_has_a_line_for_each_part_and_quantile(store: Store) -> None:
+    figure = latency_split_figure(analyse(store), "")
+    assert figure is not None
+    lines = {str(one.get_gid()): one for panel in figure.axes for one in panel.lines}
+    # Of 15 ms, a fifth on the way there; the median trial has 10 ms.
+    parts = ("to_server", "overshoot", "back")
+    there, late, back = (lines[f"asyncio {part} p50"] for part in parts)
+    assert list(np.asarray(there.get_xdata())) == [1, 10]
+    assert list(np.asarray(there.get_ydata())) == pytest.approx([2.0, 2.0])
+    assert list(np.asarray(late.get_ydata())) == [0.01, 0.01]  # the foot of the axis
+    assert list(np.asarray(back.get_ydata())) == pytest.approx([8.0, 8.0])
 
 
 def test_a_timeline_is_one_collection_for_each_end(store: Store) -> None:
@@ -118,7 +170,12 @@ def test_all_figures_are_written_beside_the_results(
 ) -> None:
     folder = store.path.parent
     assert main([str(folder)]) == 0
-    names = {"throughput.png", "timeline-serial.png", "timeline-asyncio.png"}
+    names = {
+        "throughput.png",
+        "latency-split.png",
+        "timeline-serial.png",
+        "timeline-asyncio.png",
+    }
     assert {path.name for path in folder.glob("*.png")} == names
     assert {Path(said).name for said in capsys.readouterr().out.splitlines()} == names
     for name in names:

@@ -1,0 +1,81 @@
+"""From a results file to what tables, plots and comparisons want: cells, verdicts, the ceiling."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+from bench.cells import CellSummary, Trial
+from bench.experiment import CEILING, Cell, Experiment
+from bench.store import RunRow, Store
+from bench.summary import Accounts, RunSummary, summarise
+from bench.validity import Level, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """An experiment, looked at whole."""
+
+    experiment: Experiment
+    cells: tuple[CellSummary, ...]
+    """By crawler as asked for, then by concurrency."""
+    ceilings: tuple[Trial, ...]
+    """The runs of the floor client, first and last."""
+
+    @property
+    def ceiling_per_s(self) -> float | None:
+        """Requests/s of the server with a floor client; None if it was not measured."""
+        return _ceiling_per_s(self.ceilings)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no run is INVALID, and no request failed."""
+        trials = [trial for cell in self.cells for trial in cell.trials]
+        return all(
+            trial.verdict.level is not Level.INVALID
+            and (trial.summary is None or not trial.summary.errors)
+            for trial in (*trials, *self.ceilings)
+        )
+
+
+def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis:
+    """Look at every run of a results file; `on_run` is told after each. Raises StoreError."""
+    experiment = store.experiment()
+    runs = store.runs()
+    summaries: dict[int, RunSummary | None] = {}
+    for run in runs:
+        summaries[run.number] = summarise(run, load_accounts(store, run))
+        on_run()
+    ceilings = tuple(
+        Trial(run, summaries[run.number], judge(run, summaries[run.number], None))
+        for run in runs
+        if run.role == CEILING
+    )
+    ceiling_per_s = _ceiling_per_s(ceilings)
+    trials: dict[Cell, list[Trial]] = defaultdict(list)
+    for run in runs:
+        if run.role == CEILING:
+            continue
+        summary = summaries[run.number]
+        cell = Cell(run.crawler, run.concurrency, run.delay)
+        trials[cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
+    ordered = sorted(
+        trials, key=lambda cell: (experiment.crawlers.index(cell.crawler), cell.concurrency)
+    )
+    cells = tuple(CellSummary(cell, tuple(trials[cell])) for cell in ordered)
+    return Analysis(experiment, cells, ceilings)
+
+
+def load_accounts(store: Store, run: RunRow) -> Accounts:
+    """All that was recorded of a run. Raises StoreError."""
+    arrivals = None if run.unrecorded is None else store.arrivals(run.number)
+    return Accounts(store.fetches(run.number), arrivals, store.server_load(run.number))
+
+
+def _ceiling_per_s(ceilings: tuple[Trial, ...]) -> float | None:
+    rates = [
+        trial.summary.requests_per_s
+        for trial in ceilings
+        if trial.summary is not None and trial.verdict.level is not Level.INVALID
+    ]
+    return median(rates) if rates else None

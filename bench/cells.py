@@ -1,0 +1,161 @@
+"""The trials of a cell together, the best cell of a crawler, and its knee. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.experiment import Cell
+from bench.inference import Interval, median_interval, spearman
+from bench.store import RunRow
+from bench.summary import RunSummary
+from bench.validity import Level, Verdict
+
+KNEE_SHARE = 0.95
+UNSTABLE_SHARE = 0.05
+"""Of the median: half the width of its interval."""
+_DRIFT_P = 0.01
+_DRIFT_TRIALS = 6
+_WARM_UP_TRIALS = 5
+_WARM_UP_RANGES = 3.0
+_WARM_UP_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run, its numbers (None if there are none), and what they are worth."""
+
+    run: RunRow
+    summary: RunSummary | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CellSummary:
+    """All trials of one cell, in the order of their numbers."""
+
+    cell: Cell
+    trials: tuple[Trial, ...]
+
+    @property
+    def measured(self) -> list[RunSummary]:
+        """The numbers of the trials that came to something."""
+        return [trial.summary for trial in self.trials if trial.summary is not None]
+
+    @property
+    def rates(self) -> list[float]:
+        """Requests/s of each trial that came to something."""
+        return [summary.requests_per_s for summary in self.measured]
+
+    @property
+    def requests_per_s(self) -> tuple[float, float, float]:
+        """Median, least and most over the trials. Raises statistics.StatisticsError for none."""
+        return median(self.rates), min(self.rates), max(self.rates)
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the median of requests/s; None of too few trials."""
+        return median_interval(self.rates)
+
+    @property
+    def is_unstable(self) -> bool:
+        """Whether the interval is too wide to say much."""
+        interval = self.interval
+        if interval is None:
+            return False
+        return (interval.high - interval.low) / 2 > UNSTABLE_SHARE * median(self.rates)
+
+    @property
+    def level(self) -> Level:
+        """INVALID if any trial is; SUSPECT if at least half are, so that the median may be."""
+        levels = [trial.verdict.level for trial in self.trials]
+        if Level.INVALID in levels:
+            return Level.INVALID
+        suspect = levels.count(Level.SUSPECT)
+        return Level.SUSPECT if 2 * suspect >= max(1, len(levels)) else Level.VALID
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """By word, over all trials."""
+        total: Counter[str] = Counter()
+        for summary in self.measured:
+            total.update(summary.errors)
+        return dict(total.most_common())
+
+    def median_of(self, attribute: str) -> float | None:
+        """Of an attribute of RunSummary, over the trials that have it."""
+        values = [getattr(summary, attribute) for summary in self.measured]
+        known = [value for value in values if value is not None]
+        return float(median(known)) if known else None
+
+    def median_trial(self) -> Trial | None:
+        """The trial whose throughput is the median, or next below it; None if there is none."""
+        measured = [trial for trial in self.trials if trial.summary is not None]
+        if not measured:
+            return None
+        return sorted(measured, key=_rate)[(len(measured) - 1) // 2]
+
+
+def _rate(trial: Trial) -> float:
+    return trial.summary.requests_per_s if trial.summary is not None else 0.0
+
+
+def best_cells(cells: Sequence[CellSummary]) -> dict[str, CellSummary]:
+    """For each crawler, in the order in which it was asked for, the cell of most throughput.
+
+    A cell with an INVALID run is the best only where there is no other.
+    """
+    best: dict[str, CellSummary] = {}
+    for cell in cells:
+        if not cell.measured:
+            continue
+        known = best.get(cell.cell.crawler)
+        if known is None or _worth(cell) > _worth(known):
+            best[cell.cell.crawler] = cell
+    return best
+
+
+def _worth(cell: CellSummary) -> tuple[bool, float]:
+    return cell.level is not Level.INVALID, cell.requests_per_s[0]
+
+
+def knee(cells: Sequence[CellSummary]) -> int | None:
+    """The smallest concurrency that reaches 95 % of the best throughput of these cells.
+
+    The cells are of one crawler. None if only the highest concurrency of several does: there may
+    be more to be had above it.
+    """
+    measured = [cell for cell in cells if cell.measured and cell.level is not Level.INVALID]
+    if not measured:
+        return None
+    most = max(cell.requests_per_s[0] for cell in measured)
+    reaching = [
+        cell.cell.concurrency for cell in measured if cell.requests_per_s[0] >= KNEE_SHARE * most
+    ]
+    first = min(reaching)
+    is_highest = first == max(cell.cell.concurrency for cell in measured)
+    return None if is_highest and len(measured) > 1 else first
+
+
+def order_effects(cell: CellSummary, cells: int) -> tuple[str, ...]:
+    """What depends on when a trial was done, where that shows; one of `cells` cells looked at."""
+    rates = cell.rates
+    found = []
+    if len(rates) >= _WARM_UP_TRIALS:
+        first, rest = rates[0], rates[1:]
+        beyond = max(min(rest) - first, first - max(rest))
+        spread = max(rest) - min(rest)
+        if beyond > _WARM_UP_RANGES * spread and beyond > _WARM_UP_SHARE * median(rest):
+            found.append(
+                f"the first trial is an outlier: {first:,.0f} requests/s, the others "
+                f"{min(rest):,.0f}-{max(rest):,.0f}"
+            )
+    if len(rates) >= _DRIFT_TRIALS:
+        rho, p = spearman(rates)
+        if p * cells < _DRIFT_P:
+            word = "rises" if rho > 0 else "falls"
+            found.append(
+                f"throughput {word} with the order of the trials (Spearman {rho:+.2f}, p {p:.2g}): "
+                "the machine drifts"
+            )
+    return tuple(found)

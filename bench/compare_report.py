@@ -1,0 +1,248 @@
+"""`crawlbench compare`: two folders of results, or two crawlers of one."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis import Analysis, analyse
+from bench.cells import CellSummary
+from bench.comparison import METRICS, TOO_FEW, WORSE, Metric, Result, compare
+from bench.experiment import Experiment
+from bench.inference import ERROR_RATE, LEAST_TRIALS
+from bench.results import find_file
+from bench.store import FILE_NAME, Store
+from bench.tables import make_table
+from bench.validity import Level
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TABLE, MARKDOWN, JSON = "table", "markdown", "json"
+
+_PLAN = ("delay", "waves", "requests", "seed", "timeout_s")
+_COLUMNS = ("cell", "baseline", "candidate", "ratio", "95 %", "p", "trials")
+
+
+class NotComparableError(ValueError):
+    """What was named cannot be compared; the text says why, and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Results by the name of the cell, and what to know about them."""
+
+    baseline: str
+    candidate: str
+    metric: Metric
+    pairs: dict[str, tuple[CellSummary, CellSummary]]
+    results: dict[str, Result]
+    warnings: tuple[str, ...]
+
+    def check_gate(self) -> None:
+        """Raises NotComparableError where there are too few trials to find a regression."""
+        lacking = [name for name, result in self.results.items() if result.verdict == TOO_FEW]
+        if lacking:
+            raise NotComparableError(
+                f"--fail-on-regression cannot tell: too few trials of {', '.join(lacking)} that "
+                f"can be believed, {LEAST_TRIALS} are needed"
+            )
+
+    def has_regressed(self, share: float) -> bool:
+        """Whether a cell is worse, beyond noise, and by at least this share."""
+        for result in self.results.values():
+            if result.verdict != WORSE or result.ratio is None:
+                continue
+            loss = 1 - result.ratio if self.metric.is_more_better else result.ratio - 1
+            if loss >= share:
+                return True
+        return False
+
+
+def compare_two(baseline: str, candidate: str, folder: Path | None, metric: str) -> Comparison:
+    """Two folders if both are; else two crawlers of the results in `folder`.
+
+    Raises NotComparableError, StoreError.
+    """
+    chosen = METRICS[metric]
+    if folder is None and _is_results(baseline) and _is_results(candidate):
+        return _compare_folders(Path(baseline), Path(candidate), chosen)
+    path = find_file(folder)
+    with Store.open(path) as store:
+        analysis = analyse(store)
+    known = analysis.experiment.crawlers
+    for name in (baseline, candidate):
+        if name not in known:
+            raise NotComparableError(
+                f"{name!r} is no folder of results, and no crawler of {path.parent}, which has "
+                f"{', '.join(known)}"
+            )
+    if baseline == candidate:
+        raise NotComparableError(
+            f"{baseline!r} with itself: crawlbench run --crawlers {baseline},{baseline} measures "
+            f"it twice, as {baseline} and {baseline}#2"
+        )
+    before, after = (_by_concurrency(analysis, name) for name in (baseline, candidate))
+    pairs = {f"C={at}": (before[at], after[at]) for at in before if at in after}
+    return _comparison(baseline, candidate, chosen, pairs, [])
+
+
+def _is_results(name: str) -> bool:
+    path = Path(name)
+    return path.is_file() or (path / FILE_NAME).is_file()
+
+
+def _by_concurrency(analysis: Analysis, label: str) -> dict[int, CellSummary]:
+    return {cell.cell.concurrency: cell for cell in analysis.cells if cell.cell.crawler == label}
+
+
+def _compare_folders(baseline: Path, candidate: Path, metric: Metric) -> Comparison:
+    with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
+        differences = list(_plan_differences(one.experiment(), other.experiment()))
+        if differences:
+            raise NotComparableError(
+                f"{baseline} and {candidate} differ in what was asked: {'; '.join(differences)}"
+            )
+        warnings = list(_environment_differences(one, other))
+        before, after = analyse(one), analyse(other)
+    found = {cell.cell: cell for cell in after.cells}
+    pairs = {
+        f"{cell.cell.crawler}, C={cell.cell.concurrency}": (cell, found[cell.cell])
+        for cell in before.cells
+        if cell.cell in found
+    }
+    alone = len(before.cells) + len(after.cells) - 2 * len(pairs)
+    if alone:
+        warnings.append(f"{alone} cells are in one of the two only")
+    return _comparison(str(baseline), str(candidate), metric, pairs, warnings)
+
+
+def _comparison(
+    baseline: str,
+    candidate: str,
+    metric: Metric,
+    pairs: dict[str, tuple[CellSummary, CellSummary]],
+    warnings: list[str],
+) -> Comparison:
+    if not pairs:
+        raise NotComparableError(f"{baseline} and {candidate} have no cell in common")
+    for name, pair in pairs.items():
+        for cell in pair:
+            bad = sum(trial.verdict.level is not Level.VALID for trial in cell.trials)
+            if bad:
+                invalid = sum(trial.verdict.level is Level.INVALID for trial in cell.trials)
+                warnings.append(
+                    f"{name}, {cell.cell.crawler}: {bad} of {len(cell.trials)} trials are not "
+                    f"VALID{f', {invalid} are left out' if invalid else ''}; see crawlbench report"
+                )
+    return Comparison(baseline, candidate, metric, pairs, compare(pairs, metric), tuple(warnings))
+
+
+def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:
+    for name in _PLAN:
+        before, after = getattr(one, name), getattr(other, name)
+        if before != after:
+            yield f"{name.removesuffix('_s')} {before} and {after}"
+
+
+def _environment_differences(one: Store, other: Store) -> Iterator[str]:
+    before, after = (_flat(store) for store in (one, other))
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield f"{name} differs: {before.get(name)} and {after.get(name)}"
+
+
+def _flat(store: Store) -> dict[str, str]:
+    """The environment, and the versions that the crawlers told."""
+    environment = store.environment()
+    libraries = environment.pop("libraries", {})
+    told: dict[str, set[str]] = {}
+    for run in store.runs():
+        for name, version in run.versions.items():
+            told.setdefault(name, set()).add(version)
+    versions = {name: ", ".join(sorted(found)) for name, found in told.items()}
+    return {**{key: str(value) for key, value in environment.items()}, **libraries, **versions}
+
+
+def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:
+    """As TABLE, MARKDOWN or JSON."""
+    if form == JSON:
+        print(json.dumps(_as_json(comparison), indent=2))
+        return
+    rows = [
+        (*_row(comparison, name, result), result.verdict)
+        for name, result in comparison.results.items()
+    ]
+    title = (
+        f"{comparison.metric.name}: {comparison.candidate} against {comparison.baseline}; "
+        "ratio: median over paired trials"
+    )
+    footnote = (
+        "95 %: interval of the median ratio. p: sign-flip test, adjusted for all cells; of "
+        f"comparisons without any difference, {ERROR_RATE:.0%} show one."
+    )
+    if form == MARKDOWN:
+        print(f"{title}\n\n| {' | '.join((*_COLUMNS, 'verdict'))} |")
+        print("|---|" + "--:|" * (len(_COLUMNS) - 1) + "---|")
+        for row in rows:
+            print(f"| {' | '.join(row)} |")
+        print(f"\n{footnote}")
+    else:
+        table = make_table(title, _COLUMNS, ("verdict",), footnote)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for warning in comparison.warnings:
+        prefix = "\n" if form == MARKDOWN else ""
+        console.print(f"{prefix}warning: {warning}", soft_wrap=True, markup=False)
+
+
+def _row(comparison: Comparison, name: str, result: Result) -> tuple[str, ...]:
+    before, after = (cell.median_of(comparison.metric.attribute) for cell in comparison.pairs[name])
+    interval = result.interval
+    return (
+        name,
+        _value_shown(before, comparison.metric),
+        _value_shown(after, comparison.metric),
+        "-" if result.ratio is None else f"{result.ratio:.3f}",
+        f"{interval.low:.3f}-{interval.high:.3f}" if interval else "-",
+        "-" if result.p is None else f"{result.p:.3f}",
+        str(result.trials),
+    )
+
+
+def _value_shown(value: float | None, metric: Metric) -> str:
+    if value is None:
+        return "-"
+    unit, form = {"p50": (1e6, ",.2f ms"), "p99": (1e6, ",.2f ms"), "memory": (1e6, ",.0f MB")}.get(
+        metric.name, (1.0, ",.0f us" if metric.name == "cpu" else ",.0f /s")
+    )
+    number, _, suffix = form.partition(" ")
+    return f"{value / unit:{number}} {suffix}"
+
+
+def _as_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "baseline": comparison.baseline,
+        "candidate": comparison.candidate,
+        "metric": comparison.metric.name,
+        "error_rate": ERROR_RATE,
+        "warnings": list(comparison.warnings),
+        "cells": [
+            {
+                "cell": name,
+                "concurrency": comparison.pairs[name][1].cell.concurrency,
+                "baseline_median": comparison.pairs[name][0].median_of(comparison.metric.attribute),
+                "candidate_median": comparison.pairs[name][1].median_of(
+                    comparison.metric.attribute
+                ),
+                "ratio": result.ratio,
+                "interval": list(result.interval) if result.interval else None,
+                "p": result.p,
+                "trials": result.trials,
+                "verdict": result.verdict,
+            }
+            for name, result in comparison.results.items()
+        ],
+    }

@@ -1,0 +1,61 @@
+"""Who takes part in an experiment: a crawler, on which interpreter, under which label. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+_LABEL = re.compile(r"[A-Za-z0-9._+-]{1,40}")
+
+
+class EntrantError(ValueError):
+    """A text that names no entrant; it says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One line of every table and plot."""
+
+    label: str
+    crawler: str
+    """A name of the registry, or `package.module:function`."""
+    python: str = ""
+    """Path of the interpreter that it runs on; "": this one."""
+
+
+def parse_entrant(text: str) -> Entrant:
+    """`[LABEL=]CRAWLER[@PYTHON]`, as in `old=asyncio@/path/to/venv/bin/python`.
+
+    Raises EntrantError.
+    """
+    before, equals, after = text.partition("=")
+    label, rest = (before, after) if equals else ("", text)
+    if equals and not _LABEL.fullmatch(label):
+        raise EntrantError(f"{label!r} is no label: up to 40 letters, digits, and . _ + -")
+    crawler, at, python = rest.partition("@")
+    if not crawler or (at and not python):
+        raise EntrantError(f"{text!r} is not [LABEL=]CRAWLER[@PYTHON]")
+    if not label:
+        label = f"{crawler}@{_environment_name(python)}" if python else crawler
+    return Entrant(label, crawler, python)
+
+
+def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
+    """The same, where a label that is taken becomes `asyncio#2`, `asyncio#3`: an A/A experiment."""
+    taken: set[str] = set()
+    named = []
+    for entrant in entrants:
+        label, count = entrant.label, 1
+        while label in taken:
+            count += 1
+            label = f"{entrant.label}#{count}"
+        taken.add(label)
+        named.append(replace(entrant, label=label))
+    return tuple(named)
+
+
+def _environment_name(python: str) -> str:
+    """The folder of a virtual environment: ENVIRONMENT/bin/python."""
+    folders = PurePath(python).parent.parts
+    is_bin = len(folders) > 1 and folders[-1] in ("bin", "Scripts")
+    return folders[-2] if is_bin else PurePath(python).name

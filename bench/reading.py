@@ -1,0 +1,80 @@
+"""What the verbs that read results do: report, plots, compare, export; and list."""
+
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from bench.analysis import analyse
+from bench.exit_codes import EXIT_OK, EXIT_REGRESSION, EXIT_REQUESTS_FAILED
+from bench.results import find_file
+from bench.store import Store
+from bench.tables import make_console
+
+
+def report(arguments: Namespace) -> int:
+    """`crawlbench report`: the tables of an experiment, and what its runs are worth."""
+    from bench.report import print_report
+
+    with Store.open(find_file(arguments.folder)) as store:
+        analysis = analyse(store)
+        print_report(
+            store, analysis, make_console(), show_all=arguments.all, show_split=arguments.split
+        )
+    return EXIT_OK if analysis.is_sound else EXIT_REQUESTS_FAILED
+
+
+def calibration(arguments: Namespace) -> int:
+    """The table of `crawlbench calibrate`."""
+    from bench.calibration import print_calibration
+
+    with Store.open(find_file(arguments.folder)) as store:
+        analysis = analyse(store)
+        print_calibration(store, analysis, make_console())
+    return EXIT_OK if analysis.is_sound else EXIT_REQUESTS_FAILED
+
+
+def plots(arguments: Namespace) -> int:
+    """`crawlbench plots`: draw the figures of an experiment again."""
+    return draw(find_file(arguments.folder).parent)
+
+
+def compare(arguments: Namespace) -> int:
+    """`crawlbench compare A B`: ratios and verdicts, cell by cell."""
+    from bench.compare_report import compare_two, print_comparison
+
+    comparison = compare_two(
+        arguments.baseline, arguments.candidate, arguments.folder, arguments.metric
+    )
+    print_comparison(comparison, arguments.form, make_console())
+    if arguments.fail_on_regression is None:
+        return EXIT_OK
+    comparison.check_gate()
+    is_worse = comparison.has_regressed(arguments.fail_on_regression)
+    return EXIT_REGRESSION if is_worse else EXIT_OK
+
+
+def export(arguments: Namespace) -> int:
+    """`crawlbench export`: runs or requests, to stdout."""
+    from bench.export import export_requests, export_runs
+
+    with Store.open(find_file(arguments.folder)) as store:
+        write = export_requests if arguments.what == "requests" else export_runs
+        write(store, arguments.form, sys.stdout)
+    return EXIT_OK
+
+
+def list_crawlers(_: Namespace) -> int:
+    """`crawlbench list`."""
+    from bench.listing import print_crawlers
+
+    print_crawlers(make_console())
+    return EXIT_OK
+
+
+def draw(folder: Path) -> int:
+    """The plots, by a process of their own: bench does not import them. Returns its exit code."""
+    sys.stdout.flush()
+    command = [sys.executable, "-P", "-m", "plots", str(folder)]
+    # In a session of its own, Ctrl-C reaches it through us alone.
+    return subprocess.run(command, start_new_session=True).returncode

@@ -1,0 +1,62 @@
+"""How long an end stood still with something to do. Pure."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.store import IntColumns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The longest: from when on, and how long."""
+
+    start_ns: int
+    span_ns: int
+
+
+def client_stall(fetches: IntColumns, arrivals: IntColumns) -> Stall | None:
+    """The longest time in which the client did nothing while an answer waited for it.
+
+    What shows that it does something: a start, an end, or a request that arrives. An answer waits
+    from the server's reply to the fetch's end. None without an answer.
+    """
+    seq = fetches["seq"]
+    known = (seq >= 0) & (seq < len(fetches["seq"]))
+    reply_of = np.zeros(len(seq), dtype=np.int64)
+    ours = (arrivals["seq"] >= 0) & (arrivals["seq"] < len(seq))
+    reply_of[arrivals["seq"][ours]] = arrivals["replied_ns"][ours]
+    replied = np.where(known, reply_of[np.where(known, seq, 0)], 0)
+    was_answered = (replied > 0) & (replied < fetches["end_ns"])
+    acts = np.concatenate([fetches["start_ns"], fetches["end_ns"], arrivals["arrived_ns"]])
+    acts.sort()
+    return _longest(acts, replied[was_answered], fetches["end_ns"][was_answered])
+
+
+def _longest(
+    acts: "NDArray[np.int64]", due_ns: "NDArray[np.int64]", done_ns: "NDArray[np.int64]"
+) -> Stall | None:
+    """The longest span without an act in which something was due and not done.
+
+    `acts` are sorted. Each thing is due from `due_ns` until it is done by an act at `done_ns`.
+    """
+    if not len(due_ns):
+        return None
+    order = np.argsort(done_ns, kind="stable")
+    done = done_ns[order]
+    # Of all that is done at an act or later, what was due first.
+    earliest_due = np.minimum.accumulate(due_ns[order][::-1])[::-1]
+    ends = acts[1:]
+    index = np.searchsorted(done, ends)
+    is_any = index < len(done)
+    due = earliest_due[np.where(is_any, index, 0)]
+    begins = np.maximum(acts[:-1], due)
+    spans = np.where(is_any, ends - begins, 0)
+    if not len(spans) or spans.max() <= 0:
+        return Stall(int(acts[0]), 0)
+    at = int(spans.argmax())
+    return Stall(int(begins[at]), int(spans[at]))

@@ -1,0 +1,58 @@
+"""How a table looks on a terminal, and how numbers are shown in it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def make_console(to_stderr: bool = False) -> "Console":
+    """A rich console: colours on a terminal only and never under NO_COLOR."""
+    from rich.console import Console
+
+    class QuietConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command line: rich would exit with 1."""
+            raise BrokenPipeError
+
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return QuietConsole(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def make_table(
+    title: str, numbers: tuple[str, ...], words: tuple[str, ...] = (), caption: str = ""
+) -> "Table":
+    """A table of a first column that names the row, then columns of numbers, then of words."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title or None,
+        caption=caption or None,
+        box=box.SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column(numbers[0], justify="left", no_wrap=True)
+    for name in numbers[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in words:
+        table.add_column(name, justify="left")
+    return table
+
+
+def shown(value: float | None, form: str, unit: float = 1) -> str:
+    """A number in its unit, `-` for None."""
+    if value is None:
+        return "-"
+    return format(value if unit == 1 else value / unit, form)
+
+
+def errors_shown(errors: dict[str, int]) -> str:
+    """`timeout 3, status 500 1`, or `0`."""
+    return ", ".join(f"{word} {count}" for word, count in errors.items()) or "0"

@@ -1,0 +1,331 @@
+"""Whether a run may be believed: VALID, SUSPECT or INVALID, and why. Pure.
+
+docs/validity.md has the checks in a table, with what each is for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from bench.limits import SPARE_DESCRIPTORS
+from bench.store import RunRow
+from bench.summary import RunSummary
+
+CLOCK_STEP_NS = 50_000_000
+LATE_SHARE = 0.03
+"""Of the time of all slots, lost to answers that the server gave late."""
+CEILING_SHARE = 0.60
+SERVER_CPU_SHARE = 0.80
+CLIENT_CPU_SHARE = 0.90
+CAP_SLACK = 0.97
+"""A plateau above this share of the concurrency asked for is no cap."""
+CAP_TIME_SHARE = 0.25
+"""Of the time that must be spent on one level exactly for it to be a plateau: noise around a mean
+spreads over many levels."""
+STALL_NS = 50_000_000
+STALL_SHARE = 0.03
+WAITED_SHARE = 0.05
+STOLEN_SHARE = 0.03
+TIME_WAIT = 14_000
+"""Half of the ports that Linux gives out, 28 232 by default: a run may need as many again."""
+GC_SHARE = 0.01
+GC_PAUSE_NS = 5_000_000
+CLUSTER_SHARE = 0.05
+CLUSTER_LEAST = 10
+CLUSTER_CPU_SHARE = 0.50
+WAVES = 10
+
+
+class Level(IntEnum):
+    """Of a reason, and of a verdict: the worst of its reasons, or VALID."""
+
+    VALID = 0
+    """As a reason: something to know, and no fault."""
+    SUSPECT = 1
+    INVALID = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one check found. `check` names it, the same for all runs."""
+
+    level: Level
+    check: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """On one run."""
+
+    reasons: tuple[Reason, ...]
+
+    @property
+    def level(self) -> Level:
+        """The worst of the reasons."""
+        return max((reason.level for reason in self.reasons), default=Level.VALID)
+
+    def finds(self, check: str) -> bool:
+        """Whether a check found something."""
+        return any(reason.check == check for reason in self.reasons)
+
+
+def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) -> Verdict:
+    """All checks on one run.
+
+    `ceiling_per_s`: requests/s of this server with a floor client, measured in the same experiment;
+    None if it was not.
+    """
+    if summary is None:
+        text = run.failure or "the crawler recorded nothing"
+        return Verdict((Reason(Level.INVALID, "failed", text),))
+    return Verdict(
+        (
+            *_of_the_accounts(run, summary),
+            *_of_physics(run, summary),
+            *_of_the_server(run, summary, ceiling_per_s),
+            *_of_the_client(run, summary),
+            *_of_the_kernel(run, summary),
+            *_of_the_machine(run, summary),
+            *_of_the_plan(run),
+        )
+    )
+
+
+def _invalid(check: str, text: str) -> Reason:
+    return Reason(Level.INVALID, check, text)
+
+
+def _suspect(check: str, text: str) -> Reason:
+    return Reason(Level.SUSPECT, check, text)
+
+
+def _note(check: str, text: str) -> Reason:
+    return Reason(Level.VALID, check, text)
+
+
+def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    if run.unrecorded:
+        yield _invalid(
+            "ledger",
+            f"the server had no room for {run.unrecorded} requests in its ledger: what the crawler "
+            "says cannot be checked",
+        )
+    if summary.ledger is not None:
+        for mismatch in summary.ledger.unexplained:
+            yield _invalid("ledger", f"ledger: {mismatch}")
+        if summary.ledger.resent:
+            yield _note(
+                "resent", f"{summary.ledger.resent} requests were sent again by the library"
+            )
+    failures = {word: count for word, count in summary.errors.items() if word != "never arrived"}
+    if not summary.good:
+        yield _invalid("failures", f"not one request was good: {_counts(summary.errors)}")
+    elif failures:
+        yield _suspect(
+            "failures",
+            f"{sum(failures.values())} of {run.requests} requests failed: {_counts(failures)}",
+        )
+    if summary.client_peak > run.slots:
+        yield _invalid(
+            "overrun",
+            f"by its own account {summary.client_peak} requests at a time, and {run.slots} were "
+            "asked for: it starts clocks before it holds a slot, or exceeds the concurrency",
+        )
+
+
+def _of_physics(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    for impossible in summary.impossible:
+        yield _invalid(
+            "impossible", f"{impossible.count} requests {impossible.what} (seq {impossible.seq})"
+        )
+    if summary.efficiency is not None and summary.efficiency > 1:
+        yield _invalid(
+            "impossible",
+            f"faster than {run.slots} slots can wait for these delays: in "
+            f"{summary.makespan_ns / 1e9:.3f} s instead of {summary.ideal_ns / 1e9:.3f} s",
+        )
+
+
+def _of_the_server(
+    run: RunRow, summary: RunSummary, ceiling_per_s: float | None
+) -> Iterator[Reason]:
+    if ceiling_per_s and summary.requests_per_s > CEILING_SHARE * ceiling_per_s:
+        share = summary.requests_per_s / ceiling_per_s
+        yield _suspect(
+            "server-limited",
+            f"server-limited: {share:.0%} of the {ceiling_per_s:,.0f} requests/s that this server "
+            f"gives a floor client; above {CEILING_SHARE:.0%} the server is measured",
+        )
+    server = summary.server
+    if server is not None and server.cpu_share > SERVER_CPU_SHARE:
+        yield _suspect(
+            "server-limited",
+            f"server-limited: the server's CPU was {server.cpu_share:.0%} busy",
+        )
+    slot_time = summary.slot_time
+    if slot_time is not None and slot_time.overshoot > LATE_SHARE and slot_time.delay > 0:
+        yield _suspect(
+            "late",
+            f"the server answered late: {slot_time.overshoot:.1%} of the time of all slots is its "
+            "lateness, not the crawler's",
+        )
+    limit_ns = _stall_limit_ns(summary)
+    if server is not None and server.longest_lag_ns > limit_ns:
+        yield _suspect("stall", f"the server stood still for {server.longest_lag_ns / 1e9:.2f} s")
+    if run.conditions.turned_away:
+        yield _invalid(
+            "descriptors",
+            f"the server turned {run.conditions.turned_away} connections away: it may open no more "
+            "files; raise its limit (ulimit -n)",
+        )
+
+
+def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    if summary.cpu_share > CLIENT_CPU_SHARE:
+        yield _note(
+            "client-bound",
+            f"client-bound: its CPU was {summary.cpu_share:.0%} busy",
+        )
+    capped = _cap(run, summary)
+    if capped:
+        yield _suspect("capped", capped)
+    if (
+        run.keep_alive
+        and summary.connections is not None
+        and summary.connections > run.slots + sum(summary.errors.values())
+    ):
+        yield _suspect(
+            "connections",
+            f"{summary.connections} connections for {run.slots} slots, by a crawler that is "
+            "declared to keep them",
+        )
+    usage = run.usage
+    needed = run.slots + SPARE_DESCRIPTORS
+    if usage is not None and usage.descriptors is not None and usage.descriptors < needed:
+        yield _suspect(
+            "descriptors",
+            f"the crawler may open {usage.descriptors} files, and needs {needed}: raise the limit "
+            "(ulimit -n)",
+        )
+    stall = summary.client_stall
+    if stall is not None and stall.span_ns > _stall_limit_ns(summary):
+        yield _suspect(
+            "stall",
+            f"the crawler stood still for {stall.span_ns / 1e9:.2f} s with answers at hand",
+        )
+    if summary.gc_share > GC_SHARE or summary.gc_longest_ns > GC_PAUSE_NS:
+        yield _note(
+            "gc",
+            f"the garbage collector paused the crawler for {summary.gc_share:.1%} of the time, "
+            f"{summary.gc_longest_ns / 1e6:.1f} ms at the longest",
+        )
+
+
+def _cap(run: RunRow, summary: RunSummary) -> str:
+    """What shows a limit below the concurrency asked for; "" if nothing does.
+
+    Without delay a peak of one is normal; where a CPU is busy, that is the limit.
+    """
+    in_flight = summary.in_flight
+    plateau = in_flight.plateau if in_flight is not None else None
+    server_share = summary.server.cpu_share if summary.server is not None else 0.0
+    if (
+        plateau is None
+        or not run.delay.high_us
+        or summary.cpu_share >= CLIENT_CPU_SHARE
+        or server_share >= SERVER_CPU_SHARE
+        or plateau.level > CAP_SLACK * run.slots
+        or plateau.level >= run.slots
+        or plateau.share < CAP_TIME_SHARE
+    ):
+        return ""
+    return (
+        f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly ever "
+        f"more, of {run.slots} asked for, with {summary.connections} connections and the client's "
+        f"CPU {summary.cpu_share:.0%} busy"
+    )
+
+
+def _of_the_kernel(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    conditions = run.conditions
+    backlog = {
+        "listen queue overflows": conditions.listen_overflows,
+        "listen drops": conditions.listen_drops,
+        "SYNs sent again": conditions.syn_retransmits,
+    }
+    seen = {name: count for name, count in backlog.items() if count}
+    if seen:
+        yield _suspect("backlog", f"connections were held up by the kernel: {_counts(seen)}")
+    clusters = summary.clusters
+    if clusters is not None and clusters.around_1_s:
+        yield _suspect(
+            "backlog",
+            f"{clusters.around_1_s} requests took about a second more than planned, as after a SYN "
+            "that was dropped",
+        )
+    if (
+        clusters is not None
+        and clusters.around_40_ms >= max(CLUSTER_LEAST, CLUSTER_SHARE * summary.good)
+        and summary.cpu_share < CLUSTER_CPU_SHARE
+    ):
+        yield _suspect(
+            "delayed ACK",
+            f"{clusters.around_40_ms} requests were 40 ms longer on the way, the client idle: "
+            "Nagle's algorithm and a delayed ACK (send a request in one piece, or set TCP_NODELAY)",
+        )
+    if conditions.time_wait_before is not None and conditions.time_wait_before > TIME_WAIT:
+        yield _note(
+            "ports",
+            f"{conditions.time_wait_before} sockets were in TIME_WAIT before the run: ports may "
+            "run out",
+        )
+
+
+def _of_the_machine(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    conditions = run.conditions
+    if abs(conditions.clock_step_ns) > CLOCK_STEP_NS:
+        yield _suspect(
+            "clock",
+            f"the wall clock went {conditions.clock_step_ns / 1e6:+.0f} ms against the monotonic "
+            "clock: it was set, or the machine slept",
+        )
+    waits = {
+        "crawler": summary.waited_share,
+        "server": summary.server.waited_share if summary.server is not None else None,
+    }
+    for who, share in waits.items():
+        if share is not None and share > WAITED_SHARE:
+            yield _suspect(
+                "busy machine",
+                f"the {who} waited for its CPU {share:.0%} of the time: something else ran there",
+            )
+    if conditions.stolen_ns and conditions.stolen_ns > STOLEN_SHARE * summary.makespan_ns:
+        share = conditions.stolen_ns / summary.makespan_ns
+        yield _suspect(
+            "busy machine",
+            f"the host of this machine took CPU time from it: {share:.0%} of the makespan",
+        )
+
+
+def _of_the_plan(run: RunRow) -> Iterator[Reason]:
+    if run.delay.high_us and run.slots > 1 and run.requests % run.slots:
+        yield _note(
+            "last wave",
+            f"{run.requests} requests are no multiple of {run.slots}: the last wave is not full, "
+            "as the ideal makespan takes into account",
+        )
+    elif run.delay.high_us and run.requests < WAVES * run.slots:
+        yield _note(
+            "few waves",
+            f"{run.requests / run.slots:.0f} waves: opening the connections weighs more than in "
+            f"{WAVES} or more",
+        )
+
+
+def _stall_limit_ns(summary: RunSummary) -> float:
+    return max(STALL_NS, STALL_SHARE * summary.makespan_ns)
+
+
+def _counts(counts: dict[str, int] | dict[str, int | None]) -> str:
+    return ", ".join(f"{word} {count}" for word, count in counts.items())

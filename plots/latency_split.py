@@ -1,0 +1,100 @@
+"""latency-split.png: what is added to the delay, and where, against concurrency. Rows -> Figure."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from bench.analysis import Analysis
+from bench.cells import Trial
+from bench.split import Part, SplitSummary
+from plots.style import LineStyle, add_small_print, marker_of, new_figure, styles_of
+
+_PARTS = {
+    "to_server": "to the server\n(client, network, server's queue)",
+    "overshoot": "late\n(the server's own lateness)",
+    "back": "back\n(network, client)",
+}
+_LEAST_MS = 0.01
+"""Of a logarithmic axis; less is drawn there."""
+
+
+def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
+    """Three columns, one for each part beside the delay; medians above, p99 below; in ms.
+
+    Of each cell the trial of median throughput. Lines have `CRAWLER PART p50` or `... p99` as gid.
+    None if no run has a ledger.
+    """
+    by_crawler: dict[str, list[Trial]] = defaultdict(list)
+    for cell in analysis.cells:
+        trial = cell.median_trial()
+        if trial is not None and trial.summary is not None and trial.summary.split is not None:
+            by_crawler[cell.cell.crawler].append(trial)
+    if not by_crawler:
+        return None
+    figure = new_figure()
+    figure.set_size_inches(10.4, 7.0)
+    axes = figure.subplots(2, len(_PARTS), sharex=True, sharey=True)
+    styles = styles_of(analysis.experiment.crawlers)
+    for row, quantile in enumerate(("p50", "p99")):
+        for column, part in enumerate(_PARTS):
+            panel = axes[row][column]
+            for name, trials in by_crawler.items():
+                points = _points(trials, part, quantile)
+                _draw(panel, points, styles[name], f"{name} {part} {quantile}")
+            panel.set_yscale("log")
+            panel.set_ylim(bottom=_LEAST_MS)
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+            if row == 0:
+                panel.set_title(_PARTS[part], fontsize=11)
+            else:
+                panel.set_xlabel("concurrency")
+    axes[0][0].set_ylabel("median (ms)")
+    axes[1][0].set_ylabel("p99 (ms)")
+    handles = [
+        axes[0][0].plot(
+            [], [], color=style.colour, linestyle=style.line, marker=style.marker, label=name
+        )[0]
+        for name, style in styles.items()
+        if name in by_crawler
+    ]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=10)
+    figure.suptitle(
+        f"What is added to a delay of {analysis.experiment.delay}, and where (ms)",
+        x=0.01,
+        ha="left",
+        fontsize=14,
+    )
+    add_small_print(figure, f"{small_print}; p99 of runs with at least 1000 requests")
+    return figure
+
+
+def _points(trials: Sequence[Trial], part: str, quantile: str) -> list[tuple[int, float, Trial]]:
+    points = []
+    for trial in trials:
+        assert trial.summary is not None
+        assert trial.summary.split is not None
+        value = _value(trial.summary.split, part, quantile)
+        if value is not None:
+            points.append((trial.run.concurrency, max(_LEAST_MS, value / 1e6), trial))
+    return points
+
+
+def _value(split: SplitSummary, part: str, quantile: str) -> int | None:
+    found: Part = getattr(split, part)
+    return found.p50_ns if quantile == "p50" else found.p99_ns
+
+
+def _draw(panel: Axes, points: list[tuple[int, float, Trial]], style: LineStyle, gid: str) -> None:
+    panel.plot(
+        [at for at, _, _ in points],
+        [value for _, value, _ in points],
+        color=style.colour,
+        linestyle=style.line,
+        gid=gid,
+    )
+    for at, value, trial in points:
+        marks = marker_of(trial.verdict.level, style.marker, style.colour)
+        panel.plot([at], [value], linestyle="", markersize=6, **marks)
