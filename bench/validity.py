@@ -135,9 +135,9 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
 
 
 def _of_physics(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
-    for impossible in summary.impossible:
+    for one in summary.impossible:
         yield _invalid(
-            "impossible", f"{impossible.count} requests {impossible.what} (seq {impossible.seq})"
+            "impossible", f"{one.count} of {run.requests} requests {one.what} (seq {one.seq})"
         )
     if summary.efficiency is not None and summary.efficiency > 1:
         yield _invalid(
@@ -318,7 +318,7 @@ def _of_the_plan(run: RunRow) -> Iterator[Reason]:
     elif run.delay.high_us and run.requests < WAVES * run.slots:
         yield _note(
             "few waves",
-            f"{run.requests / run.slots:.0f} waves: opening the connections weighs more than in "
+            f"{run.requests // run.slots} full waves: opening the connections weighs more than in "
             f"{WAVES} or more",
         )
 

@@ -1,0 +1,204 @@
+"""Crawlers that are `asyncio` but for one thing that they do wrong, or that happens to them."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from time import monotonic_ns
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from crawlers.asyncio_aiohttp import crawl as honest
+from crawlers.contract import HEADERS, Job, Recorder
+
+_EVERY = 50
+_PAUSE_S = 0.4
+
+
+class Edited(Recorder):
+    """Records what `edit` makes of each record; nothing where that is None."""
+
+    def __init__(self, record: Recorder) -> None:
+        super().__init__()
+        self._record = record
+
+    def edit(self, seq: int, start_ns: int, end_ns: int) -> tuple[int, int, int] | None:
+        return seq, start_ns, end_ns
+
+    def __call__(
+        self, seq: int, start_ns: int, end_ns: int, status: int, size_bytes: int, error: str = ""
+    ) -> None:
+        edited = self.edit(seq, start_ns, end_ns)
+        if edited is not None:
+            self._record(*edited, status, size_bytes, error)
+
+
+def retries(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetches some requests twice, and says nothing of it."""
+
+    seen: set[int] = set()
+
+    class Once(Edited):
+        def edit(self, seq: int, start_ns: int, end_ns: int) -> tuple[int, int, int] | None:
+            if seq in seen:
+                return None
+            seen.add(seq)
+            return seq, start_ns, end_ns
+
+    def some_twice() -> Iterator[Job]:
+        for job in jobs:
+            yield job
+            if job.seq % _EVERY == 0:
+                yield job
+
+    honest(some_twice(), concurrency, timeout_s, Once(record))
+
+
+def skips(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Leaves some requests out."""
+    kept = (job for job in jobs if job.seq % _EVERY)
+    honest(kept, concurrency, timeout_s, record)
+
+
+def invents(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Leaves some requests out, and says that it fetched them."""
+
+    def kept() -> Iterator[Job]:
+        for job in jobs:
+            if job.seq % _EVERY:
+                yield job
+            else:
+                now_ns = monotonic_ns()
+                record(job.seq, now_ns, now_ns, 200, 1)
+
+    honest(kept(), concurrency, timeout_s, record)
+
+
+def hidden_pool(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Has as many workers as it should, and 67 connections for a hundred of them."""
+    connector = aiohttp.TCPConnector
+    aiohttp.TCPConnector = lambda limit: connector(limit=limit * 67 // 100)  # type: ignore[assignment, misc]
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def twice_as_many(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has twice as many requests in flight as it was asked for."""
+    honest(jobs, 2 * concurrency, timeout_s, record)
+
+
+def early_clock(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Starts all requests at once and lets them wait for a slot: gather behind a semaphore."""
+
+    async def main() -> None:
+        slots = asyncio.Semaphore(concurrency)
+        connector = aiohttp.TCPConnector(limit=concurrency)
+        async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
+
+            async def fetch(job: Job) -> None:
+                start_ns = monotonic_ns()
+                async with slots, session.get(job.url) as response:
+                    size_bytes = len(await response.read())
+                record(job.seq, start_ns, monotonic_ns(), response.status, size_bytes)
+
+            await asyncio.gather(*(fetch(job) for job in jobs))
+
+    asyncio.run(main())
+
+
+def late_clock(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Starts its clock when half of the time is over."""
+
+    class Late(Edited):
+        def edit(self, seq: int, start_ns: int, end_ns: int) -> tuple[int, int, int]:
+            return seq, (start_ns + end_ns) // 2, end_ns
+
+    honest(jobs, concurrency, timeout_s, Late(record))
+
+
+def hurries(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Asks the server for shorter delays than it was told to."""
+    shorter = (job._replace(url=job.url.replace("delay=", "delay=1&was=")) for job in jobs)
+    honest(shorter, concurrency, timeout_s, record)
+
+
+def stands_still(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Blocks its event loop once, for 0.4 s."""
+
+    def with_a_pause() -> Iterator[Job]:
+        for job in jobs:
+            if job.seq == 500:
+                time.sleep(_PAUSE_S)
+            yield job
+
+    honest(with_a_pause(), concurrency, timeout_s, record)
+
+
+def suspended(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Is stopped by somebody, and continued after 0.4 s."""
+
+    def with_a_stop() -> Iterator[Job]:
+        for job in jobs:
+            if job.seq == 500:
+                me = os.getpid()
+                subprocess.Popen(
+                    ["/bin/sh", "-c", f"kill -STOP {me}; sleep {_PAUSE_S}; kill -CONT {me}"]
+                )
+            yield job
+
+    # The shell's end must not be waited for, nor warned of.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    honest(with_a_stop(), concurrency, timeout_s, record)
+
+
+def few_files(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """May open 64 files, and needs a connection for each of a hundred slots."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def two_pieces(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Sends each request in two pieces, with Nagle's algorithm on."""
+
+    def work() -> None:
+        connection = None
+        for job in jobs:
+            parts = urlsplit(job.url)
+            start_ns = monotonic_ns()
+            if connection is None:
+                address = (parts.hostname or "", parts.port or 80)
+                connection = socket.create_connection(address, timeout_s)
+            connection.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\n".encode())
+            connection.sendall(f"Host: {parts.netloc}\r\n\r\n".encode())
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n."):
+                answer += connection.recv(4096)
+            record(job.seq, start_ns, monotonic_ns(), 200, 1)
+        if connection is not None:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def slower(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Spends 50 us of CPU more on each request."""
+
+    class Slow(Edited):
+        def edit(self, seq: int, start_ns: int, end_ns: int) -> tuple[int, int, int]:
+            until_ns = time.thread_time_ns() + 50_000
+            while time.thread_time_ns() < until_ns:
+                pass
+            return seq, start_ns, end_ns
+
+    honest(jobs, concurrency, timeout_s, Slow(record))

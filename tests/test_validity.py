@@ -1,0 +1,291 @@
+"""Every check of bench.validity: a run in which it fires, and an honest one at the same setting."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.in_flight import Plateau
+from bench.ledger import Mismatch, Reconciliation
+from bench.runner import RunResult
+from bench.stalls import Stall
+from bench.store import IntColumns, RunRow
+from bench.summary import (
+    Accounts,
+    Clusters,
+    Impossible,
+    RunSummary,
+    ServerLoad,
+    summarise,
+)
+from bench.validity import Level, Verdict, judge
+from server.packed_columns import Columns
+from tests.controls.__main__ import CONTROLS, HONEST, Control, verdict_on
+from tests.factories import MS, conditions, planned, result, run_row, usage
+from tests.test_summary import load
+
+SLOTS = 100
+LOAD = ServerLoad(cpu_share=0.1, waited_share=0.0, longest_lag_ns=2 * MS)
+
+
+def honest() -> tuple[RunRow, RunSummary]:
+    """A thousand requests of 100 ms on a hundred slots, 5 ms over in each wave."""
+    made: RunResult = result(planned("asyncio", SLOTS, waves=10), overhead_ms=5)
+    assert made.outcome is not None
+    assert made.ledger is not None
+    run = run_row(1000, concurrency=SLOTS)
+    summary = summarise(
+        run, Accounts(numbers(made.outcome.fetches), numbers(made.ledger.columns), load())
+    )
+    assert summary is not None
+    return run, replace(summary, server=LOAD)
+
+
+def numbers(columns: Columns) -> IntColumns:
+    return {name: np.array(column, dtype=np.int64) for name, column in columns.items()}
+
+
+Change = Callable[[RunRow, RunSummary], tuple[RunRow, RunSummary]]
+
+
+def of_run(**changes: object) -> Change:
+    return lambda run, summary: (replace(run, **changes), summary)  # type: ignore[arg-type]
+
+
+def of_summary(**changes: object) -> Change:
+    return lambda run, summary: (run, replace(summary, **changes))  # type: ignore[arg-type]
+
+
+def of_plateau(level: int, share: float, **changes: object) -> Change:
+    def change(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
+        assert summary.in_flight is not None
+        in_flight = replace(summary.in_flight, plateau=Plateau(level, share))
+        return run, replace(summary, in_flight=in_flight, **changes)  # type: ignore[arg-type]
+
+    return change
+
+
+def of_lateness(share: float) -> Change:
+    def change(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
+        assert summary.slot_time is not None
+        return run, replace(summary, slot_time=replace(summary.slot_time, overshoot=share))
+
+    return change
+
+
+def reconciled(**counts: object) -> Reconciliation:
+    return replace(Reconciliation(1000, 0, 0, 0, 0, 0), **counts)  # type: ignore[arg-type]
+
+
+def test_an_honest_run_is_valid_without_a_word() -> None:
+    run, summary = honest()
+    assert judge(run, summary, 50_000.0) == Verdict(())
+    assert judge(run, summary, None).level is Level.VALID
+
+
+@pytest.mark.parametrize(
+    ("level", "check", "fires", "does_not"),
+    [
+        (
+            Level.INVALID,
+            "ledger",
+            of_summary(ledger=reconciled(unexplained=(Mismatch("never fetched", 1, (17,)),))),
+            of_summary(ledger=reconciled(resent=3)),
+        ),
+        (Level.INVALID, "ledger", of_run(unrecorded=3), of_run(unrecorded=0)),
+        (
+            Level.SUSPECT,
+            "failures",
+            of_summary(errors={"timeout": 1}, good=999),
+            of_summary(errors={}),
+        ),
+        (
+            Level.INVALID,
+            "failures",
+            of_summary(errors={"timeout": 1000}, good=0),
+            of_summary(errors={"timeout": 999}, good=1),
+        ),
+        (Level.INVALID, "overrun", of_summary(client_peak=101), of_summary(client_peak=100)),
+        (
+            Level.INVALID,
+            "impossible",
+            of_summary(impossible=(Impossible("arrived before they were started", 3, 7),)),
+            of_summary(impossible=()),
+        ),
+        (Level.INVALID, "impossible", of_summary(efficiency=1.001), of_summary(efficiency=1.0)),
+        (
+            Level.SUSPECT,
+            "server-limited",
+            of_summary(requests_per_s=31_000.0),
+            of_summary(requests_per_s=29_000.0),
+        ),
+        (
+            Level.SUSPECT,
+            "server-limited",
+            of_summary(server=replace(LOAD, cpu_share=0.81)),
+            of_summary(server=replace(LOAD, cpu_share=0.79)),
+        ),
+        (Level.SUSPECT, "late", of_lateness(0.031), of_lateness(0.029)),
+        (
+            Level.SUSPECT,
+            "stall",
+            of_summary(server=replace(LOAD, longest_lag_ns=60 * MS)),
+            of_summary(server=replace(LOAD, longest_lag_ns=20 * MS)),
+        ),
+        (
+            Level.SUSPECT,
+            "stall",
+            of_summary(client_stall=Stall(0, 60 * MS)),
+            of_summary(client_stall=Stall(0, 20 * MS)),
+        ),
+        # The same stall in a run of ten seconds is 0.6 % of it.
+        (
+            Level.SUSPECT,
+            "stall",
+            of_summary(client_stall=Stall(0, 400 * MS), makespan_ns=10_000 * MS),
+            of_summary(client_stall=Stall(0, 60 * MS), makespan_ns=10_000 * MS),
+        ),
+        (
+            Level.INVALID,
+            "descriptors",
+            of_run(conditions=conditions(turned_away=1)),
+            of_run(conditions=conditions(turned_away=None)),
+        ),
+        (
+            Level.SUSPECT,
+            "descriptors",
+            of_run(usage=replace(usage(), descriptors=199)),
+            of_run(usage=replace(usage(), descriptors=200)),
+        ),
+        (Level.VALID, "client-bound", of_summary(cpu_share=0.95), of_summary(cpu_share=0.85)),
+        (Level.SUSPECT, "capped", of_plateau(67, 0.8), of_plateau(100, 0.8)),
+        # Noise spreads over many levels, and a busy CPU is a limit by itself.
+        (Level.SUSPECT, "capped", of_plateau(67, 0.3), of_plateau(67, 0.05)),
+        (Level.SUSPECT, "capped", of_plateau(67, 0.8), of_plateau(67, 0.8, cpu_share=0.95)),
+        (
+            Level.SUSPECT,
+            "capped",
+            of_plateau(67, 0.8),
+            of_plateau(67, 0.8, server=replace(LOAD, cpu_share=0.9)),
+        ),
+        (Level.SUSPECT, "connections", of_summary(connections=101), of_summary(connections=100)),
+        (
+            Level.VALID,
+            "gc",
+            of_summary(gc_share=0.011, gc_longest_ns=MS),
+            of_summary(gc_share=0.009, gc_longest_ns=MS),
+        ),
+        (Level.VALID, "gc", of_summary(gc_longest_ns=6 * MS), of_summary(gc_longest_ns=4 * MS)),
+        (
+            Level.SUSPECT,
+            "backlog",
+            of_run(conditions=conditions(listen_overflows=1)),
+            of_run(conditions=conditions(listen_overflows=None)),
+        ),
+        (
+            Level.SUSPECT,
+            "backlog",
+            of_run(conditions=conditions(syn_retransmits=1)),
+            of_run(conditions=conditions(syn_retransmits=0)),
+        ),
+        (
+            Level.SUSPECT,
+            "backlog",
+            of_summary(clusters=Clusters(1, 0)),
+            of_summary(clusters=Clusters(0, 0)),
+        ),
+        (
+            Level.SUSPECT,
+            "delayed ACK",
+            of_summary(clusters=Clusters(0, 50), cpu_share=0.1),
+            of_summary(clusters=Clusters(0, 49), cpu_share=0.1),
+        ),
+        # A client that is busy may take 40 ms for reasons of its own.
+        (
+            Level.SUSPECT,
+            "delayed ACK",
+            of_summary(clusters=Clusters(0, 500), cpu_share=0.1),
+            of_summary(clusters=Clusters(0, 500), cpu_share=0.6),
+        ),
+        (
+            Level.VALID,
+            "ports",
+            of_run(conditions=conditions(time_wait_before=14_001)),
+            of_run(conditions=conditions(time_wait_before=14_000)),
+        ),
+        (
+            Level.SUSPECT,
+            "clock",
+            of_run(conditions=conditions(clock_step_ns=-51 * MS)),
+            of_run(conditions=conditions(clock_step_ns=49 * MS)),
+        ),
+        (
+            Level.SUSPECT,
+            "busy machine",
+            of_summary(waited_share=0.06),
+            of_summary(waited_share=0.04),
+        ),
+        (
+            Level.SUSPECT,
+            "busy machine",
+            of_summary(server=replace(LOAD, waited_share=0.06)),
+            of_summary(server=replace(LOAD, waited_share=None)),
+        ),
+        (
+            Level.SUSPECT,
+            "busy machine",
+            of_run(conditions=conditions(stolen_ns=40 * MS)),
+            of_run(conditions=conditions(stolen_ns=20 * MS)),
+        ),
+        (Level.VALID, "last wave", of_run(requests=1050), of_run(requests=1100)),
+        (Level.VALID, "few waves", of_run(requests=900), of_run(requests=1000)),
+    ],
+)
+def test_a_check_fires_and_does_not_where_all_is_well(
+    level: Level, check: str, fires: Change, does_not: Change
+) -> None:
+    run, summary = honest()
+    sick = judge(*fires(run, summary), 50_000.0)
+    assert (sick.level, sick.finds(check)) == (level, True)
+    assert all(reason.text for reason in sick.reasons)
+    well = judge(*does_not(run, summary), 50_000.0)
+    assert not any(one.check == check and one.level is level for one in well.reasons)
+
+
+def test_a_crawl_that_failed_is_invalid_and_says_why() -> None:
+    (reason,) = judge(run_row(4, failure="died of SIGSEGV"), None, None).reasons
+    assert (reason.level, reason.text) == (Level.INVALID, "died of SIGSEGV")
+
+
+def test_without_delay_a_low_concurrency_is_no_cap() -> None:
+    run, summary = of_plateau(1, 0.9)(*honest())
+    run = replace(run, delay_low_us=0, delay_high_us=0)
+    assert not judge(run, summary, None).finds("capped")
+
+
+def test_a_crawler_of_which_nothing_is_declared_may_open_connections() -> None:
+    run, summary = of_summary(connections=1000)(*honest())
+    assert judge(run, summary, None).finds("connections")
+    assert not judge(replace(run, keep_alive=False), summary, None).finds("connections")
+
+
+# What does not depend on how busy the machine is that runs the tests. scripts/controls has all.
+_STEADY = ("ledger", "overrun", "impossible", "capped", "stall", "late", "descriptors")
+
+
+@pytest.mark.parametrize(
+    "control",
+    [one for one in CONTROLS if one.check in _STEADY],
+    ids=lambda control: str(control.name),
+)
+def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> None:
+    verdict = verdict_on(control)
+    assert verdict.finds(control.check), verdict
+    assert verdict.level >= control.level
+
+
+def test_an_honest_crawler_at_the_same_setting_is_not_accused() -> None:
+    verdict = verdict_on(HONEST)
+    for check in ("ledger", "overrun", "impossible", "capped", "descriptors", "failures"):
+        assert not verdict.finds(check), verdict
