@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 TABLE, MARKDOWN, JSON = "table", "markdown", "json"
 
 _PLAN = ("delay", "waves", "requests", "seed", "timeout_s")
+_UNITS = {
+    "throughput": (1.0, "/s"),
+    "cpu": (1.0, "us"),
+    "p50": (1e6, "ms"),
+    "p99": (1e6, "ms"),
+    "memory": (1e6, "MB"),
+}
 _COLUMNS = ("cell", "baseline", "candidate", "ratio", "95 %", "p", "trials")
 
 
@@ -161,7 +168,7 @@ def _flat(store: Store) -> dict[str, str]:
     for run in store.runs():
         for name, version in run.versions.items():
             told.setdefault(name, set()).add(version)
-    versions = {name: ", ".join(sorted(found)) for name, found in told.items()}
+    versions = {f"crawlers' {name}": ", ".join(sorted(found)) for name, found in told.items()}
     return {**{key: str(value) for key, value in environment.items()}, **libraries, **versions}
 
 
@@ -215,11 +222,9 @@ def _row(comparison: Comparison, name: str, result: Result) -> tuple[str, ...]:
 def _value_shown(value: float | None, metric: Metric) -> str:
     if value is None:
         return "-"
-    unit, form = {"p50": (1e6, ",.2f ms"), "p99": (1e6, ",.2f ms"), "memory": (1e6, ",.0f MB")}.get(
-        metric.name, (1.0, ",.0f us" if metric.name == "cpu" else ",.0f /s")
-    )
-    number, _, suffix = form.partition(" ")
-    return f"{value / unit:{number}} {suffix}"
+    unit, suffix = _UNITS[metric.name]
+    number = value / unit
+    return f"{number:,.0f} {suffix}" if number >= 1000 else f"{number:.1f} {suffix}"
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:
