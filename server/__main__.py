@@ -101,7 +101,9 @@ def _rows(text: str) -> int:
 
 def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     if name == "asyncio":
-        return asyncio.new_event_loop
+        from server.precise_selector import new_event_loop
+
+        return new_event_loop
     try:
         import uvloop
     except ImportError:
@@ -117,6 +119,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from server.host_rule import HostRule
     from server.ledger import Ledger
     from server.loop_lag import LoopLag
+    from server.precise_selector import least_wait_s
     from server.process_usage import raise_descriptor_limit
 
     max_connections = raise_descriptor_limit() - _SPARE_DESCRIPTORS
@@ -141,6 +144,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         host_rule,
         control_port,
         max_connections,
+        least_wait_s=least_wait_s(arguments.loop == "asyncio"),
     )
     lag = LoopLag()
     ControlServer(control_application(data_port, host_rule, lag)).add_sockets(control_sockets)

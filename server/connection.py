@@ -41,6 +41,7 @@ class Service(Protocol):
 
     limits: Limits
     heads: Heads
+    least_wait_s: float
 
     def reply_to(
         self, method: str, target: str, arrived_ns: int, connection: "Connection"
@@ -210,9 +211,9 @@ class Connection(IOStream):
             now_ns = monotonic_ns()
             early_ns = pending.reply.due_ns - now_ns
             if early_ns > 0:
-                # Also when a timer woke too early: libuv's may, by up to a millisecond. Loops count
-                # in milliseconds; a shorter wait would be none at all, again and again.
-                wait_s = max(early_ns / 1e9, 0.001)
+                # Also when a timer woke too early: libuv's may, by up to a millisecond. What is
+                # shorter than a loop can wait would be no wait at all, again and again.
+                wait_s = max(early_ns / 1e9, self._service.least_wait_s)
                 self._timer = self._loop.call_later(wait_s, self._answer_what_is_due)
                 return
             self._pending.popleft()

@@ -27,7 +27,8 @@ class DataPort(TCPServer):
     """Accepts connections and decides what each request gets.
 
     `max_connections` bounds what is open at once: a further client is turned away at once, where
-    running out of file descriptors would leave the accept loop spinning.
+    running out of file descriptors would leave the accept loop spinning. `least_wait_s` is the
+    shortest time that the event loop can wait.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class DataPort(TCPServer):
         control_port: int,
         max_connections: int,
         limits: Limits | None = None,
+        least_wait_s: float = 0.001,
     ) -> None:
         super().__init__()
         self.ledger = ledger
         self.limits = limits or Limits()
+        self.least_wait_s = least_wait_s
         self.heads = Heads()
         self.accepted = 0
         self.turned_away = 0

@@ -19,8 +19,7 @@ LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
 - cpu_ns: CPU time of the process so far, user and system.
 - waited_ns: time so far in which the main thread could have run, and another ran on its CPU; -1
   where the system does not say.
-- late_ns: how late the sample was taken: a request may have waited that long to be looked at. Up
-  to 1 ms on an idle loop, since epoll counts in milliseconds.
+- late_ns: how late the sample was taken: a request may have waited that long to be looked at.
 """
 
 
