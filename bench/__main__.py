@@ -193,6 +193,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--waves", type=checked_count, default=10, metavar="N", help="requests / C (%(default)s)"
     )
+    parser.add_argument(
+        "-n",
+        "--requests",
+        type=checked_count,
+        default=0,
+        metavar="N",
+        help="of each run, instead of waves x C",
+    )
     _add_seed(parser)
     _add_timeout(parser)
     _add_out(parser)

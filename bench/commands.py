@@ -216,6 +216,7 @@ def _experiment(arguments: Namespace) -> Experiment:
         delay=arguments.delay,
         trials=arguments.trials or trials,
         waves=arguments.waves,
+        requests=arguments.requests,
         seed=arguments.seed,
         timeout_s=arguments.timeout,
         floor=_floor(),

@@ -1,6 +1,7 @@
 """Tables for people: an experiment's cells, what they are worth, where their time went."""
 
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.analysis import Analysis
@@ -65,7 +66,7 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
         ),
         ("errors", "verdict"),
         ("95 %: interval of the median. " if has_intervals else "")
-        + "in flight: mean at the server. p50, p99: service time (closed loop); p99 of trials "
+        + "in flight: mean/peak at the server. p50, p99: service time (closed loop); p99 of trials "
         f"with at least {100 * BEYOND} requests. CPU us: of the client per request. conn.: "
         "connections per request.",
     )
@@ -77,13 +78,17 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
             low, high = cell.interval.low, cell.interval.high
         connections = cell.median_of("connections")
         requests = cell.median_of("requests")
-        means = [one.in_flight.mean for one in cell.measured if one.in_flight]
+        in_flight = [one.in_flight for one in cell.measured if one.in_flight]
+        mean, peak = (
+            median([getattr(one, name) for one in in_flight]) if in_flight else None
+            for name in ("mean", "peak")
+        )
         table.add_row(
             escape(cell.cell.crawler),
             f"{rate:,.0f}",
             f"{low:,.0f}-{high:,.0f}" + (" unstable" if cell.is_unstable else ""),
             str(cell.cell.concurrency),
-            shown(sorted(means)[len(means) // 2] if means else None, ".1f"),
+            f"{shown(mean, '.1f')}/{shown(peak, '.0f')}",
             shown(cell.median_of("efficiency"), ".3f"),
             shown(cell.median_of("p50_ns"), ".1f", 1e6),
             shown(cell.median_of("p99_ns"), ".1f", 1e6),

@@ -17,24 +17,24 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.experiment import CELL
 from bench.results import find_file
 from bench.store import Store, StoreError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.store import RunRow
+    from bench.analysis import Analysis
+    from bench.cells import Trial
 
-_TIMELINE_CONCURRENCY = 100
+_SHOWN_CONCURRENCY = 100
 
 
 def main(argv: list[str] | None = None) -> int:
     """Draw; prints the path of each file. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m plots",
-        description="Draw throughput.png, latency-split.png and timeline-CRAWLER.png from a folder "
-        "of results, into that folder.",
+        description="Draw throughput.png, latency-split.png, timeline-CRAWLER.png and "
+        "in-flight-CRAWLER.png from a folder of results, into that folder.",
         epilog="Exit codes: 0 ok, 2 usage, 3 nothing to read, or no place to write.",
     )
     parser.add_argument(
@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def draw_all(folder: Path | None) -> list[Path]:
     """Draw every figure of an experiment beside its results file; returns the paths."""
-    from bench.analysis import analyse
+    from bench.analysis import analyse, load_accounts
+    from plots.in_flight import in_flight_figure
     from plots.latency_split import latency_split_figure
     from plots.throughput import throughput_figure
     from plots.timeline import timeline_figure
@@ -70,27 +71,29 @@ def draw_all(folder: Path | None) -> list[Path]:
             split = latency_split_figure(analysis, small_print)
             if split is not None:
                 written.append(_save(split, path.parent / "latency-split.png"))
-        for run in _runs_to_show(store):
-            arrivals = None if run.unrecorded is None else store.arrivals(run.number)
-            try:
-                figure = timeline_figure(run, store.fetches(run.number), arrivals, small_print)
-            except ValueError:
-                continue  # it recorded nothing that could be drawn
-            written.append(_save(figure, path.parent / f"timeline-{_file_name(run.crawler)}.png"))
+        for trial in _trials_to_show(analysis):
+            run, name = trial.run, _file_name(trial.run.crawler)
+            accounts = load_accounts(store, run)
+            figures = {
+                "timeline": timeline_figure(run, accounts.fetches, accounts.arrivals, small_print)
+            }
+            if accounts.arrivals is not None:
+                figures["in-flight"] = in_flight_figure(trial, accounts.arrivals, small_print)
+            for kind, drawn in figures.items():
+                if drawn is not None:
+                    written.append(_save(drawn, path.parent / f"{kind}-{name}.png"))
     if not written:
         raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
     return written
 
 
-def _runs_to_show(store: Store) -> "list[RunRow]":
-    """Of each crawler the first trial at the concurrency next to _TIMELINE_CONCURRENCY."""
-    chosen: dict[str, RunRow] = {}
-    for run in store.runs():
-        if run.role != CELL:
-            continue
-        known = chosen.get(run.crawler)
-        if run.usage is not None and (known is None or _distance(run) < _distance(known)):
-            chosen[run.crawler] = run
+def _trials_to_show(analysis: "Analysis") -> "list[Trial]":
+    """Of each crawler the first trial at the concurrency next to _SHOWN_CONCURRENCY."""
+    chosen: dict[str, Trial] = {}
+    for trial in (trial for cell in analysis.cells for trial in cell.trials):
+        known = chosen.get(trial.run.crawler)
+        if trial.summary is not None and (known is None or _distance(trial) < _distance(known)):
+            chosen[trial.run.crawler] = trial
     return list(chosen.values())
 
 
@@ -99,8 +102,8 @@ def _file_name(crawler: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", crawler)
 
 
-def _distance(run: "RunRow") -> tuple[int, int]:
-    return abs(run.concurrency - _TIMELINE_CONCURRENCY), run.trial
+def _distance(trial: "Trial") -> tuple[int, int]:
+    return abs(trial.run.concurrency - _SHOWN_CONCURRENCY), trial.run.trial
 
 
 def _small_print(store: Store) -> str:

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 def timeline_figure(
     run: RunRow, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
-) -> Figure:
+) -> Figure | None:
     """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
 
     One collection for each end, with gid "client" and "server", whatever the number of calls.
-    Raises ValueError if no job of the run was recorded.
+    None if no job of the run was recorded.
     """
+    is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
+    if not is_job.any():
+        return None
     figure = new_figure()
     axes = figure.add_subplot()
-    is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
     fetches = {name: column[is_job] for name, column in fetches.items()}
     order = np.argsort(fetches["start_ns"], kind="stable")
     origin_ns = fetches["start_ns"].min()

@@ -15,10 +15,12 @@ from matplotlib.lines import Line2D
 
 from bench.analysis import analyse
 from bench.cells import CellSummary
+from bench.in_flight import Levels
 from bench.store import FILE_NAME, Store
 from bench.validity import Level, Reason, Verdict
 from crawlers.contract import Recorder
 from plots.__main__ import draw_all, main
+from plots.in_flight import binned, in_flight_figure
 from plots.latency_split import latency_split_figure
 from plots.style import spread_labels, styles_of
 from plots.throughput import throughput_figure
@@ -143,6 +145,7 @@ def test_the_split_has_a_line_for_each_part_and_quantile(store: Store) -> None:
 def test_a_timeline_is_one_collection_for_each_end(store: Store) -> None:
     run = next(run for run in store.runs() if run.concurrency == 10)
     figure = timeline_figure(run, store.fetches(run.number), store.arrivals(run.number), "")
+    assert figure is not None
     ends = {
         collection.get_gid(): collection
         for collection in figure.axes[0].collections
@@ -159,9 +162,35 @@ def test_a_timeline_is_one_collection_for_each_end(store: Store) -> None:
     assert (server[:, 1, 0] <= client[:, 1, 0]).all()
 
 
+def test_what_was_in_flight_is_drawn_beside_what_was_asked_for(store: Store) -> None:
+    trial = analyse(store).cells[-1].trials[0]
+    figure = in_flight_figure(trial, store.arrivals(trial.run.number), "")
+    assert figure is not None
+    mean = line(figure, "mean")
+    # Ten waves of 100 ms, with 5 ms between them in which there is nothing.
+    levels = np.asarray(mean.get_ydata())
+    assert (levels.max(), levels.min()) == (pytest.approx(10), pytest.approx(0))
+    assert float(levels.mean()) == pytest.approx(10 * 1000 / 1045, rel=0.01)
+    assert list(np.asarray(line(figure, "asked").get_ydata())) == [10, 10]
+    nothing = {name: column[:0] for name, column in store.arrivals(1).items()}
+    assert in_flight_figure(trial, nothing, "") is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 900)), min_size=1, max_size=40))
+def test_the_mean_drawn_is_the_mean(stays: list[tuple[int, int]]) -> None:
+    starts = np.array([at for at, _ in stays], dtype=np.int64)
+    levels = Levels.of(starts, starts + np.array([stay for _, stay in stays]))
+    _, mean, least, most = binned(levels)
+    assert mean.mean() == pytest.approx(levels.mean)
+    assert most.max() == levels.peak
+    assert (least <= mean + 1e-9).all()
+    assert (mean <= most + 1e-9).all()
+
+
 def test_a_timeline_without_a_ledger_shows_the_client_alone(store: Store) -> None:
     run = store.runs()[0]
     figure = timeline_figure(run, store.fetches(run.number), None, "")
+    assert figure is not None
     assert [collection.get_gid() for collection in figure.axes[0].collections] == ["client"]
 
 
@@ -175,6 +204,8 @@ def test_all_figures_are_written_beside_the_results(
         "latency-split.png",
         "timeline-serial.png",
         "timeline-asyncio.png",
+        "in-flight-serial.png",
+        "in-flight-asyncio.png",
     }
     assert {path.name for path in folder.glob("*.png")} == names
     assert {Path(said).name for said in capsys.readouterr().out.splitlines()} == names
@@ -250,6 +281,7 @@ def test_a_failed_call_is_told_apart(store: Store) -> None:
     fetches = store.fetches(run.number)
     fetches["error"][3] = 1
     figure = timeline_figure(run, fetches, None, "")
+    assert figure is not None
     (client,) = figure.axes[0].collections
     colours = [tuple(colour) for colour in np.asarray(client.get_edgecolor())]
     assert colours.count(colours[3]) == 1

@@ -1,0 +1,70 @@
+"""in-flight-CRAWLER.png: requests in flight at the server over time, beside C. Rows -> Figure."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.cells import Trial
+from bench.in_flight import Levels
+from bench.store import IntColumns
+from plots.style import GREY, SERVER, add_small_print, new_figure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BINS = 800
+"""Across the axes: about a pixel each, so that a million requests are drawn like a thousand."""
+
+
+def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Figure | None:
+    """Mean of each moment as a line, least to most as an area; gids "mean", "range", "asked".
+
+    None if nothing arrived.
+    """
+    levels = Levels.at_server(arrivals)
+    if levels is None:
+        return None
+    edges, mean, least, most = binned(levels)
+    seconds = (edges - edges[0]) / 1e9
+    middle = (seconds[:-1] + seconds[1:]) / 2
+    run = trial.run
+    figure = new_figure()
+    axes = figure.add_subplot()
+    axes.fill_between(
+        middle, least, most, color=SERVER, alpha=0.25, linewidth=0, gid="range", label="from, to"
+    )
+    axes.plot(middle, mean, color=SERVER, linewidth=1.5, gid="mean", label="mean")
+    axes.axhline(
+        run.concurrency, color=GREY, linestyle="--", linewidth=1.3, gid="asked", label="asked for"
+    )
+    axes.set_xlim(0, seconds[-1])
+    axes.set_ylim(0, 1.12 * max(run.concurrency, levels.peak))
+    axes.set_xlabel("time since the first arrival (s)")
+    axes.set_ylabel("requests in flight at the server")
+    achieved = f"mean {levels.mean:.1f}, peak {levels.peak}, of {run.concurrency} asked for"
+    axes.set_title(
+        f"Concurrency achieved: {run.crawler}\n"
+        f"{achieved}; delay {run.delay}, {run.requests} requests, trial {run.trial}"
+    )
+    axes.legend(loc="lower right", ncols=3, fontsize=11)
+    add_small_print(figure, small_print)
+    return figure
+
+
+def binned(
+    levels: Levels,
+) -> "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]":
+    """Edges of equal spans of time in ns; in each the mean over time, the least and the most."""
+    instants = levels.instant_ns
+    edges = np.linspace(float(instants[0]), float(max(instants[-1], instants[0] + 1)), _BINS + 1)
+    area = np.concatenate([[0], np.cumsum(levels.level[:-1] * np.diff(instants))])
+    mean = np.diff(np.interp(edges, instants, area)) / np.diff(edges)
+    # In force at the left edge of each bin, and whatever begins within it.
+    first = np.searchsorted(instants, edges[:-1], side="right") - 1
+    last = np.searchsorted(instants, edges[1:], side="left")
+    bounds = np.stack([first, np.maximum(last, first + 1)], axis=1).ravel()
+    padded = np.append(levels.level, levels.level[-1])
+    least = np.minimum.reduceat(padded, bounds)[::2]
+    most = np.maximum.reduceat(padded, bounds)[::2]
+    return edges, mean, least, most
