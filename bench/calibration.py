@@ -26,7 +26,7 @@ def print_calibration(store: Store, analysis: Analysis, console: "Console") -> N
         ),
         ("verdict",),
         "added: service time less the delay drawn for the same seq. late: the server's part of "
-        "it; its timers count in whole ms. p99 of 1000 requests or more.",
+        "it. p99 of 1000 requests or more.",
     )
     from rich.markup import escape
 

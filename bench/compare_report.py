@@ -186,8 +186,8 @@ def print_comparison(comparison: Comparison, form: str, console: "Console") -> N
         "ratio: median over paired trials"
     )
     footnote = (
-        "95 %: interval of the median ratio. p: sign-flip test, adjusted for all cells; of "
-        f"comparisons without any difference, {ERROR_RATE:.0%} show one."
+        "95 %: interval of the median ratio. p: sign-flip test of the mean, adjusted for all "
+        f"cells; of comparisons without any difference, {ERROR_RATE:.0%} show one."
     )
     if form == MARKDOWN:
         print(f"{title}\n\n| {' | '.join((*_COLUMNS, 'verdict'))} |")
@@ -224,7 +224,7 @@ def _value_shown(value: float | None, metric: Metric) -> str:
         return "-"
     unit, suffix = _UNITS[metric.name]
     number = value / unit
-    return f"{number:,.0f} {suffix}" if number >= 1000 else f"{number:.1f} {suffix}"
+    return f"{number:,.0f} {suffix}" if number >= 1000 else f"{number:.4g} {suffix}"
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:

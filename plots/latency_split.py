@@ -45,12 +45,13 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
                 points = _points(trials, part, quantile)
                 _draw(panel, points, styles[name], f"{name} {part} {quantile}")
             panel.set_yscale("log")
-            panel.set_ylim(bottom=_LEAST_MS)
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
             if row == 0:
                 panel.set_title(_PARTS[part], fontsize=11)
             else:
                 panel.set_xlabel("concurrency")
+    # Once all is drawn: the panels share their limits.
+    axes[0][0].set_ylim(bottom=_LEAST_MS)
     axes[0][0].set_ylabel("median (ms)")
     axes[1][0].set_ylabel("p99 (ms)")
     handles = [
@@ -60,7 +61,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         for name, style in styles.items()
         if name in by_crawler
     ]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=10)
+    figure.legend(handles=handles, loc="outside upper right", fontsize=10, ncols=5)
     figure.suptitle(
         f"What is added to a delay of {analysis.experiment.delay}, and where (ms)",
         x=0.01,
