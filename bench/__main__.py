@@ -1,4 +1,4 @@
-"""Command line of the testbed: verbs, options, exit codes."""
+"""`python -m bench`, the console script `crawlbench`: signals, streams, errors, exit codes."""
 
 import os
 import signal
@@ -12,35 +12,17 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
-import argparse
 from importlib import import_module
-from pathlib import Path
 from types import FrameType
 
-from bench.delays import Delay
-from bench.entrants import Entrant, EntrantError, parse_entrant
+from bench.command_line import make_parser
 from bench.exit_codes import (
     EXIT_BROKEN_PIPE,
     EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
 )
-from crawlers.checked import (
-    checked_count,
-    checked_list,
-    checked_seconds,
-    checked_seed,
-    checked_url,
-)
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
-from server import __version__
-from server.request_plan import PlanError
-
-_DEFAULT_CRAWLERS = ("serial", "gevent", "asyncio", "asyncio-uvloop")
-_EXIT_CODES = (
-    "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
-    "limit, a full disk), 99 a regression was found (compare), 130 interrupted."
-)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,7 +71,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _do(argv: list[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     from bench.compare_report import NotComparableError
     from bench.interpreters import InterpreterError
     from bench.limits import TooMuchError
@@ -117,270 +99,6 @@ def _do(argv: list[str] | None) -> int:
     ) as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="crawlbench",
-        description="A testbed for network crawlers: how many requests a second does each "
-        "concurrency style reach, at which concurrency?",
-        epilog=_EXIT_CODES,
-    )
-    parser.add_argument("--version", action="version", version=f"crawlbench {__version__}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-    _add_run(verbs.add_parser("run", help="sweep crawlers x concurrency, then table and plots"))
-    _add_crawl(verbs.add_parser("crawl", help="one crawl, in detail"))
-    reporter = _add_reader(verbs, "report", "the tables of an experiment, with verdicts")
-    reporter.add_argument(
-        "--all", action="store_true", help="every cell, not only each crawler's best"
-    )
-    reporter.add_argument(
-        "--split", action="store_true", help="where the time of a request goes, too"
-    )
-    _add_reader(verbs, "plots", "draw the plots of an experiment, into its folder")
-    _add_compare(verbs.add_parser("compare", help="two crawlers, or two experiments, cell by cell"))
-    _add_calibrate(verbs.add_parser("calibrate", help="what each crawler adds to known delays"))
-    _add_export(_add_reader(verbs, "export", "runs or requests as CSV or JSON, to stdout"))
-    verbs.add_parser("list", help="the crawlers").set_defaults(
-        function="bench.reading:list_crawlers"
-    )
-    return parser
-
-
-def _add_reader(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", verb: str, description: str
-) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        verb, help=description, description=description.capitalize() + ".", epilog=_EXIT_CODES
-    )
-    parser.set_defaults(function=f"bench.reading:{verb}")
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        metavar="DIR",
-        help="folder of the results (results/latest)",
-    )
-    return parser
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(function="bench.commands:run_experiment")
-    parser.description = (
-        "Starts the delay server, runs every crawler at every concurrency in fresh processes, "
-        "records each request at both ends, prints tables and draws the plots. "
-        "A run has WAVES x concurrency requests. First and last, the server's own ceiling is "
-        "measured."
-    )
-    parser.epilog = _EXIT_CODES
-    _add_crawlers(parser)
-    parser.add_argument(
-        "--concurrency",
-        type=checked_list(checked_count),
-        metavar="C,C",
-        help="requests in flight (1,10,100,250,500); serial is measured at 1 only",
-    )
-    parser.add_argument(
-        "--delay",
-        type=_checked_delay,
-        default=Delay.fixed(100_000),
-        metavar="MS",
-        help="of the server for each request (100); 20-200: drawn evenly from this range",
-    )
-    parser.add_argument(
-        "--trials", type=checked_count, metavar="N", help="repetitions of everything (3)"
-    )
-    parser.add_argument(
-        "--waves", type=checked_count, default=10, metavar="N", help="requests / C (%(default)s)"
-    )
-    parser.add_argument(
-        "-n",
-        "--requests",
-        type=checked_count,
-        default=0,
-        metavar="N",
-        help="of each run, instead of waves x C",
-    )
-    _add_seed(parser)
-    _add_timeout(parser)
-    _add_out(parser)
-    parser.add_argument("--quick", action="store_true", help="1 trial; concurrency 1, 10, 100")
-
-
-def _add_crawl(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(function="bench.commands:crawl_once")
-    parser.description = (
-        "One crawl in a fresh process, against a server of its own, or against URL: if that is a "
-        "crawlbench server, its ledger is used; any other is fetched as it is."
-    )
-    parser.epilog = _EXIT_CODES
-    parser.add_argument(
-        "crawler",
-        type=_checked_entrant,
-        metavar="NAME",
-        help="see crawlbench list; package.module:function for one of yours; NAME@PYTHON for "
-        "another interpreter",
-    )
-    parser.add_argument(
-        "-n", "--requests", type=checked_count, default=1000, metavar="N", help="how many (1000)"
-    )
-    parser.add_argument(
-        "-c", "--concurrency", type=checked_count, default=100, metavar="C", help="at a time (100)"
-    )
-    parser.add_argument(
-        "--delay",
-        type=_checked_delay,
-        metavar="MS",
-        help="of the server for each request (100), or a range: 20-200",
-    )
-    parser.add_argument("--url", type=checked_url, help="crawl this")
-    _add_seed(parser)
-    _add_timeout(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(function="bench.reading:compare")
-    parser.description = (
-        "Is B better or worse than A? Two crawlers of one experiment, or two folders of results. "
-        "To compare two versions of a library, measure them in turn in one experiment: crawlbench "
-        "run --trials 10 --crawlers asyncio,old=asyncio@/path/to/other/venv/bin/python; then "
-        "crawlbench compare old asyncio."
-    )
-    parser.epilog = _EXIT_CODES
-    parser.add_argument("baseline", metavar="A", help="a crawler, or a folder of results")
-    parser.add_argument("candidate", metavar="B", help="the same")
-    parser.add_argument(
-        "--in",
-        dest="folder",
-        type=Path,
-        metavar="DIR",
-        help="results that have both crawlers (results/latest)",
-    )
-    parser.add_argument(
-        "--metric",
-        choices=("throughput", "cpu", "p50", "p99", "memory"),
-        default="throughput",
-        help="what is compared (%(default)s)",
-    )
-    parser.add_argument(
-        "--fail-on-regression",
-        type=_checked_share,
-        metavar="5%",
-        help="exit with 99 if a cell is worse, beyond noise, by this much or more",
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
-    form.add_argument(
-        "--markdown", dest="form", action="store_const", const="markdown", help="print Markdown"
-    )
-    parser.set_defaults(form="table")
-
-
-def _add_calibrate(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(function="bench.commands:calibrate")
-    parser.description = (
-        "Known delays, drawn evenly from a range, are asked for at a concurrency of 10 (or what a "
-        "crawler can do): how many ms does each crawler add, and where?"
-    )
-    parser.epilog = _EXIT_CODES
-    _add_crawlers(parser)
-    parser.add_argument(
-        "--delay",
-        type=_checked_delay,
-        default=Delay(1_000, 20_000),
-        metavar="MS-MS",
-        help="range of the delays (1-20)",
-    )
-    parser.add_argument(
-        "-n", "--requests", type=checked_count, default=1000, metavar="N", help="how many (1000)"
-    )
-    _add_seed(parser)
-    _add_timeout(parser)
-    _add_out(parser)
-
-
-def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Every run with its numbers and verdict, or every request as both ends saw it. "
-        "docs/results.md has the columns."
-    )
-    parser.add_argument(
-        "--what", choices=("runs", "requests"), default="runs", help="rows (%(default)s)"
-    )
-    parser.add_argument(
-        "--format",
-        dest="form",
-        choices=("csv", "json"),
-        default="csv",
-        help="of the output (%(default)s)",
-    )
-
-
-def _add_crawlers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--crawlers",
-        type=checked_list(_checked_entrant, may_repeat=True),
-        default=tuple(Entrant(name, name) for name in _DEFAULT_CRAWLERS),
-        metavar="A,B",
-        help="names of crawlbench list, or [LABEL=]NAME[@PYTHON]; the same twice measures noise "
-        f"({','.join(_DEFAULT_CRAWLERS)})",
-    )
-
-
-def _add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed",
-        type=checked_seed,
-        default=1,
-        metavar="N",
-        help="of the order of runs, and of delays from a range (%(default)s)",
-    )
-
-
-def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="where the folder of results is made (%(default)s)",
-    )
-
-
-def _checked_entrant(text: str) -> Entrant:
-    try:
-        return parse_entrant(text)
-    except EntrantError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _checked_delay(text: str) -> Delay:
-    try:
-        return Delay.parse(text)
-    except PlanError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _checked_share(text: str) -> float:
-    number = text.removesuffix("%")
-    try:
-        percent = float(number)
-    except ValueError:
-        percent = -1.0
-    if not 0 <= percent <= 100:  # NaN is refused too
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share like 5%")
-    return percent / 100
-
-
-def _add_timeout(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--timeout",
-        type=checked_seconds,
-        default=10.0,
-        metavar="S",
-        help="of a fetch, from its start to its last byte (%(default)s)",
-    )
 
 
 if __name__ == "__main__":

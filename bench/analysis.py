@@ -7,7 +7,8 @@ from statistics import median
 
 from bench.cells import CellSummary, Trial
 from bench.experiment import CEILING, Cell, Experiment
-from bench.store import RunRow, Store
+from bench.schema import RunRow
+from bench.store import Store
 from bench.summary import Accounts, RunSummary, summarise
 from bench.validity import Level, judge
 

@@ -7,7 +7,7 @@ from statistics import median
 
 from bench.experiment import Cell
 from bench.inference import Interval, median_interval, spearman
-from bench.store import RunRow
+from bench.schema import RunRow
 from bench.summary import RunSummary
 from bench.validity import Level, Verdict
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from bench.delays import Delay
 from bench.entrants import Entrant, with_labels_of_their_own
@@ -21,17 +21,20 @@ from bench.exit_codes import (
     EXIT_REQUESTS_FAILED,
     EXIT_USAGE,
 )
-from bench.experiment import Experiment
+from bench.experiment import Experiment, PlannedRun
 from bench.interpreters import check_interpreter, crawler_command
 from bench.limits import check_limits, check_server
 from bench.pinning import choose_pinning, pin
 from bench.progress import expected_s, progress_on_stderr, span_shown
 from bench.results import new_folder
-from bench.runner import ProcessRunner, RunResult
+from bench.runner import ProcessRunner, RunResult, Target
 from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
 from bench.targets import private_server, recognise
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find
+
+if TYPE_CHECKING:
+    from bench.cells import Trial
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _CALIBRATION_CONCURRENCY = 10
@@ -125,24 +128,19 @@ def _measure(asked: Experiment, out: Path) -> tuple[Path | None, bool]:
 
 def crawl_once(arguments: Namespace) -> int:
     """`crawlbench crawl NAME`: one run through the runner, in detail."""
-    from bench.analysis import load_accounts
-    from bench.report import print_run
-    from bench.summary import summarise
-    from bench.tables import make_console
-    from bench.validity import Level, judge
+    from bench.single import run_once
+    from bench.validity import Level
 
     (entrant,) = _entrants((arguments.crawler,))
     info = _installed(entrant)
     if arguments.concurrency > info.max_concurrency:
-        print(
-            f"crawlbench: {info.name} fetches {info.max_concurrency} at a time: "
-            f"-c {arguments.concurrency} is taken for that",
-            file=sys.stderr,
+        _say(
+            f"{info.name} fetches {info.max_concurrency} at a time: "
+            f"-c {arguments.concurrency} is taken for that"
         )
-    concurrency = min(arguments.concurrency, info.max_concurrency)
     asked = Experiment(
         entrants=(entrant,),
-        concurrencies=(concurrency,),
+        concurrencies=(min(arguments.concurrency, info.max_concurrency),),
         delay=_DEFAULT_DELAY if arguments.delay is None else arguments.delay,
         trials=1,
         waves=1,
@@ -156,56 +154,64 @@ def crawl_once(arguments: Namespace) -> int:
     with ExitStack() as stack:
         if arguments.url:
             target = recognise(arguments.url)
-            if not target.is_ours and arguments.delay is not None:
-                print(
-                    f"crawlbench: {target.url} is not the address of a crawlbench server, so that "
-                    "--delay cannot be asked for: give the address alone, or leave --delay out",
-                    file=sys.stderr,
-                )
+            if not _may_crawl(target, planned, arguments.delay is not None):
                 return EXIT_USAGE
-            if not target.is_ours:
-                print(
-                    f"crawlbench: {target.url} is not the address of a crawlbench server: it is "
-                    "fetched as it is, and there is no ledger",
-                    file=sys.stderr,
-                )
-            else:
-                check_server(target, concurrency)
         else:
             target = stack.enter_context(private_server(pinning, [planned]))
-        result = ProcessRunner(target, asked.timeout_s, pinning).run(planned)
-        if result.failure:
-            _print_failure(result)
-            return EXIT_REQUESTS_FAILED
-        # Through a results file, so that there is one way from a run to its numbers.
-        path = Path(stack.enter_context(TemporaryDirectory(prefix="crawlbench-"))) / FILE_NAME
-        store = stack.enter_context(Store.create(path, asked, 1, {}, result.started_utc))
-        store.append(result)
-        (run,) = store.runs()
-        summary = summarise(run, load_accounts(store, run))
-        if summary is None:
-            print("crawlbench: not one request was recorded", file=sys.stderr)
-            return EXIT_REQUESTS_FAILED
-        verdict = judge(run, summary, ceiling_per_s=None)
-        if arguments.json:
-            print(
-                json.dumps(
-                    {
-                        "crawler": entrant.label,
-                        "verdict": verdict.level.name,
-                        "reasons": [
-                            {"level": one.level.name, "check": one.check, "text": one.text}
-                            for one in verdict.reasons
-                        ],
-                        **asdict(summary),
-                    },
-                    indent=2,
-                )
-            )
-        else:
-            print_run(run, summary, verdict, make_console())
-    is_sound = not summary.errors and verdict.level is not Level.INVALID
+        runner = ProcessRunner(target, asked.timeout_s, pinning)
+        result, trial = run_once(asked, planned, runner)
+    if result.failure:
+        _print_failure(result)
+        return EXIT_REQUESTS_FAILED
+    if trial.summary is None:
+        _say("not one request was recorded")
+        return EXIT_REQUESTS_FAILED
+    _print_trial(trial, as_json=arguments.json)
+    is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
     return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
+
+
+def _may_crawl(target: Target, planned: PlannedRun, has_delay: bool) -> bool:
+    """Whether a URL can be crawled as asked; says so where it cannot, or not as one may think.
+
+    Raises TooMuchError, server.control_client.ControlError.
+    """
+    if target.is_ours:
+        check_server(target, planned.cell.concurrency)
+        return True
+    what = f"{target.url} is not the address of a crawlbench server"
+    if has_delay:
+        _say(
+            f"{what}, so that --delay cannot be asked for: give the address alone, or leave "
+            "--delay out"
+        )
+        return False
+    _say(f"{what}: it is fetched as it is, and there is no ledger")
+    return True
+
+
+def _print_trial(trial: "Trial", *, as_json: bool) -> None:
+    from bench.report import print_run
+    from bench.tables import make_console
+
+    assert trial.summary is not None
+    if not as_json:
+        print_run(trial.run, trial.summary, trial.verdict, make_console())
+        return
+    told = {
+        "crawler": trial.run.crawler,
+        "verdict": trial.verdict.level.name,
+        "reasons": [
+            {"level": one.level.name, "check": one.check, "text": one.text}
+            for one in trial.verdict.reasons
+        ],
+        **asdict(trial.summary),
+    }
+    print(json.dumps(told, indent=2))
+
+
+def _say(text: str) -> None:
+    print(f"crawlbench: {text}", file=sys.stderr)
 
 
 def _experiment(arguments: Namespace) -> Experiment:

@@ -13,7 +13,8 @@ from typing import IO, Any
 import numpy as np
 
 from bench.analysis import analyse, load_accounts
-from bench.store import RunRow, Store
+from bench.schema import RunRow
+from bench.store import Store
 from bench.summary import Accounts
 from crawlers.contract import ERROR_WORDS
 

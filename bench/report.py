@@ -10,7 +10,8 @@ from bench.cells import CellSummary, Trial, best_cells, knee, order_effects
 from bench.comparison import compare_neighbours
 from bench.inference import LEAST_TRIALS
 from bench.quantiles import BEYOND
-from bench.store import RunRow, Store
+from bench.schema import RunRow
+from bench.store import Store
 from bench.summary import RunSummary
 from bench.tables import errors_shown, make_table, shown
 from bench.validity import Level, Verdict

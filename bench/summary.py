@@ -13,9 +13,10 @@ from bench.experiment import ideal_makespan_ns
 from bench.in_flight import Levels, Plateau, steady_plateau
 from bench.ledger import Reconciliation
 from bench.quantiles import quantile, tail_quantile
+from bench.schema import RunRow
 from bench.split import Split, SplitSummary
 from bench.stalls import Stall, client_stall
-from bench.store import IntColumns, RunRow
+from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bench.limits import SPARE_DESCRIPTORS
-from bench.store import RunRow
+from bench.schema import RunRow
 from bench.summary import RunSummary
 
 CLOCK_STEP_NS = 50_000_000

@@ -7,7 +7,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.store import IntColumns, RunRow
+from bench.schema import RunRow
+from bench.store import IntColumns
 from plots.style import CLIENT, FAILED, SERVER, add_small_print, new_figure
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, Experiment, PlannedRun
 from bench.runner import RunResult
-from bench.store import RunRow
+from bench.schema import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage
 from server.ledger import ANSWERED, RunLedger, RunRecord, unpack

@@ -14,8 +14,8 @@ from bench.comparison import (
     compare_neighbours,
 )
 from bench.validity import Level, Reason, Verdict
+from tests.accounts import cell, summary_with
 from tests.factories import planned, run_row
-from tests.test_summary import cell, summary_with
 
 THROUGHPUT = METRICS["throughput"]
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.results import find_file, new_folder
-from bench.store import ARRIVAL_COLUMNS, FILE_NAME, Store, StoreError
+from bench.schema import ARRIVAL_COLUMNS
+from bench.store import FILE_NAME, Store, StoreError
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome
 from server.ledger import COLUMNS, RunLedger

@@ -9,8 +9,9 @@ import pytest
 from bench.in_flight import Plateau
 from bench.ledger import Mismatch, Reconciliation
 from bench.runner import RunResult
+from bench.schema import RunRow
 from bench.stalls import Stall
-from bench.store import IntColumns, RunRow
+from bench.store import IntColumns
 from bench.summary import (
     Accounts,
     Clusters,
@@ -21,9 +22,9 @@ from bench.summary import (
 )
 from bench.validity import Level, Verdict, judge
 from server.packed_columns import Columns
+from tests.accounts import load
 from tests.controls.__main__ import CONTROLS, HONEST, Control, verdict_on
 from tests.factories import MS, conditions, planned, result, run_row, usage
-from tests.test_summary import load
 
 SLOTS = 100
 LOAD = ServerLoad(cpu_share=0.1, waited_share=0.0, longest_lag_ns=2 * MS)

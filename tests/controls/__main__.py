@@ -7,19 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from bench.analysis import load_accounts
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Experiment
 from bench.pinning import Pinning, choose_pinning, pin
 from bench.runner import ProcessRunner, Target
-from bench.store import FILE_NAME, Store
-from bench.summary import summarise
+from bench.single import run_once
 from bench.tables import make_console, make_table
-from bench.validity import Level, Verdict, judge
+from bench.validity import Level, Verdict
 from server.process import ServerProcess
 
 CONCURRENCY = 100
@@ -99,15 +95,9 @@ def verdict_on(control: Control) -> Verdict:
         pin(server.pid, pinning.server)
         if control.is_machine_busy:
             stack.enter_context(_busy_cpu(pinning))
-        target = Target(*server.addresses)
-        result = ProcessRunner(target, asked.timeout_s, pinning).run(planned)
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        store = stack.enter_context(
-            Store.create(folder / FILE_NAME, asked, 1, {}, result.started_utc)
-        )
-        store.append(result)
-        (run,) = store.runs()
-        return judge(run, summarise(run, load_accounts(store, run)), ceiling_per_s=None)
+        runner = ProcessRunner(Target(*server.addresses), asked.timeout_s, pinning)
+        _, trial = run_once(asked, planned, runner)
+    return trial.verdict
 
 
 @contextmanager

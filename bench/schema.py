@@ -1,0 +1,146 @@
+"""What a results file holds: its tables, their columns, a run as a row. docs/results.md has it."""
+
+from array import array
+from dataclasses import dataclass
+
+from bench.conditions import Conditions
+from bench.delays import Delay
+from crawlers.spec import Usage
+
+SCHEMA_VERSION = 2
+
+ARRIVAL_COLUMNS = (
+    "seq",
+    "connection",
+    "arrived_ns",
+    "replied_ns",
+    "delay_us",
+    "status",
+    "outcome",
+)
+
+LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+
+SCHEMA = """
+CREATE TABLE experiment (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    created_utc TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    environment TEXT NOT NULL
+);
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    role TEXT NOT NULL,
+    trial INTEGER NOT NULL,
+    crawler TEXT NOT NULL,
+    program TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    slots INTEGER NOT NULL,
+    cores INTEGER NOT NULL,
+    keep_alive INTEGER NOT NULL,
+    resends INTEGER NOT NULL,
+    delay_low_us INTEGER NOT NULL,
+    delay_high_us INTEGER NOT NULL,
+    delay_seed INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    started_utc TEXT NOT NULL,
+    failure TEXT NOT NULL,
+    unrecorded INTEGER,
+    request_head BLOB,
+    usage TEXT,
+    versions TEXT NOT NULL,
+    conditions TEXT NOT NULL
+);
+CREATE TABLE fetch (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    error INTEGER NOT NULL REFERENCES error_word,
+    PRIMARY KEY (run, seq, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE arrival (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    connection INTEGER NOT NULL,
+    arrived_ns INTEGER NOT NULL,
+    replied_ns INTEGER NOT NULL,
+    delay_us INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    PRIMARY KEY (run, seq, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE server_load (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL,
+    cpu_ns INTEGER NOT NULL,
+    waited_ns INTEGER NOT NULL,
+    late_ns INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE error_word (code INTEGER PRIMARY KEY, word TEXT NOT NULL);
+CREATE VIEW ledger AS
+    SELECT fetch.run, fetch.seq, fetch.start_ns, arrival.arrived_ns, arrival.delay_us,
+           arrival.replied_ns, fetch.end_ns, fetch.status, error_word.word AS error,
+           arrival.connection, arrival.outcome
+    FROM fetch JOIN error_word ON error_word.code = fetch.error
+         LEFT JOIN arrival ON arrival.run = fetch.run AND arrival.seq = fetch.seq
+    UNION ALL
+    SELECT arrival.run, arrival.seq, NULL, arrival.arrived_ns, arrival.delay_us,
+           arrival.replied_ns, NULL, NULL, NULL, arrival.connection, arrival.outcome
+    FROM arrival
+    WHERE NOT EXISTS
+        (SELECT 1 FROM fetch WHERE fetch.run = arrival.run AND fetch.seq = arrival.seq);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as it is kept, without its requests. `usage` is None if the crawler failed."""
+
+    number: int
+    role: str
+    """CELL or CEILING of bench.experiment."""
+    trial: int
+    crawler: str
+    """The label of the entrant."""
+    program: str
+    """The crawler of the registry, or that was brought along; and @PYTHON, if not on ours."""
+    concurrency: int
+    slots: int
+    """The concurrency, or what the crawler can do if that is less."""
+    cores: int
+    """How many CPUs it can use and was given."""
+    keep_alive: bool
+    """Whether it is declared to use a connection for more than one request."""
+    resends: bool
+    """Whether the crawler's library is known to send a request again."""
+    delay_low_us: int
+    delay_high_us: int
+    delay_seed: int
+    requests: int
+    name: str
+    started_utc: str
+    failure: str
+    unrecorded: int | None
+    """Requests that the server counted and could not record; None: there is no ledger."""
+    request_head: bytes | None
+    usage: Usage | None
+    versions: dict[str, str]
+    conditions: Conditions
+
+    @property
+    def delay(self) -> Delay:
+        """The model of the delays."""
+        return Delay(self.delay_low_us, self.delay_high_us)
+
+    def delays_us(self) -> "array[int]":
+        """What each request asked for, in the order of seq."""
+        return self.delay.drawn(self.delay_seed, self.requests)
