@@ -73,6 +73,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _do(argv: list[str] | None) -> int:
     arguments = make_parser().parse_args(argv)
     from bench.compare_report import NotComparableError
+    from bench.entrants import EntrantError
     from bench.interpreters import InterpreterError
     from bench.limits import TooMuchError
     from bench.runner import ServerGoneError
@@ -85,7 +86,7 @@ def _do(argv: list[str] | None) -> int:
     try:
         module, _, function = arguments.function.partition(":")
         return int(getattr(import_module(module), function)(arguments))
-    except (UnknownCrawlerError, NotComparableError) as error:
+    except (EntrantError, UnknownCrawlerError, NotComparableError) as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (

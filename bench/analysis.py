@@ -3,14 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 
 from bench.cells import CellSummary, Trial
 from bench.experiment import CEILING, Cell, Experiment
 from bench.schema import RunRow
 from bench.store import Store
 from bench.summary import Accounts, RunSummary, summarise
-from bench.validity import Level, judge
+from bench.validity import Level, Verdict, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,11 @@ class Analysis:
     """By crawler as asked for, then by concurrency."""
     ceilings: tuple[Trial, ...]
     """The runs of the floor client, first and last."""
+
+    @property
+    def runs(self) -> tuple[RunRow, ...]:
+        """Of all cells, without those of the ceiling."""
+        return tuple(trial.run for cell in self.cells for trial in cell.trials)
 
     @property
     def ceiling_per_s(self) -> float | None:
@@ -48,7 +52,7 @@ def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis
         summaries[run.number] = summarise(run, load_accounts(store, run))
         on_run()
     ceilings = tuple(
-        Trial(run, summaries[run.number], judge(run, summaries[run.number], None))
+        Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number]))
         for run in runs
         if run.role == CEILING
     )
@@ -67,6 +71,12 @@ def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis
     return Analysis(experiment, cells, ceilings)
 
 
+def _of_ceiling(run: RunRow, summary: RunSummary | None) -> Verdict:
+    """To be at the server's limit is what these runs are for."""
+    reasons = judge(run, summary, None).reasons
+    return Verdict(tuple(one for one in reasons if one.check != "server-limited"))
+
+
 def load_accounts(store: Store, run: RunRow) -> Accounts:
     """All that was recorded of a run. Raises StoreError."""
     arrivals = None if run.unrecorded is None else store.arrivals(run.number)
@@ -74,9 +84,13 @@ def load_accounts(store: Store, run: RunRow) -> Accounts:
 
 
 def _ceiling_per_s(ceilings: tuple[Trial, ...]) -> float | None:
-    rates = [
-        trial.summary.requests_per_s
-        for trial in ceilings
-        if trial.summary is not None and trial.verdict.level is not Level.INVALID
-    ]
-    return median(rates) if rates else None
+    """The highest of the VALID runs, of all that are not INVALID if none is."""
+    for worst in (Level.VALID, Level.SUSPECT):
+        rates = [
+            trial.summary.requests_per_s
+            for trial in ceilings
+            if trial.summary is not None and trial.verdict.level <= worst
+        ]
+        if rates:
+            return max(rates)
+    return None

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from bench.summary import RunSummary
+from bench.summary import RunSummary, SlotTime
 from bench.validity import CLIENT_CPU_SHARE, Verdict
 
 _NEARLY_ALL = 0.95
+_BY_ITSELF = {"capped": "cap", "server-limited": "server", "busy machine": "machine"}
+"""Checks that find a limit, whatever else there is, in this order; and its word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,53 +19,53 @@ class Bottleneck:
 
 
 def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
-    """Where the slots' time goes beside the delays decides, after what is a limit by itself."""
+    """What is a limit by itself, or else where the slots' time goes beside the delays."""
     cpu = f"the client's CPU is {summary.cpu_share:.0%} busy"
-    if verdict.finds("capped"):
-        return Bottleneck("cap", _text(verdict, "capped"))
-    if verdict.finds("server-limited"):
-        return Bottleneck("server", _text(verdict, "server-limited"))
+    if not summary.good:
+        return Bottleneck("failures", "not one request was good")
+    for check, word in (
+        ("capped", "cap"),
+        ("server-limited", "server"),
+        ("busy machine", "machine"),
+    ):
+        if verdict.finds(check):
+            return Bottleneck(word, _text(verdict, check))
+    if summary.cpu_share > CLIENT_CPU_SHARE:
+        return Bottleneck("client CPU", cpu)
     slot_time = summary.slot_time
     if slot_time is None:
-        if summary.cpu_share > CLIENT_CPU_SHARE:
-            return Bottleneck("client CPU", cpu)
         return Bottleneck("not known", f"the server is not ours; {cpu}")
-    if slot_time.delay >= _NEARLY_ALL:
+    if slot_time.delay + slot_time.unavoidable >= _NEARLY_ALL:
         return Bottleneck(
             "delay", f"{slot_time.delay:.0%} of the slots' time is the delay itself; {cpu}"
         )
-    client = slot_time.under_way + slot_time.idle
-    lost = {"connections": slot_time.opening, "server": slot_time.overshoot, "client CPU": client}
-    word = max(lost, key=lambda name: lost[name])
-    if summary.cpu_share > CLIENT_CPU_SHARE:
-        return Bottleneck("client CPU", cpu)
-    if word == "client CPU":
-        return _of_the_client(summary, client)
-    evidence = {
-        "connections": f"{slot_time.opening:.0%} of the slots' time goes into opening connections",
-        "server": f"{slot_time.overshoot:.0%} of the slots' time is the server's lateness",
-    }[word]
-    return Bottleneck(word, f"{evidence}; {cpu}")
+    return _largest_loss(summary, slot_time, cpu)
 
 
-def _of_the_client(summary: RunSummary, share: float) -> Bottleneck:
-    """Its CPU may be the limit without being busy all the time.
+def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottleneck:
+    """The client's CPU may be the limit without being busy all the time.
 
     Answers come in waves; a slot then waits for the CPU as long as the answers before its own
-    take, at the most the CPU time of a whole wave. What is lost beyond that is something else.
+    take, at the most the CPU time of C requests. What is lost beyond that is something else.
     """
+    client = slot_time.under_way + slot_time.idle
+    if slot_time.opening >= max(client, slot_time.late):
+        lost = f"{slot_time.opening:.0%} of the slots' time goes into opening connections"
+        return Bottleneck("connections", f"{lost}; {cpu}")
+    if slot_time.late >= client:
+        lost = f"{slot_time.late:.0%} of the slots' time is the server's lateness"
+        return Bottleneck("server", f"{lost}; {cpu}")
     slots = summary.slots
-    lost_us = share * slots * summary.makespan_ns / summary.requests / 1e3
-    wave_us = slots * summary.cpu_us_per_request
-    lost = f"{share:.0%} of the slots' time is lost at the client"
-    if lost_us <= wave_us:
-        return Bottleneck(
-            "client CPU",
-            f"{lost}: a wave of {slots} costs it {wave_us / 1e3:.0f} ms of CPU",
-        )
+    lost_us = client * slots * summary.makespan_ns / summary.requests / 1e3
+    burst_us = slots * summary.cpu_us_per_request
+    lost = f"{client:.0%} of the slots' time is spent between client and server"
+    if lost_us <= burst_us:
+        many = f"{slots} requests at once cost" if slots > 1 else "a request costs"
+        return Bottleneck("client CPU", f"{lost}: {many} the client {burst_us / 1e3:.1f} ms of CPU")
     return Bottleneck(
-        "client",
-        f"{lost}, more than its CPU explains ({summary.cpu_share:.0%} busy): it waits in itself",
+        "round trip",
+        f"{lost}, more than the client's CPU explains ({summary.cpu_share:.0%} busy): kernel, "
+        "network, the server's queue, waiting in the client",
     )
 
 

@@ -21,7 +21,7 @@ def print_calibration(store: Store, analysis: Analysis, console: "Console") -> N
     table = make_table(
         f"What each crawler adds to known delays: {asked.delay}, {asked.requests} requests; in ms",
         (
-            *("crawler", "at C", "drawn p50", "measured", "added p50", "added p99"),
+            *("crawler", "at C", "added p50", "added p99"),
             *("to server p50", "p99", "late p50", "p99", "back p50", "p99"),
         ),
         ("verdict",),
@@ -51,12 +51,10 @@ def print_calibration(store: Store, analysis: Analysis, console: "Console") -> N
             table.add_row(
                 escape(cell.cell.crawler),
                 str(cell.cell.concurrency),
-                shown(quantile(np.sort(drawn_ns[seq]), 0.5), ".3f", 1e6),
-                shown(summary.p50_ns, ".3f", 1e6),
                 shown(quantile(added, 0.5), ".3f", 1e6),
                 shown(tail_quantile(added, 0.99), ".3f", 1e6),
                 *_shown(split.to_server),
-                *_shown(split.overshoot),
+                *_shown(split.late),
                 *_shown(split.back),
                 level.name if level else "VALID",
             )

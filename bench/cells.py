@@ -119,22 +119,23 @@ def _worth(cell: CellSummary) -> tuple[bool, float]:
     return cell.level is not Level.INVALID, cell.requests_per_s[0]
 
 
-def knee(cells: Sequence[CellSummary]) -> int | None:
+def knee(cells: Sequence[CellSummary]) -> str:
     """The smallest concurrency that reaches 95 % of the best throughput of these cells.
 
-    The cells are of one crawler. None if only the highest concurrency of several does: there may
-    be more to be had above it.
+    The cells are of one crawler. "not reached" if only the highest of several concurrencies does:
+    there may be more to be had above it. "-" of a single one; "<= 10" of the smallest.
     """
     measured = [cell for cell in cells if cell.measured and cell.level is not Level.INVALID]
-    if not measured:
-        return None
+    asked = [cell.cell.concurrency for cell in measured]
+    if len(asked) < 2:
+        return "-"
     most = max(cell.requests_per_s[0] for cell in measured)
-    reaching = [
+    first = min(
         cell.cell.concurrency for cell in measured if cell.requests_per_s[0] >= KNEE_SHARE * most
-    ]
-    first = min(reaching)
-    is_highest = first == max(cell.cell.concurrency for cell in measured)
-    return None if is_highest and len(measured) > 1 else first
+    )
+    if first == max(asked):
+        return "not reached"
+    return f"<= {first}" if first == min(asked) > 1 else str(first)
 
 
 def order_effects(cell: CellSummary, cells: int) -> tuple[str, ...]:

@@ -173,6 +173,9 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         metavar="5%",
         help="exit with 99 if a cell is worse, beyond noise, by this much or more",
     )
+    parser.add_argument(
+        "--valid-only", action="store_true", help="leave SUSPECT runs out, not only INVALID ones"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
     form.add_argument(

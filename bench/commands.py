@@ -71,14 +71,14 @@ def calibrate(arguments: Namespace) -> int:
         requests=arguments.requests,
         floor=_floor(),
     )
-    folder, failed = _measure(asked, arguments.out)
+    folder, failed = _measure(asked, arguments.out, "latest-calibration")
     if folder is None:
         return EXIT_INTERRUPTED
     code = reading.calibration(Namespace(folder=folder))
     return EXIT_REQUESTS_FAILED if failed else code
 
 
-def _measure(asked: Experiment, out: Path) -> tuple[Path | None, bool]:
+def _measure(asked: Experiment, out: Path, latest: str = "latest") -> tuple[Path | None, bool]:
     """Do an experiment: the folder of its results, None if it was interrupted; whether runs failed.
 
     What was measured before an interruption is kept.
@@ -86,7 +86,7 @@ def _measure(asked: Experiment, out: Path) -> tuple[Path | None, bool]:
     infos = {entrant.label: _installed(entrant) for entrant in asked.entrants}
     runs = asked.order({label: info.max_concurrency for label, info in infos.items()})
     check_limits(runs)
-    folder = new_folder(out)
+    folder = new_folder(out, latest=latest)
     pinning = choose_pinning()
     span = span_shown(sum(expected_s(run) for run in runs))
     print(
@@ -121,8 +121,7 @@ def _measure(asked: Experiment, out: Path) -> tuple[Path | None, bool]:
                 file=sys.stderr,
             )
             return None, False
-    for result in failed:
-        _print_failure(result)
+    _print_failures(failed)
     return folder, bool(failed)
 
 
@@ -191,6 +190,7 @@ def _may_crawl(target: Target, planned: PlannedRun, has_delay: bool) -> bool:
 
 
 def _print_trial(trial: "Trial", *, as_json: bool) -> None:
+    from bench.bottleneck import bottleneck
     from bench.report import print_run
     from bench.tables import make_console
 
@@ -205,6 +205,7 @@ def _print_trial(trial: "Trial", *, as_json: bool) -> None:
             {"level": one.level.name, "check": one.check, "text": one.text}
             for one in trial.verdict.reasons
         ],
+        "limited_by": asdict(bottleneck(trial.summary, trial.verdict)),
         **asdict(trial.summary),
     }
     print(json.dumps(told, indent=2))
@@ -279,6 +280,19 @@ def _on_cpus(cpus: frozenset[int]) -> Iterator[None]:
         yield
     finally:
         pin(0, before)
+
+
+def _print_failures(failed: Sequence[RunResult]) -> None:
+    """Each failure of a crawler once, with how many more there were like it."""
+    alike: dict[tuple[str, str, str], list[RunResult]] = {}
+    for result in failed:
+        last_line = (result.stderr_tail.splitlines() or [""])[-1]
+        key = (result.planned.cell.crawler, result.failure, last_line)
+        alike.setdefault(key, []).append(result)
+    for results in alike.values():
+        _print_failure(results[0])
+        if len(results) > 1:
+            print(f"    and {len(results) - 1} runs more like it", file=sys.stderr)
 
 
 def _print_failure(result: RunResult) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis import Analysis, analyse
 from bench.cells import CellSummary
-from bench.comparison import METRICS, TOO_FEW, WORSE, Metric, Result, compare
+from bench.comparison import METRICS, WORSE, Metric, Result, compare
 from bench.experiment import Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
 from bench.results import find_file
@@ -49,7 +49,7 @@ class Comparison:
 
     def check_gate(self) -> None:
         """Raises NotComparableError where there are too few trials to find a regression."""
-        lacking = [name for name, result in self.results.items() if result.verdict == TOO_FEW]
+        lacking = [name for name, result in self.results.items() if result.p is None]
         if lacking:
             raise NotComparableError(
                 f"--fail-on-regression cannot tell: too few trials of {', '.join(lacking)} that "
@@ -67,14 +67,18 @@ class Comparison:
         return False
 
 
-def compare_two(baseline: str, candidate: str, folder: Path | None, metric: str) -> Comparison:
+def compare_two(
+    baseline: str, candidate: str, folder: Path | None, metric: str, worst: Level
+) -> Comparison:
     """Two folders if both are; else two crawlers of the results in `folder`.
+
+    Runs of a verdict beyond `worst` are left out.
 
     Raises NotComparableError, StoreError.
     """
     chosen = METRICS[metric]
     if folder is None and _is_results(baseline) and _is_results(candidate):
-        return _compare_folders(Path(baseline), Path(candidate), chosen)
+        return _compare_folders(Path(baseline), Path(candidate), chosen, worst)
     path = find_file(folder)
     with Store.open(path) as store:
         analysis = analyse(store)
@@ -92,7 +96,7 @@ def compare_two(baseline: str, candidate: str, folder: Path | None, metric: str)
         )
     before, after = (_by_concurrency(analysis, name) for name in (baseline, candidate))
     pairs = {f"C={at}": (before[at], after[at]) for at in before if at in after}
-    return _comparison(baseline, candidate, chosen, pairs, [])
+    return _comparison(baseline, candidate, chosen, pairs, [], worst)
 
 
 def _is_results(name: str) -> bool:
@@ -104,7 +108,7 @@ def _by_concurrency(analysis: Analysis, label: str) -> dict[int, CellSummary]:
     return {cell.cell.concurrency: cell for cell in analysis.cells if cell.cell.crawler == label}
 
 
-def _compare_folders(baseline: Path, candidate: Path, metric: Metric) -> Comparison:
+def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Level) -> Comparison:
     with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
         differences = list(_plan_differences(one.experiment(), other.experiment()))
         if differences:
@@ -122,7 +126,7 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric) -> Compari
     alone = len(before.cells) + len(after.cells) - 2 * len(pairs)
     if alone:
         warnings.append(f"{alone} cells are in one of the two only")
-    return _comparison(str(baseline), str(candidate), metric, pairs, warnings)
+    return _comparison(str(baseline), str(candidate), metric, pairs, warnings, worst)
 
 
 def _comparison(
@@ -131,19 +135,22 @@ def _comparison(
     metric: Metric,
     pairs: dict[str, tuple[CellSummary, CellSummary]],
     warnings: list[str],
+    worst: Level,
 ) -> Comparison:
     if not pairs:
         raise NotComparableError(f"{baseline} and {candidate} have no cell in common")
     for name, pair in pairs.items():
-        for cell in pair:
-            bad = sum(trial.verdict.level is not Level.VALID for trial in cell.trials)
+        for side, cell in zip((baseline, candidate), pair, strict=True):
+            levels = [trial.verdict.level for trial in cell.trials]
+            bad = sum(level is not Level.VALID for level in levels)
+            left_out = sum(level > worst for level in levels)
             if bad:
-                invalid = sum(trial.verdict.level is Level.INVALID for trial in cell.trials)
                 warnings.append(
-                    f"{name}, {cell.cell.crawler}: {bad} of {len(cell.trials)} trials are not "
-                    f"VALID{f', {invalid} are left out' if invalid else ''}; see crawlbench report"
+                    f"{side}, {name}: {bad} of {len(levels)} trials are not VALID"
+                    f"{f', {left_out} are left out' if left_out else ''}; see crawlbench report"
                 )
-    return Comparison(baseline, candidate, metric, pairs, compare(pairs, metric), tuple(warnings))
+    results = compare(pairs, metric, worst)
+    return Comparison(baseline, candidate, metric, pairs, results, tuple(warnings))
 
 
 def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:
@@ -183,11 +190,11 @@ def print_comparison(comparison: Comparison, form: str, console: "Console") -> N
     ]
     title = (
         f"{comparison.metric.name}: {comparison.candidate} against {comparison.baseline}; "
-        "ratio: median over paired trials"
+        "ratio: pseudo-median over paired trials"
     )
     footnote = (
-        "95 %: interval of the median ratio. p: sign-flip test of the mean, adjusted for all "
-        f"cells; of comparisons without any difference, {ERROR_RATE:.0%} show one."
+        "95 %: interval of the ratio, each by itself. p: sign-flip test of signed ranks, adjusted "
+        f"for all cells: of comparisons without any difference, {ERROR_RATE:.0%} show one."
     )
     if form == MARKDOWN:
         print(f"{title}\n\n| {' | '.join((*_COLUMNS, 'verdict'))} |")
@@ -243,7 +250,7 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
                     comparison.metric.attribute
                 ),
                 "ratio": result.ratio,
-                "interval": list(result.interval) if result.interval else None,
+                "interval": result.interval._asdict() if result.interval else None,
                 "p": result.p,
                 "trials": result.trials,
                 "verdict": result.verdict,

@@ -4,16 +4,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 
 from bench.cells import CellSummary, Trial, best_cells
-from bench.inference import ERROR_RATE, LEAST_TRIALS, Interval, median_interval, sign_flip_p
+from bench.inference import (
+    ERROR_RATE,
+    LEAST_TRIALS,
+    Interval,
+    pseudo_median,
+    pseudo_median_interval,
+    sign_flip_p,
+)
 from bench.validity import Level
 
 BETTER = "better"
 WORSE = "worse"
 NO_DIFFERENCE = "no difference seen"
 TOO_FEW = "too few trials"
+NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,78 +49,85 @@ class Result:
     """Of one cell: candidate over baseline."""
 
     trials: int
-    """Pairs of which neither run is INVALID."""
+    """Pairs of which both runs can be believed."""
     ratio: float | None
-    """The median of the ratios; None of none."""
+    """The centre of the ratios (their pseudo-median); None of none."""
     interval: Interval | None
-    """Of that median."""
+    """Of that centre."""
     p: float | None
     """Adjusted for all cells of the comparison."""
     verdict: str
 
     def __str__(self) -> str:
         if self.ratio is None:
-            return f"{self.verdict} ({self.trials})"
+            return self.verdict
         interval = f" ({self.interval.low:.3f}-{self.interval.high:.3f})" if self.interval else ""
         p = f", p {self.p:.3f}" if self.p is not None else ""
         return f"{self.ratio:.3f}{interval}{p}, {self.verdict}"
 
 
 def compare(
-    pairs: Mapping[str, tuple[CellSummary, CellSummary]], metric: Metric
+    pairs: Mapping[str, tuple[CellSummary, CellSummary]],
+    metric: Metric,
+    worst: Level = Level.SUSPECT,
 ) -> dict[str, Result]:
     """For each pair of baseline and candidate by some name: ratio and verdict.
 
-    The error rate of 5 % is that of the whole comparison.
+    Runs of a verdict beyond `worst` are left out. The error rate of 5 % is that of the whole
+    comparison.
     """
-    ratios = {name: _ratios(*pair, metric) for name, pair in pairs.items()}
+    logs = {name: _logs(*pair, metric, worst) for name, pair in pairs.items()}
     p_of = sign_flip_p(
-        {
-            name: {trial: math.log(ratio) for trial, ratio in by_trial.items()}
-            for name, by_trial in ratios.items()
-            if len(by_trial) >= LEAST_TRIALS
-        }
+        {name: by_trial for name, by_trial in logs.items() if len(by_trial) >= LEAST_TRIALS}
     )
     return {
-        name: _result(list(by_trial.values()), p_of.get(name), metric)
-        for name, by_trial in ratios.items()
+        name: Result(0, None, None, None, NOT_GIVEN)
+        if any(_lacks(cell, metric) for cell in pairs[name])
+        else _result(list(by_trial.values()), p_of.get(name), metric)
+        for name, by_trial in logs.items()
     }
 
 
-def _ratios(baseline: CellSummary, candidate: CellSummary, metric: Metric) -> dict[int, float]:
-    """Candidate over baseline by trial, of trials that both have and that can be believed."""
-    before, after = _values(baseline, metric), _values(candidate, metric)
-    return {trial: after[trial] / before[trial] for trial in before if trial in after}
+def _logs(
+    baseline: CellSummary, candidate: CellSummary, metric: Metric, worst: Level
+) -> dict[int, float]:
+    """Of candidate over baseline by trial, of trials that both have and that can be believed."""
+    before, after = _values(baseline, metric, worst), _values(candidate, metric, worst)
+    return {trial: math.log(after[trial] / before[trial]) for trial in before if trial in after}
 
 
-def _values(cell: CellSummary, metric: Metric) -> dict[int, float]:
+def _values(cell: CellSummary, metric: Metric, worst: Level) -> dict[int, float]:
     values: dict[int, float] = {}
     for trial in cell.trials:
         value = _value(trial, metric)
-        if value:
+        if value and trial.verdict.level <= worst:
             values[trial.run.trial] = value
     return values
 
 
+def _lacks(cell: CellSummary, metric: Metric) -> bool:
+    """Whether there are numbers, and not this one: p99 is not given of few requests."""
+    return bool(cell.measured) and not any(_value(trial, metric) for trial in cell.trials)
+
+
 def _value(trial: Trial, metric: Metric) -> float | None:
-    if trial.summary is None or trial.verdict.level is Level.INVALID:
-        return None
-    value: float | None = getattr(trial.summary, metric.attribute)
+    value: float | None = getattr(trial.summary, metric.attribute, None)
     return value
 
 
-def _result(ratios: list[float], p: float | None, metric: Metric) -> Result:
-    if not ratios:
+def _result(logs: list[float], p: float | None, metric: Metric) -> Result:
+    if not logs:
         return Result(0, None, None, None, TOO_FEW)
-    ratio = median(ratios)
-    if p is None:
-        return Result(len(ratios), ratio, None, None, TOO_FEW)
+    centre = pseudo_median(logs)
+    ratio = math.exp(centre)
+    around = pseudo_median_interval(logs)
+    if p is None or around is None:
+        return Result(len(logs), ratio, None, None, TOO_FEW)
+    interval = Interval(math.exp(around.low), math.exp(around.high), around.coverage)
     verdict = NO_DIFFERENCE
     if p <= ERROR_RATE:
-        # Which way: that of the mean of the logarithms, which is what was tested.
-        is_more = sum(map(math.log, ratios)) > 0
-        verdict = BETTER if is_more is metric.is_more_better else WORSE
-    return Result(len(ratios), ratio, median_interval(ratios), p, verdict)
+        verdict = BETTER if (centre > 0) is metric.is_more_better else WORSE
+    return Result(len(logs), ratio, interval, p, verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +150,8 @@ def compare_neighbours(cells: Sequence[CellSummary]) -> list[Neighbours]:
         if cell.measured:
             by_crawler.setdefault(cell.cell.crawler, {})[cell.cell.concurrency] = cell
     ranked = sorted(best_cells(cells).values(), key=lambda cell: -cell.requests_per_s[0])
-    labels = [cell.cell.crawler for cell in ranked]
     pairs: dict[str, tuple[CellSummary, CellSummary]] = {}
-    for faster, slower in pairwise(labels):
+    for faster, slower in pairwise(cell.cell.crawler for cell in ranked):
         common = by_crawler[faster].keys() & by_crawler[slower].keys()
         if common:
             at = max(common)

@@ -41,10 +41,19 @@ def parse_entrant(text: str) -> Entrant:
 
 
 def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
-    """The same, where a label that is taken becomes `asyncio#2`, `asyncio#3`: an A/A experiment."""
+    """The same, where a crawler asked for twice is labelled `asyncio#2`, `asyncio#3` and so on.
+
+    Raises EntrantError where one label is given to two things.
+    """
     taken: set[str] = set()
+    first: dict[str, Entrant] = {}
     named = []
     for entrant in entrants:
+        if first.setdefault(entrant.label, entrant) != entrant:
+            raise EntrantError(
+                f"label {entrant.label!r} is given to {first[entrant.label].crawler} and to "
+                f"{entrant.crawler}: write LABEL=CRAWLER with two labels"
+            )
         label, count = entrant.label, 1
         while label in taken:
             count += 1

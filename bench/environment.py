@@ -3,10 +3,12 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench.schema import RunRow
 from server import __version__
 
 _DISTRIBUTIONS = ("tornado", "httptools", "uvloop", "numpy", "matplotlib")
@@ -26,6 +28,32 @@ def describe_environment(pinning_note: str) -> dict[str, Any]:
         "pinning": pinning_note,
         "libraries": {name: _version(name) for name in _DISTRIBUTIONS},
     }
+
+
+def machine_shown(about: Mapping[str, Any]) -> str:
+    """`crawlbench 0.1.0 abc1234, 2 x CPU, Linux x86_64`, of what describe_environment gave."""
+    ours = f"crawlbench {about['crawlbench']} {about['commit'] or ''}".strip()
+    return f"{ours}, {about['cpus']} x {about['cpu']}, {about['system']}"
+
+
+def versions_shown(runs: Iterable[RunRow]) -> str:
+    """Of Python and of all libraries of these runs; where they differ, by crawler."""
+    by_library: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        for library, version_of in run.versions.items():
+            crawlers = by_library.setdefault(library, {}).setdefault(version_of, [])
+            if run.crawler not in crawlers:
+                crawlers.append(run.crawler)
+    parts = []
+    for library, versions in sorted(by_library.items()):
+        if len(versions) == 1:
+            parts.append(f"{library} {next(iter(versions))}")
+        else:
+            parts += [
+                f"{library} {version_of} ({', '.join(crawlers)})"
+                for version_of, crawlers in sorted(versions.items())
+            ]
+    return ", ".join(parts)
 
 
 def _version(distribution: str) -> str | None:

@@ -13,10 +13,12 @@ from typing import IO, Any
 import numpy as np
 
 from bench.analysis import analyse, load_accounts
+from bench.bottleneck import bottleneck
 from bench.schema import RunRow
 from bench.store import Store
 from bench.summary import Accounts
 from crawlers.contract import ERROR_WORDS
+from server.ledger import ANSWERED, CLIENT_GONE, WAITING
 
 CSV, JSON = "csv", "json"
 
@@ -24,6 +26,8 @@ _OF_RUN = ("run", "trial", "crawler", "concurrency")
 _OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
 _OF_ARRIVAL = ("connection", "arrived_ns", "replied_ns", "delay_us", "outcome")
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
+
+_OUTCOMES = {WAITING: "waiting", ANSWERED: "answered", CLIENT_GONE: "client gone"}
 
 _ABOUT_RUN = (
     *("number", "role", "trial", "crawler", "program", "concurrency", "slots", "delay_low_us"),
@@ -39,8 +43,14 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
     for trial in sorted(trials, key=lambda trial: trial.run.number):
         about = {name: getattr(trial.run, name) for name in _ABOUT_RUN}
         about["verdict"] = trial.verdict.level.name
-        about["reasons"] = [f"{one.level.name}: {one.text}" for one in trial.verdict.reasons]
-        about["versions"] = trial.run.versions
+        about["reasons"] = [
+            f"{one.level.name if one.level else 'note'}: {one.text}"
+            for one in trial.verdict.reasons
+        ]
+        about["versions"] = [f"{name} {version}" for name, version in trial.run.versions.items()]
+        about["limited_by"] = (
+            bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else None
+        )
         about["conditions"] = asdict(trial.run.conditions)
         about["summary"] = asdict(trial.summary) if trial.summary is not None else None
         rows.append(about)
@@ -48,8 +58,11 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
         _write_json(iter(rows), stream)
         return
     flat = [_flat(row) for row in rows]
-    columns = list(dict.fromkeys(chain.from_iterable(flat)))
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    found = dict.fromkeys(chain.from_iterable(flat))
+    # What is nested in one row may be nothing in another: `server` beside `server.cpu_share`.
+    nested = {name.rpartition(".")[0] for name in found}
+    columns = [name for name in found if name not in nested]
+    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
 
@@ -82,6 +95,8 @@ def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
         left_over = np.setdiff1d(np.arange(len(order)), row_of)
     ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
     theirs = [arrivals[name].tolist() for name in _OF_ARRIVAL] if arrivals is not None else []
+    if theirs:
+        theirs[-1] = [_OUTCOMES[outcome] for outcome in theirs[-1]]
     for row, (seq, start, end, status, size, error) in zip(
         row_of.tolist(), zip(*ours, strict=True), strict=True
     ):

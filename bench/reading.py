@@ -42,9 +42,11 @@ def plots(arguments: Namespace) -> int:
 def compare(arguments: Namespace) -> int:
     """`crawlbench compare A B`: ratios and verdicts, cell by cell."""
     from bench.compare_report import compare_two, print_comparison
+    from bench.validity import Level
 
+    worst = Level.VALID if arguments.valid_only else Level.SUSPECT
     comparison = compare_two(
-        arguments.baseline, arguments.candidate, arguments.folder, arguments.metric
+        arguments.baseline, arguments.candidate, arguments.folder, arguments.metric, worst
     )
     print_comparison(comparison, arguments.form, make_console())
     if arguments.fail_on_regression is None:

@@ -1,5 +1,6 @@
 """Tables for people: an experiment's cells, what they are worth, where their time went."""
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from bench.analysis import Analysis
 from bench.bottleneck import bottleneck
 from bench.cells import CellSummary, Trial, best_cells, knee, order_effects
 from bench.comparison import compare_neighbours
+from bench.environment import machine_shown, versions_shown
 from bench.inference import LEAST_TRIALS
 from bench.quantiles import BEYOND
 from bench.schema import RunRow
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from bench.split import Part
 
+_CEILINGS_APART = 0.15
 _COLOURS = {Level.VALID: "green", Level.SUSPECT: "yellow", Level.INVALID: "red"}
 
 
@@ -31,14 +34,14 @@ def print_report(
     """What was asked, the best cell of each crawler or all cells, and what they are worth."""
     asked = analysis.experiment
     size = f"{asked.requests} requests" if asked.requests else f"{asked.waves} x C requests"
-    console.print(
-        f"{store.path.parent}: delay {asked.delay}, {size} a run, trials: {asked.trials}, "
-        f"seed {asked.seed}, {store.created_utc()}",
-        soft_wrap=True,
-        markup=False,
-    )
+    plan = f"delay {asked.delay}, {size} a run, trials: {asked.trials}, seed {asked.seed}"
+    for line in (
+        f"{store.path.parent}: {plan}, {store.created_utc()}",
+        f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
     best = best_cells(analysis.cells)
-    chosen = [cell for cell in analysis.cells if cell.measured] if show_all else [*best.values()]
+    chosen = list(analysis.cells) if show_all else _best_or_failed(analysis, best)
     title = (
         "All cells; medians over their trials"
         if show_all
@@ -47,13 +50,21 @@ def print_report(
     console.print(_cells_table(title, chosen))
     if show_split:
         console.print(_split_table(chosen))
-    console.print(_limits_table(analysis, best))
+    console.print(_limits_table(analysis, chosen))
     for line in (*_ceiling_lines(analysis), *_differences(analysis)):
         console.print(line, soft_wrap=True, markup=False)
     missing = store.runs_asked() - len(store.runs())
     if missing:
         console.print(f"{missing} of the runs asked for were not done", soft_wrap=True)
     _print_reasons(analysis, console)
+
+
+def _best_or_failed(analysis: Analysis, best: dict[str, CellSummary]) -> list[CellSummary]:
+    """Of each crawler its best cell; its first if none came to anything."""
+    first: dict[str, CellSummary] = {}
+    for cell in analysis.cells:
+        first.setdefault(cell.cell.crawler, cell)
+    return [best.get(label, cell) for label, cell in first.items()]
 
 
 def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
@@ -68,12 +79,19 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
         ("errors", "verdict"),
         ("95 %: interval of the median. " if has_intervals else "")
         + "in flight: mean/peak at the server. p50, p99: service time (closed loop); p99 of trials "
-        f"with at least {100 * BEYOND} requests. CPU us: of the client per request. conn.: "
-        "connections per request.",
+        f"with at least {100 * BEYOND} requests. CPU us: of the client per request, its start "
+        "included. conn.: connections per request.",
     )
     from rich.markup import escape
 
     for cell in cells:
+        if not cell.measured:
+            blank = ["-"] * (len(table.columns) - 4)
+            at = str(cell.cell.concurrency)
+            table.add_row(
+                escape(cell.cell.crawler), *blank[:2], at, *blank[2:], "-", _verdict_shown(cell)
+            )
+            continue
         rate, low, high = cell.requests_per_s
         if has_intervals and cell.interval:
             low, high = cell.interval.low, cell.interval.high
@@ -86,8 +104,8 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
         )
         table.add_row(
             escape(cell.cell.crawler),
-            f"{rate:,.0f}",
-            f"{low:,.0f}-{high:,.0f}" + (" unstable" if cell.is_unstable else ""),
+            _rate_shown(rate),
+            f"{_rate_shown(low)}-{_rate_shown(high)}" + (" unstable" if cell.is_unstable else ""),
             str(cell.cell.concurrency),
             f"{shown(mean, '.1f')}/{shown(peak, '.0f')}",
             shown(cell.median_of("efficiency"), ".3f"),
@@ -102,13 +120,17 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
     return table
 
 
+def _rate_shown(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
+
+
 def _verdict_shown(cell: CellSummary) -> str:
-    """`VALID`, or the worst verdict with the number of trials that have it."""
+    """The cell's, and how many of its trials have a worse one, or the same if not all."""
     levels = [trial.verdict.level for trial in cell.trials]
     worst = max(levels)
     count = levels.count(worst)
-    share = f" {count} of {len(levels)}" if worst and len(levels) > 1 else ""
-    return f"[{_COLOURS[worst]}]{worst.name}[/]{share}"
+    of_all = f" ({count} of {len(levels)} {worst.name})" if worst and count < len(levels) else ""
+    return f"[{_COLOURS[cell.level]}]{cell.level.name}[/]{of_all}"
 
 
 def _split_table(cells: Sequence[CellSummary]) -> "Table":
@@ -139,7 +161,7 @@ def _split_table(cells: Sequence[CellSummary]) -> "Table":
             continue
         server = trial.summary.server
         parts: list[str] = []
-        for part in (split.to_server, split.delay, split.overshoot, split.back):
+        for part in (split.to_server, split.delay, split.late, split.back):
             parts += _part_shown(part)
         table.add_row(
             escape(cell.cell.crawler),
@@ -154,24 +176,25 @@ def _part_shown(part: "Part") -> tuple[str, str]:
     return shown(part.p50_ns, ".2f", 1e6), shown(part.p99_ns, ".2f", 1e6)
 
 
-def _limits_table(analysis: Analysis, best: dict[str, CellSummary]) -> "Table":
+def _limits_table(analysis: Analysis, cells: Sequence[CellSummary]) -> "Table":
     table = make_table(
-        "What limits each crawler there, and from where on more concurrency brings little",
-        ("crawler", "knee at C"),
-        ("limited by", "evidence"),
+        "What limits each crawler, and from where on more concurrency brings little",
+        ("crawler", "at C", "knee at C"),
+        ("limited by", "evidence (of the median trial)"),
         "knee: the smallest concurrency measured that reaches 95 % of the crawler's best.",
     )
     from rich.markup import escape
 
-    for label, cell in best.items():
+    for cell in cells:
         trial = cell.median_trial()
         if trial is None or trial.summary is None:
             continue
         limit = bottleneck(trial.summary, trial.verdict)
-        at = knee([other for other in analysis.cells if other.cell.crawler == label])
+        label = cell.cell.crawler
         table.add_row(
             escape(label),
-            "not reached" if at is None else str(at),
+            str(cell.cell.concurrency),
+            knee([other for other in analysis.cells if other.cell.crawler == label]),
             limit.word,
             escape(limit.evidence),
         )
@@ -180,16 +203,21 @@ def _limits_table(analysis: Analysis, best: dict[str, CellSummary]) -> "Table":
 
 def _ceiling_lines(analysis: Analysis) -> list[str]:
     rates = [
-        f"{trial.summary.requests_per_s:,.0f}"
-        for trial in analysis.ceilings
-        if trial.summary is not None
+        trial.summary.requests_per_s for trial in analysis.ceilings if trial.summary is not None
     ]
     if not rates:
         return []
     run = analysis.ceilings[0].run
     when = "first and last" if len(rates) > 1 else "first"
-    where = f"by {run.crawler} at C={run.concurrency} without delay"
-    return [f"Ceiling of the server: {' and '.join(rates)} requests/s, {when}, {where}"]
+    shown_rates = " and ".join(f"{rate:,.0f}" for rate in rates)
+    apart = max(rates) / min(rates) - 1 if min(rates) else 0.0
+    doubt = (
+        f"; they differ by {apart:.0%}: the machine drifts, or something else ran"
+        if apart > _CEILINGS_APART
+        else ""
+    )
+    how = f"by {run.crawler} at C={run.concurrency} without delay"
+    return [f"Ceiling of the server: {shown_rates} requests/s, {when}, {how}{doubt}"]
 
 
 def _differences(analysis: Analysis) -> list[str]:
@@ -201,30 +229,34 @@ def _differences(analysis: Analysis) -> list[str]:
         too_few = f"too few trials ({analysis.experiment.trials})"
         return [f"Differences between crawlers: {too_few}; --trials {LEAST_TRIALS} and more tell"]
     found = compare_neighbours(analysis.cells)
-    lines = ["Differences between crawlers, paired over trials (5 % error rate for all together):"]
-    return lines + [
-        f"  {one.candidate} / {one.baseline} at C={one.concurrency}: {one.result}" for one in found
+    heading = "Each crawler against the next slower one: ratio (95 %), p adjusted for these lines"
+    return [f"{heading}; crawlbench compare has the other cells"] + [
+        f"  {one.candidate} against {one.baseline} at C={one.concurrency}: {one.result}"
+        for one in found
     ]
 
 
 def _print_reasons(analysis: Analysis, console: "Console") -> None:
-    """Each reason once for a cell, with the number of its trials."""
+    """How many runs are not VALID, then each reason once for a cell, with how many trials."""
+    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
+    doubtful = [trial for trial in trials if trial.verdict.level]
+    if doubtful:
+        checks = Counter(
+            check
+            for trial in doubtful
+            for check in {one.check for one in trial.verdict.reasons if one.level}
+        )
+        counts = ", ".join(f"{check} {count}" for check, count in checks.most_common())
+        console.print(
+            f"{len(doubtful)} of {len(trials)} runs are not VALID: {counts} (docs/validity.md)",
+            soft_wrap=True,
+        )
     for cell in analysis.cells:
         where = f"{cell.cell.crawler} at {cell.cell.concurrency}"
         _print_trials(where, cell.trials, console)
         for effect in order_effects(cell, len(analysis.cells)):
             console.print(f"note: {where}: {effect}", soft_wrap=True, markup=False)
-    if analysis.ceilings:
-        is_meant = "server-limited"  # to be at the server's limit is what these runs are for
-        trials = [
-            Trial(
-                trial.run,
-                trial.summary,
-                Verdict(tuple(one for one in trial.verdict.reasons if one.check != is_meant)),
-            )
-            for trial in analysis.ceilings
-        ]
-        _print_trials("the server's ceiling", trials, console)
+    _print_trials("the server's ceiling", analysis.ceilings, console)
 
 
 def _print_trials(where: str, trials: Sequence[Trial], console: "Console") -> None:
@@ -270,7 +302,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
         "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
         "throughput": f"{summary.requests_per_s:,.1f} requests/s",
         "efficiency": shown(summary.efficiency, ".3f")
-        + f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)",
+        + (f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)" if summary.ideal_ns else ""),
         "service time (closed loop)": "p50 {}, p90 {}, p99 {} ms".format(*milliseconds),
         "CPU of the client": f"{summary.cpu_us_per_request:.0f} us a request, "
         f"{summary.cpu_share:.0%} busy",
@@ -299,7 +331,7 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
         split = summary.split
         lines["where the time goes"] = (
             f"to server {split.to_server.p50_ns / 1e6:.2f}, delay {split.delay.p50_ns / 1e6:.2f}, "
-            f"late {split.overshoot.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
+            f"late {split.late.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
             "(medians)"
         )
     return lines

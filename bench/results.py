@@ -10,8 +10,8 @@ from bench.store import FILE_NAME, StoreError
 DEFAULT_FOLDER = Path("results")
 
 
-def new_folder(parent: Path, now: datetime | None = None) -> Path:
-    """A new folder named after the time in UTC, and `latest` pointing to it. Raises StoreError."""
+def new_folder(parent: Path, now: datetime | None = None, latest: str = "latest") -> Path:
+    """A new folder named after the time in UTC, and a link `latest` to it. Raises StoreError."""
     stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -22,9 +22,9 @@ def new_folder(parent: Path, now: datetime | None = None) -> Path:
         ) from error
     # Not on a system without links; the folder can be named instead.
     with contextlib.suppress(OSError, NotImplementedError):
-        link = parent / f".latest-{os.getpid()}"
+        link = parent / f".{latest}-{os.getpid()}"
         link.symlink_to(folder.name)
-        link.replace(parent / "latest")
+        link.replace(parent / latest)
     return folder
 
 

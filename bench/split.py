@@ -21,7 +21,7 @@ class Split:
     """Client, network and the server's queue: from the start to the request parsed."""
     delay: "NDArray[np.int64]"
     """As planned."""
-    overshoot: "NDArray[np.int64]"
+    late: "NDArray[np.int64]"
     """What the server was late: from the end of the delay to the first byte of the answer."""
     back: "NDArray[np.int64]"
     """Network and client: from there to the last byte read."""
@@ -47,7 +47,7 @@ class Split:
             seq=fetches["seq"][is_matched],
             to_server=arrived - start,
             delay=delay,
-            overshoot=replied - arrived - delay,
+            late=replied - arrived - delay,
             back=end - replied,
             is_first=is_first[rows],
         )
@@ -73,7 +73,7 @@ class SplitSummary:
 
     to_server: Part
     delay: Part
-    overshoot: Part
+    late: Part
     back: Part
 
     @classmethod
@@ -84,6 +84,6 @@ class SplitSummary:
         return cls(
             Part.of(split.to_server),
             Part.of(split.delay),
-            Part.of(split.overshoot),
+            Part.of(split.late),
             Part.of(split.back),
         )

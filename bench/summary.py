@@ -66,13 +66,16 @@ class SlotTime:
     """Shares of the time that all slots have together, slots x makespan. They add up to 1."""
 
     delay: float
-    overshoot: float
+    late: float
+    """The server's lateness."""
     opening: float
     """To the server, of the first request of each connection."""
     under_way: float
     """To the server of all others, and back."""
+    unavoidable: float
+    """No request, as the ideal schedule has slots without one too: its last wave is ragged."""
     idle: float
-    """No request: between two, before the first, after the last."""
+    """No request beyond that: between two, before the first, after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,9 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         p90_ns=quantile(service_ns, 0.9) if good else None,
         p99_ns=tail_quantile(service_ns, 0.99),
         split=SplitSummary.of(split) if split is not None else None,
-        slot_time=_slot_time(split, run.slots * makespan_ns) if split is not None else None,
+        slot_time=(
+            _slot_time(split, run.slots, makespan_ns, ideal_ns) if split is not None else None
+        ),
         in_flight=_in_flight(ledger, run.slots) if ledger is not None else None,
         connections=len(np.unique(ledger["connection"])) if ledger is not None else None,
         cpu_us_per_request=usage.cpu_ns / count / 1e3,
@@ -241,16 +246,16 @@ def _in_flight(arrivals: IntColumns, slots: int) -> InFlight:
     return InFlight(levels.mean, levels.peak, steady_plateau(levels, arrivals, slots))
 
 
-def _slot_time(split: Split, whole_ns: int) -> SlotTime:
-    whole = max(1, whole_ns)
+def _slot_time(split: Split, slots: int, makespan_ns: int, ideal_ns: int) -> SlotTime:
+    whole = max(1, slots * makespan_ns)
     delay = float(split.delay.sum()) / whole
-    overshoot = float(split.overshoot.sum()) / whole
+    late = float(split.late.sum()) / whole
     opening = float(split.to_server[split.is_first].sum()) / whole
     to_server, back = float(split.to_server.sum()) / whole, float(split.back.sum()) / whole
     under_way = to_server - opening + back
-    return SlotTime(
-        delay, overshoot, opening, under_way, 1 - delay - overshoot - opening - under_way
-    )
+    unavoidable = max(0.0, slots * ideal_ns / whole - delay)
+    idle = 1 - delay - late - opening - under_way - unavoidable
+    return SlotTime(delay, late, opening, under_way, unavoidable, idle)
 
 
 def _waited_share(usage: "Usage") -> float | None:
@@ -292,7 +297,7 @@ def _impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossib
     for what, is_wrong in (
         ("arrived before they were started", split.to_server < 0),
         ("were over before they were answered", split.back < 0),
-        ("were answered before their delay was over", split.overshoot < 0),
+        ("were answered before their delay was over", split.late < 0),
         ("asked for another delay than planned", split.delay != planned_us[split.seq] * 1000),
     ):
         if is_wrong.any():
@@ -301,7 +306,7 @@ def _impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossib
 
 
 def _clusters(split: Split) -> Clusters:
-    late = split.to_server + split.overshoot + split.back
+    late = split.to_server + split.late + split.back
     second = _between(late, 950, 1250)
     if 3 * _between(late, 650, 950) > second:
         second = 0  # a tail, no cluster

@@ -164,10 +164,10 @@ def _of_the_server(
             f"server-limited: the server's CPU was {server.cpu_share:.0%} busy",
         )
     slot_time = summary.slot_time
-    if slot_time is not None and slot_time.overshoot > LATE_SHARE and slot_time.delay > 0:
+    if slot_time is not None and slot_time.late > LATE_SHARE and slot_time.delay > 0:
         yield _suspect(
             "late",
-            f"the server answered late: {slot_time.overshoot:.1%} of the time of all slots is its "
+            f"the server answered late: {slot_time.late:.1%} of the time of all slots is its "
             "lateness, not the crawler's",
         )
     limit_ns = _stall_limit_ns(summary)

@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.environment import machine_shown, versions_shown
 from bench.results import find_file
 from bench.store import Store, StoreError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.analysis import Analysis
-    from bench.cells import Trial
+    from bench.cells import CellSummary, Trial
 
 _SHOWN_CONCURRENCY = 100
 
@@ -63,8 +64,8 @@ def draw_all(folder: Path | None) -> list[Path]:
     path = find_file(folder)
     written = []
     with Store.open(path) as store:
-        small_print = _small_print(store)
         analysis = analyse(store)
+        small_print = _small_print(store, analysis)
         if any(cell.measured for cell in analysis.cells):
             figure = throughput_figure(analysis, small_print)
             written.append(_save(figure, path.parent / "throughput.png"))
@@ -75,7 +76,7 @@ def draw_all(folder: Path | None) -> list[Path]:
             run, name = trial.run, _file_name(trial.run.crawler)
             accounts = load_accounts(store, run)
             figures = {
-                "timeline": timeline_figure(run, accounts.fetches, accounts.arrivals, small_print)
+                "timeline": timeline_figure(trial, accounts.fetches, accounts.arrivals, small_print)
             }
             if accounts.arrivals is not None:
                 figures["in-flight"] = in_flight_figure(trial, accounts.arrivals, small_print)
@@ -88,13 +89,14 @@ def draw_all(folder: Path | None) -> list[Path]:
 
 
 def _trials_to_show(analysis: "Analysis") -> "list[Trial]":
-    """Of each crawler the first trial at the concurrency next to _SHOWN_CONCURRENCY."""
-    chosen: dict[str, Trial] = {}
-    for trial in (trial for cell in analysis.cells for trial in cell.trials):
-        known = chosen.get(trial.run.crawler)
-        if trial.summary is not None and (known is None or _distance(trial) < _distance(known)):
-            chosen[trial.run.crawler] = trial
-    return list(chosen.values())
+    """Of each crawler the median trial at the concurrency next to _SHOWN_CONCURRENCY."""
+    chosen: dict[str, CellSummary] = {}
+    for cell in analysis.cells:
+        known = chosen.get(cell.cell.crawler)
+        if cell.measured and (known is None or _distance(cell) < _distance(known)):
+            chosen[cell.cell.crawler] = cell
+    trials = [cell.median_trial() for cell in chosen.values()]
+    return [trial for trial in trials if trial is not None]
 
 
 def _file_name(crawler: str) -> str:
@@ -102,20 +104,15 @@ def _file_name(crawler: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", crawler)
 
 
-def _distance(trial: "Trial") -> tuple[int, int]:
-    return abs(trial.run.concurrency - _SHOWN_CONCURRENCY), trial.run.trial
+def _distance(cell: "CellSummary") -> int:
+    return abs(cell.cell.concurrency - _SHOWN_CONCURRENCY)
 
 
-def _small_print(store: Store) -> str:
+def _small_print(store: Store, analysis: "Analysis") -> str:
     about = store.environment()
-    versions: dict[str, str] = {}
-    for run in store.runs():
-        versions.update(run.versions)
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return (
-        f"crawlbench {about['crawlbench']} {about['commit'] or ''}, {libraries}\n"
-        f"{store.created_utc()[:10]}, {about['cpus']} x {about['cpu']}, {about['system']}, "
-        f"{about['pinning']}; closed loop"
+        f"{machine_shown(about)}; {about['pinning']}\n"
+        f"{versions_shown(analysis.runs)}; {store.created_utc()[:10]}; closed loop"
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from bench.cells import Trial
 from bench.in_flight import Levels
 from bench.store import IntColumns
-from plots.style import GREY, SERVER, add_small_print, new_figure
+from plots.style import GREY, SERVER, add_small_print, doubt_shown, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +20,11 @@ _BINS = 800
 def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Figure | None:
     """Mean of each moment as a line, least to most as an area; gids "mean", "range", "asked".
 
-    None if nothing arrived.
+    None if nothing arrived, and without a delay: requests are then answered as they are read, and
+    next to nothing is in flight at the server.
     """
+    if not trial.run.delay.high_us:
+        return None
     levels = Levels.at_server(arrivals)
     if levels is None:
         return None
@@ -32,7 +35,14 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     figure = new_figure()
     axes = figure.add_subplot()
     axes.fill_between(
-        middle, least, most, color=SERVER, alpha=0.25, linewidth=0, gid="range", label="from, to"
+        middle,
+        least,
+        most,
+        color=SERVER,
+        alpha=0.25,
+        linewidth=0,
+        gid="range",
+        label="least to most",
     )
     axes.plot(middle, mean, color=SERVER, linewidth=1.5, gid="mean", label="mean")
     axes.axhline(
@@ -46,8 +56,9 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     axes.set_title(
         f"Concurrency achieved: {run.crawler}\n"
         f"{achieved}; delay {run.delay}, {run.requests} requests, trial {run.trial}"
+        f"{doubt_shown(trial.verdict)}"
     )
-    axes.legend(loc="lower right", ncols=3, fontsize=11)
+    axes.legend(loc="lower right", ncols=3, fontsize=11, frameon=True, framealpha=0.9)
     add_small_print(figure, small_print)
     return figure
 

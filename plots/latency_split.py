@@ -10,11 +10,11 @@ from matplotlib.ticker import FuncFormatter
 from bench.analysis import Analysis
 from bench.cells import Trial
 from bench.split import Part, SplitSummary
-from plots.style import LineStyle, add_small_print, marker_of, new_figure, styles_of
+from plots.style import LineStyle, add_small_print, marker_of, new_figure, spread_ticks, styles_of
 
 _PARTS = {
     "to_server": "to the server\n(client, network, server's queue)",
-    "overshoot": "late\n(the server's own lateness)",
+    "late": "late\n(the server's own lateness)",
     "back": "back\n(network, client)",
 }
 _LEAST_MS = 0.01
@@ -50,6 +50,8 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
                 panel.set_title(_PARTS[part], fontsize=11)
             else:
                 panel.set_xlabel("concurrency")
+    asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
+    axes[0][0].set_xticks(spread_ticks(asked, 0.12))
     # Once all is drawn: the panels share their limits.
     axes[0][0].set_ylim(bottom=_LEAST_MS)
     axes[0][0].set_ylabel("median (ms)")
@@ -68,7 +70,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         ha="left",
         fontsize=14,
     )
-    add_small_print(figure, f"{small_print}; p99 of runs with at least 1000 requests")
+    add_small_print(figure, f"{small_print}; p99 from 1000 requests on; hollow: SUSPECT")
     return figure
 
 
@@ -98,4 +100,4 @@ def _draw(panel: Axes, points: list[tuple[int, float, Trial]], style: LineStyle,
     )
     for at, value, trial in points:
         marks = marker_of(trial.verdict.level, style.marker, style.colour)
-        panel.plot([at], [value], linestyle="", markersize=6, **marks)
+        panel.plot([at], [value], linestyle="", markersize=6, clip_on=False, zorder=5, **marks)

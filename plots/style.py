@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bench.validity import Level
+from bench.validity import Level, Verdict
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
@@ -75,6 +75,12 @@ def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
     return {"marker": marker, "color": colour, "markeredgecolor": "white", "markeredgewidth": 0.8}
 
 
+def doubt_shown(verdict: Verdict) -> str:
+    """For titles: "; SUSPECT: late, stall" of a run that is not VALID."""
+    checks = sorted({one.check for one in verdict.reasons if one.level})
+    return f"; {verdict.level.name}: {', '.join(checks)}" if checks else ""
+
+
 def new_figure() -> Figure:
     """An empty figure that leaves room at its foot for the small print."""
     engine = ConstrainedLayoutEngine(rect=(0, 0.055, 1, 0.945))
@@ -117,3 +123,15 @@ def _bottom(centre: float, group: list[int], gap: float) -> float:
 
 def _top(centre: float, group: list[int], gap: float) -> float:
     return centre + (len(group) - 1) * gap / 2
+
+
+def spread_ticks(asked: Sequence[int], least_share: float) -> list[int]:
+    """The concurrencies measured, but those that would stand in each other's way.
+
+    `least_share` of the highest must lie between two.
+    """
+    ticks: list[int] = []
+    for concurrency in sorted(asked, reverse=True):
+        if not ticks or ticks[-1] - concurrency >= least_share * max(asked):
+            ticks.append(concurrency)
+    return ticks[::-1]

@@ -14,12 +14,14 @@ from bench.cells import CellSummary
 from bench.delays import Delay
 from bench.validity import CEILING_SHARE, Level
 from plots.style import (
+    FAILED,
     GREY,
     LineStyle,
     add_small_print,
     marker_of,
     new_figure,
     spread_labels,
+    spread_ticks,
     styles_of,
 )
 
@@ -51,6 +53,7 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     for name, measured in by_crawler.items():
         _draw_line(axes, name, styles[name], measured)
     asked = sorted({cell.cell.concurrency for cell in cells})
+    _name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
     highest = max((cell.requests_per_s[2] for cell in cells if cell.measured), default=1.0)
     most = max(asked, default=1)
     axes.set_xlim(0, most * 1.02)
@@ -59,7 +62,7 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     _draw_server_ceiling(axes, analysis.ceiling_per_s)
     _explain_markers(axes, [cell.level for line in by_crawler.values() for cell in line])
     _label_ends(axes, {name: line[-1] for name, line in by_crawler.items()}, styles)
-    axes.set_xticks(_ticks(asked))
+    axes.set_xticks(spread_ticks(asked, 0.045))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("concurrency asked for (requests in flight)")
     axes.set_ylabel("throughput (good requests / s)")
@@ -102,6 +105,18 @@ def _draw_line(axes: Axes, name: str, style: LineStyle, measured: list[CellSumma
             )
 
 
+def _name_failed(axes: Axes, names: Sequence[str]) -> None:
+    """Crawlers of which not one run came to anything: INVALID, and nowhere to be drawn."""
+    if names:
+        axes.annotate(
+            f"INVALID, no result: {', '.join(names)}",
+            (0.01, 0.8),
+            xycoords="axes fraction",
+            color=FAILED,
+            fontsize=11,
+        )
+
+
 def _explain_markers(axes: Axes, levels: Sequence[Level]) -> None:
     """A legend of what is not VALID, if anything is not."""
     meaning = {
@@ -136,7 +151,7 @@ def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:
         CEILING_SHARE * ceiling_per_s, ceiling_per_s, color=GREY, alpha=0.12, linewidth=0, zorder=1
     )
     axes.annotate(
-        f"server-limited: above {CEILING_SHARE:.0%} of the {ceiling_per_s:,.0f} that it can",
+        f"above {CEILING_SHARE:.0%} of the server's own {ceiling_per_s:,.0f} requests/s: SUSPECT",
         (0.5, CEILING_SHARE * ceiling_per_s),
         xycoords=("axes fraction", "data"),
         xytext=(0, 4),
@@ -202,12 +217,3 @@ def _label_ends(axes: Axes, last: dict[str, CellSummary], styles: dict[str, Line
                 color=styles[name].colour,
                 fontweight="bold",
             )
-
-
-def _ticks(asked: list[int]) -> list[int]:
-    """The concurrencies measured, but those that would stand in each other's way."""
-    ticks: list[int] = []
-    for concurrency in reversed(asked):
-        if not ticks or ticks[-1] - concurrency >= 0.045 * asked[-1]:
-            ticks.append(concurrency)
-    return ticks[::-1]

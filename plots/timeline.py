@@ -7,22 +7,23 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.schema import RunRow
+from bench.cells import Trial
 from bench.store import IntColumns
-from plots.style import CLIENT, FAILED, SERVER, add_small_print, new_figure
+from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 def timeline_figure(
-    run: RunRow, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
+    trial: Trial, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
 ) -> Figure | None:
     """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
 
     One collection for each end, with gid "client" and "server", whatever the number of calls.
     None if no job of the run was recorded.
     """
+    run = trial.run
     is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
     if not is_job.any():
         return None
@@ -70,7 +71,7 @@ def timeline_figure(
     axes.set_title(
         f"Calls over time: {run.crawler}\n"
         f"concurrency {run.concurrency}, delay {run.delay}, "
-        f"{len(order)} requests, trial {run.trial}"
+        f"{len(order)} requests, trial {run.trial}{doubt_shown(trial.verdict)}"
     )
     axes.legend(handles=handles, loc="upper right", fontsize=11)
     add_small_print(figure, small_print)

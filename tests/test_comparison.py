@@ -8,6 +8,7 @@ from bench.comparison import (
     BETTER,
     METRICS,
     NO_DIFFERENCE,
+    NOT_GIVEN,
     TOO_FEW,
     WORSE,
     compare,
@@ -70,6 +71,19 @@ def test_five_trials_are_too_few_however_far_apart() -> None:
     assert str(found).endswith("too few trials")
 
 
+def test_what_is_not_measured_is_not_said_to_be_too_few() -> None:
+    found = compare({"C=10": pair(rates(100, 8, 1), rates(90, 8, 2))}, METRICS["p99"])["C=10"]
+    assert (found.verdict, found.trials) == (NOT_GIVEN, 0)
+
+
+def test_suspect_trials_can_be_left_out() -> None:
+    suspect = cell("b", 10, *rates(90, 8, 2), level=Level.SUSPECT)
+    pairs = {"C=10": (cell("a", 10, *rates(100, 8, 1)), suspect)}
+    assert compare(pairs, THROUGHPUT)["C=10"].trials == 8
+    found = compare(pairs, THROUGHPUT, worst=Level.VALID)["C=10"]
+    assert (found.trials, found.verdict) == (0, TOO_FEW)
+
+
 def test_trials_are_paired_by_number_and_invalid_ones_left_out() -> None:
     before, after = pair(rates(100, 8, 1), rates(90, 8, 2))
     invalid = Verdict((Reason(Level.INVALID, "ledger", "a lie"),))
@@ -85,11 +99,11 @@ def test_trials_are_paired_by_number_and_invalid_ones_left_out() -> None:
 
 def test_crawlers_are_compared_with_the_next_slower_one_where_both_were_measured() -> None:
     cells = [
-        cell("slow", 1, *rates(10, 6, 1)),
-        cell("fast", 1, *rates(11, 6, 2)),
-        cell("fast", 10, *rates(100, 6, 3)),
-        cell("middle", 10, *rates(80, 6, 4)),
-        cell("middle", 1, *rates(10, 6, 5)),
+        cell("slow", 1, *rates(10, 8, 1)),
+        cell("fast", 1, *rates(11, 8, 2)),
+        cell("fast", 10, *rates(100, 8, 3)),
+        cell("middle", 10, *rates(80, 8, 4)),
+        cell("middle", 1, *rates(10, 8, 5)),
     ]
     found = compare_neighbours(cells)
     assert [(one.candidate, one.baseline, one.concurrency) for one in found] == [

@@ -42,6 +42,11 @@ def test_the_same_crawler_twice_gets_two_labels() -> None:
     assert [entrant.label for entrant in named] == ["a", "b", "a#2", "a#3", "b#2", "a#4"]
 
 
+def test_one_label_is_not_given_to_two_things() -> None:
+    with pytest.raises(EntrantError, match="label 'a' is given to asyncio and to gevent"):
+        with_labels_of_their_own([Entrant("a", "asyncio"), Entrant("a", "gevent")])
+
+
 def test_another_interpreter_sees_our_code_and_nothing_that_is_installed_beside_it(
     tmp_path: Path,
 ) -> None:

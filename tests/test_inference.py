@@ -11,6 +11,8 @@ from bench.inference import (
     LEAST_TRIALS,
     Interval,
     median_interval,
+    pseudo_median,
+    pseudo_median_interval,
     sign_flip_p,
     spearman,
 )
@@ -45,16 +47,48 @@ def test_the_interval_covers_the_median_as_often_as_it_says() -> None:
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=8))
-def test_the_p_of_a_series_is_the_share_of_signs_with_a_sum_as_far_from_0(
+def test_the_p_of_a_series_is_the_share_of_signs_with_ranks_as_far_from_0(
     differences: list[int],
 ) -> None:
-    sums = [
-        abs(sum(sign * d for sign, d in zip(signs, differences, strict=True)))
-        for signs in product((1, -1), repeat=len(differences))
+    sizes = [abs(d) for d in differences]
+    ranks = [
+        sum(other < size for other in sizes) + (sizes.count(size) + 1) / 2 if size else 0.0
+        for size in sizes
     ]
-    expected = sum(total >= abs(sum(differences)) for total in sums) / len(sums)
+    signed = [rank if d > 0 else -rank for rank, d in zip(ranks, differences, strict=True)]
+    sums = [
+        abs(sum(sign * rank for sign, rank in zip(signs, ranks, strict=True)))
+        for signs in product((1, -1), repeat=len(ranks))
+    ]
+    expected = sum(total >= abs(sum(signed)) - 1e-9 for total in sums) / len(sums)
     found = sign_flip_p({"a": dict(enumerate(map(float, differences)))})
     assert found["a"] == pytest.approx(expected)
+
+
+@given(st.integers(6, 14), st.integers(0, 10**9), st.floats(-1.5, 1.5))
+def test_the_interval_leaves_0_out_just_where_the_test_sees_a_difference(
+    n: int, seed: int, shift: float
+) -> None:
+    draw = random.Random(seed)
+    values = [draw.gauss(shift, 1) for _ in range(n)]
+    interval = pseudo_median_interval(values)
+    assert interval is not None
+    p = sign_flip_p({"a": dict(enumerate(values))})["a"]
+    assert (interval.low > 0 or interval.high < 0) == (p <= 0.05)
+    assert interval.low <= pseudo_median(values) <= interval.high
+    assert interval.coverage >= 0.95
+
+
+def test_one_disturbed_trial_does_not_decide() -> None:
+    values = [0.05, 0.04, 0.06, 0.05, 0.03, 0.07, 0.05, 0.04, 0.06, -3.0]
+    assert sign_flip_p({"a": dict(enumerate(values))})["a"] < 0.1
+    assert pseudo_median(values) == pytest.approx(0.05, abs=0.01)
+
+
+def test_five_values_have_no_interval_and_one_is_its_own_centre() -> None:
+    assert pseudo_median_interval([1, 2, 3, 4, 5]) is None
+    assert pseudo_median([3.0]) == 3.0
+    assert pseudo_median_interval([1, 2, 3, 4, 5, 6]) == Interval(1, 6, 1 - 2 / 64)
 
 
 def test_six_trials_that_agree_are_enough_and_five_are_not() -> None:

@@ -112,7 +112,7 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
         (1, 8, 20, 120, 100_000, 200, 1),
     )
     split = Split.of(2, fetched, arrived)
-    parts = [split.to_server, split.delay, split.overshoot, split.back]
+    parts = [split.to_server, split.delay, split.late, split.back]
     assert [(part // MS).tolist() for part in parts] == [[5, 20], [100, 100], [2, 0], [10, 10]]
     assert sum(parts).tolist() == (fetched["end_ns"] - fetched["start_ns"]).tolist()  # type: ignore[union-attr]
     assert split.is_first.tolist() == [True, False]
@@ -121,8 +121,16 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
 def test_the_time_of_all_slots_is_accounted_for() -> None:
     summary = summary_of(fetches(*GOOD), arrivals(*ARRIVED), 4)
     assert summary.slot_time is not None
-    expected = [400 / 440, 0, 10 / 440, 30 / 440, 0]
+    expected = [400 / 440, 0, 10 / 440, 30 / 440, 0, 0]
     assert astuple(summary.slot_time) == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_the_ideal_schedule_leaves_idle_is_no_loss() -> None:
+    """Three requests on two slots: the fourth place of the second wave is empty in any schedule."""
+    summary = summary_of(fetches(*GOOD[:3]), arrivals(*ARRIVED[:3]), 3)
+    assert summary.slot_time is not None
+    assert summary.slot_time.unavoidable == pytest.approx(100 / 440)
+    assert sum(astuple(summary.slot_time)) == pytest.approx(1)
 
 
 def test_a_stall_is_time_without_an_act_while_an_answer_waits() -> None:

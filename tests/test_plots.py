@@ -134,7 +134,7 @@ def test_the_split_has_a_line_for_each_part_and_quantile(store: Store) -> None:
     assert figure is not None
     lines = {str(one.get_gid()): one for panel in figure.axes for one in panel.lines}
     # Of 15 ms, a fifth on the way there; the median trial has 10 ms.
-    parts = ("to_server", "overshoot", "back")
+    parts = ("to_server", "late", "back")
     there, late, back = (lines[f"asyncio {part} p50"] for part in parts)
     assert list(np.asarray(there.get_xdata())) == [1, 10]
     assert list(np.asarray(there.get_ydata())) == pytest.approx([2.0, 2.0])
@@ -143,8 +143,9 @@ def test_the_split_has_a_line_for_each_part_and_quantile(store: Store) -> None:
 
 
 def test_a_timeline_is_one_collection_for_each_end(store: Store) -> None:
-    run = next(run for run in store.runs() if run.concurrency == 10)
-    figure = timeline_figure(run, store.fetches(run.number), store.arrivals(run.number), "")
+    trial = analyse(store).cells[-1].trials[0]
+    run = trial.run
+    figure = timeline_figure(trial, store.fetches(run.number), store.arrivals(run.number), "")
     assert figure is not None
     ends = {
         collection.get_gid(): collection
@@ -188,8 +189,8 @@ def test_the_mean_drawn_is_the_mean(stays: list[tuple[int, int]]) -> None:
 
 
 def test_a_timeline_without_a_ledger_shows_the_client_alone(store: Store) -> None:
-    run = store.runs()[0]
-    figure = timeline_figure(run, store.fetches(run.number), None, "")
+    trial = analyse(store).cells[0].trials[0]
+    figure = timeline_figure(trial, store.fetches(trial.run.number), None, "")
     assert figure is not None
     assert [collection.get_gid() for collection in figure.axes[0].collections] == ["client"]
 
@@ -277,10 +278,10 @@ def test_odd_records_do_not_cost_the_other_figures(store: Store, seqs: list[int]
 
 
 def test_a_failed_call_is_told_apart(store: Store) -> None:
-    run = store.runs()[2]
-    fetches = store.fetches(run.number)
+    trial = analyse(store).cells[-1].trials[0]
+    fetches = store.fetches(trial.run.number)
     fetches["error"][3] = 1
-    figure = timeline_figure(run, fetches, None, "")
+    figure = timeline_figure(trial, fetches, None, "")
     assert figure is not None
     (client,) = figure.axes[0].collections
     colours = [tuple(colour) for colour in np.asarray(client.get_edgecolor())]

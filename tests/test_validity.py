@@ -70,7 +70,7 @@ def of_plateau(level: int, share: float, **changes: object) -> Change:
 def of_lateness(share: float) -> Change:
     def change(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
         assert summary.slot_time is not None
-        return run, replace(summary, slot_time=replace(summary.slot_time, overshoot=share))
+        return run, replace(summary, slot_time=replace(summary.slot_time, late=share))
 
     return change
 

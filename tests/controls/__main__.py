@@ -122,19 +122,22 @@ def main() -> int:
     )
     parser.add_argument("words", nargs="*", help="only controls whose name has one of these words")
     words = parser.parse_args().words
-    table = make_table("", ("what is wrong",), ("verdict", "as it must be", "reasons"))
+    table = make_table("", ("what is wrong",), ("must find", "found", "verdict", "reasons"))
     wrong = 0
     for control in CONTROLS:
         if words and not any(word in control.name for word in words):
             continue
         print(f"{control.name} ...", file=sys.stderr)
         verdict = verdict_on(control)
-        is_right = verdict.level is control.level and (
-            not control.check or verdict.finds(control.check)
-        )
+        # A busy machine is not the control's fault, nor does it hide what must be found.
+        levels = [one.level for one in verdict.reasons if one.check != "busy machine"]
+        is_right = (
+            verdict.finds(control.check) if control.check else max(levels, default=Level.VALID)
+        ) in (True, Level.VALID)
         wrong += not is_right
         reasons = "\n".join(one.text for one in verdict.reasons if one.level) or "-"
-        table.add_row(control.name, verdict.level.name, "yes" if is_right else "NO", reasons)
+        found = "yes" if is_right else "NO"
+        table.add_row(control.name, control.check or "nothing", found, verdict.level.name, reasons)
     make_console().print(table)
     return 1 if wrong else 0
 
