@@ -64,8 +64,9 @@ def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis
         summary = summaries[run.number]
         cell = Cell(run.crawler, run.concurrency, run.delay)
         trials[cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
+    rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
     ordered = sorted(
-        trials, key=lambda cell: (experiment.crawlers.index(cell.crawler), cell.concurrency)
+        trials, key=lambda cell: (rank_of.get(cell.crawler, len(rank_of)), cell.concurrency)
     )
     cells = tuple(CellSummary(cell, tuple(trials[cell])) for cell in ordered)
     return Analysis(experiment, cells, ceilings)

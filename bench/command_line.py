@@ -275,7 +275,7 @@ def _checked_share(text: str) -> float:
         percent = float(number)
     except ValueError:
         percent = -1.0
-    if not 0 <= percent <= 100:  # NaN is refused too
+    if not number.isascii() or not 0 <= percent <= 100:  # NaN is refused too
         raise argparse.ArgumentTypeError(f"{text!r} is not a share like 5%")
     return percent / 100
 

@@ -32,12 +32,15 @@ from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
 from bench.targets import private_server, recognise
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find
+from crawlers.spec import CAN_LOAD
 
 if TYPE_CHECKING:
     from bench.cells import Trial
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _CALIBRATION_CONCURRENCY = 10
+_LOAD_S = 60.0
+"""In which an interpreter must have imported a crawler."""
 
 
 def run_experiment(arguments: Namespace) -> int:
@@ -264,11 +267,25 @@ def _installed(entrant: Entrant) -> CrawlerInfo:
 def _check_loads(entrant: Entrant) -> None:
     """Raises CrawlerNotInstalledError if it cannot be imported, in a process of its own."""
     command = crawler_command(entrant, "--can-load", entrant.crawler)
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        where = f" (by {entrant.python})" if entrant.python else ""
-        raise CrawlerNotInstalledError(said.removeprefix("crawlers: ") + where)
+    where = f" (by {entrant.python})" if entrant.python else ""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LOAD_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = f"nothing heard for {_LOAD_S:g} s" if not isinstance(error, OSError) else error
+        raise CrawlerNotInstalledError(
+            f"crawler {entrant.crawler!r} cannot be loaded{where}: {reason}"
+        ) from error
+    if done.returncode or CAN_LOAD.encode() not in done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit code {done.returncode}, and no answer"
+        raise CrawlerNotInstalledError(_printable(reason.removeprefix("crawlers: ")) + where)
+
+
+def _printable(text: str) -> str:
+    """Without what would command a terminal."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 @contextmanager
@@ -303,4 +320,4 @@ def _print_failure(result: RunResult) -> None:
         file=sys.stderr,
     )
     for line in result.stderr_tail.splitlines()[-5:]:
-        print(f"    {line}", file=sys.stderr)
+        print(f"    {_printable(line)}", file=sys.stderr)

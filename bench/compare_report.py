@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.analysis import Analysis, analyse
 from bench.cells import CellSummary
-from bench.comparison import METRICS, WORSE, Metric, Result, compare
+from bench.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
 from bench.experiment import Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
 from bench.results import find_file
@@ -46,9 +46,18 @@ class Comparison:
     pairs: dict[str, tuple[CellSummary, CellSummary]]
     results: dict[str, Result]
     warnings: tuple[str, ...]
+    gaps: tuple[str, ...]
+    """What is missing of the candidate: INVALID runs, whole cells."""
 
     def check_gate(self) -> None:
-        """Raises NotComparableError where there are too few trials to find a regression."""
+        """Raises NotComparableError where it cannot be told whether there is a regression."""
+        if self.gaps:
+            raise NotComparableError(f"--fail-on-regression cannot tell: {'; '.join(self.gaps)}")
+        if any(result.verdict == NOT_GIVEN for result in self.results.values()):
+            raise NotComparableError(
+                f"--fail-on-regression cannot tell: {self.metric.name} is not given of so few "
+                "requests; docs/results.md says from how many on"
+            )
         lacking = [name for name, result in self.results.items() if result.p is None]
         if lacking:
             raise NotComparableError(
@@ -65,6 +74,13 @@ class Comparison:
             if loss >= share:
                 return True
         return False
+
+
+class _Noticed(NamedTuple):
+    """While two things were brought together."""
+
+    warnings: list[str]
+    gaps: list[str]
 
 
 def compare_two(
@@ -96,7 +112,8 @@ def compare_two(
         )
     before, after = (_by_concurrency(analysis, name) for name in (baseline, candidate))
     pairs = {f"C={at}": (before[at], after[at]) for at in before if at in after}
-    return _comparison(baseline, candidate, chosen, pairs, [], worst)
+    gaps = [f"{candidate} was not measured at C={at}" for at in before if at not in after]
+    return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps), worst)
 
 
 def _is_results(name: str) -> bool:
@@ -109,6 +126,8 @@ def _by_concurrency(analysis: Analysis, label: str) -> dict[int, CellSummary]:
 
 
 def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Level) -> Comparison:
+    if find_file(baseline).samefile(find_file(candidate)):
+        raise NotComparableError(f"{baseline} and {candidate} are the same results")
     with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
         differences = list(_plan_differences(one.experiment(), other.experiment()))
         if differences:
@@ -123,10 +142,17 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
         for cell in before.cells
         if cell.cell in found
     }
+    gaps = [
+        f"{cell.cell.crawler}, C={cell.cell.concurrency} is not in {candidate}"
+        for cell in before.cells
+        if cell.cell not in found
+    ]
     alone = len(before.cells) + len(after.cells) - 2 * len(pairs)
     if alone:
         warnings.append(f"{alone} cells are in one of the two only")
-    return _comparison(str(baseline), str(candidate), metric, pairs, warnings, worst)
+    return _comparison(
+        str(baseline), str(candidate), metric, pairs, _Noticed(warnings, gaps), worst
+    )
 
 
 def _comparison(
@@ -134,7 +160,7 @@ def _comparison(
     candidate: str,
     metric: Metric,
     pairs: dict[str, tuple[CellSummary, CellSummary]],
-    warnings: list[str],
+    noticed: "_Noticed",
     worst: Level,
 ) -> Comparison:
     if not pairs:
@@ -145,12 +171,24 @@ def _comparison(
             bad = sum(level is not Level.VALID for level in levels)
             left_out = sum(level > worst for level in levels)
             if bad:
-                warnings.append(
+                noticed.warnings.append(
                     f"{side}, {name}: {bad} of {len(levels)} trials are not VALID"
                     f"{f', {left_out} are left out' if left_out else ''}; see crawlbench report"
                 )
-    results = compare(pairs, metric, worst)
-    return Comparison(baseline, candidate, metric, pairs, results, tuple(warnings))
+            invalid = levels.count(Level.INVALID)
+            if invalid and side == candidate:
+                noticed.gaps.append(
+                    f"{invalid} of {len(levels)} runs of {side}, {name} are INVALID"
+                )
+    return Comparison(
+        baseline,
+        candidate,
+        metric,
+        pairs,
+        compare(pairs, metric, worst),
+        tuple(noticed.warnings),
+        tuple(noticed.gaps),
+    )
 
 
 def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:

@@ -29,7 +29,9 @@ class Conditions:
     stolen_ns: int | None
     """CPU time that this machine wanted and its host gave to others, over all CPUs."""
     turned_away: int | None
-    """Connections that the server closed at once, for want of descriptors; None: not our server."""
+    """Connections that the server closed at once, for want of descriptors."""
+    beside: int | None
+    """Requests that the server got and that are not of the run. These two: None: not our server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class Observation:
             stolen_ns=parse_stolen_ns(_text("/proc/stat")),
         )
 
-    def until(self, later: "Observation", turned_away: int | None) -> Conditions:
+    def until(
+        self, later: "Observation", turned_away: int | None, beside: int | None
+    ) -> Conditions:
         """What happened between two observations."""
         tcp = {
             field: later.tcp[name] - self.tcp[name] if name in self.tcp else None
@@ -67,6 +71,7 @@ class Observation:
             time_wait_before=self.time_wait,
             stolen_ns=stolen_ns,
             turned_away=turned_away,
+            beside=beside,
             **tcp,
         )
 

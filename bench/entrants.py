@@ -64,7 +64,8 @@ def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]
 
 
 def _environment_name(python: str) -> str:
-    """The folder of a virtual environment: ENVIRONMENT/bin/python."""
+    """The folder of a virtual environment, ENVIRONMENT/bin/python, as a label may have it."""
     folders = PurePath(python).parent.parts
     is_bin = len(folders) > 1 and folders[-1] in ("bin", "Scripts")
-    return folders[-2] if is_bin else PurePath(python).name
+    name = folders[-2] if is_bin else PurePath(python).name
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[:20]

@@ -27,6 +27,7 @@ _OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
 _OF_ARRIVAL = ("connection", "arrived_ns", "replied_ns", "delay_us", "outcome")
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 
+_WORDS = dict(enumerate(ERROR_WORDS))
 _OUTCOMES = {WAITING: "waiting", ANSWERED: "answered", CLIENT_GONE: "client gone"}
 
 _ABOUT_RUN = (
@@ -96,12 +97,12 @@ def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
     ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
     theirs = [arrivals[name].tolist() for name in _OF_ARRIVAL] if arrivals is not None else []
     if theirs:
-        theirs[-1] = [_OUTCOMES[outcome] for outcome in theirs[-1]]
+        theirs[-1] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[-1]]
     for row, (seq, start, end, status, size, error) in zip(
         row_of.tolist(), zip(*ours, strict=True), strict=True
     ):
         arrival = [column[row] for column in theirs] if row >= 0 else [None] * len(_OF_ARRIVAL)
-        yield (*about, seq, start, end, status, size, ERROR_WORDS[error], *arrival)
+        yield (*about, seq, start, end, status, size, _WORDS.get(error, "?"), *arrival)
     for row in left_over.tolist():
         assert arrivals is not None
         seq = int(arrivals["seq"][row])

@@ -31,7 +31,15 @@ class Levels:
 
     @classmethod
     def of(cls, starts_ns: "NDArray[np.int64]", ends_ns: "NDArray[np.int64]") -> Self:
-        """Of at least one span; a span counts from its start up to, not at, its end."""
+        """Of at least one span; a span counts from its start up to, not at, its end.
+
+        One without length is nowhere; if all are, they count as one nanosecond.
+        """
+        has_length = ends_ns > starts_ns
+        if not has_length.any():
+            ends_ns = starts_ns + 1
+        elif not has_length.all():
+            starts_ns, ends_ns = starts_ns[has_length], ends_ns[has_length]
         # At the same instant an end comes before a start: a slot is free before it is taken. So the
         # lowest bit says which it is, and one sort of numbers is enough.
         events = np.sort(np.concatenate([starts_ns * 2 + 1, ends_ns * 2]))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from bench.experiment import PlannedRun
 from bench.runner import Target
+from bench.schema import MAX_REQUESTS
 from server.control_client import stats
 
-MAX_REQUESTS = 10_000_000
 SPARE_DESCRIPTORS = 100
 
 

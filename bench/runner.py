@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from bench.conditions import Conditions, Observation
 from bench.experiment import PlannedRun, ideal_makespan_ns
@@ -59,6 +59,14 @@ class RunResult:
     outcome: Outcome | None
     ledger: RunRecord | None
     conditions: Conditions
+    timeout_s: float
+
+
+class _Counted(NamedTuple):
+    """By the server, since its start."""
+
+    turned_away: int
+    requests: int
 
 
 class Runner(Protocol):
@@ -81,7 +89,7 @@ class ProcessRunner:
     def run(self, planned: PlannedRun) -> RunResult:
         """One crawl. A crawler that fails is a result; a server that is gone is raised."""
         started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        turned_away = self._turned_away()
+        counted = self._counted()
         before = Observation.now()
         with tempfile.TemporaryDirectory(prefix="crawlbench-") as folder:
             path = Path(folder) / "outcome"
@@ -95,11 +103,18 @@ class ProcessRunner:
                     failure = "ended without an outcome"
                 except (OSError, ValueError, LookupError, TypeError) as error:
                     failure = f"left no outcome that can be read: {error}"
-        conditions = before.until(
-            Observation.now(), self._turned_away() - turned_away if self._target.is_ours else None
-        )
+        after, counted_after = Observation.now(), self._counted()
         ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
-        return RunResult(planned, started_utc, failure, stderr_tail, outcome, ledger, conditions)
+        beside = None
+        if ledger is not None:
+            recorded = ledger.rows + ledger.unrecorded
+            beside = counted_after.requests - counted.requests - recorded
+        turned_away = counted_after.turned_away - counted.turned_away
+        conditions = before.until(after, turned_away if ledger is not None else None, beside)
+        return RunResult(
+            *(planned, started_utc, failure, stderr_tail, outcome, ledger, conditions),
+            timeout_s=self._timeout_s,
+        )
 
     def _crawl(self, planned: PlannedRun, outcome_path: Path) -> tuple[str, str]:
         """Why the crawl failed, in one line, or ""; and the end of what it said on stderr."""
@@ -159,11 +174,12 @@ class ProcessRunner:
     def _name(self, planned: PlannedRun) -> str:
         return f"{planned.name}-{self._token}"
 
-    def _turned_away(self) -> int:
+    def _counted(self) -> _Counted:
         if not self._target.is_ours:
-            return 0
+            return _Counted(0, 0)
         try:
-            return int(stats(self._target.control_url)["connections"]["turned_away"])
+            told = stats(self._target.control_url)
+            return _Counted(int(told["connections"]["turned_away"]), int(told["requests"]))
         except (ControlError, LookupError, TypeError) as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 

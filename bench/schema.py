@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from bench.conditions import Conditions
 from bench.delays import Delay
 from crawlers.spec import Usage
+from server.request_plan import MAX_DELAY_US
 
 SCHEMA_VERSION = 2
+
+MAX_REQUESTS = 10_000_000
+MAX_CONCURRENCY = 2**31
 
 ARRIVAL_COLUMNS = (
     "seq",
@@ -51,7 +55,8 @@ CREATE TABLE run (
     request_head BLOB,
     usage TEXT,
     versions TEXT NOT NULL,
-    conditions TEXT NOT NULL
+    conditions TEXT NOT NULL,
+    timeout_ns INTEGER NOT NULL
 );
 CREATE TABLE fetch (
     run INTEGER NOT NULL REFERENCES run,
@@ -135,11 +140,27 @@ class RunRow:
     usage: Usage | None
     versions: dict[str, str]
     conditions: Conditions
+    timeout_ns: int
+    """Of a fetch."""
 
     @property
     def delay(self) -> Delay:
         """The model of the delays."""
         return Delay(self.delay_low_us, self.delay_high_us)
+
+    def check(self) -> None:
+        """Raises ValueError for what no run can have been."""
+        bounds = (
+            ("slots", 1, MAX_CONCURRENCY),
+            ("cores", 1, MAX_CONCURRENCY),
+            ("requests", 1, MAX_REQUESTS),
+            ("delay_low_us", 0, self.delay_high_us),
+            ("delay_high_us", 0, MAX_DELAY_US),
+        )
+        for name, least, most in bounds:
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"run {self.number} has {name} {value!r}")
 
     def delays_us(self) -> "array[int]":
         """What each request asked for, in the order of seq."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.in_flight import Levels
 from bench.store import IntColumns
 
 if TYPE_CHECKING:
@@ -35,6 +36,18 @@ def client_stall(fetches: IntColumns, arrivals: IntColumns) -> Stall | None:
     acts = np.concatenate([fetches["start_ns"], fetches["end_ns"], arrivals["arrived_ns"]])
     acts.sort()
     return _longest(acts, replied[was_answered], fetches["end_ns"][was_answered])
+
+
+def idle_stall(levels: Levels, slots: int, requests: int) -> Stall:
+    """The longest time in which the client had a free slot and jobs left, and started nothing.
+
+    `levels` are of the client's own starts and ends.
+    """
+    is_start = np.diff(levels.level, prepend=0) > 0
+    could = (levels.level[:-1] < slots) & (np.cumsum(is_start)[:-1] < requests)
+    spans = np.where(could, np.diff(levels.instant_ns), 0)
+    at = int(spans.argmax()) if len(spans) else 0
+    return Stall(int(levels.instant_ns[at]), int(spans[at]) if len(spans) else 0)
 
 
 def _longest(

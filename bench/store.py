@@ -114,6 +114,7 @@ class Store:
             usage=outcome.usage if outcome else None,
             versions=outcome.versions if outcome else {},
             conditions=result.conditions,
+            timeout_ns=round(result.timeout_s * 1e9),
         )
         try:
             with self._connection as connection:
@@ -154,8 +155,7 @@ class Store:
     def environment(self) -> dict[str, Any]:
         """On what it was measured."""
         with self._reading():
-            environment: dict[str, Any] = json.loads(self._about("environment"))
-        return environment
+            return dict(json.loads(self._about("environment")))
 
     def created_utc(self) -> str:
         """When the experiment began."""
@@ -181,10 +181,11 @@ class Store:
                 row: dict[str, Any] = dict(zip(names, values, strict=True))
                 row["keep_alive"] = bool(row["keep_alive"])
                 row["resends"] = bool(row["resends"])
-                row["usage"] = Usage(**json.loads(row["usage"])) if row["usage"] else None
+                row["usage"] = Usage.from_json(json.loads(row["usage"])) if row["usage"] else None
                 row["versions"] = json.loads(row["versions"])
                 row["conditions"] = Conditions(**json.loads(row["conditions"]))
                 rows.append(RunRow(**row))
+                rows[-1].check()
         return rows
 
     def fetches(self, number: int) -> IntColumns:

@@ -15,7 +15,7 @@ from bench.ledger import Reconciliation
 from bench.quantiles import quantile, tail_quantile
 from bench.schema import RunRow
 from bench.split import Split, SplitSummary
-from bench.stalls import Stall, client_stall
+from bench.stalls import Stall, client_stall, idle_stall
 from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from crawlers.spec import Usage
 
+_SLACK_NS = 100_000_000
+"""For a client that is busy when a limit of time passes."""
 _LEAST_LOAD_NS = 200_000_000
 """Of a makespan: for less, four samples, the server's load is not told."""
 
@@ -140,7 +142,13 @@ class RunSummary:
     """Requests at a time, by the client's own account."""
     impossible: tuple[Impossible, ...]
     client_stall: Stall | None
+    idle_stall: Stall
+    """The longest time without an act of the client with a free slot and jobs left."""
     clusters: Clusters | None
+    overtime: int
+    """Good requests that took longer than the limit of time and a tenth."""
+    outside_ns: int
+    """Of the crawl, before the first start and after the last end."""
 
 
 def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
@@ -162,6 +170,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     good_rows = slice(None) if good == count else is_good
     good_fetches = {name: column[good_rows] for name, column in fetches.items()}
     split = Split.of(run.requests, good_fetches, ledger) if ledger is not None else None
+    client_levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
     server_cpu_ns, server = _server_load(accounts.load, first_ns, last_ns)
     return RunSummary(
         requests=count,
@@ -196,10 +205,13 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
             if ledger is not None
             else None
         ),
-        client_peak=Levels.of(fetches["start_ns"], fetches["end_ns"]).peak,
+        client_peak=client_levels.peak,
         impossible=_impossible(split, np.array(delays_us)) if split is not None else (),
         client_stall=client_stall(fetches, ledger) if ledger is not None else None,
+        idle_stall=idle_stall(client_levels, run.slots, run.requests),
         clusters=_clusters(split) if split is not None else None,
+        overtime=int((service_ns > max(1.1 * run.timeout_ns, run.timeout_ns + _SLACK_NS)).sum()),
+        outside_ns=max(0, usage.wall_ns - makespan_ns),
     )
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_WIDTH_WITHOUT_TERMINAL = 160
+_LEAST_WIDTH = 160
 
 
 def make_console(to_stderr: bool = False) -> "Console":
@@ -20,8 +20,10 @@ def make_console(to_stderr: bool = False) -> "Console":
             raise BrokenPipeError
 
     stream = sys.stderr if to_stderr else sys.stdout
-    width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return QuietConsole(file=stream, width=width, highlight=False, soft_wrap=False)
+    console = QuietConsole(file=stream, highlight=False, soft_wrap=False)
+    # A narrower terminal wraps the lines; rich would leave numbers out.
+    console.width = max(console.width if stream.isatty() else 0, _LEAST_WIDTH)
+    return console
 
 
 def make_table(

@@ -24,7 +24,9 @@ CAP_TIME_SHARE = 0.25
 spreads over many levels."""
 STALL_NS = 50_000_000
 STALL_SHARE = 0.03
+OUTSIDE_SHARE = 0.05
 WAITED_SHARE = 0.05
+WAITED_NS = 5_000_000
 STOLEN_SHARE = 0.03
 TIME_WAIT = 14_000
 """Half of the ports that Linux gives out, 28 232 by default: a run may need as many again."""
@@ -126,6 +128,21 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "failures",
             f"{sum(failures.values())} of {run.requests} requests failed: {_counts(failures)}",
         )
+    if run.conditions.beside:
+        yield _suspect(
+            "ledger",
+            f"{run.conditions.beside} requests reached the server beside those of the run: by the "
+            "crawler, or somebody else",
+        )
+    if summary.overtime:
+        yield _invalid(
+            "overtime",
+            f"{summary.overtime} requests took longer than the limit of "
+            f"{run.timeout_ns / 1e9:g} s, and are recorded as good",
+        )
+    if run.request_head and not run.request_head.startswith(b"GET "):
+        method = run.request_head.split(b" ")[0][:20].decode("ascii", "replace")
+        yield _invalid("ledger", f"it asks with {method!r}, and not with GET")
     if summary.client_peak > run.slots:
         yield _invalid(
             "overrun",
@@ -214,6 +231,19 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "stall",
             f"the crawler stood still for {stall.span_ns / 1e9:.2f} s with answers at hand",
         )
+    idle = summary.idle_stall
+    if idle.span_ns > _stall_limit_ns(summary):
+        yield _suspect(
+            "stall",
+            f"the crawler started nothing for {idle.span_ns / 1e9:.2f} s, with a free slot and "
+            "jobs left",
+        )
+    if summary.outside_ns > max(STALL_NS, OUTSIDE_SHARE * summary.makespan_ns):
+        yield _suspect(
+            "outside",
+            f"the crawler worked or slept for {summary.outside_ns / 1e9:.2f} s before its first "
+            "start and after its last end, which no number counts",
+        )
     if summary.gc_share > GC_SHARE or summary.gc_longest_ns > GC_PAUSE_NS:
         yield _note(
             "gc",
@@ -228,23 +258,34 @@ def _cap(run: RunRow, summary: RunSummary) -> str:
     Without delay a peak of one is normal; where a CPU is busy, that is the limit.
     """
     in_flight = summary.in_flight
-    plateau = in_flight.plateau if in_flight is not None else None
     server_share = summary.server.cpu_share if summary.server is not None else 0.0
     if (
-        plateau is None
+        in_flight is None
+        or summary.connections is None
         or not run.delay.high_us
         or summary.cpu_share >= CLIENT_CPU_SHARE
         or server_share >= SERVER_CPU_SHARE
-        or plateau.level > CAP_SLACK * run.slots
-        or plateau.level >= run.slots
-        or plateau.share < CAP_TIME_SHARE
     ):
         return ""
-    return (
-        f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly ever "
-        f"more, of {run.slots} asked for, with {summary.connections} connections and the client's "
-        f"CPU {summary.cpu_share:.0%} busy"
+    most = min(CAP_SLACK * run.slots, run.slots - 1)
+    beside = (
+        f"of {run.slots} asked for, with {summary.connections} connections and the client's CPU "
+        f"{summary.cpu_share:.0%} busy"
     )
+    plateau = in_flight.plateau
+    if plateau is not None and plateau.level <= most and plateau.share >= CAP_TIME_SHARE:
+        return (
+            f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly "
+            f"ever more, {beside}"
+        )
+    # Too short for a plateau, but never as many connections as slots, each used again.
+    if (
+        plateau is None
+        and summary.connections == in_flight.peak <= most
+        and run.requests >= 2 * run.slots
+    ):
+        return f"capped: never more than {in_flight.peak} in flight, {beside}"
+    return ""
 
 
 def _of_the_kernel(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
@@ -295,7 +336,8 @@ def _of_the_machine(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
         "server": summary.server.waited_share if summary.server is not None else None,
     }
     for who, share in waits.items():
-        if share is not None and share > WAITED_SHARE:
+        is_long = share is not None and share * summary.makespan_ns > WAITED_NS
+        if share is not None and is_long and share > WAITED_SHARE:
             yield _suspect(
                 "busy machine",
                 f"the {who} waited for its CPU {share:.0%} of the time: something else ran there",

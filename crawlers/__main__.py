@@ -37,7 +37,7 @@ from crawlers.registry import (
     find,
     load,
 )
-from crawlers.spec import EXIT_NO_OUTCOME, Spec, Usage, write_outcome
+from crawlers.spec import CAN_LOAD, EXIT_NO_OUTCOME, Spec, Usage, write_outcome
 from server.process_usage import (
     descriptors_allowed,
     main_thread_times,
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _work()
         if arguments[:1] == ["--can-load"]:
             load(find(arguments[1]))
+            print(CAN_LOAD)
             return EXIT_OK
         return _crawl_by_hand(arguments)
     except UnknownCrawlerError as error:

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import IO, Any, Self
 
-from crawlers.contract import ERROR_WORDS, Job, Recorder
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
 from server.packed_columns import Columns, pack, read_packed
 from server.request_plan import Plan, to_target
+
+CAN_LOAD = "this crawler can be loaded"
+"""What `--can-load NAME` says, so that a program that is no Python is not taken for one."""
 
 EXIT_NO_OUTCOME = 74
 """Of a crawler's process that crawled and could not write its outcome (EX_IOERR of sysexits.h)."""
@@ -81,6 +84,17 @@ class Usage:
     descriptors: int | None
     """How many open files the process was allowed; None: no such limit."""
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """What asdict gave. Raises ValueError, TypeError for anything else."""
+        usage = cls(**values)
+        for name, value in values.items():
+            may_lack = name in ("main_cpu_ns", "waited_ns", "descriptors")
+            is_number = type(value) is int and value >= 0
+            if not is_number and not (value is None and may_lack):
+                raise ValueError(f"{name} is {value!r}")
+        return usage
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -100,7 +114,9 @@ class Outcome:
             raise ValueError("the crawler speaks of other errors than this version of the bench")
         if len({len(column) for column in columns.values()}) != 1:
             raise ValueError("its columns differ in length")
-        return cls(Usage(**header["usage"]), header["versions"], columns)
+        if tuple(columns) != FETCH_COLUMNS:
+            raise ValueError(f"its columns are {', '.join(columns)}")
+        return cls(Usage.from_json(header["usage"]), dict(header["versions"]), columns)
 
 
 def write_outcome(

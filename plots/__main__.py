@@ -111,7 +111,7 @@ def _distance(cell: "CellSummary") -> int:
 def _small_print(store: Store, analysis: "Analysis") -> str:
     about = store.environment()
     return (
-        f"{machine_shown(about)}; {about['pinning']}\n"
+        f"{machine_shown(about)}; {about.get('pinning', '?')}\n"
         f"{versions_shown(analysis.runs)}; {store.created_utc()[:10]}; closed loop"
     )
 

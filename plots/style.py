@@ -42,6 +42,7 @@ mpl.rcParams.update(
         "lines.linewidth": 2.0,
         "lines.markersize": 8,
         "legend.frameon": False,
+        "text.parse_math": False,  # a $ in a name is a $
     }
 )
 

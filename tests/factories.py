@@ -64,6 +64,7 @@ def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunRes
         outcome=None if failure else Outcome(usage(), {"python": "3.11"}, recorder.columns()),
         ledger=record_of(ledger),
         conditions=conditions(),
+        timeout_s=10.0,
     )
 
 
@@ -109,6 +110,7 @@ def run_row(
         usage=usage(),
         versions={},
         conditions=conditions(),
+        timeout_ns=10**10,
     )
     return replace(row, **changes)  # type: ignore[arg-type]
 

@@ -24,6 +24,7 @@ from server.request_plan import PlanError
             "asyncio@/x/venv39/bin/python",
             Entrant("asyncio@venv39", "asyncio", "/x/venv39/bin/python"),
         ),
+        ("asyncio@/x/v$x{/bin/python", Entrant("asyncio@v_x_", "asyncio", "/x/v$x{/bin/python")),
         ("asyncio@python3.12", Entrant("asyncio@python3.12", "asyncio", "python3.12")),
     ],
 )
@@ -121,9 +122,9 @@ def test_the_kernels_counters_are_read() -> None:
 def test_conditions_are_the_differences_of_two_observations() -> None:
     before = Observation(10, 100, {"ListenDrops": 5, "TCPSynRetrans": 1}, 7, None)
     after = Observation(1010, 600, {"ListenDrops": 8, "TCPSynRetrans": 1}, 9, None)
-    found = before.until(after, turned_away=2)
+    found = before.until(after, turned_away=2, beside=3)
     assert (found.listen_drops, found.syn_retransmits, found.listen_overflows) == (3, 0, None)
     assert (found.clock_step_ns, found.time_wait_before, found.stolen_ns) == (500, 7, None)
-    assert found.turned_away == 2
+    assert (found.turned_away, found.beside) == (2, 3)
     now = Observation.now()
-    assert abs(now.until(Observation.now(), None).clock_step_ns) < 10**9
+    assert abs(now.until(Observation.now(), None, None).clock_step_ns) < 10**9

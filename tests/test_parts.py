@@ -3,6 +3,7 @@
 from dataclasses import astuple
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from bench.in_flight import Levels, Plateau, steady_plateau
 from bench.ledger import Mismatch, Reconciliation
 from bench.split import Split
-from bench.stalls import Stall, client_stall
+from bench.stalls import Stall, client_stall, idle_stall
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.factories import MS
 
@@ -123,6 +124,26 @@ def test_the_time_of_all_slots_is_accounted_for() -> None:
     assert summary.slot_time is not None
     expected = [400 / 440, 0, 10 / 440, 30 / 440, 0, 0]
     assert astuple(summary.slot_time) == pytest.approx(expected, abs=1e-12)
+
+
+def test_spans_without_length_are_nowhere() -> None:
+    waiting = arrivals((0, 1, 0, 10, 0, 200, 1), (1, 1, 10, 0, 0, 200, 0))
+    levels = Levels.at_server(waiting)
+    assert levels is not None
+    assert (levels.peak, levels.mean) == (1, 1.0)
+    alone = Levels.at_server(arrivals((0, 1, 7, 7, 0, 200, 1)))
+    assert alone is not None
+    assert alone.peak == 1
+
+
+def test_a_free_slot_and_jobs_left_and_nothing_started() -> None:
+    starts = np.array([0, 0, 10, 60]) * MS
+    ends = np.array([10, 100, 20, 70]) * MS
+    levels = Levels.of(starts, ends)
+    # On two slots, one is free from 20 to 60; from 70 on there are no jobs left.
+    assert idle_stall(levels, 2, 4) == Stall(20 * MS, 40 * MS)
+    assert idle_stall(levels, 1, 4).span_ns == 0
+    assert idle_stall(levels, 2, 3).span_ns == 0
 
 
 def test_what_the_ideal_schedule_leaves_idle_is_no_loss() -> None:

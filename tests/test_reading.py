@@ -101,6 +101,44 @@ def test_a_gate_that_cannot_tell_does_not_let_through(make: Make) -> None:
     assert "cannot tell: too few trials" in done.stderr
 
 
+def test_a_gate_does_not_pass_what_is_missing_or_invalid(make: Make) -> None:
+    one, other = make("one"), make("other")
+    gate = ("--fail-on-regression", "50%")
+    with sqlite3.connect(other / FILE_NAME) as connection:
+        connection.execute("DELETE FROM run WHERE crawler = 'b'")
+    connection.close()
+    done = bench("compare", str(one), str(other), *gate)
+    assert (done.returncode, "b, C=10 is not in" in done.stderr) == (2, True)
+    with sqlite3.connect(one / FILE_NAME) as connection:
+        connection.execute("UPDATE fetch SET seq = 500 WHERE run = 2 AND seq = 5")
+    connection.close()
+    done = bench("compare", "a", "b", "--in", str(one), *gate)
+    assert done.returncode == 2
+    assert "1 of 8 runs are INVALID" in done.stderr
+    done = bench("compare", "b", "a", "--in", str(one), *gate)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE run SET slots = 0",
+        "UPDATE run SET requests = 99999999999",
+        "UPDATE run SET delay_low_us = -5",
+        "UPDATE run SET usage = '\"x\"' WHERE number = 1",
+        "UPDATE experiment SET environment = '[1]'",
+    ],
+)
+def test_a_file_that_was_edited_is_one_clear_line(make: Make, damage: str) -> None:
+    folder = make("one", trials=1)
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        connection.execute(damage)
+    connection.close()
+    done = bench("report", str(folder))
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done
+    assert "cannot read" in done.stderr
+
+
 def test_two_folders_and_what_differs_between_them(make: Make) -> None:
     one, other = make("one"), make("other", more_ms=0, python="3.12")
     done = bench("compare", str(one), str(other))
@@ -215,6 +253,16 @@ def test_an_interpreter_that_is_not_there_is_one_clear_line(tmp_path: Path) -> N
     assert done.returncode == 3
     assert "old: there is no program /no/such/python" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script for sh")
+def test_a_program_that_is_no_python_is_not_taken_for_one(tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho hello\n")
+    program.chmod(0o755)
+    done = bench("crawl", f"asyncio@{program}", "-n", "1", "-c", "1")
+    assert done.returncode == 3
+    assert f"no answer (by {program})" in done.stderr
 
 
 def test_a_report_can_be_split(make: Make) -> None:

@@ -130,3 +130,15 @@ def test_a_ledger_that_had_no_room_is_not_taken_for_the_whole() -> None:
     assert (summary.good, summary.errors) == (4, {})
     assert summary.ledger is None
     assert summary.connections is None
+
+
+def test_a_good_fetch_beyond_the_limit_of_time_is_overtime() -> None:
+    run = replace(run_row(4), timeout_ns=5 * MS)
+    accounts = Accounts(fetches(*GOOD), arrivals(*ARRIVED), load())
+    summary = summarise(run, accounts)
+    assert summary is not None
+    assert summary.overtime == 4
+    # A tenth of a second is left to a client that is busy when the time is over.
+    patient = summarise(replace(run, timeout_ns=20 * MS), accounts)
+    assert patient is not None
+    assert patient.overtime == 0

@@ -40,7 +40,7 @@ def honest() -> tuple[RunRow, RunSummary]:
         run, Accounts(numbers(made.outcome.fetches), numbers(made.ledger.columns), load())
     )
     assert summary is not None
-    return run, replace(summary, server=LOAD)
+    return run, replace(summary, server=LOAD, outside_ns=0)
 
 
 def numbers(columns: Columns) -> IntColumns:
@@ -62,6 +62,15 @@ def of_plateau(level: int, share: float, **changes: object) -> Change:
     def change(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
         assert summary.in_flight is not None
         in_flight = replace(summary.in_flight, plateau=Plateau(level, share))
+        return run, replace(summary, in_flight=in_flight, **changes)  # type: ignore[arg-type]
+
+    return change
+
+
+def of_peak(peak: int, **changes: object) -> Change:
+    def change(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
+        assert summary.in_flight is not None
+        in_flight = replace(summary.in_flight, peak=peak, plateau=None)
         return run, replace(summary, in_flight=in_flight, **changes)  # type: ignore[arg-type]
 
     return change
@@ -238,6 +247,45 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             "busy machine",
             of_run(conditions=conditions(stolen_ns=40 * MS)),
             of_run(conditions=conditions(stolen_ns=20 * MS)),
+        ),
+        (
+            Level.SUSPECT,
+            "ledger",
+            of_run(conditions=conditions(beside=1)),
+            of_run(conditions=conditions(beside=None)),
+        ),
+        (Level.INVALID, "overtime", of_summary(overtime=1), of_summary(overtime=0)),
+        (
+            Level.INVALID,
+            "ledger",
+            of_run(request_head=b"HEAD /add HTTP/1.1\r\n\r\n"),
+            of_run(request_head=b"GET /add HTTP/1.1\r\n\r\n"),
+        ),
+        (
+            Level.SUSPECT,
+            "stall",
+            of_summary(idle_stall=Stall(0, 60 * MS)),
+            of_summary(idle_stall=Stall(0, 20 * MS)),
+        ),
+        (
+            Level.SUSPECT,
+            "outside",
+            of_summary(outside_ns=60 * MS),
+            of_summary(outside_ns=40 * MS),
+        ),
+        # A time slice in a run of a few milliseconds.
+        (
+            Level.SUSPECT,
+            "busy machine",
+            of_summary(waited_share=0.5, makespan_ns=20 * MS),
+            of_summary(waited_share=0.5, makespan_ns=8 * MS),
+        ),
+        # Too short for a plateau: fewer connections than slots, all in use at once, and used again.
+        (
+            Level.SUSPECT,
+            "capped",
+            of_peak(50, connections=50),
+            of_peak(50, connections=100),
         ),
         (Level.VALID, "last wave", of_run(requests=1050), of_run(requests=1100)),
         (Level.VALID, "few waves", of_run(requests=900), of_run(requests=1000)),
