@@ -32,7 +32,8 @@ def describe_environment(pinning_note: str) -> dict[str, Any]:
 
 def machine_shown(about: Mapping[str, Any]) -> str:
     """`crawlbench 0.1.0 abc1234, 2 x CPU, Linux x86_64`, of what describe_environment gave."""
-    known = dict.fromkeys(("crawlbench", "commit", "cpus", "cpu", "system"), "?") | about
+    known: dict[str, Any] = dict.fromkeys(("crawlbench", "commit", "cpus", "cpu", "system"), "?")
+    known.update(about)
     ours = f"crawlbench {known['crawlbench']} {known['commit'] or ''}".strip()
     return f"{ours}, {known['cpus']} x {known['cpu']}, {known['system']}"
 

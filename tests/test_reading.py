@@ -114,7 +114,7 @@ def test_a_gate_does_not_pass_what_is_missing_or_invalid(make: Make) -> None:
     connection.close()
     done = bench("compare", "a", "b", "--in", str(one), *gate)
     assert done.returncode == 2
-    assert "1 of 8 runs are INVALID" in done.stderr
+    assert "1 of 8 runs of b, C=10 are INVALID" in done.stderr
     done = bench("compare", "b", "a", "--in", str(one), *gate)
     assert done.returncode == 0
 
