@@ -15,7 +15,7 @@ from crawlers.checked import (
 from server import __version__
 from server.request_plan import PlanError
 
-_DEFAULT_CRAWLERS = ("serial", "gevent", "asyncio", "asyncio-uvloop")
+_DEFAULT_CRAWLERS = ("chapter", "protocol-uvloop")
 _EXIT_CODES = (
     "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
     "limit, a full disk), 99 a regression was found (compare), 130 interrupted."
@@ -45,6 +45,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_compare(verbs.add_parser("compare", help="two crawlers, or two experiments, cell by cell"))
     _add_calibrate(verbs.add_parser("calibrate", help="what each crawler adds to known delays"))
     _add_export(_add_reader(verbs, "export", "runs or requests as CSV or JSON, to stdout"))
+    _add_check(verbs.add_parser("check", help="does a crawler keep the contract? line by line"))
+    _add_audit(verbs.add_parser("audit", help="what each crawler sends, opens and costs"))
     verbs.add_parser("list", help="the crawlers").set_defaults(
         function="bench.reading:list_crawlers"
     )
@@ -207,6 +209,46 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     _add_out(parser)
 
 
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(function="bench.audit:audit")
+    parser.description = (
+        "Two short runs of each crawler: connections, bytes and headers sent, concurrency "
+        "achieved, resends, CPU as a multiple of the floor crawler's, and memory at a concurrency "
+        "of 1000."
+    )
+    parser.epilog = _EXIT_CODES
+    parser.add_argument(
+        "--crawlers",
+        type=checked_list(_checked_entrant, may_repeat=True),
+        default=(Entrant("all", "all"),),
+        metavar="A,B",
+        help="names of crawlbench list (all)",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    _add_timeout(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(function="bench.checking:check")
+    parser.description = (
+        "Runs crawlers through the whole contract, against servers of their own that misbehave in "
+        "every way, and prints what holds, line by line. Exit code 1 if something does not."
+    )
+    parser.epilog = _EXIT_CODES
+    parser.add_argument(
+        "crawlers",
+        nargs="+",
+        type=_checked_entrant,
+        metavar="NAME",
+        help="see crawlbench list; all; package.module:function for one of yours",
+    )
+    parser.add_argument(
+        "--faults",
+        action="store_true",
+        help="print the words for all faults instead, a Markdown table",
+    )
+
+
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Every run with its numbers and verdict, or every request as both ends saw it. "
@@ -230,7 +272,8 @@ def _add_crawlers(parser: argparse.ArgumentParser) -> None:
         type=checked_list(_checked_entrant, may_repeat=True),
         default=tuple(Entrant(name, name) for name in _DEFAULT_CRAWLERS),
         metavar="A,B",
-        help="names of crawlbench list, or [LABEL=]NAME[@PYTHON]; the same twice measures noise "
+        help="names of crawlbench list, all, chapter, or [LABEL=]NAME[@PYTHON]; the same twice "
+        "measures noise "
         f"({','.join(_DEFAULT_CRAWLERS)})",
     )
 

@@ -31,7 +31,7 @@ from bench.runner import ProcessRunner, RunResult, Target
 from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
 from bench.targets import private_server, recognise
-from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find
+from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
 from crawlers.spec import CAN_LOAD
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def calibrate(arguments: Namespace) -> int:
     from bench import reading
 
     asked = Experiment(
-        entrants=_entrants(arguments.crawlers),
+        entrants=chosen_entrants(arguments.crawlers),
         concurrencies=(_CALIBRATION_CONCURRENCY,),
         delay=arguments.delay,
         trials=1,
@@ -86,7 +86,7 @@ def _measure(asked: Experiment, out: Path, latest: str = "latest") -> tuple[Path
 
     What was measured before an interruption is kept.
     """
-    infos = {entrant.label: _installed(entrant) for entrant in asked.entrants}
+    infos = {entrant.label: installed(entrant) for entrant in asked.entrants}
     runs = asked.order({label: info.max_concurrency for label, info in infos.items()})
     check_limits(runs)
     folder = new_folder(out, latest=latest)
@@ -133,8 +133,8 @@ def crawl_once(arguments: Namespace) -> int:
     from bench.single import run_once
     from bench.validity import Level
 
-    (entrant,) = _entrants((arguments.crawler,))
-    info = _installed(entrant)
+    (entrant,) = chosen_entrants((arguments.crawler,))
+    info = installed(entrant)
     if arguments.concurrency > info.max_concurrency:
         _say(
             f"{info.name} fetches {info.max_concurrency} at a time: "
@@ -221,7 +221,7 @@ def _say(text: str) -> None:
 def _experiment(arguments: Namespace) -> Experiment:
     trials, concurrencies = (1, (1, 10, 100)) if arguments.quick else (3, (1, 10, 100, 250, 500))
     return Experiment(
-        entrants=_entrants(arguments.crawlers),
+        entrants=chosen_entrants(arguments.crawlers),
         concurrencies=arguments.concurrency or concurrencies,
         delay=arguments.delay,
         trials=arguments.trials or trials,
@@ -233,13 +233,27 @@ def _experiment(arguments: Namespace) -> Experiment:
     )
 
 
-def _entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
+def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
     """With labels of their own, and paths that stay right in another folder."""
     absolute = [
         replace(entrant, python=str(Path(entrant.python).absolute())) if entrant.python else entrant
-        for entrant in named
+        for one in named
+        for entrant in _members(one)
     ]
     return with_labels_of_their_own(absolute)
+
+
+def _members(named: Entrant) -> list[Entrant]:
+    """The entrants of a group that are installed here; another entrant is its own only member."""
+    from bench.listing import install_command, installed_versions
+
+    infos = group(named.crawler)
+    if not infos:
+        return [named]
+    missing = [info for info in infos if not installed_versions(info)]
+    for info in missing:
+        _say(f"{info.name} is left out, it is not installed: {install_command(info)}")
+    return [Entrant(info.name, info.name, named.python) for info in infos if info not in missing]
 
 
 def _floor() -> str:
@@ -249,7 +263,7 @@ def _floor() -> str:
     return "protocol-uvloop" if installed_versions(find("protocol-uvloop")) else "protocol"
 
 
-def _installed(entrant: Entrant) -> CrawlerInfo:
+def installed(entrant: Entrant) -> CrawlerInfo:
     """Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError."""
     from bench.listing import install_command, installed_versions
 

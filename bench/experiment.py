@@ -42,6 +42,8 @@ class PlannedRun:
     seed: int = 0
     """Of the delays."""
     role: str = CELL
+    faults: tuple[tuple[int, str], ...] = ()
+    """Seq and fault of server.request_plan, of requests that are to go wrong."""
 
     @property
     def name(self) -> str:

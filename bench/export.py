@@ -18,7 +18,7 @@ from bench.schema import RunRow
 from bench.store import Store
 from bench.summary import Accounts
 from crawlers.contract import ERROR_WORDS
-from server.ledger import ANSWERED, CLIENT_GONE, WAITING
+from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
 
 CSV, JSON = "csv", "json"
 
@@ -28,7 +28,12 @@ _OF_ARRIVAL = ("connection", "arrived_ns", "replied_ns", "delay_us", "outcome")
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 
 _WORDS = dict(enumerate(ERROR_WORDS))
-_OUTCOMES = {WAITING: "waiting", ANSWERED: "answered", CLIENT_GONE: "client gone"}
+_OUTCOMES = {
+    WAITING: "waiting",
+    ANSWERED: "answered",
+    CLIENT_GONE: "client gone",
+    MISBEHAVED: "misbehaved",
+}
 
 _ABOUT_RUN = (
     *("number", "role", "trial", "crawler", "program", "concurrency", "slots", "delay_low_us"),

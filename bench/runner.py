@@ -6,10 +6,12 @@ import secrets
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
 from bench.conditions import Conditions, Observation
@@ -79,8 +81,16 @@ class Runner(Protocol):
 class ProcessRunner:
     """Runs crawls against a target, each in a fresh process pinned as told."""
 
-    def __init__(self, target: Target, timeout_s: float, pinning: Pinning) -> None:
+    def __init__(
+        self,
+        target: Target,
+        timeout_s: float,
+        pinning: Pinning,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`environment` is added to this process's own for crawlers."""
         self._target = target
+        self._environment = {**os.environ, **environment}
         self._timeout_s = timeout_s
         self._pinning = pinning
         # A server that is not ours alone may know a run of the same name.
@@ -130,6 +140,7 @@ class ProcessRunner:
             run_name=self._name(planned),
             outcome_path=str(outcome_path),
             delays_us=delays_us,
+            faults={str(seq): fault for seq, fault in planned.faults},
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9
@@ -143,6 +154,7 @@ class ProcessRunner:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
+                env=self._environment,
             )
             try:
                 failure = self._converse(process, spec, info.cores, deadline_s)

@@ -67,7 +67,8 @@ def _error_word(exception: Exception) -> str:
             return "timeout"
         case aiohttp.ClientConnectorError():
             return "connect"
-        case aiohttp.ClientPayloadError() if isinstance(exception.__cause__, ConnectionError):
+        # The reason is in its text alone where a body of known length is cut.
+        case aiohttp.ClientPayloadError() if "ConnectionResetError" in str(exception):
             return "reset"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return "closed"

@@ -9,6 +9,10 @@ ANY = 2**31
 """More than can be asked for."""
 
 
+UNBOUNDED = "unbounded"
+"""Instead of `timeout`: no limit of time ends it."""
+
+
 class UnknownCrawlerError(LookupError):
     """No crawler of that name; the text lists those there are."""
 
@@ -36,11 +40,29 @@ class CrawlerInfo:
     """Whether the library itself sends a request again when a kept connection drops."""
     timeout: str = "whole fetch"
     """What `timeout_s` bounds."""
+    said_instead: tuple[tuple[str, str], ...] = ()
+    """Faults of server.request_plan that its library cannot tell from others, and what it says: a
+    word, "" for a good answer, or UNBOUNDED."""
+    is_of_chapter: bool = False
+    """Whether the chapter of the book has one of its style."""
     open_loop: bool = False
     """Whether it waits for `due_ns`."""
     extra: str = ""
     """The optional dependency of this project that installs it; "": always installed."""
 
+
+# What http.client does, and with it requests and urllib3: a bad Content-Length is none, so that the
+# body ends with the connection, and a bad chunk is the end of the body, too early.
+_OF_HTTP_CLIENT = (("bad-length", ""), ("bad-chunk", "closed"))
+
+# Its own client says of whatever is not HTTP that the connection was closed, and waits on after a
+# reset in mid-body.
+_OF_TORNADO = (
+    ("reset-body", "timeout"),
+    ("bad-length", "closed"),
+    ("bad-status", "closed"),
+    ("bad-chunk", "closed"),
+)
 
 REGISTRY: tuple[CrawlerInfo, ...] = (
     CrawlerInfo(
@@ -49,8 +71,10 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         function="crawl",
         libraries=("requests", "urllib3"),
         style="one request after another",
+        is_of_chapter=True,
         max_concurrency=1,
         timeout="connecting, each read of the headers, whole body",
+        said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
     ),
     CrawlerInfo(
         name="gevent",
@@ -58,6 +82,41 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         function="crawl",
         libraries=("urllib3", "gevent"),
         style="greenlets",
+        is_of_chapter=True,
+        said_instead=_OF_HTTP_CLIENT,
+    ),
+    CrawlerInfo(
+        name="grequests",
+        module="crawlers.grequests_imap",
+        function="crawl",
+        libraries=(
+            "grequests",
+            "requests",
+            "gevent",
+        ),
+        style="requests on greenlets",
+        is_of_chapter=True,
+        said_instead=_OF_HTTP_CLIENT,
+    ),
+    CrawlerInfo(
+        name="tornado",
+        module="crawlers.tornado_coroutine",
+        function="crawl",
+        libraries=("tornado",),
+        style="coroutines",
+        is_of_chapter=True,
+        keep_alive=False,
+        said_instead=_OF_TORNADO,
+    ),
+    CrawlerInfo(
+        name="tornado-callback",
+        module="crawlers.tornado_callback",
+        function="crawl",
+        libraries=("tornado",),
+        style="callbacks on futures",
+        is_of_chapter=True,
+        keep_alive=False,
+        said_instead=_OF_TORNADO,
     ),
     CrawlerInfo(
         name="asyncio",
@@ -65,6 +124,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         function="crawl",
         libraries=("aiohttp",),
         style="coroutines",
+        is_of_chapter=True,
         resends=True,
     ),
     CrawlerInfo(
@@ -73,7 +133,59 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         function="crawl",
         libraries=("aiohttp", "uvloop"),
         style="coroutines, on libuv",
+        is_of_chapter=True,
         resends=True,
+    ),
+    CrawlerInfo(
+        name="twisted",
+        module="crawlers.twisted_agent",
+        function="crawl",
+        libraries=("twisted",),
+        style="deferreds",
+        is_of_chapter=True,
+        extra="twisted",
+    ),
+    CrawlerInfo(
+        name="threads",
+        module="crawlers.threads_urllib3",
+        function="crawl",
+        libraries=("urllib3",),
+        style="threads",
+        timeout="connecting, each read of the headers, whole body",
+        said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
+    ),
+    CrawlerInfo(
+        name="tornado-curl",
+        module="crawlers.tornado_curl",
+        function="crawl",
+        libraries=(
+            "pycurl",
+            "tornado",
+        ),
+        style="coroutines, on libcurl",
+        resends=True,
+        extra="curl",
+    ),
+    CrawlerInfo(
+        name="geventhttpclient",
+        module="crawlers.gevent_geventhttpclient",
+        function="crawl",
+        libraries=(
+            "geventhttpclient",
+            "gevent",
+        ),
+        style="greenlets",
+        resends=True,
+        said_instead=(("reset", "closed"),),
+        extra="geventhttpclient",
+    ),
+    CrawlerInfo(
+        name="httpx",
+        module="crawlers.httpx_asyncio",
+        function="crawl",
+        libraries=("httpx2",),
+        style="coroutines",
+        extra="httpx",
     ),
     CrawlerInfo(
         name="protocol",
@@ -90,6 +202,17 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="the floor, on libuv",
     ),
 )
+
+
+ALL, CHAPTER = "all", "chapter"
+"""Names of groups."""
+
+
+def group(name: str) -> tuple[CrawlerInfo, ...]:
+    """The crawlers of ALL or CHAPTER; none of another name."""
+    if name == ALL:
+        return REGISTRY
+    return tuple(info for info in REGISTRY if name == CHAPTER and info.is_of_chapter)
 
 
 def find(name: str) -> CrawlerInfo:

@@ -6,7 +6,7 @@ only.
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import IO, Any, Self
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
@@ -34,13 +34,13 @@ class Spec:
     run_name: str
     outcome_path: str
     delays_us: "array[int]"
+    faults: dict[str, str] = field(default_factory=dict)
+    """Faults of server.request_plan by seq, written as JSON has its keys."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write it; the stream is flushed and stays open."""
         header = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name != "delays_us"
+            one.name: getattr(self, one.name) for one in fields(self) if one.name != "delays_us"
         }
         for piece in pack(header, {"delays_us": self.delays_us}):
             stream.write(piece)
@@ -60,7 +60,8 @@ class Spec:
             return
         base = self.base_url.rstrip("/")
         for seq, delay_us in enumerate(self.delays_us):
-            yield Job(seq, base + to_target(Plan(self.run_name, seq, delay_us)))
+            fault = self.faults.get(str(seq), "")
+            yield Job(seq, base + to_target(Plan(self.run_name, seq, delay_us, fault=fault)))
 
 
 @dataclass(frozen=True, slots=True)

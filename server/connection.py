@@ -8,14 +8,18 @@ readiness, closing, and the buffered writing of what the kernel did not take.
 """
 
 import asyncio
+import functools
 import socket
+import struct
 from collections import deque
+from collections.abc import Iterator
 from time import monotonic_ns
 from typing import NamedTuple, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from server.ledger import ANSWERED, CLIENT_GONE, RunLedger
+from server.faults import RESET, Piece, script_of
+from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, RunLedger
 from server.request_reader import Limits, RefusalError, RequestReader
 from server.responses import CONTINUE, Heads
 
@@ -34,6 +38,8 @@ class Reply(NamedTuple):
     """Further header lines, each ended by CRLF."""
     run: RunLedger | None = None
     row: int = -1
+    fault: str = ""
+    """How to misbehave instead; "": not at all."""
 
 
 class Service(Protocol):
@@ -55,7 +61,7 @@ class Service(Protocol):
         """Whether requests with this Host header are let in."""
 
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
-        """A reply is in flight no longer: ANSWERED or CLIENT_GONE."""
+        """A reply is in flight no longer: ANSWERED, CLIENT_GONE or MISBEHAVED."""
 
     def forget(self, connection: "Connection") -> None:
         """A connection has closed."""
@@ -217,6 +223,9 @@ class Connection(IOStream):
                 self._timer = self._loop.call_later(wait_s, self._answer_what_is_due)
                 return
             self._pending.popleft()
+            if pending.reply.fault:
+                self._misbehave(pending.reply, now_ns)
+                return
             if not self._write_answer(pending, now_ns):
                 return
             self._finish(pending, now_ns)
@@ -224,6 +233,39 @@ class Connection(IOStream):
             self._reader.began_ns = monotonic_ns()  # its time begins when ours has ended
         if self._is_parked and not self.closed():
             self._unpark()
+
+    def _misbehave(self, reply: Reply, now_ns: int) -> None:
+        """Play what was asked for; the connection ends with it."""
+        self._service.settle(reply, MISBEHAVED, now_ns)
+        self._is_discarding = True
+        self._reader.began_ns = 0
+        self._active_ns = now_ns
+        self._play(*script_of(reply.fault))
+
+    def _play(self, pieces: Iterator[Piece], end: str) -> None:
+        piece = next(pieces, None)
+        if piece is not None:
+            play = functools.partial(self._play_piece, piece.data, pieces, end)
+            self._timer = self._loop.call_later(piece.wait_s, play)
+            return
+        if end == RESET:
+            # A close with nothing to wait for is a reset.
+            linger = struct.pack("ii", 1, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close()
+
+    def _play_piece(self, data: bytes, pieces: Iterator[Piece], end: str) -> None:
+        if self.closed():
+            return
+        try:
+            if data:
+                self.socket.send(data)
+        except BlockingIOError:
+            pass  # a client that reads nothing misses a drop
+        except OSError:
+            self.close()
+            return
+        self._play(pieces, end)
 
     def _write_answer(self, pending: _Pending, now_ns: int) -> bool:
         """Write an answer; False if the kernel did not take it whole, or the client has gone."""

@@ -9,8 +9,9 @@ from tornado.tcpserver import TCPServer
 
 from server.announcement import greeting, url_of
 from server.connection import Connection, Reply
+from server.faults import EXTRA_LINES, STATUSES
 from server.host_rule import HostRule
-from server.ledger import ANSWERED, Ledger, RunLedger
+from server.ledger import CLIENT_GONE, Ledger, RunLedger
 from server.request_plan import PATH, Plan, PlanError, parse_query, shown
 from server.request_reader import Limits
 from server.responses import Dots, Heads, error_body
@@ -86,9 +87,9 @@ class DataPort(TCPServer):
         self.connections.discard(connection)
 
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
-        """A reply is in flight no longer: ANSWERED or CLIENT_GONE."""
+        """A reply is in flight no longer: ANSWERED, CLIENT_GONE or MISBEHAVED."""
         self.in_flight -= 1
-        if outcome == ANSWERED:
+        if outcome != CLIENT_GONE:
             self.answered_by_status[reply.status] += 1
         else:
             self.unanswered += 1
@@ -118,9 +119,13 @@ class DataPort(TCPServer):
                 at_once = plan._replace(delay_us=0)
                 run, row = self._record(at_once, 405, arrived_ns, connection)
                 return refused._replace(run=run, row=row)
-            run, row = self._record(plan, 200, arrived_ns, connection)
+            status = STATUSES.get(plan.fault, 200) if plan.fault else 200
+            run, row = self._record(plan, status, arrived_ns, connection)
             due_ns = arrived_ns + plan.delay_us * 1000
-            return Reply(due_ns, 200, self._dots.body(plan.size_bytes), "", run, row)
+            body = self._dots.body(plan.size_bytes)
+            if status != 200:
+                return Reply(due_ns, status, body, EXTRA_LINES.get(status, ""), run, row)
+            return Reply(due_ns, 200, body, "", run, row, plan.fault)
         if path == "/":
             if method not in ("GET", "HEAD"):
                 return _method_not_allowed(arrived_ns, "GET, HEAD")

@@ -14,6 +14,7 @@ from server.packed_columns import Columns, pack, read_packed
 WAITING = 0
 ANSWERED = 1
 CLIENT_GONE = 2
+MISBEHAVED = 3
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("seq", "q"),
@@ -33,8 +34,9 @@ COLUMNS: tuple[tuple[str, str], ...] = (
   CLIENT_GONE, when the server noticed; 0 while WAITING.
 - delay_us: the delay asked for, in microseconds.
 - status: of the answer.
-- outcome: WAITING, ANSWERED (the whole answer was handed to the kernel) or CLIENT_GONE (the
-  client closed the connection before that).
+- outcome: WAITING, ANSWERED (the whole answer was handed to the kernel), CLIENT_GONE (the client
+  closed the connection before that), or MISBEHAVED (as the request asked; replied_ns is when that
+  began).
 """
 
 

@@ -5,7 +5,8 @@ A plan is written into the query of `/add`:
     /add?name=RUN&seq=17&delay=100.5&size=2048
 
 `name` says which run the request belongs to, `seq` which request of the run it is, `delay` how
-many milliseconds the server waits before it answers, `size` how many bytes it answers with.
+many milliseconds the server waits before it answers, `size` how many bytes it answers with, `fault`
+how it misbehaves instead (one of FAULTS).
 All are optional. Unknown keys are ignored, so the URLs of *High Performance Python*
 (`/add?name=asyncio&delay=100&abcdefghij`) stay valid.
 
@@ -26,6 +27,27 @@ MAX_SIZE_BYTES = 16 * 1024 * 1024
 MAX_NAME_CHARS = 100
 MAX_SEQ = 10**15 - 1
 
+FAULTS = (
+    "hang",
+    "drip-body",
+    "drip-headers",
+    "reset",
+    "reset-body",
+    "close",
+    "close-body",
+    "bad-length",
+    "bad-status",
+    "bad-chunk",
+    "500",
+    "503",
+    "429",
+    "302",
+)
+"""What may go wrong, after the delay: nothing comes for a minute; a byte of the body, or of the
+headers, every 50 ms for a minute; the connection is reset, or closed, before the answer or in
+mid-body; Content-Length is no number, the status is none, a chunk has no size; an answer of this
+status, 503 and 429 with Retry-After, 302 with a Location."""
+
 _DELAY_MS = re.compile(r"([0-9]{1,5})(?:\.([0-9]{1,3}))?")
 
 
@@ -45,6 +67,7 @@ class Plan(NamedTuple):
     seq: int = NO_SEQ
     delay_us: int = DEFAULT_DELAY_US
     size_bytes: int = 1
+    fault: str = ""
 
 
 def to_target(plan: Plan) -> str:
@@ -66,6 +89,9 @@ def to_target(plan: Plan) -> str:
         if not 0 <= plan.size_bytes <= MAX_SIZE_BYTES:
             raise PlanError(_bad_size(str(plan.size_bytes)))
         pairs.append(f"size={plan.size_bytes}")
+    if plan.fault:
+        _check_fault(plan.fault)
+        pairs.append(f"fault={plan.fault}")
     return f"{PATH}?{'&'.join(pairs)}"
 
 
@@ -74,7 +100,7 @@ def parse_query(query: str) -> Plan:
 
     Raises PlanError if a known key is malformed, out of range or given twice.
     """
-    name = seq = delay = size = None
+    name = seq = delay = size = fault = None
     for pair in query.split("&"):
         key, _, value = pair.partition("=")
         if "%" in pair or "+" in pair:
@@ -95,6 +121,11 @@ def parse_query(query: str) -> Plan:
             if size is not None:
                 raise PlanError("size is given twice")
             size = value
+        elif key == "fault":
+            if fault is not None:
+                raise PlanError("fault is given twice")
+            _check_fault(value)
+            fault = value
     if name is not None:
         _check_name(name)
     return Plan(
@@ -102,6 +133,7 @@ def parse_query(query: str) -> Plan:
         NO_SEQ if seq is None else _parse_seq(seq),
         DEFAULT_DELAY_US if delay is None else parse_delay_us(delay),
         1 if size is None else _parse_size(size),
+        fault or "",
     )
 
 
@@ -145,6 +177,11 @@ def _check_name(name: str) -> None:
         raise PlanError(f"name is {shown(name)}, which clients fold away in /runs/NAME")
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise PlanError(f"name is {shown(name)}: it is 1 to {MAX_NAME_CHARS} printable characters")
+
+
+def _check_fault(fault: str) -> None:
+    if fault not in FAULTS:
+        raise PlanError(f"fault is {shown(fault)}: it is one of {', '.join(FAULTS)}")
 
 
 def _unquote(text: str) -> str:

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from server.request_plan import (
     DEFAULT_DELAY_US,
+    FAULTS,
     MAX_DELAY_US,
     MAX_SEQ,
     MAX_SIZE_BYTES,
@@ -24,6 +25,7 @@ plans = st.builds(
     seq=st.just(NO_SEQ) | st.integers(0, MAX_SEQ),
     delay_us=st.integers(0, MAX_DELAY_US),
     size_bytes=st.integers(0, MAX_SIZE_BYTES),
+    fault=st.sampled_from(("", *FAULTS)),
 )
 
 

@@ -1,0 +1,52 @@
+"""Callbacks on futures, with Tornado's own HTTP client.
+
+What remained when Tornado 6 removed `fetch(url, callback=...)`: a slot takes its next job in the
+callback of the future of the one before.
+"""
+
+import asyncio
+import functools
+from collections.abc import Iterator
+
+from tornado.ioloop import IOLoop
+
+from crawlers.contract import Job, Recorder
+from crawlers.tornado_client import SIMPLE, Fetch, make_client
+
+
+def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetch every job."""
+
+    async def main() -> None:
+        loop = IOLoop.current()
+        client = make_client(concurrency)
+        all_done: asyncio.Future[None] = asyncio.Future()
+        busy = concurrency
+
+        def start_next() -> None:
+            nonlocal busy
+            job = next(jobs, None)
+            if job is not None:
+                fetch = Fetch(client, job, timeout_s, SIMPLE)
+                loop.add_future(fetch.response, functools.partial(finished, fetch))
+                return
+            busy -= 1
+            if not busy and not all_done.done():
+                all_done.set_result(None)
+
+        def finished(fetch: Fetch, _: object) -> None:
+            try:
+                fetch.finish(record)
+                start_next()
+            except Exception as error:  # a callback's own would be logged, and the crawl hang
+                if not all_done.done():
+                    all_done.set_exception(error)
+
+        for _ in range(concurrency):
+            start_next()
+        try:
+            await all_done
+        finally:
+            client.close()
+
+    asyncio.run(main())

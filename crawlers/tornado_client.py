@@ -1,0 +1,95 @@
+"""What the crawlers with Tornado's client share: its configuration, one fetch, its errors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPInputError
+from tornado.iostream import StreamClosedError
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
+
+from crawlers.contract import HEADERS, Job, Recorder
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What differs between Tornado's own client and the one on libcurl."""
+
+    word_of: Callable[[BaseException], str]
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of a request."""
+
+
+def make_client(concurrency: int) -> AsyncHTTPClient:
+    """A client of its own, not the loop's shared one, with a slot for each worker.
+
+    Fetches beyond `max_clients`, 10 by default, would wait in a queue of the client's.
+    """
+    return AsyncHTTPClient(force_instance=True, max_clients=concurrency)
+
+
+class Fetch:
+    """One request: `response` is to be waited for, and then `finish`ed.
+
+    `response` raises what went wrong, but for statuses: raise_error=False is about those only.
+    """
+
+    def __init__(self, client: AsyncHTTPClient, job: Job, timeout_s: float, kind: Kind) -> None:
+        self._job = job
+        self._kind = kind
+        self._status = 0
+        self._size_bytes = 0
+        self._start_ns = monotonic_ns()
+        request = HTTPRequest(
+            job.url,
+            headers=HEADERS,
+            follow_redirects=False,
+            decompress_response=False,
+            connect_timeout=timeout_s,
+            request_timeout=timeout_s,
+            header_callback=self._on_header,
+            streaming_callback=self._on_body,
+            **kind.options,
+        )
+        self.response: asyncio.Future[HTTPResponse] = client.fetch(request, raise_error=False)
+
+    def _on_header(self, line: str) -> None:
+        if line.startswith("HTTP/"):
+            code = line.split()[1:2]
+            self._status = int(code[0]) if code and code[0].isdigit() else 0
+
+    def _on_body(self, part: bytes) -> None:
+        self._size_bytes += len(part)
+
+    def finish(self, record: Recorder) -> None:
+        """Record it; `response` is done."""
+        end_ns = monotonic_ns()
+        failure = self.response.exception()
+        error = self._kind.word_of(failure) if failure is not None else ""
+        record(self._job.seq, self._start_ns, end_ns, self._status, self._size_bytes, error)
+
+
+def _word(error: BaseException) -> str:
+    """The testbed's word for an error of Tornado's own client."""
+    match error:
+        case HTTPTimeoutError() | TimeoutError():
+            return "timeout"
+        case HTTPStreamClosedError() | StreamClosedError():
+            return "closed"
+        case HTTPInputError():
+            return "malformed"
+        case ConnectionResetError() | BrokenPipeError():
+            return "reset"
+        case OSError():
+            return "connect"
+        case _:
+            return "failed"
+
+
+SIMPLE = Kind(_word)
+"""Tornado's own client. It opens a connection for each request."""

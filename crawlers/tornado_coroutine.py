@@ -1,0 +1,42 @@
+"""Coroutines, with Tornado's own HTTP client: C workers over one iterator."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from crawlers.contract import Job, Recorder
+from crawlers.tornado_client import SIMPLE, Fetch, Kind, make_client
+
+
+def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetch every job."""
+    crawl_with(SIMPLE, jobs, concurrency, timeout_s, record)
+
+
+def crawl_with(
+    kind: Kind,
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+) -> None:
+    """Fetch every job with the client that Tornado is configured for."""
+
+    async def main() -> None:
+        client = make_client(concurrency)
+
+        async def work() -> None:
+            for job in jobs:
+                fetch = Fetch(client, job, timeout_s, kind)
+                with contextlib.suppress(Exception):  # finish looks at it
+                    await fetch.response
+                fetch.finish(record)
+
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(concurrency):
+                    workers.create_task(work())
+        finally:
+            client.close()
+
+    asyncio.run(main())

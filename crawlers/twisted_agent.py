@@ -1,0 +1,143 @@
+"""Deferreds, awaited by coroutines, with Twisted's Agent: C workers over one iterator."""
+
+import contextlib
+from collections.abc import Iterator
+from time import monotonic_ns
+from typing import Any
+
+from twisted.internet import defer, error, task
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    Agent,
+    HTTPConnectionPool,
+    ResponseDone,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+
+from crawlers.contract import HEADERS, Job, Recorder
+
+
+def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Fetch every job."""
+    failures: list[Failure] = []
+    with contextlib.suppress(SystemExit):  # react ends the process, as a main function would
+        task.react(_main, (jobs, concurrency, timeout_s, record, failures))
+    if failures:
+        failures[0].raiseException()
+
+
+def _main(
+    reactor: Any,
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+    failures: list[Failure],
+) -> "Deferred[None]":
+    pool = HTTPConnectionPool(reactor, persistent=True)
+    pool.maxPersistentPerHost = concurrency  # 2 by default
+    pool.retryAutomatically = False
+    agent = Agent(reactor, connectTimeout=timeout_s, pool=pool)
+    headers = Headers({name: [value] for name, value in HEADERS.items()})
+
+    async def work() -> None:
+        for job in jobs:
+            await _fetch(reactor, agent, headers, job, timeout_s, record)
+
+    async def crawl_all() -> None:
+        try:
+            await gatherResults(
+                [Deferred.fromCoroutine(work()) for _ in range(concurrency)], consumeErrors=True
+            )
+        except defer.FirstError as first:
+            failures.append(first.subFailure)
+        await pool.closeCachedConnections()
+
+    return Deferred.fromCoroutine(crawl_all())
+
+
+async def _fetch(
+    reactor: Any, agent: Agent, headers: Headers, job: Job, timeout_s: float, record: Recorder
+) -> None:
+    body = _Body()
+    word = ""
+    start_ns = monotonic_ns()
+
+    async def get() -> None:
+        response: Any = await agent.request(b"GET", job.url.encode("ascii"), headers)
+        body.status = response.code
+        response.deliverBody(body)
+        await body.done
+
+    try:
+        # Of the whole fetch: cancelling closes the connection.
+        await Deferred.fromCoroutine(get()).addTimeout(timeout_s, reactor)
+    except Exception as exception:
+        word = _error_word(exception)
+    record(job.seq, start_ns, monotonic_ns(), body.status, body.size_bytes, word)
+
+
+class _Body(Protocol):
+    """Counts the bytes of a body; `done` is called back at its end."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.size_bytes = 0
+        self.done: Deferred[None] = Deferred(self._abort)
+        self._is_over = False
+
+    def _abort(self, _: object) -> None:
+        # The end that the abortion brings is not to be told: `done` ends as cancelled.
+        self._is_over = True
+        if self.transport is not None:
+            self.transport.stopProducing()
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """A piece of the body."""
+        self.size_bytes += len(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        """The body has ended, with or without the connection."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(None)
+        else:
+            self.done.errback(reason)
+
+
+_MALFORMED = ("ParseError", "BadResponseVersion", "_MalformedChunkedDataError")
+"""Private names of Twisted's."""
+
+
+def _error_word(exception: BaseException) -> str:
+    for one in _with_causes(exception):
+        match one:
+            # Nothing is cancelled but what takes too long.
+            case defer.CancelledError() | defer.TimeoutError() | error.TimeoutError():
+                return "timeout"
+            case error.ConnectError() | error.DNSLookupError():
+                return "connect"
+            case error.ConnectionLost():
+                return "reset"
+            case error.ConnectionDone():
+                return "closed"
+            case ValueError():
+                return "malformed"
+        if type(one).__name__ in _MALFORMED:
+            return "malformed"
+    return "failed"
+
+
+def _with_causes(exception: BaseException) -> Iterator[BaseException]:
+    """Twisted wraps what happened in lists of failures."""
+    if isinstance(exception, ResponseFailed | ResponseNeverReceived):
+        for failure in exception.reasons:
+            yield from _with_causes(failure.value)
+    yield exception

@@ -1,0 +1,32 @@
+"""Reads a body of urllib3's against a deadline: its own timeouts bound each read, not the whole."""
+
+from collections.abc import Iterator
+from time import monotonic_ns
+
+import urllib3
+
+_CHUNK_BYTES = 65_536
+
+
+def read_whole(response: urllib3.BaseHTTPResponse, deadline_ns: int) -> Iterator[int]:
+    """The sizes of the pieces of the body, as they are read.
+
+    Raises TimeoutError at the deadline, an instant of CLOCK_MONOTONIC, and whatever urllib3 does;
+    the connection is closed then.
+    """
+    is_whole = False
+    try:
+        while True:
+            left_s = (deadline_ns - monotonic_ns()) / 1e9
+            if left_s <= 0:
+                raise TimeoutError
+            if (sock := getattr(response.connection, "sock", None)) is not None:
+                sock.settimeout(left_s)
+            chunk = response.read1(_CHUNK_BYTES)
+            if not chunk:
+                is_whole = True
+                return
+            yield len(chunk)
+    finally:
+        if not is_whole:
+            response.close()
