@@ -35,7 +35,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     if not by_crawler:
         return None
     figure = new_figure()
-    figure.set_size_inches(10.4, 7.0)
+    figure.set_size_inches(12.0, 7.0)
     axes = figure.subplots(2, len(_PARTS), sharex=True, sharey=True)
     styles = styles_of(analysis.experiment.crawlers)
     for row, quantile in enumerate(("p50", "p99")):
@@ -63,7 +63,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         for name, style in styles.items()
         if name in by_crawler
     ]
-    figure.legend(handles=handles, loc="outside upper right", fontsize=10, ncols=5)
+    figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     figure.suptitle(
         f"What is added to a delay of {analysis.experiment.delay}, and where (ms)",
         x=0.01,

@@ -1,9 +1,10 @@
 """How every figure looks: one palette, one marker and one line style for each crawler.
 
-Colours are Okabe and Ito's (2008), told apart by colour-blind readers; markers and line styles tell
-the lines apart where there is no colour at all.
+Colours are Okabe and Ito's (2008), told apart by colour-blind readers, and four of Tol's; markers and
+line styles tell the lines apart where there is no colour at all.
 """
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench.validity import Level, Verdict
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+_COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"),
+    *("#882255", "#44AA99", "#332288", "#999933"),
+)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+
+_SMALL_PER_INCH = 16
+"""Characters of the small print."""
 
 GREY = "#555555"
 CLIENT = "#E69F00"
@@ -84,13 +91,15 @@ def doubt_shown(verdict: Verdict) -> str:
 
 def new_figure() -> Figure:
     """An empty figure that leaves room at its foot for the small print."""
-    engine = ConstrainedLayoutEngine(rect=(0, 0.055, 1, 0.945))
+    engine = ConstrainedLayoutEngine(rect=(0, 0.075, 1, 0.925))
     return Figure(layout=engine)
 
 
 def add_small_print(figure: Figure, text: str) -> None:
-    """At the foot, small: on what it was measured."""
-    figure.text(0.01, 0.008, text, fontsize=8, color=GREY, ha="left", va="bottom")
+    """At the foot, small, in lines that fit: on what it was measured."""
+    width = int(_SMALL_PER_INCH * figure.get_figwidth())
+    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
+    figure.text(0.01, 0.008, "\n".join(lines), fontsize=8, color=GREY, ha="left", va="bottom")
 
 
 def spread_labels(wanted: Sequence[float], least_gap: float) -> list[float]:
