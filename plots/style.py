@@ -1,7 +1,7 @@
 """How every figure looks: one palette, one marker and one line style for each crawler.
 
-Colours are Okabe and Ito's (2008), told apart by colour-blind readers, and four of Tol's; markers and
-line styles tell the lines apart where there is no colour at all.
+Colours are Okabe and Ito's (2008), told apart by colour-blind readers, and four of Tol's; markers
+and line styles tell the lines apart where there is no colour at all.
 """
 
 import textwrap
