@@ -55,7 +55,7 @@ def test_another_interpreter_sees_our_code_and_nothing_that_is_installed_beside_
     import subprocess
 
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
     python.chmod(0o755)
     command = crawler_command(Entrant("x", "serial", str(python)), "--can-load", "serial")
     done = subprocess.run(command, capture_output=True, text=True)
