@@ -78,6 +78,7 @@ def _do(argv: list[str] | None) -> int:
     from bench.limits import TooMuchError
     from bench.runner import ServerGoneError
     from bench.store import StoreError
+    from bench.targets import UrlsError
     from server.control_client import ControlError
     from server.process import ServerStartError
     from server.process_usage import raise_descriptor_limit
@@ -86,7 +87,7 @@ def _do(argv: list[str] | None) -> int:
     try:
         module, _, function = arguments.function.partition(":")
         return int(getattr(import_module(module), function)(arguments))
-    except (EntrantError, UnknownCrawlerError, NotComparableError) as error:
+    except (EntrantError, UnknownCrawlerError, UrlsError, NotComparableError) as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (

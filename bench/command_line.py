@@ -127,9 +127,7 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
         help="see crawlbench list; package.module:function for one of yours; NAME@PYTHON for "
         "another interpreter",
     )
-    parser.add_argument(
-        "-n", "--requests", type=checked_count, default=1000, metavar="N", help="how many (1000)"
-    )
+    parser.add_argument("-n", "--requests", type=checked_count, metavar="N", help="how many (1000)")
     parser.add_argument(
         "-c", "--concurrency", type=checked_count, default=100, metavar="C", help="at a time (100)"
     )
@@ -140,6 +138,9 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
         help="of the server for each request (100), or a range: 20-200",
     )
     parser.add_argument("--url", type=checked_url, help="crawl this")
+    parser.add_argument(
+        "--urls", metavar="FILE", help="fetch each of these once: one a line, - for stdin"
+    )
     _add_seed(parser)
     _add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -30,7 +30,7 @@ from bench.results import new_folder
 from bench.runner import ProcessRunner, RunResult, Target
 from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
-from bench.targets import private_server, recognise
+from bench.targets import private_server, read_urls, recognise
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
 from crawlers.spec import CAN_LOAD
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bench.cells import Trial
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
+_DEFAULT_REQUESTS = 1000
 _CALIBRATION_CONCURRENCY = 10
 _LOAD_S = 60.0
 """In which an interpreter must have imported a crawler."""
@@ -133,6 +134,10 @@ def crawl_once(arguments: Namespace) -> int:
     from bench.single import run_once
     from bench.validity import Level
 
+    urls = read_urls(arguments.urls) if arguments.urls else ()
+    if urls and (arguments.url or arguments.delay is not None or arguments.requests):
+        _say("--urls says what is fetched, and how often: leave out --url, --delay and -n")
+        return EXIT_USAGE
     (entrant,) = chosen_entrants((arguments.crawler,))
     info = installed(entrant)
     if arguments.concurrency > info.max_concurrency:
@@ -148,13 +153,15 @@ def crawl_once(arguments: Namespace) -> int:
         waves=1,
         seed=arguments.seed,
         timeout_s=arguments.timeout,
-        requests=arguments.requests,
+        requests=len(urls) or arguments.requests or _DEFAULT_REQUESTS,
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
     pinning = choose_pinning()
     with ExitStack() as stack:
-        if arguments.url:
+        if urls:
+            target = Target(urls[0], "", urls)
+        elif arguments.url:
             target = recognise(arguments.url)
             if not _may_crawl(target, planned, arguments.delay is not None):
                 return EXIT_USAGE

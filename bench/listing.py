@@ -15,17 +15,25 @@ def print_crawlers(console: "Console") -> None:
     table = make_table(
         "", ("crawler", "C up to"), ("style", "library", "keep-alive", "resends", "timeout bounds")
     )
+    from rich.markup import escape
+
     for info in REGISTRY:
         table.add_row(
             info.name,
             "any" if info.max_concurrency == ANY else str(info.max_concurrency),
             info.style,
-            ", ".join(installed_versions(info)) or f"not installed: {install_command(info)}",
+            escape(
+                ", ".join(installed_versions(info)) or f"not installed: {install_command(info)}"
+            ),
             "yes" if info.keep_alive else "no",
             "yes" if info.resends else "no",
             info.timeout,
         )
     console.print(table)
+
+
+def _missing(info: CrawlerInfo) -> str:
+    return f"not installed: {install_command(info)}"
 
 
 def installed_versions(info: CrawlerInfo) -> list[str]:

@@ -43,6 +43,8 @@ class Target:
 
     url: str
     control_url: str
+    urls: tuple[str, ...] = ()
+    """Instead of one, of servers that are not ours."""
 
     @property
     def is_ours(self) -> bool:
@@ -141,6 +143,7 @@ class ProcessRunner:
             outcome_path=str(outcome_path),
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
+            urls=list(self._target.urls),
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9

@@ -1,7 +1,10 @@
 """What is crawled: a server of our own for as long as it is needed, or any URL."""
 
+import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from socket import create_connection
 from time import monotonic
 from urllib.parse import urlsplit
@@ -9,6 +12,7 @@ from urllib.parse import urlsplit
 from bench.experiment import PlannedRun
 from bench.pinning import Pinning, pin
 from bench.runner import Target
+from crawlers.checked import checked_url
 from server.announcement import parse_greeting
 from server.process import ServerProcess
 
@@ -49,3 +53,27 @@ def recognise(url: str) -> Target:
         return Target(url, "")
     greeting = parse_greeting(answer.partition(b"\r\n\r\n")[2].decode("latin-1"))
     return Target(url, greeting[1] if greeting else "")
+
+
+class UrlsError(ValueError):
+    """A list of URLs that cannot be used; the text names the line."""
+
+
+def read_urls(path: str) -> tuple[str, ...]:
+    """The URLs of a file, one a line; `-` is stdin. Lines that are empty or begin with # are none.
+
+    Raises UrlsError, OSError.
+    """
+    text = sys.stdin.read() if path == "-" else Path(path).read_text(errors="replace")
+    urls = []
+    for number, line in enumerate(text.splitlines(), 1):
+        url = line.strip()
+        if not url or url.startswith("#"):
+            continue
+        try:
+            urls.append(checked_url(url))
+        except ArgumentTypeError as error:
+            raise UrlsError(f"{path}, line {number}: {error}") from None
+    if not urls:
+        raise UrlsError(f"{path} has no URL")
+    return tuple(urls)

@@ -36,6 +36,8 @@ class Spec:
     delays_us: "array[int]"
     faults: dict[str, str] = field(default_factory=dict)
     """Faults of server.request_plan by seq, written as JSON has its keys."""
+    urls: list[str] = field(default_factory=list)
+    """To be fetched once each as they are, in the order of seq; none: base_url again and again."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write it; the stream is flushed and stays open."""
@@ -56,7 +58,7 @@ class Spec:
         """The requests in the order of seq, made one by one as they are asked for."""
         if not self.is_planned:
             for seq in range(len(self.delays_us)):
-                yield Job(seq, self.base_url)
+                yield Job(seq, self.urls[seq] if self.urls else self.base_url)
             return
         base = self.base_url.rstrip("/")
         for seq, delay_us in enumerate(self.delays_us):

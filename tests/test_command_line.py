@@ -90,6 +90,30 @@ def test_a_server_of_ours_is_crawled_with_its_ledger_and_any_other_without() -> 
     assert "5, 5 good" in other.stdout
 
 
+def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:
+    """From Python's own server: HTTP/1.0, a connection a request."""
+    for name in "abc":
+        (tmp_path / name).write_text(name * 10)
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().partition("(")[2].partition(")")[0].rstrip("/")
+            urls = [f"{url}/{name}" for name in "abcd"]
+            lines = "\n".join(["# three that are there, one that is not", "", *urls])
+            done = bench("crawl", "asyncio", "-c", "2", "--urls", "-", "--json", input=lines)
+            told = json.loads(done.stdout)
+            assert (told["requests"], told["good"], told["errors"]) == (4, 3, {"status 404": 1})
+            (tmp_path / "bad").write_text(f"{url}/a\nftp://x\n")
+            bad = bench("crawl", "asyncio", "--urls", str(tmp_path / "bad"))
+            assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
+            assert "bad, line 2: 'ftp://x' is not a URL like" in bad.stderr
+        finally:
+            server.kill()
+
+
 def test_a_delay_is_for_the_address_of_a_server_alone() -> None:
     with ServerProcess() as server:
         url = f"{server.addresses.data_url}/add"
@@ -207,6 +231,10 @@ def test_the_crawlers_are_listed() -> None:
         (["crawl", "asyncio", "--url", "http://[::1"], 2, "is not a URL like"),
         (["report", "/no/such/folder"], 3, "there is no results.sqlite in /no/such/folder"),
         (["frobnicate"], 2, "invalid choice"),
+        (["crawl", "asyncio", "--urls", "/no/such/file"], 3, "No such file"),
+        (["crawl", "asyncio", "--urls", "/dev/null"], 2, "/dev/null has no URL"),
+        (["check", "nobody"], 2, "no crawler 'nobody'"),
+        (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
         ([], 2, "VERB"),
     ],
 )
