@@ -78,6 +78,7 @@ class _Check:
         url: str = "",
         timeout_s: float = _PATIENT_S,
         faults: dict[int, str] | None = None,
+        has_proxy: bool = False,
     ) -> RunResult:
         """One run. Raises BrokenError if it left no outcome."""
         self.number += 1
@@ -86,7 +87,8 @@ class _Check:
         planned = PlannedRun(
             self.number, 1, cell, requests, self.entrant, faults=tuple((faults or {}).items())
         )
-        result = ProcessRunner(target, timeout_s, _UNPINNED, self.environment).run(planned)
+        environment = {**self.environment, **(_PROXIES if has_proxy else {})}
+        result = ProcessRunner(target, timeout_s, _UNPINNED, environment).run(planned)
         if result.outcome is None:
             said = result.stderr_tail.splitlines()[-1:]
             raise BrokenError(": ".join([result.failure, *said]))
@@ -105,7 +107,7 @@ def check_contract(
     Raises what starting a server raises.
     """
     with ServerProcess() as server:
-        check = _Check(entrant, find(entrant.crawler), server, {**_PROXIES, **environment})
+        check = _Check(entrant, find(entrant.crawler), server, environment)
         for rules in (
             _of_a_plain_run,
             _of_slots,
@@ -178,7 +180,13 @@ def _of_a_plain_run(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:
         head = result.ledger.first_request_head.decode("latin-1").lower()
         _want(head.startswith("get /add?"), f"it asks: {head.splitlines()[:1]}")
         _want("accept-encoding: identity\r\n" in head, "no Accept-Encoding: identity")
-        return "GET, Accept-Encoding: identity, no proxy of the environment"
+        return "GET, Accept-Encoding: identity"
+
+    def no_proxy() -> str:
+        proxied, _ = _accounts(check.run(2, 1, has_proxy=True))
+        words = _words(proxied)
+        _want(not words, f"with a proxy in the environment that is not there: {words}")
+        return "a proxy in the environment is left alone"
 
     yield "each job is fetched once and recorded once", each_once
     yield "an answer in order is no error", all_good
@@ -186,6 +194,7 @@ def _of_a_plain_run(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "never more than C at a time", at_most
     yield "the times are true: slot held, nothing sent yet, to the last byte", true_times
     yield "the same bytes are asked for as by all others", request
+    yield "no proxy of the environment is used", no_proxy
 
 
 def _of_slots(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:

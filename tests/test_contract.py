@@ -32,7 +32,7 @@ def test_a_crawler_of_ours_keeps_every_rule(
 ) -> None:
     found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
-    assert len(found) == 13 + len(FAULTS)
+    assert len(found) == 14 + len(FAULTS)
 
 
 @pytest.fixture(scope="module")
