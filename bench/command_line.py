@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.delays import Delay
 from bench.entrants import Entrant, EntrantError, parse_entrant
 from crawlers.checked import (
+    add_trust_options,
     checked_count,
     checked_list,
     checked_seconds,
@@ -141,6 +142,7 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--urls", metavar="FILE", help="fetch each of these once: one a line, - for stdin"
     )
+    add_trust_options(parser)
     _add_seed(parser)
     _add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

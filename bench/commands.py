@@ -33,6 +33,7 @@ from bench.sweep import sweep
 from bench.targets import private_server, read_urls, recognise
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
 from crawlers.spec import CAN_LOAD
+from crawlers.trust import Trust
 
 if TYPE_CHECKING:
     from bench.cells import Trial
@@ -167,6 +168,7 @@ def crawl_once(arguments: Namespace) -> int:
                 return EXIT_USAGE
         else:
             target = stack.enter_context(private_server(pinning, [planned]))
+        target = replace(target, trust=Trust(arguments.cafile or "", arguments.insecure))
         runner = ProcessRunner(target, asked.timeout_s, pinning)
         result, trial = run_once(asked, planned, runner)
     if result.failure:

@@ -20,6 +20,7 @@ from bench.interpreters import crawler_command
 from bench.pinning import Pinning, pin
 from crawlers.registry import find
 from crawlers.spec import EXIT_NO_OUTCOME, Outcome, Spec
+from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, delete_run, fetch_run, stats
 from server.ledger import WAITING, RunRecord
 
@@ -45,6 +46,7 @@ class Target:
     control_url: str
     urls: tuple[str, ...] = ()
     """Instead of one, of servers that are not ours."""
+    trust: Trust = BY_DEFAULT
 
     @property
     def is_ours(self) -> bool:
@@ -144,6 +146,8 @@ class ProcessRunner:
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
             urls=list(self._target.urls),
+            cafile=self._target.trust.cafile,
+            is_insecure=self._target.trust.is_insecure,
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9

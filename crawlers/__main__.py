@@ -22,6 +22,7 @@ from time import monotonic_ns, process_time_ns
 from urllib.parse import urlsplit
 
 from crawlers.checked import (
+    add_trust_options,
     checked_count,
     checked_delay_us,
     checked_name,
@@ -38,6 +39,7 @@ from crawlers.registry import (
     load,
 )
 from crawlers.spec import CAN_LOAD, EXIT_NO_OUTCOME, Spec, Usage, write_outcome
+from crawlers.trust import trust
 from server.process_usage import (
     descriptors_allowed,
     main_thread_times,
@@ -79,6 +81,7 @@ def _work() -> int:
     # A thread that no monkey-patching has touched. It needs no lock and no clean-up.
     _thread.start_new_thread(_die_with_parent, ())
     info = find(spec.crawler)
+    trust(spec.trust)
     recorder = Recorder()
     usage = _measure(load(info), spec, recorder)
     try:
@@ -110,6 +113,8 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
         run_name=arguments.name,
         outcome_path="",
         delays_us=array("I", [arguments.delay or 0]) * arguments.requests,
+        cafile=arguments.cafile or "",
+        is_insecure=arguments.insecure,
     )
     info = find(arguments.crawler)
     if spec.concurrency > info.max_concurrency:
@@ -118,6 +123,7 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
             f"not {spec.concurrency}",
             file=sys.stderr,
         )
+    trust(spec.trust)
     recorder = Recorder()
     crawl = load(info)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -158,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name", type=checked_name, default="by-hand", help="run in the ledger (%(default)s)"
     )
+    add_trust_options(parser)
     return parser
 
 

@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import ssl_context
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -31,7 +32,7 @@ def crawl_on(
 async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     async with aiohttp.ClientSession(
         # The default limit of 100 would be the concurrency measured, whatever was asked for.
-        connector=aiohttp.TCPConnector(limit=concurrency),
+        connector=aiohttp.TCPConnector(limit=concurrency, ssl=ssl_context() or True),
         # Timeouts of 5 s and more would be rounded up to whole seconds of the loop's clock.
         timeout=aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=math.inf),
         cookie_jar=aiohttp.DummyCookieJar(),

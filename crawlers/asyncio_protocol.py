@@ -7,12 +7,16 @@ the one before. It keeps the whole contract all the same.
 import asyncio
 from collections.abc import Callable, Iterator
 from time import monotonic_ns
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import httptools
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import ssl_context
+
+if TYPE_CHECKING:
+    import ssl
 
 _HEADER_LINES = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 
@@ -32,7 +36,8 @@ def crawl_on(
     """Fetch every job, on a loop of this kind."""
 
     async def main() -> None:
-        slots = [_Slot(jobs, timeout_s, record) for _ in range(concurrency)]
+        tls = ssl_context()
+        slots = [_Slot(jobs, timeout_s, record, tls) for _ in range(concurrency)]
         for slot in slots:
             slot.take_next()
         await asyncio.gather(*(slot.done for slot in slots))
@@ -44,12 +49,19 @@ def crawl_on(
 class _Slot:
     """One request at a time: takes jobs until there are none, on a connection that it keeps."""
 
-    def __init__(self, jobs: Iterator[Job], timeout_s: float, record: Recorder) -> None:
+    def __init__(
+        self,
+        jobs: Iterator[Job],
+        timeout_s: float,
+        record: Recorder,
+        tls: "ssl.SSLContext | None",
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
         self._jobs = jobs
         self._timeout_ns = int(timeout_s * 1e9)
         self._record = record
+        self._tls = tls
         self._job: Job | None = None
         self._start_ns = 0
         self._origin = ""
@@ -82,7 +94,7 @@ class _Slot:
                 lambda: _Connection(self),
                 parts.hostname or "",
                 parts.port or (443 if is_tls else 80),
-                ssl=is_tls or None,
+                ssl=(self._tls or True) if is_tls else None,
             )
         except (OSError, ValueError) as error:
             self.finish(0, 0, "connect" if isinstance(error, OSError) else "failed")

@@ -1,7 +1,8 @@
 """Values of command lines, checked at the edge: each function is an argparse `type`."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -82,3 +83,28 @@ def checked_url(text: str) -> str:
     if not is_good or not text.isascii() or any(character.isspace() for character in text):
         raise ArgumentTypeError(f"{text!r} is not a URL like http://127.0.0.1:8080")
     return text
+
+
+def checked_cafile(text: str) -> str:
+    """A PEM file of certificates; its absolute path."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
+    except OSError as error:
+        reason = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error
+        raise ArgumentTypeError(f"{text!r} cannot be used: {reason}") from None
+    return str(Path(text).absolute())
+
+
+def add_trust_options(parser: ArgumentParser) -> None:
+    """What crawlers.trust needs to be told."""
+    parser.add_argument(
+        "--cafile",
+        type=checked_cafile,
+        metavar="PEM",
+        help="of https servers: trust the authorities in this file, and no others",
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="of https servers: accept any certificate"
+    )

@@ -6,10 +6,12 @@ from time import monotonic_ns
 from urllib.parse import urlsplit
 
 import gevent
+import gevent.ssl
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import BY_DEFAULT, ssl_context, trusted
 
 _CHUNK_BYTES = 65_536
 
@@ -28,6 +30,9 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
                 headers=HEADERS,
                 connection_timeout=timeout_s,
                 network_timeout=timeout_s,
+                insecure=trusted().is_insecure,
+                # Its own `insecure` looks away from the name, and not from the signature.
+                ssl_context_factory=_make_context if trusted() != BY_DEFAULT else None,
             )
         return clients[origin]
 
@@ -67,6 +72,11 @@ def _fetch(client: HTTPClient, job: Job, timeout_s: float, record: Recorder) -> 
         if response is not None:
             response.release()
     record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+
+
+def _make_context(cafile: str) -> gevent.ssl.SSLContext | None:
+    del cafile  # that of the library
+    return ssl_context(gevent.ssl.create_default_context)
 
 
 def _error_word(exception: Exception, is_asked: bool) -> str:

@@ -8,6 +8,7 @@ from time import monotonic_ns
 import httpx2
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import ssl_context
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -22,6 +23,7 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
         timeout=None,
         follow_redirects=False,
         trust_env=False,
+        verify=ssl_context() or True,
         headers=HEADERS,
     ) as client:
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import IO, Any, Self
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
+from crawlers.trust import Trust
 from server.packed_columns import Columns, pack, read_packed
 from server.request_plan import Plan, to_target
 
@@ -38,6 +39,9 @@ class Spec:
     """Faults of server.request_plan by seq, written as JSON has its keys."""
     urls: list[str] = field(default_factory=list)
     """To be fetched once each as they are, in the order of seq; none: base_url again and again."""
+    cafile: str = ""
+    is_insecure: bool = False
+    """Of https servers: as in crawlers.trust."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write it; the stream is flushed and stays open."""
@@ -53,6 +57,11 @@ class Spec:
         """Read it; the stream is left right behind it."""
         header, columns = read_packed(stream)
         return cls(**header, delays_us=columns["delays_us"])
+
+    @property
+    def trust(self) -> Trust:
+        """Which certificates are accepted."""
+        return Trust(self.cafile, self.is_insecure)
 
     def jobs(self) -> Iterator[Job]:
         """The requests in the order of seq, made one by one as they are asked for."""

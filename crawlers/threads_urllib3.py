@@ -7,13 +7,14 @@ from time import monotonic_ns
 import urllib3
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import ssl_context
 from crawlers.urllib3_bodies import read_whole
 from crawlers.urllib3_errors import error_word
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
-    pools = urllib3.PoolManager(maxsize=concurrency, headers=HEADERS)
+    pools = urllib3.PoolManager(maxsize=concurrency, headers=HEADERS, ssl_context=ssl_context())
 
     def work() -> None:
         for job in jobs:

@@ -11,6 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import trusted
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +31,9 @@ def make_client(concurrency: int) -> AsyncHTTPClient:
 
     Fetches beyond `max_clients`, 10 by default, would wait in a queue of the client's.
     """
-    return AsyncHTTPClient(force_instance=True, max_clients=concurrency)
+    told = trusted()
+    tls = {"validate_cert": not told.is_insecure, "ca_certs": told.cafile or None}
+    return AsyncHTTPClient(force_instance=True, max_clients=concurrency, defaults=tls)
 
 
 class Fetch:

@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
+    BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
     ResponseDone,
     ResponseFailed,
@@ -20,6 +21,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.trust import BY_DEFAULT, trusted
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -42,7 +44,7 @@ def _main(
     pool = HTTPConnectionPool(reactor, persistent=True)
     pool.maxPersistentPerHost = concurrency  # 2 by default
     pool.retryAutomatically = False
-    agent = Agent(reactor, connectTimeout=timeout_s, pool=pool)
+    agent = Agent(reactor, contextFactory=_https_policy(), connectTimeout=timeout_s, pool=pool)
     headers = Headers({name: [value] for name, value in HEADERS.items()})
 
     async def work() -> None:
@@ -59,6 +61,17 @@ def _main(
         await pool.closeCachedConnections()
 
     return Deferred.fromCoroutine(crawl_all())
+
+
+def _https_policy() -> Any:
+    """Which certificates are accepted."""
+    if trusted() == BY_DEFAULT:
+        return BrowserLikePolicyForHTTPS()
+    from crawlers.twisted_tls import AnyCertificate, authorities_of
+
+    if trusted().is_insecure:
+        return AnyCertificate()
+    return BrowserLikePolicyForHTTPS(authorities_of(trusted().cafile))
 
 
 async def _fetch(
@@ -114,6 +127,8 @@ class _Body(Protocol):
 
 _MALFORMED = ("ParseError", "BadResponseVersion", "_MalformedChunkedDataError")
 """Private names of Twisted's."""
+_TLS = ("OpenSSL", "service_identity")
+"""Packages that Twisted checks certificates with; imported by it, where https is asked for."""
 
 
 def _error_word(exception: BaseException) -> str:
@@ -130,6 +145,8 @@ def _error_word(exception: BaseException) -> str:
                 return "closed"
             case ValueError():
                 return "malformed"
+        if type(one).__module__.partition(".")[0] in _TLS:
+            return "connect"
         if type(one).__name__ in _MALFORMED:
             return "malformed"
     return "failed"

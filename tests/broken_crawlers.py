@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from time import monotonic_ns
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from crawlers.contract import Job, Recorder
 
@@ -73,3 +74,15 @@ def fetch(job: Job, record: Recorder) -> None:
     size_bytes = len(response.read())
     record(job.seq, start_ns, monotonic_ns(), response.status, size_bytes)
     connection.close()
+
+
+def with_urllib(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Not broken, but as simple as README's example."""
+    for job in jobs:
+        start_ns = monotonic_ns()
+        try:
+            with urlopen(job.url, timeout=timeout_s) as response:  # noqa: S310
+                status, size, error = response.status, len(response.read()), ""
+        except OSError:
+            status, size, error = 0, 0, "failed"
+        record(job.seq, start_ns, monotonic_ns(), status, size, error)

@@ -233,6 +233,8 @@ def test_the_crawlers_are_listed() -> None:
         (["frobnicate"], 2, "invalid choice"),
         (["crawl", "asyncio", "--urls", "/no/such/file"], 3, "No such file"),
         (["crawl", "asyncio", "--urls", "/dev/null"], 2, "/dev/null has no URL"),
+        (["crawl", "asyncio", "--cafile", "/no/such/file"], 2, "No such file"),
+        (["crawl", "asyncio", "--cafile", "/dev/null"], 2, "it has no certificate in PEM"),
         (["check", "nobody"], 2, "no crawler 'nobody'"),
         (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
         ([], 2, "VERB"),

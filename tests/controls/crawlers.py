@@ -83,7 +83,7 @@ def invents(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Rec
 def hidden_pool(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Has as many workers as it should, and 67 connections for a hundred of them."""
     connector = aiohttp.TCPConnector
-    aiohttp.TCPConnector = lambda limit: connector(limit=limit * 67 // 100)  # type: ignore[assignment, misc]
+    aiohttp.TCPConnector = lambda limit, **more: connector(limit=limit * 67 // 100, **more)  # type: ignore[assignment, misc]
     honest(jobs, concurrency, timeout_s, record)
 
 

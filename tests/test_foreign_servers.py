@@ -1,0 +1,178 @@
+"""Every crawler of ours against servers that are not: HTTP/1.0, aiohttp, https."""
+
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from bench.delays import Delay
+from bench.entrants import Entrant
+from bench.experiment import Cell, PlannedRun
+from bench.pinning import Pinning
+from bench.runner import ProcessRunner, Target
+from crawlers.contract import ERROR_WORDS
+from crawlers.registry import REGISTRY
+from crawlers.trust import BY_DEFAULT, Trust
+from tests.foreign_servers import (
+    CHUNK_BYTES,
+    CHUNKS,
+    LENGTH_BYTES,
+    aiohttp_server,
+    python_server,
+)
+
+UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), "")
+NAMES = [info.name for info in REGISTRY]
+REFUSED = (0, 0, "connect")
+
+Fetched = list[tuple[int, int, str]]
+"""Status, size and error of each request."""
+
+
+class Servers(NamedTuple):
+    """Where they are."""
+
+    python: str
+    aiohttp: str
+    https: str
+    of_another_name: str
+    of_another_authority: str
+    cafile: str
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "file").write_text("f" * 500)
+    authority, another = trustme.CA(), trustme.CA()
+    cafile = folder / "authority.pem"
+    authority.cert_pem.write_to_path(str(cafile))
+
+    def tls(issuer: trustme.CA, name: str) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        issuer.issue_cert(name).configure_cert(context)
+        return context
+
+    with ExitStack() as stack:
+        yield Servers(
+            stack.enter_context(python_server(folder)),
+            stack.enter_context(aiohttp_server()),
+            stack.enter_context(aiohttp_server(tls(authority, "127.0.0.1"))),
+            stack.enter_context(aiohttp_server(tls(authority, "elsewhere.example"))),
+            stack.enter_context(aiohttp_server(tls(another, "127.0.0.1"))),
+            str(cafile),
+        )
+
+
+def fetch(name: str, urls: list[str], trust: Trust) -> Fetched:
+    """Each of the URLs, two at a time, in a process of its own."""
+    cell = Cell(name, 2, Delay.fixed(0))
+    runner = ProcessRunner(Target(urls[0], "", tuple(urls), trust), 5.0, UNPINNED)
+    result = runner.run(PlannedRun(1, 1, cell, len(urls), Entrant(name, name)))
+    assert result.outcome is not None, result
+    rows = sorted(zip(*result.outcome.fetches.values(), strict=True))
+    return [(status, size, ERROR_WORDS[error]) for _, _, _, status, size, error in rows]
+
+
+class Answers(NamedTuple):
+    """Of one crawler, by what it was told to trust."""
+
+    by_default: Fetched
+    with_cafile: Fetched
+    insecure: Fetched
+
+
+@pytest.fixture(scope="module")
+def answers(servers: Servers) -> Iterator[dict[str, "Future[Answers]"]]:
+    """Of every crawler: most of the time goes into starting processes, so some are run together."""
+    plain = [
+        f"{servers.python}/file",
+        f"{servers.python}/missing",
+        *(f"{servers.aiohttp}/{path}" for path in ("length", "chunked", "empty", "length")),
+    ]
+    https = [
+        *(f"{servers.https}/{path}" for path in ("length", "chunked", "empty", "length")),
+        f"{servers.of_another_name}/length",
+        f"{servers.of_another_authority}/length",
+    ]
+
+    def ask(name: str) -> Answers:
+        return Answers(
+            fetch(name, [*plain, f"{servers.https}/length"], BY_DEFAULT),
+            fetch(name, https, Trust(cafile=servers.cafile)),
+            fetch(name, https, Trust(is_insecure=True)),
+        )
+
+    with ThreadPoolExecutor(2) as executor:
+        yield {name: executor.submit(ask, name) for name in NAMES}
+
+
+OF_AIOHTTP = [
+    (200, LENGTH_BYTES, ""),
+    (200, CHUNKS * CHUNK_BYTES, ""),
+    (204, 0, ""),
+    (200, LENGTH_BYTES, ""),
+]
+
+
+@pytest.mark.timeout(120)  # for the first to wait for others
+@pytest.mark.parametrize("name", NAMES)
+def test_bodies_of_other_servers_are_read_whole(
+    answers: dict[str, "Future[Answers]"], name: str
+) -> None:
+    """A length, chunks, no body, and a body that ends with its connection (HTTP/1.0)."""
+    file, missing, *others, _ = answers[name].result().by_default
+    assert file == (200, 500, "")
+    assert (missing[0], missing[2]) == (404, "")
+    assert others == OF_AIOHTTP
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_authority_that_nobody_named_is_not_trusted(
+    answers: dict[str, "Future[Answers]"], name: str
+) -> None:
+    assert answers[name].result().by_default[-1] == REFUSED
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", NAMES)
+def test_with_cafile_its_authority_is_trusted_for_the_names_in_its_certificates(
+    answers: dict[str, "Future[Answers]"], name: str
+) -> None:
+    assert answers[name].result().with_cafile == [*OF_AIOHTTP, REFUSED, REFUSED]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", NAMES)
+def test_with_insecure_any_certificate_will_do(
+    answers: dict[str, "Future[Answers]"], name: str
+) -> None:
+    assert answers[name].result().insecure == [*OF_AIOHTTP, OF_AIOHTTP[0], OF_AIOHTTP[0]]
+
+
+def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers) -> None:
+    url = ["--url", f"{servers.https}/length", "-n", "3", "-c", "1"]
+    for module in (["bench", "crawl"], ["crawlers"]):
+        codes = [
+            subprocess.run(
+                [sys.executable, "-P", "-m", *module, "asyncio", *url, *more],
+                capture_output=True,
+                timeout=50,
+            ).returncode
+            for more in ([], ["--cafile", servers.cafile], ["--insecure"])
+        ]
+        assert codes == [1, 0, 0]
+
+
+def test_a_crawler_that_asks_nobody_is_told_by_the_environment(servers: Servers) -> None:
+    """Python's own urllib, as in the example of README."""
+    name = "tests.broken_crawlers:with_urllib"
+    (fetched,) = fetch(name, [f"{servers.https}/length"], Trust(cafile=servers.cafile))
+    assert fetched == (200, LENGTH_BYTES, "")
