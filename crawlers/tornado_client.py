@@ -70,9 +70,11 @@ class Fetch:
         self._size_bytes += len(part)
 
     def finish(self, record: Recorder) -> None:
-        """Record it; `response` is done."""
+        """Record it; `response` is done, and forgotten."""
         end_ns = monotonic_ns()
         failure = self.response.exception()
+        # It knows the request, whose callbacks know this object: a cycle for the collector.
+        del self.response
         error = self._kind.word_of(failure) if failure is not None else ""
         record(self._job.seq, self._start_ns, end_ns, self._status, self._size_bytes, error)
 
