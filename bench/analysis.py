@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.cells import CellSummary, Trial
+from bench.delays import Delay
 from bench.experiment import CEILING, Cell, Experiment
 from bench.schema import RunRow
 from bench.store import Store
@@ -18,7 +19,7 @@ class Analysis:
 
     experiment: Experiment
     cells: tuple[CellSummary, ...]
-    """By crawler as asked for, then by concurrency."""
+    """By crawler and delay as asked for, then by concurrency."""
     ceilings: tuple[Trial, ...]
     """The runs of the floor client, first and last."""
 
@@ -26,6 +27,27 @@ class Analysis:
     def runs(self) -> tuple[RunRow, ...]:
         """Of all cells, without those of the ceiling."""
         return tuple(trial.run for cell in self.cells for trial in cell.trials)
+
+    def of_delay(self, delay: Delay) -> "Analysis":
+        """What was measured at one of several delays."""
+        return replace(
+            self,
+            experiment=replace(self.experiment, delays=(delay,)),
+            cells=tuple(cell for cell in self.cells if cell.cell.delay == delay),
+        )
+
+    def by_crawler(self) -> dict[str, list[CellSummary]]:
+        """The cells that came to something, in their order; no crawler without one."""
+        found: dict[str, list[CellSummary]] = {}
+        for cell in self.cells:
+            if cell.measured:
+                found.setdefault(cell.cell.crawler, []).append(cell)
+        return found
+
+    def series_shown(self, cell: Cell) -> str:
+        """The crawler, and its delay where there are several."""
+        is_one = len(self.experiment.delays) == 1
+        return cell.crawler if is_one else f"{cell.crawler}, {cell.delay}"
 
     @property
     def ceiling_per_s(self) -> float | None:
@@ -65,9 +87,13 @@ def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis
         cell = Cell(run.crawler, run.concurrency, run.delay)
         trials[cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
     rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
-    ordered = sorted(
-        trials, key=lambda cell: (rank_of.get(cell.crawler, len(rank_of)), cell.concurrency)
-    )
+    rank_of_delay = {delay: rank for rank, delay in enumerate(experiment.delays)}
+
+    def rank(cell: Cell) -> tuple[int, int, int]:
+        by_delay = rank_of_delay.get(cell.delay, len(rank_of_delay))
+        return rank_of.get(cell.crawler, len(rank_of)), by_delay, cell.concurrency
+
+    ordered = sorted(trials, key=rank)
     cells = tuple(CellSummary(cell, tuple(trials[cell])) for cell in ordered)
     return Analysis(experiment, cells, ceilings)
 

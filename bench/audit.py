@@ -6,13 +6,13 @@ from contextlib import ExitStack
 
 from bench.bottleneck import bottleneck
 from bench.cells import Trial
-from bench.commands import chosen_entrants, installed
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.experiment import Experiment, PlannedRun
 from bench.limits import check_limits
 from bench.pinning import choose_pinning
+from bench.readiness import chosen_entrants, installed
 from bench.runner import ProcessRunner
 from bench.single import run_once
 from bench.tables import make_console, make_table, shown
@@ -63,7 +63,7 @@ def _planned(entrant: Entrant) -> tuple[Experiment, list[PlannedRun]]:
         asked = Experiment(
             entrants=(entrant,),
             concurrencies=(concurrency,),
-            delay=_DELAY,
+            delays=(_DELAY,),
             trials=1,
             waves=1,
             seed=1,

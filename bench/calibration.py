@@ -19,7 +19,8 @@ def print_calibration(store: Store, analysis: Analysis, console: "Console") -> N
     """A line a crawler: quantiles of service time less the delay drawn for the same seq."""
     asked = analysis.experiment
     table = make_table(
-        f"What each crawler adds to known delays: {asked.delay}, {asked.requests} requests; in ms",
+        f"What each crawler adds to known delays: {asked.delays[0]}, {asked.requests} requests; "
+        "in ms",
         (
             *("crawler", "at C", "added p50", "added p99"),
             *("to server p50", "p99", "late p50", "p99", "back p50", "p99"),

@@ -1,10 +1,12 @@
-"""The trials of a cell together, the best cell of a crawler, and its knee. Pure."""
+"""The trials of a cell together, the best cell of a series, and its knee. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple, Self
 
+from bench.delays import Delay
 from bench.experiment import Cell
 from bench.inference import Interval, median_interval, spearman
 from bench.schema import RunRow
@@ -100,18 +102,31 @@ def _rate(trial: Trial) -> float:
     return trial.summary.requests_per_s if trial.summary is not None else 0.0
 
 
-def best_cells(cells: Sequence[CellSummary]) -> dict[str, CellSummary]:
-    """For each crawler, in the order in which it was asked for, the cell of most throughput.
+class Series(NamedTuple):
+    """Cells that differ in their concurrency alone."""
+
+    crawler: str
+    delay: Delay
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """To which a cell belongs."""
+        return cls(cell.crawler, cell.delay)
+
+
+def best_cells(cells: Sequence[CellSummary]) -> dict[Series, CellSummary]:
+    """For each series, in the order in which it was asked for, the cell of most throughput.
 
     A cell with an INVALID run is the best only where there is no other.
     """
-    best: dict[str, CellSummary] = {}
+    best: dict[Series, CellSummary] = {}
     for cell in cells:
         if not cell.measured:
             continue
-        known = best.get(cell.cell.crawler)
+        series = Series.of(cell.cell)
+        known = best.get(series)
         if known is None or _worth(cell) > _worth(known):
-            best[cell.cell.crawler] = cell
+            best[series] = cell
     return best
 
 
@@ -122,7 +137,7 @@ def _worth(cell: CellSummary) -> tuple[bool, float]:
 def knee(cells: Sequence[CellSummary]) -> str:
     """The smallest concurrency that reaches 95 % of the best throughput of these cells.
 
-    The cells are of one crawler. "not reached" if only the highest of several concurrencies does:
+    The cells are of one series. "not reached" if only the highest of several concurrencies does:
     there may be more to be had above it. "-" of a single one; "<= 10" of the smallest.
     """
     measured = [cell for cell in cells if cell.measured and cell.level is not Level.INVALID]

@@ -3,10 +3,10 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from bench.commands import chosen_entrants, installed
 from bench.contract_check import Finding, check_contract
 from bench.entrants import Entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
+from bench.readiness import chosen_entrants, installed
 from bench.tables import make_console
 from server.request_plan import FAULTS
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.delays import Delay
 from bench.entrants import Entrant, EntrantError, parse_entrant
+from bench.presets import STANDARD
 from crawlers.checked import (
     add_trust_options,
     checked_count,
@@ -16,7 +17,6 @@ from crawlers.checked import (
 from server import __version__
 from server.request_plan import PlanError
 
-_DEFAULT_CRAWLERS = ("chapter", "protocol-uvloop")
 _EXIT_CODES = (
     "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
     "limit, a full disk), 99 a regression was found (compare), 130 interrupted."
@@ -42,7 +42,9 @@ def make_parser() -> argparse.ArgumentParser:
     reporter.add_argument(
         "--split", action="store_true", help="where the time of a request goes, too"
     )
-    _add_reader(verbs, "plots", "draw the plots of an experiment, into its folder")
+    _add_format(
+        _add_reader(verbs, "plots", "draw the plots and report.html of an experiment, beside it")
+    )
     _add_compare(verbs.add_parser("compare", help="two crawlers, or two experiments, cell by cell"))
     _add_calibrate(verbs.add_parser("calibrate", help="what each crawler adds to known delays"))
     _add_export(_add_reader(verbs, "export", "runs or requests as CSV or JSON, to stdout"))
@@ -80,7 +82,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "measured."
     )
     parser.epilog = _EXIT_CODES
-    _add_crawlers(parser)
+    _add_crawlers(parser, None)
     parser.add_argument(
         "--concurrency",
         type=checked_list(checked_count),
@@ -89,29 +91,41 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--delay",
-        type=_checked_delay,
-        default=Delay.fixed(100_000),
-        metavar="MS",
+        type=checked_list(_checked_delay),
+        metavar="MS,MS",
         help="of the server for each request (100); 20-200: drawn evenly from this range",
     )
     parser.add_argument(
         "--trials", type=checked_count, metavar="N", help="repetitions of everything (3)"
     )
     parser.add_argument(
-        "--waves", type=checked_count, default=10, metavar="N", help="requests / C (%(default)s)"
+        "--waves", type=checked_count, metavar="N", help=f"requests / C ({STANDARD.waves})"
     )
     parser.add_argument(
         "-n",
         "--requests",
         type=checked_count,
-        default=0,
         metavar="N",
         help="of each run, instead of waves x C",
     )
     _add_seed(parser)
     _add_timeout(parser)
     _add_out(parser)
-    parser.add_argument("--quick", action="store_true", help="1 trial; concurrency 1, 10, 100")
+    _add_format(parser)
+    sweep = parser.add_mutually_exclusive_group()
+    sweep.add_argument("--quick", action="store_true", help="1 trial; concurrency 1, 10, 100")
+    sweep.add_argument(
+        "--chapter",
+        action="store_true",
+        help="the chapter's sweep: asyncio, 500 requests, delays 50, 300, 550, 800, concurrency 1, "
+        "26 ... 476, one trial: a quarter of an hour; other options change it",
+    )
+    sweep.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with the experiment in DIR that was interrupted: only what is missing is run",
+    )
 
 
 def _add_crawl(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +210,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
         "crawler can do): how many ms does each crawler add, and where?"
     )
     parser.epilog = _EXIT_CODES
-    _add_crawlers(parser)
+    _add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
     parser.add_argument(
         "--delay",
         type=_checked_delay,
@@ -269,15 +283,24 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_crawlers(parser: argparse.ArgumentParser) -> None:
+def _add_crawlers(parser: argparse.ArgumentParser, default: tuple[Entrant, ...] | None) -> None:
     parser.add_argument(
         "--crawlers",
         type=checked_list(_checked_entrant, may_repeat=True),
-        default=tuple(Entrant(name, name) for name in _DEFAULT_CRAWLERS),
+        default=default,
         metavar="A,B",
         help="names of crawlbench list, all, chapter, or [LABEL=]NAME[@PYTHON]; the same twice "
         "measures noise "
-        f"({','.join(_DEFAULT_CRAWLERS)})",
+        f"({','.join(STANDARD.crawlers)})",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("png", "svg", "pdf"),
+        default="png",
+        help="of the plots (%(default)s)",
     )
 
 

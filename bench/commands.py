@@ -2,19 +2,14 @@
 
 import json
 import os
-import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.delays import Delay
-from bench.entrants import Entrant, with_labels_of_their_own
-from bench.environment import describe_environment
+from bench.entrants import Entrant
 from bench.exit_codes import (
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -22,17 +17,13 @@ from bench.exit_codes import (
     EXIT_USAGE,
 )
 from bench.experiment import Experiment, PlannedRun
-from bench.interpreters import check_interpreter, crawler_command
 from bench.limits import check_limits, check_server
-from bench.pinning import choose_pinning, pin
-from bench.progress import expected_s, progress_on_stderr, span_shown
-from bench.results import new_folder
-from bench.runner import ProcessRunner, RunResult, Target
-from bench.store import FILE_NAME, Store
-from bench.sweep import sweep
+from bench.measuring import measure, print_failure, resume
+from bench.pinning import choose_pinning
+from bench.presets import CHAPTER, QUICK, STANDARD
+from bench.readiness import chosen_entrants, floor, installed
+from bench.runner import ProcessRunner, Target
 from bench.targets import private_server, read_urls, recognise
-from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
-from crawlers.spec import CAN_LOAD
 from crawlers.trust import Trust
 
 if TYPE_CHECKING:
@@ -41,15 +32,19 @@ if TYPE_CHECKING:
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _DEFAULT_REQUESTS = 1000
 _CALIBRATION_CONCURRENCY = 10
-_LOAD_S = 60.0
-"""In which an interpreter must have imported a crawler."""
 
 
 def run_experiment(arguments: Namespace) -> int:
-    """`crawlbench run`: the sweep, a table, the plots."""
+    """`crawlbench run`: the sweep, tables, plots, the page."""
     from bench import reading
 
-    folder, failed = _measure(_experiment(arguments), arguments.out)
+    if arguments.resume is None:
+        folder, failed = measure(_experiment(arguments), arguments.out)
+    elif beside := _given_beside_resume(arguments):
+        _say(f"--resume goes on with what was asked before: leave out {', '.join(beside)}")
+        return EXIT_USAGE
+    else:
+        folder, failed = resume(arguments.resume)
     if folder is None:
         return EXIT_INTERRUPTED
     try:
@@ -57,8 +52,21 @@ def run_experiment(arguments: Namespace) -> int:
     except BrokenPipeError:  # nobody reads the table; the plots are still wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_OK
-    drawn = reading.draw(folder)
+    drawn = reading.draw(folder, arguments.format)
     return EXIT_REQUESTS_FAILED if failed else code or drawn
+
+
+def _given_beside_resume(arguments: Namespace) -> list[str]:
+    """Options that say what to measure."""
+    from bench.command_line import make_parser
+
+    usual = vars(make_parser().parse_args(["run"]))
+    about_results = ("resume", "format")
+    return [
+        f"--{name}"
+        for name, value in vars(arguments).items()
+        if name not in about_results and value != usual[name]
+    ]
 
 
 def calibrate(arguments: Namespace) -> int:
@@ -68,66 +76,19 @@ def calibrate(arguments: Namespace) -> int:
     asked = Experiment(
         entrants=chosen_entrants(arguments.crawlers),
         concurrencies=(_CALIBRATION_CONCURRENCY,),
-        delay=arguments.delay,
+        delays=(arguments.delay,),
         trials=1,
         waves=1,
         seed=arguments.seed,
         timeout_s=arguments.timeout,
         requests=arguments.requests,
-        floor=_floor(),
+        floor=floor(),
     )
-    folder, failed = _measure(asked, arguments.out, "latest-calibration")
+    folder, failed = measure(asked, arguments.out, "latest-calibration")
     if folder is None:
         return EXIT_INTERRUPTED
     code = reading.calibration(Namespace(folder=folder))
     return EXIT_REQUESTS_FAILED if failed else code
-
-
-def _measure(asked: Experiment, out: Path, latest: str = "latest") -> tuple[Path | None, bool]:
-    """Do an experiment: the folder of its results, None if it was interrupted; whether runs failed.
-
-    What was measured before an interruption is kept.
-    """
-    infos = {entrant.label: installed(entrant) for entrant in asked.entrants}
-    runs = asked.order({label: info.max_concurrency for label, info in infos.items()})
-    check_limits(runs)
-    folder = new_folder(out, latest=latest)
-    pinning = choose_pinning()
-    span = span_shown(sum(expected_s(run) for run in runs))
-    print(
-        f"{len(runs)} runs, about {span}; results in {folder}; {pinning.note}",
-        file=sys.stderr,
-    )
-    with ExitStack() as stack:
-        target = stack.enter_context(private_server(pinning, runs))
-        store = stack.enter_context(
-            Store.create(
-                folder / FILE_NAME,
-                asked,
-                len(runs),
-                describe_environment(pinning.note),
-                datetime.now(UTC).isoformat(timespec="seconds"),
-            )
-        )
-        stack.enter_context(_on_cpus(pinning.server))
-        progress = stack.enter_context(progress_on_stderr(runs))
-        try:
-            failed = sweep(
-                runs,
-                ProcessRunner(target, asked.timeout_s, pinning),
-                store,
-                progress.start,
-                progress.done,
-            )
-        except KeyboardInterrupt:
-            print(
-                f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
-                f"{folder}: look at them with crawlbench report, crawlbench plots",
-                file=sys.stderr,
-            )
-            return None, False
-    _print_failures(failed)
-    return folder, bool(failed)
 
 
 def crawl_once(arguments: Namespace) -> int:
@@ -149,7 +110,7 @@ def crawl_once(arguments: Namespace) -> int:
     asked = Experiment(
         entrants=(entrant,),
         concurrencies=(min(arguments.concurrency, info.max_concurrency),),
-        delay=_DEFAULT_DELAY if arguments.delay is None else arguments.delay,
+        delays=(_DEFAULT_DELAY if arguments.delay is None else arguments.delay,),
         trials=1,
         waves=1,
         seed=arguments.seed,
@@ -172,7 +133,7 @@ def crawl_once(arguments: Namespace) -> int:
         runner = ProcessRunner(target, asked.timeout_s, pinning)
         result, trial = run_once(asked, planned, runner)
     if result.failure:
-        _print_failure(result)
+        print_failure(result)
         return EXIT_REQUESTS_FAILED
     if trial.summary is None:
         _say("not one request was recorded")
@@ -228,119 +189,17 @@ def _say(text: str) -> None:
 
 
 def _experiment(arguments: Namespace) -> Experiment:
-    trials, concurrencies = (1, (1, 10, 100)) if arguments.quick else (3, (1, 10, 100, 250, 500))
+    preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
+    named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     return Experiment(
-        entrants=chosen_entrants(arguments.crawlers),
-        concurrencies=arguments.concurrency or concurrencies,
-        delay=arguments.delay,
-        trials=arguments.trials or trials,
-        waves=arguments.waves,
-        requests=arguments.requests,
+        entrants=chosen_entrants(named),
+        concurrencies=arguments.concurrency or preset.concurrencies,
+        delays=arguments.delay or preset.delays,
+        trials=arguments.trials or preset.trials,
+        waves=arguments.waves or preset.waves,
+        # Waves that are asked for are not overruled by a number of requests that is not.
+        requests=arguments.requests or (0 if arguments.waves else preset.requests),
         seed=arguments.seed,
         timeout_s=arguments.timeout,
-        floor=_floor(),
+        floor=floor(),
     )
-
-
-def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
-    """With labels of their own, and paths that stay right in another folder."""
-    absolute = [
-        replace(entrant, python=str(Path(entrant.python).absolute())) if entrant.python else entrant
-        for one in named
-        for entrant in _members(one)
-    ]
-    return with_labels_of_their_own(absolute)
-
-
-def _members(named: Entrant) -> list[Entrant]:
-    """The entrants of a group that are installed here; another entrant is its own only member."""
-    from bench.listing import install_command, installed_versions
-
-    infos = group(named.crawler)
-    if not infos:
-        return [named]
-    missing = [info for info in infos if not installed_versions(info)]
-    for info in missing:
-        _say(f"{info.name} is left out, it is not installed: {install_command(info)}")
-    return [Entrant(info.name, info.name, named.python) for info in infos if info not in missing]
-
-
-def _floor() -> str:
-    """The fastest client there is here."""
-    from bench.listing import installed_versions
-
-    return "protocol-uvloop" if installed_versions(find("protocol-uvloop")) else "protocol"
-
-
-def installed(entrant: Entrant) -> CrawlerInfo:
-    """Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError."""
-    from bench.listing import install_command, installed_versions
-
-    info = find(entrant.crawler)
-    check_interpreter(entrant)
-    if entrant.python or not info.libraries:
-        _check_loads(entrant)
-    elif not installed_versions(info):
-        raise CrawlerNotInstalledError(
-            f"crawler {info.name!r} is not installed: {install_command(info)}"
-        )
-    return info
-
-
-def _check_loads(entrant: Entrant) -> None:
-    """Raises CrawlerNotInstalledError if it cannot be imported, in a process of its own."""
-    command = crawler_command(entrant, "--can-load", entrant.crawler)
-    where = f" (by {entrant.python})" if entrant.python else ""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LOAD_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = f"nothing heard for {_LOAD_S:g} s" if not isinstance(error, OSError) else error
-        raise CrawlerNotInstalledError(
-            f"crawler {entrant.crawler!r} cannot be loaded{where}: {reason}"
-        ) from error
-    if done.returncode or CAN_LOAD.encode() not in done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"exit code {done.returncode}, and no answer"
-        raise CrawlerNotInstalledError(_printable(reason.removeprefix("crawlers: ")) + where)
-
-
-def _printable(text: str) -> str:
-    """Without what would command a terminal."""
-    return "".join(one if one.isprintable() else "?" for one in text)
-
-
-@contextmanager
-def _on_cpus(cpus: frozenset[int]) -> Iterator[None]:
-    """Keep this process on these CPUs for a while: off the one that is measured."""
-    before = frozenset(os.sched_getaffinity(0)) if cpus else cpus
-    pin(0, cpus)
-    try:
-        yield
-    finally:
-        pin(0, before)
-
-
-def _print_failures(failed: Sequence[RunResult]) -> None:
-    """Each failure of a crawler once, with how many more there were like it."""
-    alike: dict[tuple[str, str, str], list[RunResult]] = {}
-    for result in failed:
-        last_line = (result.stderr_tail.splitlines() or [""])[-1]
-        key = (result.planned.cell.crawler, result.failure, last_line)
-        alike.setdefault(key, []).append(result)
-    for results in alike.values():
-        _print_failure(results[0])
-        if len(results) > 1:
-            print(f"    and {len(results) - 1} runs more like it", file=sys.stderr)
-
-
-def _print_failure(result: RunResult) -> None:
-    cell = result.planned.cell
-    print(
-        f"crawlbench: {cell.crawler} at {cell.concurrency}, trial {result.planned.trial}: "
-        f"{result.failure}",
-        file=sys.stderr,
-    )
-    for line in result.stderr_tail.splitlines()[-5:]:
-        print(f"    {_printable(line)}", file=sys.stderr)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.analysis import Analysis, analyse
 from bench.cells import CellSummary
 from bench.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
-from bench.experiment import Experiment
+from bench.environment import differences
+from bench.experiment import Cell, Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
 from bench.results import find_file
 from bench.store import FILE_NAME, Store
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 TABLE, MARKDOWN, JSON = "table", "markdown", "json"
 
-_PLAN = ("delay", "waves", "requests", "seed", "timeout_s")
+_PLAN = ("delays", "waves", "requests", "seed", "timeout_s")
 _UNITS = {
     "throughput": (1.0, "/s"),
     "cpu": (1.0, "us"),
@@ -110,9 +111,9 @@ def compare_two(
             f"{baseline!r} with itself: crawlbench run --crawlers {baseline},{baseline} measures "
             f"it twice, as {baseline} and {baseline}#2"
         )
-    before, after = (_by_concurrency(analysis, name) for name in (baseline, candidate))
-    pairs = {f"C={at}": (before[at], after[at]) for at in before if at in after}
-    gaps = [f"{candidate} was not measured at C={at}" for at in before if at not in after]
+    before, after = (_by_point(analysis, name) for name in (baseline, candidate))
+    pairs = {at: (before[at], after[at]) for at in before if at in after}
+    gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
     return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps), worst)
 
 
@@ -121,8 +122,16 @@ def _is_results(name: str) -> bool:
     return path.is_file() or (path / FILE_NAME).is_file()
 
 
-def _by_concurrency(analysis: Analysis, label: str) -> dict[int, CellSummary]:
-    return {cell.cell.concurrency: cell for cell in analysis.cells if cell.cell.crawler == label}
+def _by_point(analysis: Analysis, label: str) -> dict[str, CellSummary]:
+    return {
+        _point(analysis, cell.cell): cell for cell in analysis.cells if cell.cell.crawler == label
+    }
+
+
+def _point(analysis: Analysis, cell: Cell) -> str:
+    """`C=10`, and the delay where there are several."""
+    is_one = len(analysis.experiment.delays) == 1
+    return f"C={cell.concurrency}" + ("" if is_one else f", {cell.delay}")
 
 
 def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Level) -> Comparison:
@@ -138,12 +147,12 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
         before, after = analyse(one), analyse(other)
     found = {cell.cell: cell for cell in after.cells}
     pairs = {
-        f"{cell.cell.crawler}, C={cell.cell.concurrency}": (cell, found[cell.cell])
+        f"{cell.cell.crawler}, {_point(before, cell.cell)}": (cell, found[cell.cell])
         for cell in before.cells
         if cell.cell in found
     }
     gaps = [
-        f"{cell.cell.crawler}, C={cell.cell.concurrency} is not in {candidate}"
+        f"{cell.cell.crawler}, {_point(before, cell.cell)} is not in {candidate}"
         for cell in before.cells
         if cell.cell not in found
     ]
@@ -195,26 +204,26 @@ def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:
     for name in _PLAN:
         before, after = getattr(one, name), getattr(other, name)
         if before != after:
-            yield f"{name.removesuffix('_s')} {before} and {after}"
+            yield f"{name.removesuffix('_s')} {_told(before)} and {_told(after)}"
+
+
+def _told(value: object) -> str:
+    """Delays are several."""
+    return ", ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
 
 
 def _environment_differences(one: Store, other: Store) -> Iterator[str]:
-    before, after = (_flat(store) for store in (one, other))
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            yield f"{name} differs: {before.get(name)} and {after.get(name)}"
+    return differences(*(_with_versions(store) for store in (one, other)))
 
 
-def _flat(store: Store) -> dict[str, str]:
+def _with_versions(store: Store) -> dict[str, Any]:
     """The environment, and the versions that the crawlers told."""
-    environment = store.environment()
-    libraries = environment.pop("libraries", {})
     told: dict[str, set[str]] = {}
     for run in store.runs():
         for name, version in run.versions.items():
             told.setdefault(name, set()).add(version)
     versions = {f"crawlers' {name}": ", ".join(sorted(found)) for name, found in told.items()}
-    return {**{key: str(value) for key, value in environment.items()}, **libraries, **versions}
+    return {**store.environment(), **versions}
 
 
 def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.cells import CellSummary, Trial, best_cells
+from bench.cells import CellSummary, Series, Trial, best_cells
+from bench.delays import Delay
 from bench.inference import (
     ERROR_RATE,
     LEAST_TRIALS,
@@ -137,6 +138,7 @@ class Neighbours:
     baseline: str
     candidate: str
     concurrency: int
+    delay: Delay
     result: Result
 
 
@@ -145,21 +147,31 @@ def compare_neighbours(cells: Sequence[CellSummary]) -> list[Neighbours]:
 
     At the highest concurrency that both were measured at.
     """
-    by_crawler: dict[str, dict[int, CellSummary]] = {}
+    by_series: dict[Series, dict[int, CellSummary]] = {}
     for cell in cells:
         if cell.measured:
-            by_crawler.setdefault(cell.cell.crawler, {})[cell.cell.concurrency] = cell
-    ranked = sorted(best_cells(cells).values(), key=lambda cell: -cell.requests_per_s[0])
+            by_series.setdefault(Series.of(cell.cell), {})[cell.cell.concurrency] = cell
+    best = best_cells(cells)
     pairs: dict[str, tuple[CellSummary, CellSummary]] = {}
-    for faster, slower in pairwise(cell.cell.crawler for cell in ranked):
-        common = by_crawler[faster].keys() & by_crawler[slower].keys()
-        if common:
-            at = max(common)
-            pairs[faster] = (by_crawler[slower][at], by_crawler[faster][at])
+    for delay in dict.fromkeys(series.delay for series in best):
+        ranked = sorted(
+            (series for series in best if series.delay == delay),
+            key=lambda series: -best[series].requests_per_s[0],
+        )
+        for faster, slower in pairwise(ranked):
+            common = by_series[faster].keys() & by_series[slower].keys()
+            if common:
+                at = max(common)
+                name = f"{faster.crawler} {delay}"
+                pairs[name] = (by_series[slower][at], by_series[faster][at])
     results = compare(pairs, METRICS["throughput"])
     return [
         Neighbours(
-            baseline.cell.crawler, candidate.cell.crawler, candidate.cell.concurrency, results[name]
+            baseline.cell.crawler,
+            candidate.cell.crawler,
+            candidate.cell.concurrency,
+            candidate.cell.delay,
+            results[name],
         )
         for name, (baseline, candidate) in pairs.items()
     ]

@@ -22,6 +22,11 @@ class Entrant:
     python: str = ""
     """Path of the interpreter that it runs on; "": this one."""
 
+    def __str__(self) -> str:
+        """As parse_entrant takes it."""
+        program = f"{self.crawler}@{self.python}" if self.python else self.crawler
+        return program if self.label == program else f"{self.label}={program}"
+
 
 def parse_entrant(text: str) -> Entrant:
     """`[LABEL=]CRAWLER[@PYTHON]`, as in `old=asyncio@/path/to/venv/bin/python`.

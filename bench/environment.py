@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,16 @@ def describe_environment(pinning_note: str) -> dict[str, Any]:
         "pinning": pinning_note,
         "libraries": {name: _version(name) for name in _DISTRIBUTIONS},
     }
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Between what describe_environment gave twice: `kernel differs: 6.1 and 6.2`."""
+    flat_before, flat_after = (
+        {**one, **one.get("libraries", {}), "libraries": ""} for one in (before, after)
+    )
+    for name in sorted({*flat_before, *flat_after} - {"resumed"}):
+        if flat_before.get(name) != flat_after.get(name):
+            yield f"{name} differs: {flat_before.get(name)} and {flat_after.get(name)}"
 
 
 def machine_shown(about: Mapping[str, Any]) -> str:

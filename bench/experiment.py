@@ -2,6 +2,7 @@
 
 import heapq
 import random
+import shlex
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -57,7 +58,7 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A sweep of crawlers x concurrency, repeated in trials.
+    """A sweep of crawlers x delays x concurrency, repeated in trials.
 
     A cell has `waves` x concurrency requests, so that the last wave is as full as the first, or
     `requests` where that is not 0. `floor` is the crawler that measures the server's ceiling, first
@@ -66,7 +67,7 @@ class Experiment:
 
     entrants: tuple[Entrant, ...]
     concurrencies: tuple[int, ...]
-    delay: Delay
+    delays: tuple[Delay, ...]
     trials: int
     waves: int
     seed: int
@@ -89,7 +90,7 @@ class Experiment:
         for label in self.crawlers:
             most = max_concurrency[label]
             fitting = [c for c in self.concurrencies if c <= most] or [most]
-            cells += [Cell(label, concurrency, self.delay) for concurrency in fitting]
+            cells += [Cell(label, at, delay) for delay in self.delays for at in fitting]
         return tuple(cells)
 
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
@@ -122,6 +123,26 @@ class Experiment:
         digest = sha256(f"{self.seed}/{trial}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 
+    def plan_shown(self) -> str:
+        """`delay 100 ms, 10 x C requests a run, median and min-max of 3 trials`."""
+        delays = ", ".join(str(delay) for delay in self.delays)
+        waves = f"{self.waves} x C"
+        size = f"{self.requests or waves} requests a run"
+        trials = self.trials
+        spread = "1 trial" if trials == 1 else f"median and min-max of {trials} trials"
+        return f"delay {delays}; {size}; {spread}"
+
+    def command(self) -> str:
+        """What asks for the same again, word by word."""
+        words = ["./benchmark.sh", "run"]
+        words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
+        words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
+        words += ["--delay", ",".join(str(delay).removesuffix(" ms") for delay in self.delays)]
+        words += ["--trials", str(self.trials)]
+        words += ["-n", str(self.requests)] if self.requests else ["--waves", str(self.waves)]
+        words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
+        return shlex.join(words)
+
     def to_json(self) -> dict[str, Any]:
         """For a results file."""
         return asdict(self)
@@ -129,10 +150,10 @@ class Experiment:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """What `to_json` gave."""
-        rest = {name: fields[name] for name in fields if name not in ("entrants", "delay")}
+        rest = {name: fields[name] for name in fields if name not in ("entrants", "delays")}
         return cls(
             entrants=tuple(Entrant(**entrant) for entrant in fields["entrants"]),
-            delay=Delay(**fields["delay"]),
+            delays=tuple(Delay(**delay) for delay in fields["delays"]),
             **{**rest, "concurrencies": tuple(fields["concurrencies"])},
         )
 

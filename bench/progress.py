@@ -36,7 +36,7 @@ class Progress:
         """A run begins."""
         cell = run.cell
         what = f"trial {run.trial}" if run.role == CELL else "the server's ceiling"
-        self._show(f"{what}: {cell.crawler} at {cell.concurrency}", 0.0)
+        self._show(f"{what}: {cell.crawler} at {cell.concurrency}, {cell.delay}", 0.0)
 
     def done(self, result: RunResult) -> None:
         """A run has been kept."""

@@ -36,7 +36,7 @@ def calibration(arguments: Namespace) -> int:
 
 def plots(arguments: Namespace) -> int:
     """`crawlbench plots`: draw the figures of an experiment again."""
-    return draw(find_file(arguments.folder).parent)
+    return draw(find_file(arguments.folder).parent, arguments.format)
 
 
 def compare(arguments: Namespace) -> int:
@@ -74,9 +74,12 @@ def list_crawlers(_: Namespace) -> int:
     return EXIT_OK
 
 
-def draw(folder: Path) -> int:
-    """The plots, by a process of their own: bench does not import them. Returns its exit code."""
+def draw(folder: Path, form: str = "png") -> int:
+    """The plots and the page, by a process of their own: bench does not import them.
+
+    Returns its exit code.
+    """
     sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "plots", str(folder)]
+    command = [sys.executable, "-P", "-m", "plots", str(folder), "--format", form]
     # In a session of its own, Ctrl-C reaches it through us alone.
     return subprocess.run(command, start_new_session=True).returncode

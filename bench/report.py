@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.analysis import Analysis
 from bench.bottleneck import bottleneck
-from bench.cells import CellSummary, Trial, best_cells, knee, order_effects
+from bench.cells import CellSummary, Series, Trial, best_cells, knee, order_effects
 from bench.comparison import compare_neighbours
 from bench.environment import machine_shown, versions_shown
 from bench.inference import LEAST_TRIALS
@@ -33,13 +33,18 @@ def print_report(
 ) -> None:
     """What was asked, the best cell of each crawler or all cells, and what they are worth."""
     asked = analysis.experiment
-    size = f"{asked.requests} requests" if asked.requests else f"{asked.waves} x C requests"
-    plan = f"delay {asked.delay}, {size} a run, trials: {asked.trials}, seed {asked.seed}"
     for line in (
-        f"{store.path.parent}: {plan}, {store.created_utc()}",
+        f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
         f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}",
     ):
         console.print(line, soft_wrap=True, markup=False)
+    for resumed in store.environment().get("resumed", []):
+        different = "; ".join(resumed["different"]) or "nothing had changed"
+        console.print(
+            f"interrupted, and resumed {resumed['at_utc']}: {different}",
+            soft_wrap=True,
+            markup=False,
+        )
     best = best_cells(analysis.cells)
     chosen = list(analysis.cells) if show_all else _best_or_failed(analysis, best)
     title = (
@@ -47,9 +52,9 @@ def print_report(
         if show_all
         else "The cell of most throughput of each crawler; medians over its trials"
     )
-    console.print(_cells_table(title, chosen))
+    console.print(_cells_table(title, chosen, analysis))
     if show_split:
-        console.print(_split_table(chosen))
+        console.print(_split_table(chosen, analysis))
     console.print(_limits_table(analysis, chosen))
     for line in (*_ceiling_lines(analysis), *_differences(analysis)):
         console.print(line, soft_wrap=True, markup=False)
@@ -59,15 +64,15 @@ def print_report(
     _print_reasons(analysis, console)
 
 
-def _best_or_failed(analysis: Analysis, best: dict[str, CellSummary]) -> list[CellSummary]:
-    """Of each crawler its best cell; its first if none came to anything."""
-    first: dict[str, CellSummary] = {}
+def _best_or_failed(analysis: Analysis, best: dict[Series, CellSummary]) -> list[CellSummary]:
+    """Of each series its best cell; its first if none came to anything."""
+    first: dict[Series, CellSummary] = {}
     for cell in analysis.cells:
-        first.setdefault(cell.cell.crawler, cell)
-    return [best.get(label, cell) for label, cell in first.items()]
+        first.setdefault(Series.of(cell.cell), cell)
+    return [best.get(series, cell) for series, cell in first.items()]
 
 
-def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
+def _cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) -> "Table":
     has_intervals = bool(cells) and all(cell.interval for cell in cells)
     spread = "95 %" if has_intervals else "min-max"
     table = make_table(
@@ -88,9 +93,8 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
         if not cell.measured:
             blank = ["-"] * (len(table.columns) - 4)
             at = str(cell.cell.concurrency)
-            table.add_row(
-                escape(cell.cell.crawler), *blank[:2], at, *blank[2:], "-", _verdict_shown(cell)
-            )
+            name = escape(analysis.series_shown(cell.cell))
+            table.add_row(name, *blank[:2], at, *blank[2:], "-", _verdict_shown(cell))
             continue
         rate, low, high = cell.requests_per_s
         if has_intervals and cell.interval:
@@ -103,7 +107,7 @@ def _cells_table(title: str, cells: Sequence[CellSummary]) -> "Table":
             for name in ("mean", "peak")
         )
         table.add_row(
-            escape(cell.cell.crawler),
+            escape(analysis.series_shown(cell.cell)),
             _rate_shown(rate),
             f"{_rate_shown(low)}-{_rate_shown(high)}" + (" unstable" if cell.is_unstable else ""),
             str(cell.cell.concurrency),
@@ -133,7 +137,7 @@ def _verdict_shown(cell: CellSummary) -> str:
     return f"[{_COLOURS[cell.level]}]{cell.level.name}[/]{of_all}"
 
 
-def _split_table(cells: Sequence[CellSummary]) -> "Table":
+def _split_table(cells: Sequence[CellSummary], analysis: Analysis) -> "Table":
     table = make_table(
         "Where the time of a request goes, in ms: medians and p99 (of the median trial)",
         (
@@ -164,7 +168,7 @@ def _split_table(cells: Sequence[CellSummary]) -> "Table":
         for part in (split.to_server, split.delay, split.late, split.back):
             parts += _part_shown(part)
         table.add_row(
-            escape(cell.cell.crawler),
+            escape(analysis.series_shown(cell.cell)),
             str(cell.cell.concurrency),
             *parts,
             shown(server.longest_lag_ns if server else None, ".1f", 1e6),
@@ -190,11 +194,11 @@ def _limits_table(analysis: Analysis, cells: Sequence[CellSummary]) -> "Table":
         if trial is None or trial.summary is None:
             continue
         limit = bottleneck(trial.summary, trial.verdict)
-        label = cell.cell.crawler
+        series = Series.of(cell.cell)
         table.add_row(
-            escape(label),
+            escape(analysis.series_shown(cell.cell)),
             str(cell.cell.concurrency),
-            knee([other for other in analysis.cells if other.cell.crawler == label]),
+            knee([other for other in analysis.cells if Series.of(other.cell) == series]),
             limit.word,
             escape(limit.evidence),
         )
@@ -229,9 +233,11 @@ def _differences(analysis: Analysis) -> list[str]:
         too_few = f"too few trials ({analysis.experiment.trials})"
         return [f"Differences between crawlers: {too_few}; --trials {LEAST_TRIALS} and more tell"]
     found = compare_neighbours(analysis.cells)
+    several = len(analysis.experiment.delays) > 1
     heading = "Each crawler against the next slower one: ratio (95 %), p adjusted for these lines"
     return [f"{heading}; crawlbench compare has the other cells"] + [
-        f"  {one.candidate} against {one.baseline} at C={one.concurrency}: {one.result}"
+        f"  {one.candidate} against {one.baseline} at C={one.concurrency}"
+        f"{f', {one.delay}' if several else ''}: {one.result}"
         for one in found
     ]
 
@@ -252,7 +258,7 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
             soft_wrap=True,
         )
     for cell in analysis.cells:
-        where = f"{cell.cell.crawler} at {cell.cell.concurrency}"
+        where = f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}"
         _print_trials(where, cell.trials, console)
         for effect in order_effects(cell, len(analysis.cells)):
             console.print(f"note: {where}: {effect}", soft_wrap=True, markup=False)

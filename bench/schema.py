@@ -8,7 +8,7 @@ from bench.delays import Delay
 from crawlers.spec import Usage
 from server.request_plan import MAX_DELAY_US
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31

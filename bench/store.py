@@ -162,6 +162,16 @@ class Store:
         with self._reading():
             return self._about("created_utc")
 
+    def note_resumption(self, at_utc: str, different: list[str]) -> None:
+        """The experiment goes on, on a machine that differs in this. Raises StoreError."""
+        about = self.environment()
+        about.setdefault("resumed", []).append({"at_utc": at_utc, "different": different})
+        try:
+            with self._connection as connection:
+                connection.execute("UPDATE experiment SET environment = ?", (json.dumps(about),))
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write {self.path}: {error}") from error
+
     def runs_asked(self) -> int:
         """How many runs there are once all is done."""
         with self._reading():

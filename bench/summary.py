@@ -215,6 +215,15 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     )
 
 
+def good_service_ns(run: RunRow, accounts: Accounts) -> "NDArray[np.int64]":
+    """The service times of a run's good requests, sorted."""
+    ledger = accounts.arrivals if not run.unrecorded else None
+    is_planned = accounts.arrivals is not None
+    is_good, _ = _errors(run.requests, accounts.fetches, is_planned, ledger)
+    spans = accounts.fetches["end_ns"] - accounts.fetches["start_ns"]
+    return np.sort(spans[is_good])
+
+
 def _errors(
     requests: int, fetches: IntColumns, is_planned: bool, ledger: IntColumns | None
 ) -> tuple["NDArray[np.bool_]", dict[str, int]]:

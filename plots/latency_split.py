@@ -65,7 +65,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     ]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     figure.suptitle(
-        f"What is added to a delay of {analysis.experiment.delay}, and where (ms)",
+        f"What is added to a delay of {analysis.experiment.delays[0]}, and where (ms)",
         x=0.01,
         ha="left",
         fontsize=14,

@@ -1,26 +1,47 @@
-"""How every figure looks: one palette, one marker and one line style for each crawler.
+"""How every figure looks: a colour, a marker and a line for each crawler, the same in all figures.
 
-Colours are Okabe and Ito's (2008), told apart by colour-blind readers, and four of Tol's; markers
-and line styles tell the lines apart where there is no colour at all.
+Colours are Okabe and Ito's (2008) and some of Tol's (2021), told apart by colour-blind readers;
+markers and line styles tell the lines apart where there is no colour at all.
 """
 
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from bench.delays import Delay
 from bench.validity import Level, Verdict
 
-_COLOURS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"),
-    *("#882255", "#44AA99", "#332288", "#999933"),
-)
+_Line = str | tuple[int, tuple[int, ...]]
+_DOTS: _Line = (0, (1, 1))
+_LONG: _Line = (0, (7, 2))
+_DASH_DOTS: _Line = (0, (5, 1, 1, 1, 1, 1))
+
+_OWN: dict[str, tuple[str, str, _Line]] = {
+    "serial": ("#56B4E9", "o", "-"),
+    "gevent": ("#009E73", "^", "--"),
+    "grequests": ("#117733", "v", "-."),
+    "tornado": ("#D55E00", "s", "-"),
+    "tornado-callback": ("#E69F00", "D", _DOTS),
+    "asyncio": ("#0072B2", "P", "-"),
+    "asyncio-uvloop": ("#332288", "X", "--"),
+    "twisted": ("#CC79A7", "*", "-"),
+    "threads": ("#882255", "<", "-."),
+    "tornado-curl": ("#8C6D31", ">", _LONG),
+    "geventhttpclient": ("#44AA99", "h", _DASH_DOTS),
+    "httpx": ("#999933", "p", _LONG),
+    "protocol": ("#777777", "d", "-"),
+    "protocol-uvloop": ("#000000", "H", "--"),
+}
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
-_LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+_LINES: tuple[_Line, ...] = ("-", "--", "-.", _DOTS, _DASH_DOTS)
+_OF_DELAYS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#882255", "#332288")
 
 _SMALL_PER_INCH = 16
 """Characters of the small print."""
@@ -60,16 +81,32 @@ class LineStyle:
 
     colour: str
     marker: str
-    line: "str | tuple[int, tuple[int, ...]]"
+    line: _Line
 
 
 def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
-    """A style for each, the same in every figure of an experiment."""
-    return {
-        name: LineStyle(
-            _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)], _LINES[i % len(_LINES)]
+    """A style for each: one of its own for a crawler of ours, the next that is free for another."""
+    taken = {_OWN[name] for name in crawlers if name in _OWN}
+    free = (
+        look
+        for i in count()
+        if (
+            look := (
+                _COLOURS[i % len(_COLOURS)],
+                _MARKERS[i % len(_MARKERS)],
+                _LINES[i % len(_LINES)],
+            )
         )
-        for i, name in enumerate(crawlers)
+        not in taken
+    )
+    return {name: LineStyle(*(_OWN.get(name) or next(free))) for name in crawlers}
+
+
+def styles_of_delays(delays: Sequence[Delay]) -> dict[str, LineStyle]:
+    """A style for each, by what it is called."""
+    return {
+        str(delay): LineStyle(_OF_DELAYS[i % len(_OF_DELAYS)], _MARKERS[i % len(_MARKERS)], "-")
+        for i, delay in enumerate(delays)
     }
 
 
@@ -143,5 +180,14 @@ def spread_ticks(asked: Sequence[int], least_share: float) -> list[int]:
     ticks: list[int] = []
     for concurrency in sorted(asked, reverse=True):
         if not ticks or ticks[-1] - concurrency >= least_share * max(asked):
+            ticks.append(concurrency)
+    return ticks[::-1]
+
+
+def spread_ticks_log(asked: Sequence[int], least_ratio: float = 1.25) -> list[int]:
+    """The same for a logarithmic axis: one is `least_ratio` times the one before, or more."""
+    ticks: list[int] = []
+    for concurrency in sorted(asked, reverse=True):
+        if not ticks or ticks[-1] >= least_ratio * concurrency:
             ticks.append(concurrency)
     return ticks[::-1]

@@ -1,9 +1,11 @@
 """timeline-CRAWLER.png: every call of one run over time, client over server. Rows -> Figure."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -14,14 +16,32 @@ from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, ne
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_LINES = 2000
+"""Of more calls an image is made: rows are thinner than a pixel then."""
+_ROWS, _COLUMNS = 500, 1000
+"""Of the image: about a pixel each."""
+
+
+class Spans(NamedTuple):
+    """Of calls, in seconds since the first start; `row` is the rank of the call's start."""
+
+    start_s: "NDArray[np.float64]"
+    end_s: "NDArray[np.float64]"
+    row: "NDArray[np.int64]"
+
+    def only(self, chosen: "NDArray[np.bool_]") -> "Spans":
+        """Some of them."""
+        return Spans(self.start_s[chosen], self.end_s[chosen], self.row[chosen])
+
 
 def timeline_figure(
     trial: Trial, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
 ) -> Figure | None:
     """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
 
-    One collection for each end, with gid "client" and "server", whatever the number of calls.
-    None if no job of the run was recorded.
+    Up to MOST_LINES calls, one collection for each end, with gid "client" and "server"; of more, an
+    image with gid "calls", in which a pixel has each colour by its share. None if no job of the run
+    was recorded.
     """
     run = trial.run
     is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
@@ -31,47 +51,41 @@ def timeline_figure(
     axes = figure.add_subplot()
     fetches = {name: column[is_job] for name, column in fetches.items()}
     order = np.argsort(fetches["start_ns"], kind="stable")
-    origin_ns = fetches["start_ns"].min()
+    origin_ns = int(fetches["start_ns"].min())
     rows = np.full(run.requests, -1, dtype=np.int64)
     rows[fetches["seq"][order]] = np.arange(len(order))
-    width = max(0.8, min(8.0, 330 / len(order)))
-    # Rows thinner than a pixel: a server's span as thick as the client's, or stripes would show.
-    server_width = width * (0.5 if width > 2 else 1.0)
-    client = _spans(
-        fetches["start_ns"] - origin_ns, fetches["end_ns"] - origin_ns, rows[fetches["seq"]]
-    )
+    client = _spans(fetches["start_ns"], fetches["end_ns"], rows[fetches["seq"]], origin_ns)
     failed = fetches["error"] != 0
-    colours = [FAILED if has_failed else CLIENT for has_failed in failed.tolist()]
-    axes.add_collection(
-        LineCollection(list(client), colors=colours, linewidths=width, gid="client")
-    )
     handles = [Line2D([], [], color=CLIENT, linewidth=6, label="client: start to last byte")]
     if failed.any():
         handles.append(Line2D([], [], color=FAILED, linewidth=6, label="client: failed"))
+    server = None
     if arrivals is not None:
         seq = arrivals["seq"]
         known = (seq >= 0) & (seq < len(rows)) & (arrivals["replied_ns"] > 0)
         known[known] = rows[seq[known]] >= 0
         server = _spans(
-            arrivals["arrived_ns"][known] - origin_ns,
-            arrivals["replied_ns"][known] - origin_ns,
+            arrivals["arrived_ns"][known],
+            arrivals["replied_ns"][known],
             rows[seq[known]],
-        )
-        axes.add_collection(
-            LineCollection(list(server), colors=SERVER, linewidths=server_width, gid="server")
+            origin_ns,
         )
         handles.append(
             Line2D([], [], color=SERVER, linewidth=3, label="server: request read to answer begun")
         )
-    end_s = float((fetches["end_ns"] - origin_ns).max()) / 1e9
+    calls, end_s = len(order), float(client.end_s.max())
+    if calls > MOST_LINES:
+        _draw_image(axes, client, failed, server, calls, end_s)
+    else:
+        _draw_lines(axes, client, failed, server, calls)
     axes.set_xlim(-0.01 * end_s, 1.01 * end_s)
-    axes.set_ylim(len(order) - 0.25, -0.75)
+    axes.set_ylim(calls - 0.25, -0.75)
     axes.set_xlabel("time since the first call (s)")
     axes.set_ylabel("call, in the order of starts")
     axes.set_title(
         f"Calls over time: {run.crawler}\n"
         f"concurrency {run.concurrency}, delay {run.delay}, "
-        f"{len(order)} requests, trial {run.trial}{doubt_shown(trial.verdict)}"
+        f"{calls:,} requests, trial {run.trial}{doubt_shown(trial.verdict)}"
     )
     axes.legend(handles=handles, loc="upper right", fontsize=11)
     add_small_print(figure, small_print)
@@ -79,12 +93,79 @@ def timeline_figure(
 
 
 def _spans(
-    starts_ns: "NDArray[np.int64]", ends_ns: "NDArray[np.int64]", rows: "NDArray[np.int64]"
-) -> "NDArray[np.float64]":
-    """Horizontal segments in seconds: shape (n, 2, 2)."""
-    n = len(rows)
-    segments = np.empty((n, 2, 2))
-    segments[:, 0, 0] = starts_ns / 1e9
-    segments[:, 1, 0] = ends_ns / 1e9
-    segments[:, :, 1] = rows[:, None]
-    return segments
+    starts_ns: "NDArray[np.int64]",
+    ends_ns: "NDArray[np.int64]",
+    rows: "NDArray[np.int64]",
+    origin_ns: int,
+) -> Spans:
+    return Spans((starts_ns - origin_ns) / 1e9, (ends_ns - origin_ns) / 1e9, rows)
+
+
+def _draw_lines(
+    axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
+) -> None:
+    width = max(0.8, min(8.0, 330 / calls))
+    # Rows thinner than a pixel: a server's span as thick as the client's, or stripes would show.
+    server_width = width * (0.5 if width > 2 else 1.0)
+    colours = [FAILED if has_failed else CLIENT for has_failed in failed.tolist()]
+    axes.add_collection(
+        LineCollection(_segments(client), colors=colours, linewidths=width, gid="client")
+    )
+    if server is not None:
+        axes.add_collection(
+            LineCollection(_segments(server), colors=SERVER, linewidths=server_width, gid="server")
+        )
+
+
+def _segments(spans: Spans) -> "list[NDArray[np.float64]]":
+    """Horizontal, of shape (2, 2) each."""
+    segments = np.empty((len(spans.row), 2, 2))
+    segments[:, 0, 0] = spans.start_s
+    segments[:, 1, 0] = spans.end_s
+    segments[:, :, 1] = spans.row[:, None]
+    return list(segments)
+
+
+def _draw_image(
+    axes: Axes,
+    client: Spans,
+    failed: "NDArray[np.bool_]",
+    server: Spans | None,
+    calls: int,
+    end_s: float,
+) -> None:
+    image = np.ones((_ROWS, _COLUMNS, 3))
+    layers = [(client.only(~failed), CLIENT), (client.only(failed), FAILED)]
+    if server is not None:
+        layers.append((server, SERVER))
+    for spans, colour in layers:
+        share = coverage(spans, calls, end_s)[:, :, None]
+        image = image * (1 - share) + np.array(to_rgb(colour)) * share
+    axes.imshow(
+        image,
+        extent=(0, end_s, calls - 0.5, -0.5),
+        aspect="auto",
+        interpolation="nearest",
+        zorder=2,
+        gid="calls",
+    )
+
+
+def coverage(spans: Spans, calls: int, end_s: float) -> "NDArray[np.float64]":
+    """The share of each pixel that is covered, of shape (_ROWS, _COLUMNS), from 0 to 1.
+
+    A pixel holds the same stretch of time of several calls.
+    """
+    row = spans.row * _ROWS // calls
+    height = np.bincount(np.arange(calls) * _ROWS // calls, minlength=_ROWS)
+    covered = np.zeros(_ROWS * (_COLUMNS + 2))
+    for at_s, sign in ((spans.start_s, 1.0), (spans.end_s, -1.0)):
+        # What begins or ends within a pixel covers a part of it: the rest goes to the next one.
+        column = np.clip(at_s / max(end_s, 1e-9), 0, 1) * _COLUMNS
+        whole = np.floor(column).astype(np.int64)
+        part = column - whole
+        index = row * (_COLUMNS + 2) + whole
+        covered += sign * np.bincount(index, 1 - part, len(covered))
+        covered += sign * np.bincount(index + 1, part, len(covered))
+    counts = np.cumsum(covered.reshape(_ROWS, _COLUMNS + 2), axis=1)[:, :_COLUMNS]
+    return np.clip(counts / np.maximum(height, 1)[:, None], 0.0, 1.0)

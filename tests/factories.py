@@ -20,7 +20,7 @@ MS = 1_000_000
 def experiment(crawlers: tuple[str, ...] = ("asyncio",), **changes: object) -> Experiment:
     fields: dict[str, object] = {
         "concurrencies": (1, 10),
-        "delay": Delay.fixed(100_000),
+        "delays": (Delay.fixed(100_000),),
         "trials": 1,
         "waves": 10,
         "seed": 1,
@@ -36,8 +36,9 @@ def planned(
     number: int = 1,
     trial: int = 1,
     waves: int = 10,
+    delay_us: int = 100_000,
 ) -> PlannedRun:
-    cell = Cell(crawler, concurrency, Delay.fixed(100_000))
+    cell = Cell(crawler, concurrency, Delay.fixed(delay_us))
     return PlannedRun(number, trial, cell, waves * concurrency, Entrant(crawler, crawler))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cells import CellSummary, best_cells, knee, order_effects
+from bench.cells import CellSummary, Series, best_cells, knee, order_effects
 from bench.validity import Level
 from tests.accounts import cell
 
@@ -10,14 +10,16 @@ from tests.accounts import cell
 def test_the_best_cell_is_the_one_of_most_throughput() -> None:
     cells = [cell("a", 1, 10, 30, 11), cell("a", 10, 20, 21, 12), cell("b", 1), cell("c", 1, 5)]
     best = best_cells(cells)
-    assert {name: chosen.cell.concurrency for name, chosen in best.items()} == {"a": 10, "c": 1}
-    assert best["a"].requests_per_s == (20, 12, 21)
+    found = {series.crawler: chosen.cell.concurrency for series, chosen in best.items()}
+    assert found == {"a": 10, "c": 1}
+    assert best[Series.of(cells[0].cell)].requests_per_s == (20, 12, 21)
 
 
 def test_what_cannot_be_believed_is_the_best_only_if_there_is_nothing_else() -> None:
     cells = [cell("a", 1, 10), cell("a", 10, 99, level=Level.INVALID)]
-    assert best_cells(cells)["a"].cell.concurrency == 1
-    assert best_cells(cells[1:])["a"].cell.concurrency == 10
+    series = Series.of(cells[0].cell)
+    assert best_cells(cells)[series].cell.concurrency == 1
+    assert best_cells(cells[1:])[series].cell.concurrency == 10
 
 
 def test_a_cell_is_suspect_if_its_median_may_be() -> None:

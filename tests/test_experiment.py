@@ -23,7 +23,7 @@ def experiment(**changes: object) -> Experiment:
     fields: dict[str, object] = {
         "entrants": tuple(Entrant(name, name) for name in ("serial", "pair", "any")),
         "concurrencies": (1, 2, 10),
-        "delay": Delay.fixed(1000),
+        "delays": (Delay.fixed(1000),),
         "trials": 3,
         "waves": 10,
         "seed": 1,
@@ -100,7 +100,7 @@ def test_the_servers_ceiling_is_measured_first_and_last() -> None:
 
 
 def test_all_runs_of_a_trial_have_the_same_delays_at_the_same_seq() -> None:
-    runs = experiment(delay=Delay(1000, 9000)).order(LIMITS)
+    runs = experiment(delays=(Delay(1000, 9000),)).order(LIMITS)
     for trial in (1, 2, 3):
         drawn = [run.delays_us() for run in runs if run.trial == trial]
         longest = max(drawn, key=len)
@@ -116,7 +116,7 @@ def test_a_run_may_have_a_number_of_requests_of_its_own() -> None:
     "changes",
     [
         {},
-        {"entrants": (Entrant("old", "any", "/x/python"),), "delay": Delay(0, 5), "floor": "x"},
+        {"entrants": (Entrant("old", "any", "/x/python"),), "delays": (Delay(0, 5),), "floor": "x"},
     ],
 )
 def test_an_experiment_survives_json(changes: dict[str, object]) -> None:

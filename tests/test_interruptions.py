@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -48,7 +49,7 @@ def kept(folder: Path) -> int:
     return int(count)
 
 
-def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+def family(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
@@ -101,3 +102,63 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
     assert "the server is gone" in stderr.splitlines()[-1]
     assert "Traceback" not in stderr
     assert kept(tmp_path) >= 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path) -> None:
+    sweep = [
+        *("run", "--chapter", "--crawlers", "asyncio,protocol", "--concurrency", "1,3"),
+        *("--delay", "1,2", "-n", "4", "--out", str(tmp_path)),
+    ]
+    process = subprocess.Popen(
+        [*BENCH, *sweep],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while kept(tmp_path) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = family(process)
+    process.kill()
+    process.wait()
+    assert_all_end(children)
+    before = rows(tmp_path)
+    assert 2 <= len(before) < 10
+
+    resumed = bench("run", "--resume", str(tmp_path / "latest"))
+    assert resumed.returncode == 0, resumed
+    assert f"{10 - len(before)} runs, about" in resumed.stderr
+    after = rows(tmp_path)
+    assert after[: len(before)] == before
+    assert [number for number, *_ in after] == list(range(1, 11))
+    cells = [cell for _, role, *cell in after if role == "cell"]
+    assert sorted(map(str, cells)) == sorted(
+        str([crawler, concurrency, delay_us, 4])
+        for crawler in ("asyncio", "protocol")
+        for concurrency in (1, 3)
+        for delay_us in (1000, 2000)
+    )
+    assert "interrupted, and resumed" in resumed.stdout
+
+    again = bench("run", "--resume", str(tmp_path / "latest"))
+    assert again.returncode == 0
+    assert "nothing is missing" in again.stderr
+    assert rows(tmp_path) == after
+
+    other = bench("run", "--resume", str(tmp_path / "latest"), "--trials", "2")
+    assert other.returncode == 2
+    assert "leave out --trials" in other.stderr
+
+
+def rows(folder: Path) -> list[tuple[object, ...]]:
+    """Number, role, crawler, concurrency, delay in us and requests of each run, by number."""
+    connection = sqlite3.connect(folder / "latest" / FILE_NAME)
+    try:
+        return connection.execute(
+            "SELECT number, role, crawler, concurrency, delay_low_us, requests FROM run "
+            "ORDER BY number"
+        ).fetchall()
+    finally:
+        connection.close()

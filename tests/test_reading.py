@@ -153,7 +153,7 @@ def test_two_folders_and_what_differs_between_them(make: Make) -> None:
     ("changes", "said"),
     [
         ({"seed": 2}, "seed 1 and 2"),
-        ({"delay": Delay.fixed(50_000)}, "delay 100 ms and 50 ms"),
+        ({"delays": (Delay.fixed(50_000),)}, "delays 100 ms and 50 ms"),
         ({"waves": 20}, "waves 10 and 20"),
     ],
 )

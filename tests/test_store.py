@@ -108,7 +108,7 @@ def test_a_file_of_another_version_is_refused(store: Store) -> None:
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match="has schema 99, and this version of crawlbench reads 2"):
+    with pytest.raises(StoreError, match="has schema 99, and this version of crawlbench reads 3"):
         Store.open(store.path)
 
 

@@ -81,7 +81,7 @@ def verdict_on(control: Control) -> Verdict:
     asked = Experiment(
         entrants=(Entrant("control", control.crawler),),
         concurrencies=(CONCURRENCY,),
-        delay=Delay.fixed(control.delay_ms * 1000),
+        delays=(Delay.fixed(control.delay_ms * 1000),),
         trials=1,
         waves=1,
         seed=1,

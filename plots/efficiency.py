@@ -1,0 +1,79 @@
+"""efficiency.png: the ideal makespan over the measured one, against concurrency. Rows -> Figure."""
+
+from statistics import median
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
+
+from bench.analysis import Analysis
+from bench.cells import CellSummary
+from plots.lines import Point, draw_line, marker_legend, name_ends
+from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
+
+_APART = 0.02
+"""Of the concurrency: how far two crawlers are set apart sideways, so that both are seen."""
+
+
+def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
+    """Medians with min to max over the trials; a line a crawler, with its name as gid.
+
+    Crawlers are set apart a little sideways. None without a delay: there is no ideal then.
+    """
+    lines = {
+        name: [cell for cell in cells if _efficiencies(cell)]
+        for name, cells in analysis.by_crawler().items()
+    }
+    lines = {name: cells for name, cells in lines.items() if cells}
+    if not lines:
+        return None
+    figure = new_figure()
+    axes = figure.add_subplot()
+    styles = styles_of(analysis.experiment.crawlers)
+    last = {}
+    for rank, (name, cells) in enumerate(lines.items()):
+        shift = 1 + _APART * (rank - (len(lines) - 1) / 2)
+        points = [_point(cell, shift) for cell in cells]
+        draw_line(axes, name, styles[name], points)
+        last[name] = points[-1]
+    asked = sorted({cell.cell.concurrency for cells in lines.values() for cell in cells})
+    lowest = min(
+        point for cells in lines.values() for cell in cells for point in _efficiencies(cell)
+    )
+    axes.axhline(1, color=GREY, linestyle="--", linewidth=1.3, gid="ideal", zorder=2)
+    axes.annotate(
+        "ideal: the delays alone",
+        (0.995, 1),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        color=GREY,
+        fontsize=10,
+    )
+    axes.set_xscale("log")
+    axes.set_xlim(min(asked) * 0.8, max(asked) * 1.2)
+    axes.set_ylim(max(0.0, min(0.9, lowest - 0.05)), 1.04)
+    name_ends(axes, last, styles)
+    if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
+        axes.legend(handles=handles, loc="lower left", fontsize=10)
+    axes.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlabel("concurrency asked for (crawlers are set apart sideways, to be seen)")
+    axes.set_ylabel("efficiency: ideal / measured makespan")
+    axes.set_title(
+        f"Efficiency against concurrency\n{analysis.experiment.plan_shown()}",
+    )
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _efficiencies(cell: CellSummary) -> list[float]:
+    return [one.efficiency for one in cell.measured if one.efficiency is not None]
+
+
+def _point(cell: CellSummary, shift: float) -> Point:
+    values = _efficiencies(cell)
+    at = cell.cell.concurrency * shift
+    return Point(at, median(values), min(values), max(values), cell.level)

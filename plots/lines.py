@@ -1,0 +1,114 @@
+"""Lines of crawlers: points with their spread and verdict, and each line's name at its end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from bench.validity import Level
+from plots.style import GREY, LineStyle, marker_of, spread_labels
+
+_LABEL_HEIGHT = 0.05
+"""Of a label, as a share of the height of the axes."""
+_LEADER: dict[str, Any] = {
+    "arrowstyle": "-",
+    "linewidth": 0.7,
+    "alpha": 0.6,
+    "shrinkA": 2,
+    "shrinkB": 5,
+}
+_MEANING = {
+    Level.SUSPECT: "hollow: SUSPECT, see crawlbench report",
+    Level.INVALID: "cross: INVALID, not to be believed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Of a line: a median with its least and most, and what it is worth."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    level: Level
+
+
+def draw_line(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) -> None:
+    """The line has the name as gid, the markers of each verdict `NAME VALID` and so on."""
+    bars = axes.errorbar(
+        [point.x for point in points],
+        [point.y for point in points],
+        yerr=[
+            [point.y - point.low for point in points],
+            [point.high - point.y for point in points],
+        ],
+        color=style.colour,
+        linestyle=style.line,
+        elinewidth=1.2,
+        capsize=2.5,
+        zorder=3,
+    )
+    bars.lines[0].set_gid(name)
+    for level in Level:
+        marked = [(point.x, point.y) for point in points if point.level is level]
+        if marked:
+            axes.plot(
+                *zip(*marked, strict=True),
+                linestyle="",
+                zorder=4,
+                gid=f"{name} {level.name}",
+                **marker_of(level, style.marker, style.colour),
+            )
+
+
+def marker_legend(levels: Sequence[Level]) -> list[Line2D]:
+    """What hollow markers and crosses mean, if there are any."""
+    return [
+        Line2D([], [], linestyle="", label=_MEANING[level], **marker_of(level, "o", GREY))
+        for level in _MEANING
+        if level in levels
+    ]
+
+
+def name_ends(axes: Axes, last: Mapping[str, Point], styles: Mapping[str, LineStyle]) -> None:
+    """Each line's name right of the axes at the height of its last point, none over another.
+
+    A line that ends further left than others is named beside its last point. The limits of the axes
+    are set by now.
+    """
+    most = max((point.x for point in last.values()), default=1)
+    ends = {name: point for name, point in last.items() if point.x >= 0.9 * most}
+    wanted = [_height(axes, point) for point in ends.values()]
+    for (name, point), y in zip(ends.items(), spread_labels(wanted, _LABEL_HEIGHT), strict=True):
+        axes.annotate(
+            name,
+            xy=(point.x, point.y),
+            xytext=(1.035, y),
+            textcoords="axes fraction",
+            va="center",
+            annotation_clip=False,
+            arrowprops=_LEADER | {"color": styles[name].colour},
+            color=styles[name].colour,
+            fontweight="bold",
+        )
+    for name, point in last.items():
+        if name not in ends:
+            axes.annotate(
+                f"{name} (up to {point.x:.0f})",
+                xy=(point.x, point.y),
+                xytext=(48, 3),
+                textcoords="offset points",
+                va="bottom",
+                arrowprops=_LEADER | {"color": styles[name].colour},
+                color=styles[name].colour,
+                fontweight="bold",
+            )
+
+
+def _height(axes: Axes, point: Point) -> float:
+    """As a share of the axes, whatever their scale."""
+    display = axes.transData.transform((point.x, point.y))
+    return float(axes.transAxes.inverted().transform(display)[1])

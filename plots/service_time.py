@@ -1,0 +1,177 @@
+"""service-time.png: p50, p90 and p99 against concurrency, and all of one. Rows -> Figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from bench.analysis import Analysis
+from bench.cells import CellSummary
+from plots.lines import Point, draw_line
+from plots.style import (
+    GREY,
+    LineStyle,
+    add_small_print,
+    new_figure,
+    spread_ticks_log,
+    styles_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_QUANTILES = {"p50": "p50_ns", "p90": "p90_ns", "p99": "p99_ns"}
+_STEPS = 400
+_MARGIN = 1.15
+
+
+def service_time_figure(
+    analysis: Analysis,
+    at: int,
+    service_ns: "Mapping[str, NDArray[np.int64]]",
+    small_print: str,
+) -> Figure | None:
+    """Three panels of medians over the trials; in the fourth the share of requests done by a time.
+
+    `service_ns`: of each crawler the service times of good requests of one run at concurrency `at`,
+    sorted. Lines have `CRAWLER p50` and so on, or `CRAWLER all`, as gid. None if nothing was
+    good.
+    """
+    by_crawler = analysis.by_crawler()
+    if not any(
+        one.good for cells in by_crawler.values() for cell in cells for one in cell.measured
+    ):
+        return None
+    figure = new_figure()
+    figure.set_size_inches(12.0, 8.0)
+    panels = figure.subplots(2, 2).flat
+    styles = styles_of(analysis.experiment.crawlers)
+    (delay,) = analysis.experiment.delays
+    asked = sorted({cell.cell.concurrency for cell in analysis.cells})
+    curves = list(panels)[:3]
+    drawn: list[Point] = []
+    for panel, (quantile, attribute) in zip(curves, _QUANTILES.items(), strict=True):
+        panel.set_autoscale_on(False)  # limits are set once all is drawn
+        drawn += _draw_quantile(panel, by_crawler, attribute, quantile, styles)
+        panel.set_title(f"{quantile} against concurrency", fontsize=12)
+        panel.set_xscale("log")
+        panel.set_xlim(min(asked) / 1.25, max(asked) * 1.25)
+        panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(FuncFormatter(_plain))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+        panel.set_xlabel("concurrency asked for")
+        panel.set_ylabel("service time (ms)")
+        if delay.mean_us:
+            panel.axhline(delay.mean_us / 1e3, color=GREY, linestyle="--", linewidth=1.2, zorder=2)
+    # The same scale for all three, so that they can be compared at a glance.
+    values = [delay.mean_us / 1e3 or drawn[0].y]
+    values += [value for point in drawn for value in (point.low, point.high)]
+    for panel in curves:
+        panel.set_ylim(min(values) / _MARGIN, max(values) * _MARGIN)
+    ecdf = figure.axes[3]
+    _draw_shares(ecdf, service_ns, styles, at, delay.mean_us)
+    if delay.mean_us:
+        ecdf.axvline(delay.mean_us / 1e3, color=GREY, linestyle="--", linewidth=1.2, zorder=2)
+    handles = [
+        figure.axes[0].plot(
+            [], [], color=style.colour, linestyle=style.line, marker=style.marker, label=name
+        )[0]
+        for name, style in styles.items()
+        if name in by_crawler
+    ]
+    if delay.mean_us:
+        handles.append(
+            figure.axes[0].plot([], [], "--", color=GREY, linewidth=1.2, label=f"delay {delay}")[0]
+        )
+    figure.legend(handles=handles, loc="outside right upper", fontsize=10)
+    figure.suptitle(
+        f"Service time (closed loop)\n{analysis.experiment.plan_shown()}",
+        x=0.01,
+        ha="left",
+        fontsize=14,
+    )
+    add_small_print(figure, f"{small_print}; p99 from 1000 requests on; hollow: SUSPECT")
+    return figure
+
+
+def _plain(value: float, _: object) -> str:
+    return f"{value:,.10g}"
+
+
+def _draw_quantile(
+    panel: Axes,
+    by_crawler: Mapping[str, Sequence[CellSummary]],
+    attribute: str,
+    quantile: str,
+    styles: Mapping[str, LineStyle],
+) -> list[Point]:
+    drawn = []
+    for name, cells in by_crawler.items():
+        points = []
+        for cell in cells:
+            known = [getattr(one, attribute) for one in cell.measured]
+            values = [value / 1e6 for value in known if value is not None]
+            if values:
+                at = cell.cell.concurrency
+                points.append(Point(at, median(values), min(values), max(values), cell.level))
+        if points:
+            draw_line(panel, f"{name} {quantile}", styles[name], points)
+            drawn += points
+    if not drawn:
+        panel.annotate(
+            "not told of so few requests", (0.5, 0.5), xycoords="axes fraction", ha="center"
+        )
+    return drawn
+
+
+def _draw_shares(
+    panel: Axes,
+    service_ns: "Mapping[str, NDArray[np.int64]]",
+    styles: Mapping[str, LineStyle],
+    at: int,
+    delay_us: float,
+) -> None:
+    """The empirical distribution function of each."""
+    panel.set_autoscale_on(False)
+    service_ns = {name: values for name, values in service_ns.items() if len(values)}
+    for name, values in service_ns.items():
+        # Of many requests the ranks that can be told apart; the last percent as finely as all.
+        ranks = np.unique(
+            np.concatenate(
+                [
+                    np.linspace(0, len(values) - 1, _STEPS),
+                    np.linspace(0.99 * (len(values) - 1), len(values) - 1, _STEPS // 4),
+                ]
+            ).astype(np.int64)
+        )
+        panel.step(
+            values[ranks] / 1e6,
+            (ranks + 1) / len(values),
+            where="post",
+            color=styles[name].colour,
+            linestyle=styles[name].line,
+            linewidth=1.6,
+            gid=f"{name} all",
+        )
+    panel.set_xscale("log")
+    panel.set_xlim(*_limits(service_ns.values(), delay_us))
+    panel.xaxis.set_major_formatter(FuncFormatter(_plain))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.set_ylim(0, 1.02)
+    panel.set_xlabel("service time (ms)")
+    panel.set_ylabel("share of requests done")
+    panel.set_title(f"all requests of one run at concurrency {at}", fontsize=12)
+
+
+def _limits(service_ns: "Iterable[NDArray[np.int64]]", delay_us: float) -> tuple[float, float]:
+    """Of the axis, in ms: all requests and the delay, with a margin."""
+    ends = [float(values[rank]) / 1e6 for values in service_ns for rank in (0, -1)]
+    ends += [delay_us / 1e3] if delay_us else []
+    return max(min(ends, default=1.0), 1e-3) / _MARGIN, max(ends, default=1.0) * _MARGIN

@@ -1,0 +1,146 @@
+"""time-vs-concurrency.png: the right number of concurrent requests. Rows -> Figure.
+
+The time to fetch N requests against concurrency: a line a delay, or a line a crawler where there is
+one delay only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.analysis import Analysis
+from bench.cells import CellSummary
+from bench.delays import Delay
+from bench.experiment import Experiment
+from plots.lines import Point, draw_line, marker_legend, name_ends
+from plots.style import (
+    GREY,
+    LineStyle,
+    add_small_print,
+    new_figure,
+    spread_ticks,
+    styles_of,
+    styles_of_delays,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCALED_TO = 1000
+"""Requests: where runs differ in their number, the time that so many would have taken."""
+
+
+def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
+    """Medians with min to max; gids: `CRAWLER` or `CRAWLER DELAY`, and `ideal DELAY`.
+
+    The ideal is thin: with a fixed number of requests it is a sawtooth, since the last wave is
+    seldom full. None if nothing was measured.
+    """
+    asked = analysis.experiment
+    by_crawler = analysis.by_crawler()
+    if not by_crawler:
+        return None
+    figure = new_figure()
+    if len(asked.delays) == 1:
+        axes = figure.add_subplot()
+        _draw_panel(axes, asked, by_crawler, styles_of(asked.crawlers))
+        axes.set_title(_title(asked))
+    else:
+        _draw_panels(figure, asked, by_crawler)
+        figure.suptitle(_title(asked), x=0.01, ha="left", fontsize=14)
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _draw_panels(
+    figure: Figure, asked: Experiment, by_crawler: Mapping[str, Sequence[CellSummary]]
+) -> None:
+    """One for each crawler, a line for each delay."""
+    columns = min(3, len(by_crawler))
+    rows = -(-len(by_crawler) // columns)
+    figure.set_size_inches(max(9.6, 4.8 * columns), max(6.0, 3.6 * rows + 1))
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    styles = styles_of_delays(asked.delays)
+    for panel, (name, cells) in zip(panels, by_crawler.items(), strict=False):
+        lines: dict[str, list[CellSummary]] = {}
+        for cell in cells:
+            lines.setdefault(str(cell.cell.delay), []).append(cell)
+        _draw_panel(panel, asked, lines, styles, f"{name} ")
+        panel.set_title(name, fontsize=12)
+        panel.label_outer()
+    for unused in list(panels)[len(by_crawler) :]:
+        unused.remove()
+
+
+def _draw_panel(
+    axes: Axes,
+    asked: Experiment,
+    lines: Mapping[str, Sequence[CellSummary]],
+    styles: Mapping[str, LineStyle],
+    prefix: str = "",
+) -> None:
+    concurrencies = sorted({cell.cell.concurrency for cells in lines.values() for cell in cells})
+    most = max(concurrencies)
+    for delay in dict.fromkeys(cell.cell.delay for cells in lines.values() for cell in cells):
+        at, seconds = ideal_s(delay, asked.requests, most)
+        if len(at):
+            axes.plot(at, seconds, color=GREY, linewidth=0.8, zorder=2, gid=f"ideal {delay}")
+    last = {}
+    for name, cells in lines.items():
+        points = [point for cell in cells if (point := _point(cell, asked)) is not None]
+        if points:
+            draw_line(axes, prefix + name, styles[name], points)
+            last[name] = points[-1]
+    axes.set_yscale("log")
+    axes.set_xlim(0, most * 1.02)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(spread_ticks(concurrencies, 0.08 if prefix else 0.045))
+    axes.set_xlabel("concurrency asked for")
+    axes.set_ylabel(f"time to fetch {asked.requests or SCALED_TO:,} (s)")
+    axes.autoscale_view()
+    name_ends(axes, last, styles)
+    if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
+        axes.legend(handles=handles, loc="upper right", fontsize=9)
+
+
+def _title(asked: Experiment) -> str:
+    n = asked.requests or SCALED_TO
+    scaled = "" if asked.requests else f" (runs of {asked.waves} x C, scaled)"
+    return (
+        f"Finding the right number of concurrent requests: time to fetch {n:,}{scaled}\n"
+        f"{asked.plan_shown()}; thin: the ideal"
+    )
+
+
+def _point(cell: CellSummary, asked: Experiment) -> Point | None:
+    """Of the runs that fetched all there was to fetch; None if there is none."""
+    whole = [one for one in cell.measured if one.good and not one.errors]
+    if not whole:
+        return None
+    if asked.requests:
+        seconds = sorted(one.makespan_ns / 1e9 for one in whole)
+    else:
+        seconds = sorted(SCALED_TO / one.requests_per_s for one in whole)
+    middle = float(np.median(seconds))
+    return Point(cell.cell.concurrency, middle, seconds[0], seconds[-1], cell.level)
+
+
+def ideal_s(
+    delay: Delay, requests: int, most: int
+) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    """At every concurrency up to `most`, the seconds in which nothing but the delays is waited for.
+
+    For `requests` of them whole waves, ceil(N / C) of the delay (bench.experiment has the formula);
+    for 0, SCALED_TO full slots. Nothing for a delay of 0. Of a range of delays its mean.
+    """
+    at = np.arange(1, most + 1) if delay.mean_us else np.arange(0)
+    if not len(at):
+        return at, at.astype(float)
+    waves = np.ceil(requests / at) if requests else SCALED_TO / at
+    return at, waves * (delay.mean_us / 1e6)
