@@ -195,6 +195,12 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--valid-only", action="store_true", help="leave SUSPECT runs out, not only INVALID ones"
     )
+    parser.add_argument(
+        "--plot",
+        type=_checked_plot,
+        metavar="FILE",
+        help="draw it too, as png, svg or pdf by the name of the file",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
     form.add_argument(
@@ -322,6 +328,13 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the folder of results is made (%(default)s)",
     )
+
+
+def _checked_plot(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png, .svg or .pdf")
+    return path
 
 
 def _checked_entrant(text: str) -> Entrant:

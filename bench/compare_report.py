@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.analysis import Analysis, analyse
 from bench.cells import CellSummary
 from bench.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
-from bench.environment import differences
+from bench.environment import differences, machine_shown
 from bench.experiment import Cell, Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
 from bench.results import find_file
@@ -49,6 +49,8 @@ class Comparison:
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
     """What is missing of the candidate: INVALID runs, whole cells."""
+    measured_on: tuple[str, ...]
+    """The machine and the day, of each results file."""
 
     def check_gate(self) -> None:
         """Raises NotComparableError where it cannot be told whether there is a regression."""
@@ -82,6 +84,11 @@ class _Noticed(NamedTuple):
 
     warnings: list[str]
     gaps: list[str]
+    measured_on: list[str]
+
+
+def _measured_on(store: Store) -> str:
+    return f"{machine_shown(store.environment())}, {store.created_utc()[:10]}"
 
 
 def compare_two(
@@ -99,6 +106,7 @@ def compare_two(
     path = find_file(folder)
     with Store.open(path) as store:
         analysis = analyse(store)
+        measured_on = [_measured_on(store)]
     known = analysis.experiment.crawlers
     for name in (baseline, candidate):
         if name not in known:
@@ -114,7 +122,7 @@ def compare_two(
     before, after = (_by_point(analysis, name) for name in (baseline, candidate))
     pairs = {at: (before[at], after[at]) for at in before if at in after}
     gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
-    return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps), worst)
+    return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps, measured_on), worst)
 
 
 def _is_results(name: str) -> bool:
@@ -145,6 +153,7 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
             )
         warnings = list(_environment_differences(one, other))
         before, after = analyse(one), analyse(other)
+        measured_on = [_measured_on(one), _measured_on(other)]
     found = {cell.cell: cell for cell in after.cells}
     pairs = {
         f"{cell.cell.crawler}, {_point(before, cell.cell)}": (cell, found[cell.cell])
@@ -160,7 +169,7 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
     if alone:
         warnings.append(f"{alone} cells are in one of the two only")
     return _comparison(
-        str(baseline), str(candidate), metric, pairs, _Noticed(warnings, gaps), worst
+        str(baseline), str(candidate), metric, pairs, _Noticed(warnings, gaps, measured_on), worst
     )
 
 
@@ -197,6 +206,7 @@ def _comparison(
         compare(pairs, metric, worst),
         tuple(noticed.warnings),
         tuple(noticed.gaps),
+        tuple(noticed.measured_on),
     )
 
 

@@ -124,13 +124,12 @@ class Experiment:
         return int.from_bytes(digest[:8], "big") >> 1
 
     def plan_shown(self) -> str:
-        """`delay 100 ms, 10 x C requests a run, median and min-max of 3 trials`."""
+        """`delay 100 ms; 10 x C requests a run; 3 trials`."""
         delays = ", ".join(str(delay) for delay in self.delays)
         waves = f"{self.waves} x C"
         size = f"{self.requests or waves} requests a run"
-        trials = self.trials
-        spread = "1 trial" if trials == 1 else f"median and min-max of {trials} trials"
-        return f"delay {delays}; {size}; {spread}"
+        trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        return f"delay {delays}; {size}; {trials}"
 
     def command(self) -> str:
         """What asks for the same again, word by word."""

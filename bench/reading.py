@@ -49,6 +49,10 @@ def compare(arguments: Namespace) -> int:
         arguments.baseline, arguments.candidate, arguments.folder, arguments.metric, worst
     )
     print_comparison(comparison, arguments.form, make_console())
+    if arguments.plot is not None:
+        code = _draw_comparison(arguments)
+        if code:
+            return code
     if arguments.fail_on_regression is None:
         return EXIT_OK
     comparison.check_gate()
@@ -72,6 +76,17 @@ def list_crawlers(_: Namespace) -> int:
 
     print_crawlers(make_console())
     return EXIT_OK
+
+
+def _draw_comparison(arguments: Namespace) -> int:
+    """By a process of its own; returns its exit code."""
+    words = ["--metric", arguments.metric, "--plot", str(arguments.plot)]
+    words += ["--in", str(arguments.folder)] if arguments.folder is not None else []
+    words += ["--valid-only"] if arguments.valid_only else []
+    words += ["--", arguments.baseline, arguments.candidate]
+    sys.stdout.flush()
+    command = [sys.executable, "-P", "-m", "plots.compare", *words]
+    return subprocess.run(command, start_new_session=True).returncode
 
 
 def draw(folder: Path, form: str = "png") -> int:

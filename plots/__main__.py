@@ -15,12 +15,12 @@ if __name__ == "__main__":
 import argparse
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from bench.results import find_file
 from bench.store import Store, StoreError
+from plots.files import whole
 
 if TYPE_CHECKING:
     pass
@@ -76,7 +76,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
                 )
             )
             file = path.parent / f"{drawn.stem}.{form}"
-            with _whole(file) as stream:
+            with whole(file) as stream:
                 if form == "png":
                     stream.write(image.getvalue())
                 else:
@@ -84,22 +84,9 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
             yield file
         if not pictures:
             raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
-        with _whole(path.parent / PAGE) as stream:
+        with whole(path.parent / PAGE) as stream:
             stream.write(page(store, analysis, pictures).encode())
         yield path.parent / PAGE
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """Written whole or not at all: a plot half written is taken for a plot."""
-    draft = path.with_name(f".{path.name}")
-    try:
-        with draft.open("wb") as stream:
-            yield stream
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ FLOORS = ("protocol", "protocol-uvloop")
 """As little as a client can do; the first that was measured is what others are multiples of."""
 
 
+_ROOM = 1.5
+"""Of the axis to the longest bar, in logarithms."""
+
+
 class _Cost(NamedTuple):
     title: str
     attribute: str
@@ -101,8 +105,9 @@ def _draw(
         panel.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
     panel.set_xscale("log")
     multiples = [value / unit for value in values.values() if value]
+    low, high = min([start, *multiples]), max([start, *multiples])
     # Room for the words at the right of the longest bar.
-    panel.set_xlim(min([start, *multiples]) * 0.8, max([start, *multiples]) * 4)
+    panel.set_xlim(low * 0.85, low * max((high / low) ** _ROOM, 2 * high / low))
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())

@@ -7,7 +7,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMe
 
 from bench.analysis import Analysis
 from bench.cells import CellSummary
-from plots.lines import Point, draw_line, marker_legend, name_ends
+from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
 
 _APART = 0.02
@@ -53,7 +53,7 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
     axes.set_xscale("log")
     axes.set_xlim(min(asked) * 0.8, max(asked) * 1.2)
     axes.set_ylim(max(0.0, min(0.9, lowest - 0.05)), 1.04)
-    name_ends(axes, last, styles)
+    name_ends(axes, last, styles, beside=(30, -60))
     if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
         axes.legend(handles=handles, loc="lower left", fontsize=10)
     axes.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
@@ -63,7 +63,7 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
     axes.set_xlabel("concurrency asked for (crawlers are set apart sideways, to be seen)")
     axes.set_ylabel("efficiency: ideal / measured makespan")
     axes.set_title(
-        f"Efficiency against concurrency\n{analysis.experiment.plan_shown()}",
+        f"Efficiency against concurrency\n{plan_and_spread(analysis.experiment)}",
     )
     add_small_print(figure, small_print)
     return figure
@@ -75,5 +75,5 @@ def _efficiencies(cell: CellSummary) -> list[float]:
 
 def _point(cell: CellSummary, shift: float) -> Point:
     values = _efficiencies(cell)
-    at = cell.cell.concurrency * shift
-    return Point(at, median(values), min(values), max(values), cell.level)
+    at = cell.cell.concurrency
+    return Point(at, at * shift, median(values), min(values), max(values), cell.level)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.cells import Trial
@@ -20,20 +21,46 @@ _BINS = 800
 def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Figure | None:
     """Mean of each moment as a line, least to most as an area; gids "mean", "range", "asked".
 
-    None if nothing arrived, and without a delay: requests are then answered as they are read, and
-    next to nothing is in flight at the server.
+    Of few requests the level itself, with gid "level". None if nothing arrived, and without a
+    delay: requests are then answered as they are read, and next to nothing is in flight.
     """
     if not trial.run.delay.high_us:
         return None
     levels = Levels.at_server(arrivals)
     if levels is None:
         return None
-    edges, mean, least, most = binned(levels)
-    seconds = (edges - edges[0]) / 1e9
-    middle = (seconds[:-1] + seconds[1:]) / 2
     run = trial.run
     figure = new_figure()
     axes = figure.add_subplot()
+    if len(levels.instant_ns) <= _BINS:
+        seconds = (levels.instant_ns - levels.instant_ns[0]) / 1e9
+        (line,) = axes.step(seconds, levels.level, where="post", color=SERVER, linewidth=1.5)
+        line.set(gid="level", label="in flight")
+    else:
+        seconds = _draw_bins(axes, levels)
+    axes.axhline(
+        run.concurrency, color=GREY, linestyle="--", linewidth=1.3, gid="asked", label="asked for"
+    )
+    axes.set_xlim(0, seconds[-1])
+    axes.set_ylim(0, 1.2 * max(run.concurrency, levels.peak))  # the legend has its place above
+    axes.set_xlabel("time since the first arrival (s)")
+    axes.set_ylabel("requests in flight at the server")
+    achieved = f"mean {levels.mean:.1f}, peak {levels.peak}, of {run.concurrency} asked for"
+    axes.set_title(
+        f"Concurrency achieved: {run.crawler}\n"
+        f"{achieved}; delay {run.delay}, {run.requests} requests, trial {run.trial}"
+        f"{doubt_shown(trial.verdict)}"
+    )
+    axes.legend(loc="upper right", ncols=3, fontsize=11)
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _draw_bins(axes: Axes, levels: Levels) -> "NDArray[np.float64]":
+    """Returns the edges of the bins, in seconds."""
+    edges, mean, least, most = binned(levels)
+    seconds: NDArray[np.float64] = (edges - edges[0]) / 1e9
+    middle = (seconds[:-1] + seconds[1:]) / 2
     axes.fill_between(
         middle,
         least,
@@ -45,22 +72,7 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
         label="least to most",
     )
     axes.plot(middle, mean, color=SERVER, linewidth=1.5, gid="mean", label="mean")
-    axes.axhline(
-        run.concurrency, color=GREY, linestyle="--", linewidth=1.3, gid="asked", label="asked for"
-    )
-    axes.set_xlim(0, seconds[-1])
-    axes.set_ylim(0, 1.12 * max(run.concurrency, levels.peak))
-    axes.set_xlabel("time since the first arrival (s)")
-    axes.set_ylabel("requests in flight at the server")
-    achieved = f"mean {levels.mean:.1f}, peak {levels.peak}, of {run.concurrency} asked for"
-    axes.set_title(
-        f"Concurrency achieved: {run.crawler}\n"
-        f"{achieved}; delay {run.delay}, {run.requests} requests, trial {run.trial}"
-        f"{doubt_shown(trial.verdict)}"
-    )
-    axes.legend(loc="lower right", ncols=3, fontsize=11, frameon=True, framealpha=0.9)
-    add_small_print(figure, small_print)
-    return figure
+    return seconds
 
 
 def binned(

@@ -65,7 +65,8 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     ]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     figure.suptitle(
-        f"What is added to a delay of {analysis.experiment.delays[0]}, and where (ms)",
+        f"What is added to a delay of {analysis.experiment.delays[0]}, and where (ms)\n"
+        f"{analysis.experiment.plan_shown()}; of each cell the median trial",
         x=0.01,
         ha="left",
         fontsize=14,
@@ -100,4 +101,6 @@ def _draw(panel: Axes, points: list[tuple[int, float, Trial]], style: LineStyle,
     )
     for at, value, trial in points:
         marks = marker_of(trial.verdict.level, style.marker, style.colour)
-        panel.plot([at], [value], linestyle="", markersize=6, clip_on=False, zorder=5, **marks)
+        panel.plot(
+            [at], [value], linestyle="", clip_on=False, zorder=5, **marks | {"markersize": 6}
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bench.experiment import Experiment
 from bench.validity import Level
 from plots.style import GREY, LineStyle, marker_of, spread_labels
 
@@ -18,6 +19,7 @@ _LEADER: dict[str, Any] = {
     "alpha": 0.6,
     "shrinkA": 2,
     "shrinkB": 5,
+    "relpos": (0, 0.5),
 }
 _MEANING = {
     Level.SUSPECT: "hollow: SUSPECT, see crawlbench report",
@@ -29,7 +31,9 @@ _MEANING = {
 class Point:
     """Of a line: a median with its least and most, and what it is worth."""
 
+    concurrency: int
     x: float
+    """Where it is drawn: at its concurrency, or near it."""
     y: float
     low: float
     high: float
@@ -73,14 +77,19 @@ def marker_legend(levels: Sequence[Level]) -> list[Line2D]:
     ]
 
 
-def name_ends(axes: Axes, last: Mapping[str, Point], styles: Mapping[str, LineStyle]) -> None:
+def name_ends(
+    axes: Axes,
+    last: Mapping[str, Point],
+    styles: Mapping[str, LineStyle],
+    beside: tuple[float, float] = (48, 3),
+) -> None:
     """Each line's name right of the axes at the height of its last point, none over another.
 
-    A line that ends further left than others is named beside its last point. The limits of the axes
-    are set by now.
+    A line that ends at a lower concurrency than others is named `beside` its last point, so many
+    points to the right and up. The limits of the axes are set by now.
     """
-    most = max((point.x for point in last.values()), default=1)
-    ends = {name: point for name, point in last.items() if point.x >= 0.9 * most}
+    most = max((point.concurrency for point in last.values()), default=1)
+    ends = {name: point for name, point in last.items() if point.concurrency == most}
     wanted = [_height(axes, point) for point in ends.values()]
     for (name, point), y in zip(ends.items(), spread_labels(wanted, _LABEL_HEIGHT), strict=True):
         axes.annotate(
@@ -97,9 +106,9 @@ def name_ends(axes: Axes, last: Mapping[str, Point], styles: Mapping[str, LineSt
     for name, point in last.items():
         if name not in ends:
             axes.annotate(
-                f"{name} (up to {point.x:.0f})",
+                f"{name} (up to {point.concurrency})",
                 xy=(point.x, point.y),
-                xytext=(48, 3),
+                xytext=beside,
                 textcoords="offset points",
                 va="bottom",
                 arrowprops=_LEADER | {"color": styles[name].colour},
@@ -112,3 +121,8 @@ def _height(axes: Axes, point: Point) -> float:
     """As a share of the axes, whatever their scale."""
     display = axes.transData.transform((point.x, point.y))
     return float(axes.transAxes.inverted().transform(display)[1])
+
+
+def plan_and_spread(asked: Experiment) -> str:
+    """For titles: what was asked; and what points and their bars are, if there are more trials."""
+    return asked.plan_shown() + (", median and min-max" if asked.trials > 1 else "")

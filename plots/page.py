@@ -66,11 +66,11 @@ class Doubt:
 
 COLUMNS = (
     "crawler",
+    "verdict",
     "delay",
     "C",
     "requests/s",
-    "least",
-    "most",
+    "min-max",
     "in flight",
     "efficiency",
     "p50 ms",
@@ -81,10 +81,9 @@ COLUMNS = (
     "errors",
     "limited by",
     "knee at C",
-    "verdict",
 )
-WORDS = ("crawler", "errors", "limited by", "verdict")
-"""Columns that are no numbers."""
+WORDS = ("crawler", "errors", "limited by")
+"""Columns that are sorted as words."""
 
 
 def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
@@ -138,19 +137,23 @@ def _rows(analysis: Analysis) -> list[Row]:
 def _row(cell: CellSummary, analysis: Analysis, is_best: bool) -> Row:
     at = cell.cell
     name = Value(at.crawler, at.crawler)
+    verdict = Value(cell.level.name, float(cell.level))
     point = (Value(str(at.delay), at.delay.mean_us), Value(str(at.concurrency), at.concurrency))
     if not cell.measured:
-        blank = tuple(Value("-", -1.0) for _ in COLUMNS[3:-1])
-        return Row((name, *point, *blank, Value("INVALID", 2.0)), "INVALID", is_best)
+        blank = tuple(Value("-", -1.0) for _ in COLUMNS[4:])
+        return Row((name, verdict, *point, *blank), "INVALID", is_best)
     rate, least, most = cell.requests_per_s
+    form = ",.0f" if rate >= 100 else ".1f"
     flying = [one.in_flight.mean for one in cell.measured if one.in_flight is not None]
     trial = cell.median_trial()
     assert trial is not None
     assert trial.summary is not None
     values = (
         name,
+        verdict,
         *point,
-        *(_number(value, ",.0f" if rate >= 100 else ".1f") for value in (rate, least, most)),
+        _number(rate, form),
+        Value(f"{least:{form}}-{most:{form}}", least),
         _number(median(flying) if flying else None, ".1f"),
         _number(cell.median_of("efficiency"), ".3f"),
         _number(cell.median_of("p50_ns"), ".1f", 1e6),
@@ -161,7 +164,6 @@ def _row(cell: CellSummary, analysis: Analysis, is_best: bool) -> Row:
         Value(errors_shown(cell.errors), errors_shown(cell.errors)),
         _word(bottleneck(trial.summary, trial.verdict).word),
         _knee(cell, analysis),
-        Value(cell.level.name, float(cell.level)),
     )
     return Row(values, cell.level.name, is_best)
 

@@ -1,17 +1,17 @@
 """service-time.png: p50, p90 and p99 against concurrency, and all of one. Rows -> Figure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.analysis import Analysis
 from bench.cells import CellSummary
-from plots.lines import Point, draw_line
+from plots.lines import Point, draw_line, plan_and_spread
 from plots.style import (
     GREY,
     LineStyle,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _QUANTILES = {"p50": "p50_ns", "p90": "p90_ns", "p99": "p99_ns"}
 _STEPS = 400
 _MARGIN = 1.15
+_LOG_FROM = 10
 
 
 def service_time_figure(
@@ -63,9 +64,6 @@ def service_time_figure(
         panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        panel.set_yscale("log")
-        panel.yaxis.set_major_formatter(FuncFormatter(_plain))
-        panel.yaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel("concurrency asked for")
         panel.set_ylabel("service time (ms)")
         if delay.mean_us:
@@ -74,7 +72,8 @@ def service_time_figure(
     values = [delay.mean_us / 1e3 or drawn[0].y]
     values += [value for point in drawn for value in (point.low, point.high)]
     for panel in curves:
-        panel.set_ylim(min(values) / _MARGIN, max(values) * _MARGIN)
+        _scale(panel, "y", values)
+        panel.set_ylim(*_limits(values))
     ecdf = figure.axes[3]
     _draw_shares(ecdf, service_ns, styles, at, delay.mean_us)
     if delay.mean_us:
@@ -92,7 +91,7 @@ def service_time_figure(
         )
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     figure.suptitle(
-        f"Service time (closed loop)\n{analysis.experiment.plan_shown()}",
+        f"Service time (closed loop)\n{plan_and_spread(analysis.experiment)}",
         x=0.01,
         ha="left",
         fontsize=14,
@@ -120,7 +119,7 @@ def _draw_quantile(
             values = [value / 1e6 for value in known if value is not None]
             if values:
                 at = cell.cell.concurrency
-                points.append(Point(at, median(values), min(values), max(values), cell.level))
+                points.append(Point(at, at, median(values), min(values), max(values), cell.level))
         if points:
             draw_line(panel, f"{name} {quantile}", styles[name], points)
             drawn += points
@@ -160,18 +159,30 @@ def _draw_shares(
             linewidth=1.6,
             gid=f"{name} all",
         )
-    panel.set_xscale("log")
-    panel.set_xlim(*_limits(service_ns.values(), delay_us))
-    panel.xaxis.set_major_formatter(FuncFormatter(_plain))
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    ends = [float(values[rank]) / 1e6 for values in service_ns.values() for rank in (0, -1)]
+    ends += [delay_us / 1e3] if delay_us else []
+    _scale(panel, "x", ends or [1.0])
+    panel.set_xlim(*_limits(ends or [1.0]))
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("service time (ms)")
     panel.set_ylabel("share of requests done")
     panel.set_title(f"all requests of one run at concurrency {at}", fontsize=12)
 
 
-def _limits(service_ns: "Iterable[NDArray[np.int64]]", delay_us: float) -> tuple[float, float]:
-    """Of the axis, in ms: all requests and the delay, with a margin."""
-    ends = [float(values[rank]) / 1e6 for values in service_ns for rank in (0, -1)]
-    ends += [delay_us / 1e3] if delay_us else []
-    return max(min(ends, default=1.0), 1e-3) / _MARGIN, max(ends, default=1.0) * _MARGIN
+def _limits(values_ms: Sequence[float]) -> tuple[float, float]:
+    """Of an axis that has all of them, with a margin."""
+    low, high = max(min(values_ms), 1e-3), max(values_ms)
+    if high > _LOG_FROM * low:
+        return low / _MARGIN, high * _MARGIN
+    margin = (high - low or low) * (_MARGIN - 1) / 2
+    return low - margin, high + margin
+
+
+def _scale(panel: Axes, name: Literal["x", "y"], values_ms: Sequence[float]) -> None:
+    """Logarithmic where the largest is many times the smallest."""
+    axis = panel.xaxis if name == "x" else panel.yaxis
+    if max(values_ms) > _LOG_FROM * max(min(values_ms), 1e-3):
+        (panel.set_xscale if name == "x" else panel.set_yscale)("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(_plain))

@@ -23,23 +23,23 @@ _LONG: _Line = (0, (7, 2))
 _DASH_DOTS: _Line = (0, (5, 1, 1, 1, 1, 1))
 
 _OWN: dict[str, tuple[str, str, _Line]] = {
-    "serial": ("#56B4E9", "o", "-"),
+    "serial": ("#56B4E9", "8", "-"),
     "gevent": ("#009E73", "^", "--"),
     "grequests": ("#117733", "v", "-."),
     "tornado": ("#D55E00", "s", "-"),
-    "tornado-callback": ("#E69F00", "D", _DOTS),
-    "asyncio": ("#0072B2", "P", "-"),
-    "asyncio-uvloop": ("#332288", "X", "--"),
+    "tornado-callback": ("#E69F00", "d", _DOTS),
+    "asyncio": ("#0072B2", "o", "-"),
+    "asyncio-uvloop": ("#332288", "D", "--"),
     "twisted": ("#CC79A7", "*", "-"),
     "threads": ("#882255", "<", "-."),
     "tornado-curl": ("#8C6D31", ">", _LONG),
     "geventhttpclient": ("#44AA99", "h", _DASH_DOTS),
     "httpx": ("#999933", "p", _LONG),
-    "protocol": ("#777777", "d", "-"),
+    "protocol": ("#777777", "P", "-"),
     "protocol-uvloop": ("#000000", "H", "--"),
 }
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#882255")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "*", "<", ">", "h", "p", "d")
 _LINES: tuple[_Line, ...] = ("-", "--", "-.", _DOTS, _DASH_DOTS)
 _OF_DELAYS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#882255", "#332288")
 
@@ -117,7 +117,9 @@ def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
     if level is Level.SUSPECT:
         hollow = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 2.0}
         return {"marker": marker, "color": colour, **hollow}
-    return {"marker": marker, "color": colour, "markeredgecolor": "white", "markeredgewidth": 0.8}
+    size = {"markersize": 13} if marker == "*" else {}  # it has little to show of its size
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.8}
+    return {"marker": marker, "color": colour, **edge, **size}
 
 
 def doubt_shown(verdict: Verdict) -> str:

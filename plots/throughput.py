@@ -12,7 +12,7 @@ from bench.analysis import Analysis
 from bench.cells import CellSummary, knee
 from bench.delays import Delay
 from bench.validity import CEILING_SHARE, Level
-from plots.lines import Point, draw_line, marker_legend, name_ends
+from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.style import (
     FAILED,
     GREY,
@@ -67,14 +67,15 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("concurrency asked for (requests in flight)")
     axes.set_ylabel("throughput (good requests / s)")
-    axes.set_title(f"Throughput against concurrency\n{experiment.plan_shown()}")
+    axes.set_title(f"Throughput against concurrency\n{plan_and_spread(experiment)}")
     add_small_print(figure, small_print)
     return figure
 
 
 def _point(cell: CellSummary) -> Point:
     rate, least, most = cell.requests_per_s
-    return Point(cell.cell.concurrency, rate, least, most, cell.level)
+    at = cell.cell.concurrency
+    return Point(at, at, rate, least, most, cell.level)
 
 
 def _mark_knee(axes: Axes, cells: Sequence[CellSummary], colour: str, name: str) -> bool:

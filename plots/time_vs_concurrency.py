@@ -16,7 +16,7 @@ from bench.analysis import Analysis
 from bench.cells import CellSummary
 from bench.delays import Delay
 from bench.experiment import Experiment
-from plots.lines import Point, draw_line, marker_legend, name_ends
+from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.style import (
     GREY,
     LineStyle,
@@ -114,7 +114,7 @@ def _title(asked: Experiment) -> str:
     scaled = "" if asked.requests else f" (runs of {asked.waves} x C, scaled)"
     return (
         f"Finding the right number of concurrent requests: time to fetch {n:,}{scaled}\n"
-        f"{asked.plan_shown()}; thin: the ideal"
+        f"{plan_and_spread(asked)}; thin: the ideal"
     )
 
 
@@ -128,7 +128,8 @@ def _point(cell: CellSummary, asked: Experiment) -> Point | None:
     else:
         seconds = sorted(SCALED_TO / one.requests_per_s for one in whole)
     middle = float(np.median(seconds))
-    return Point(cell.cell.concurrency, middle, seconds[0], seconds[-1], cell.level)
+    at = cell.cell.concurrency
+    return Point(at, at, middle, seconds[0], seconds[-1], cell.level)
 
 
 def ideal_s(

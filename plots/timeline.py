@@ -73,7 +73,7 @@ def timeline_figure(
         handles.append(
             Line2D([], [], color=SERVER, linewidth=3, label="server: request read to answer begun")
         )
-    calls, end_s = len(order), float(client.end_s.max())
+    calls, end_s = len(order), max(1e-9, float(client.end_s.max()))
     if calls > MOST_LINES:
         _draw_image(axes, client, failed, server, calls, end_s)
     else:

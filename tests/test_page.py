@@ -79,7 +79,7 @@ def see(text: str) -> Seen:
 def test_a_row_for_each_cell_with_its_numbers(store: Store) -> None:
     seen = see(page(store, analyse(store), []))
     assert tuple(seen.rows[0]) == COLUMNS
-    rows = {(row[0], row[2]): dict(zip(COLUMNS, row, strict=True)) for row in seen.rows[1:7]}
+    rows = {(row[0], row[3]): dict(zip(COLUMNS, row, strict=True)) for row in seen.rows[1:7]}
     assert set(rows) == {
         (name, at) for name in ("asyncio", HOSTILE, "protocol") for at in ("1", "10")
     }

@@ -1,0 +1,44 @@
+"""Draws a comparison: what `crawlbench compare A B --plot FILE` starts."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.compare_report import NotComparableError, compare_two
+from bench.environment import versions_shown
+from bench.store import StoreError
+from bench.validity import Level
+from plots.comparison import comparison_figure
+from plots.files import whole
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draw; prints the path. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m plots.compare", description=__doc__)
+    parser.add_argument("baseline")
+    parser.add_argument("candidate")
+    parser.add_argument("--plot", type=Path, required=True)
+    parser.add_argument("--in", dest="folder", type=Path)
+    parser.add_argument("--metric", default="throughput")
+    parser.add_argument("--valid-only", action="store_true")
+    asked = parser.parse_args(argv)
+    worst = Level.VALID if asked.valid_only else Level.SUSPECT
+    try:
+        comparison = compare_two(asked.baseline, asked.candidate, asked.folder, asked.metric, worst)
+        pairs = comparison.pairs.values()
+        trials = max(len(cell.trials) for pair in pairs for cell in pair)
+        runs = [trial.run for pair in pairs for cell in pair for trial in cell.trials]
+        lines = [*dict.fromkeys(comparison.measured_on)]
+        lines.append(f"{versions_shown(runs)}; up to {trials} trials; closed loop")
+        figure = comparison_figure(comparison, "\n".join(lines))
+        with whole(asked.plot) as stream:
+            figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
+    except (NotComparableError, StoreError, OSError) as error:
+        print(f"plots: {error}", file=sys.stderr)
+        return 3
+    print(asked.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""How a plot is written: whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Written whole or not at all: a plot half written is taken for a plot."""
+    draft = path.with_name(f".{path.name}")
+    try:
+        with draft.open("wb") as stream:
+            yield stream
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,235 @@
+"""Figures of all crawlers, and what is said beside them: by the data of their lines."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+
+from bench.analysis import Analysis, analyse
+from bench.compare_report import compare_two
+from bench.delays import Delay
+from bench.presets import CHAPTER
+from bench.store import FILE_NAME, Store
+from bench.summary import good_service_ns
+from bench.validity import Level
+from plots import findings
+from plots.comparison import comparison_figure
+from plots.cost import cost_figure, floor_of
+from plots.efficiency import efficiency_figure
+from plots.figures import figures_of
+from plots.service_time import service_time_figure
+from plots.throughput import throughput_figure
+from plots.time_vs_concurrency import ideal_s, time_figure
+from plots.timeline import MOST_LINES, Spans, coverage, timeline_figure
+from tests.factories import experiment, planned, result
+
+ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
+CRAWLERS = ("serial", "asyncio", "protocol")
+OVERHEADS_MS = {"serial": 1.0, "asyncio": 25.0, "protocol": 0.0}
+
+
+def make_store(folder: Path, delays_ms: tuple[int, ...] = (100,), trials: int = 1) -> Store:
+    """Each wave of asyncio takes 25 ms more than its delay, of the others 1 ms and nothing."""
+    folder.mkdir(exist_ok=True)
+    asked = experiment(
+        CRAWLERS, delays=tuple(Delay.fixed(ms * 1000) for ms in delays_ms), trials=trials
+    )
+    store = Store.create(folder / FILE_NAME, asked, 99, ABOUT, "2026-01-01T00:00:00")
+    number = 0
+    for trial in range(1, trials + 1):
+        for crawler in CRAWLERS:
+            for concurrency in (1,) if crawler == "serial" else (1, 10):
+                for ms in delays_ms:
+                    number += 1
+                    run = planned(crawler, concurrency, number, trial, delay_us=ms * 1000)
+                    store.append(result(run, OVERHEADS_MS[crawler]))
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with make_store(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def analysis(store: Store) -> Analysis:
+    return analyse(store)
+
+
+def lines(figure: Figure | None) -> dict[str, Line2D]:
+    assert figure is not None
+    return {str(line.get_gid()): line for axes in figure.axes for line in axes.lines}
+
+
+def data(line: Line2D) -> tuple[Any, Any]:
+    return list(np.asarray(line.get_xdata())), list(np.asarray(line.get_ydata()))
+
+
+def test_efficiency_is_a_line_a_crawler_set_apart_sideways(analysis: Analysis) -> None:
+    found = lines(efficiency_figure(analysis, ""))
+    at, shares = data(found["asyncio"])
+    assert shares == pytest.approx([0.8, 0.8])
+    assert at == pytest.approx([1, 10])
+    assert data(found["protocol"])[0] == pytest.approx([1.02, 10.2])
+    assert data(found["ideal"])[1] == [1, 1]
+
+
+def test_without_a_delay_there_is_no_efficiency(tmp_path: Path) -> None:
+    with make_store(tmp_path / "none", delays_ms=(0,)) as none:
+        stems = {drawn.stem for drawn in figures_of(none, analyse(none))}
+    assert "throughput" in stems
+    assert "efficiency" not in stems
+
+
+def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
+    cells = {name: cells[-1] for name, cells in analysis.by_crawler().items()}
+    asyncio = cells["asyncio"]
+    (trial,) = asyncio.trials
+    assert trial.summary is not None
+    dear = replace(trial.summary, cpu_us_per_request=3 * trial.summary.cpu_us_per_request)
+    cells["asyncio"] = replace(asyncio, trials=(replace(trial, summary=dear),))
+    found = lines(cost_figure(cells, analysis, ""))
+    assert data(found["asyncio cpu_us_per_request"])[0] == pytest.approx([3])
+    assert data(found["protocol cpu_us_per_request"])[0] == [1]
+    assert "3.0 (asyncio)" in findings.of_cost(cells)
+    # Without one they stand by themselves.
+    del cells["protocol"]
+    assert floor_of(cells) is None
+    found = lines(cost_figure(cells, analysis, ""))
+    assert data(found["asyncio peak_memory_bytes"])[0] == pytest.approx([40])
+    assert "No floor crawler" in findings.of_cost(cells)
+
+
+def test_the_time_of_runs_of_different_size_is_scaled(analysis: Analysis) -> None:
+    found = lines(time_figure(analysis, ""))
+    at, seconds = data(found["asyncio"])
+    assert at == [1, 10]
+    assert seconds == pytest.approx([125, 12.5])  # of 1000 requests
+    assert "Time for 1,000 requests" in findings.of_time(analysis)
+
+
+def test_there_is_a_line_for_each_delay_and_figures_of_each(tmp_path: Path) -> None:
+    with make_store(tmp_path / "two", delays_ms=(50, 100)) as two:
+        analysis = analyse(two)
+        found = lines(time_figure(analysis, ""))
+        drawn = {one.stem: one for one in figures_of(two, analysis)}
+    assert data(found["protocol 50 ms"])[1] == pytest.approx([50, 5])
+    assert data(found["protocol 100 ms"])[1] == pytest.approx([100, 10])
+    assert {"throughput-50ms", "throughput-100ms", "time-vs-concurrency"} <= set(drawn)
+    assert "throughput" not in drawn
+    assert drawn["throughput-50ms"].heading == "Throughput, delay 50 ms"
+
+
+@given(st.integers(1, 1000), st.integers(1, 500))
+def test_the_ideal_is_a_sawtooth_of_whole_waves(requests: int, most: int) -> None:
+    at, seconds = ideal_s(Delay.fixed(100_000), requests, most)
+    assert list(at) == list(range(1, most + 1))
+    assert list(seconds) == pytest.approx([-(-requests // c) * 0.1 for c in range(1, most + 1)])
+    scaled = ideal_s(Delay.fixed(100_000), 0, most)[1]
+    assert list(scaled) == pytest.approx([100 / c for c in range(1, most + 1)])
+    assert len(ideal_s(Delay.fixed(0), requests, most)[0]) == 0
+
+
+def test_service_times_are_lines_and_a_distribution(store: Store, analysis: Analysis) -> None:
+    from bench.analysis import load_accounts
+
+    run = analysis.cells[2].trials[0].run
+    service_ns = good_service_ns(run, load_accounts(store, run))
+    figure = service_time_figure(analysis, 10, {"asyncio": service_ns}, "")
+    found = lines(figure)
+    assert data(found["asyncio p50"]) == ([1, 10], pytest.approx([125, 125]))
+    assert "asyncio p99" not in found  # of ten and of a hundred requests
+    at, shares = data(found["asyncio all"])
+    assert at[0] == pytest.approx(125)
+    assert shares[0] == pytest.approx(0.01)
+    assert shares[-1] == 1
+    assert "from 100.0 ms (protocol) to 125.0 ms (asyncio)" in findings.of_service_time(
+        analysis, 10
+    )
+
+
+def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
+    assert not [gid for gid in lines(throughput_figure(analysis, "")) if gid.endswith("knee")]
+    # A third concurrency that brings nothing more.
+    last = [cell for cell in analysis.cells if cell.cell.crawler == "asyncio"][-1]
+    beyond = replace(last, cell=replace(last.cell, concurrency=20))
+    more = replace(analysis, cells=(*analysis.cells, beyond))
+    found = lines(throughput_figure(more, ""))
+    assert data(found["asyncio knee"]) == ([10], pytest.approx([80]))
+    assert "95 % of its best is reached by asyncio at 10" in findings.of_throughput(more)
+
+
+def test_what_is_said_of_throughput_is_in_the_numbers(analysis: Analysis) -> None:
+    text = findings.of_throughput(analysis)
+    assert text.startswith("Most: protocol, 100 requests/s at 10, 100% of C / delay.")
+    assert "Least: serial, 9.9 requests/s at 1." in text
+    assert "still rising: asyncio, protocol" in text
+    assert "from 80.0% (asyncio) to 100.0% (protocol)" in findings.of_efficiency(analysis)
+    assert "20.0 ms (median) back, by asyncio" in findings.of_split(analysis)
+
+
+def test_what_is_said_of_a_run_has_its_errors(analysis: Analysis) -> None:
+    trial = analysis.cells[0].trials[0]
+    assert findings.of_trial(trial) == (
+        "10 requests in 1.01 s, of which 1.00 s are the delays alone."
+    )
+    assert trial.summary is not None
+    bad = replace(trial, summary=replace(trial.summary, errors={"timeout": 3}, efficiency=None))
+    assert findings.of_trial(bad) == "10 requests in 1.01 s; wrong: timeout 3."
+
+
+def test_many_calls_are_an_image_that_has_each_colour_by_its_share(tmp_path: Path) -> None:
+    asked = experiment(("asyncio",))
+    with Store.create(tmp_path / "many.sqlite", asked, 1, ABOUT, "2026") as store:
+        store.append(result(planned("asyncio", 100, waves=MOST_LINES // 100 + 1), 100))
+        trial = analyse(store).cells[0].trials[0]
+        figure = timeline_figure(trial, store.fetches(1), store.arrivals(1), "")
+    assert figure is not None
+    (image,) = figure.axes[0].images
+    assert isinstance(image, AxesImage)
+    assert not figure.axes[0].collections
+    pixels = np.asarray(image.get_array())
+    # The first call: 20 ms on its way, 100 ms at the server, 80 ms back, of 200.
+    row = pixels[0, : pixels.shape[1] * 200 // (200 * (MOST_LINES // 100 + 1)) - 1]
+    blue = row[:, 2] > row[:, 0]
+    assert blue.mean() == pytest.approx(0.5, abs=0.05)
+    assert not blue[0]
+    assert not blue[-1]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 9), st.floats(0.001, 1)), min_size=1, max_size=50),
+)
+def test_an_image_covers_what_the_calls_cover(calls: list[tuple[float, float]]) -> None:
+    starts = np.array(sorted(start for start, _ in calls))
+    ends = starts + np.array([length for _, length in calls])
+    spans = Spans(starts, ends, np.arange(len(calls)))
+    end_s = float(ends.max())
+    share = coverage(spans, len(calls), end_s)
+    rows, columns = share.shape
+    heights = np.bincount(np.arange(len(calls)) * rows // len(calls), minlength=rows)
+    seconds = (share * heights[:, None]).sum() * end_s / columns
+    assert seconds == pytest.approx((ends - starts).sum(), rel=1e-6, abs=1e-6)
+
+
+def test_a_comparison_has_a_point_for_each_cell(tmp_path: Path) -> None:
+    make_store(tmp_path / "six", trials=6).close()
+    comparison = compare_two("asyncio", "protocol", tmp_path / "six", "throughput", Level.SUSPECT)
+    found = lines(comparison_figure(comparison, ""))
+    assert data(found["C=10"]) == (pytest.approx([1.25]), [1])
+    assert data(found["C=1"])[1] == [0]
+
+
+def test_the_chapters_sweep_is_that_of_the_book() -> None:
+    assert [str(delay) for delay in CHAPTER.delays] == ["50 ms", "300 ms", "550 ms", "800 ms"]
+    assert (CHAPTER.concurrencies[:3], CHAPTER.concurrencies[-1]) == ((1, 26, 51), 476)
+    assert (CHAPTER.requests, CHAPTER.trials, CHAPTER.crawlers) == (500, 1, ("asyncio",))
