@@ -48,7 +48,7 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     achieved = f"mean {levels.mean:.1f}, peak {levels.peak}, of {run.concurrency} asked for"
     axes.set_title(
         f"Concurrency achieved: {run.crawler}\n"
-        f"{achieved}; delay {run.delay}, {run.requests} requests, trial {run.trial}"
+        f"{achieved}; delay {run.delay}, {run.requests:,} requests, trial {run.trial}"
         f"{doubt_shown(trial.verdict)}"
     )
     axes.legend(loc="upper right", ncols=3, fontsize=11)

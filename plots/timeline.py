@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import StrMethodFormatter
 
 from bench.cells import Trial
 from bench.store import IntColumns
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_LINES = 2000
 """Of more calls an image is made: rows are thinner than a pixel then."""
+_WAVES = 12
+"""With fewer of them the corner for the window is not empty."""
 _ROWS, _COLUMNS = 500, 1000
 """Of the image: about a pixel each."""
 
@@ -40,8 +43,8 @@ def timeline_figure(
     """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
 
     Up to MOST_LINES calls, one collection for each end, with gid "client" and "server"; of more, an
-    image with gid "calls", in which a pixel has each colour by its share. None if no job of the run
-    was recorded.
+    image with gid "calls", in which a pixel has each colour by its share of the calls, and a window
+    on some calls from the middle. None if no job of the run was recorded.
     """
     run = trial.run
     is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
@@ -76,10 +79,13 @@ def timeline_figure(
     calls, end_s = len(order), max(1e-9, float(client.end_s.max()))
     if calls > MOST_LINES:
         _draw_image(axes, client, failed, server, calls, end_s)
+        if end_s > _WAVES * float(np.median(client.end_s - client.start_s)):
+            _draw_window(axes, client, failed, server, min(calls // 2, 3 * run.concurrency, 1000))
     else:
         _draw_lines(axes, client, failed, server, calls)
     axes.set_xlim(-0.01 * end_s, 1.01 * end_s)
     axes.set_ylim(calls - 0.25, -0.75)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("time since the first call (s)")
     axes.set_ylabel("call, in the order of starts")
     axes.set_title(
@@ -134,13 +140,19 @@ def _draw_image(
     calls: int,
     end_s: float,
 ) -> None:
-    image = np.ones((_ROWS, _COLUMNS, 3))
-    layers = [(client.only(~failed), CLIENT), (client.only(failed), FAILED)]
+    good, bad = (coverage(client.only(of), calls, end_s) for of in (~failed, failed))
+    both = np.maximum(good + bad, 1e-12)
+    at_server = np.zeros_like(both)
     if server is not None:
-        layers.append((server, SERVER))
-    for spans, colour in layers:
-        share = coverage(spans, calls, end_s)[:, :, None]
-        image = image * (1 - share) + np.array(to_rgb(colour)) * share
+        at_server = np.clip(coverage(server, calls, end_s) / both, 0, 1)
+    shares = {CLIENT: good / both * (1 - at_server), FAILED: bad / both * (1 - at_server)}
+    shares[SERVER] = at_server
+    image = np.zeros((_ROWS, _COLUMNS, 3))
+    for colour, share in shares.items():
+        image += share[:, :, None] * np.array(to_rgb(colour))
+    # Where there is anything at all it has its full colour: of a million calls a pixel holds two
+    # thousand, and a second, and a hundred of them under way are next to nothing of that.
+    image[good + bad < 1e-9] = 1
     axes.imshow(
         image,
         extent=(0, end_s, calls - 0.5, -0.5),
@@ -149,6 +161,24 @@ def _draw_image(
         zorder=2,
         gid="calls",
     )
+
+
+def _draw_window(
+    axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
+) -> None:
+    """So many calls from the middle, as lines, in the corner that is empty."""
+    first = len(client.row) // 2
+    inset = axes.inset_axes((0.07, 0.1, 0.4, 0.4))
+    shown = (client.row >= first) & (client.row < first + calls)
+    at_server = None
+    if server is not None:
+        at_server = server.only((server.row >= first) & (server.row < first + calls))
+    _draw_lines(inset, client.only(shown), failed[shown], at_server, calls)
+    inset.set_xlim(client.start_s[shown].min(), client.end_s[shown].max())
+    inset.set_ylim(first + calls - 0.25, first - 0.75)
+    inset.set_title(f"{calls:,} calls from the middle", fontsize=10)
+    inset.tick_params(labelsize=8)
+    inset.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def coverage(spans: Spans, calls: int, end_s: float) -> "NDArray[np.float64]":

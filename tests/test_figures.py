@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -202,6 +203,10 @@ def test_many_calls_are_an_image_that_has_each_colour_by_its_share(tmp_path: Pat
     row = pixels[0, : pixels.shape[1] * 200 // (200 * (MOST_LINES // 100 + 1)) - 1]
     blue = row[:, 2] > row[:, 0]
     assert blue.mean() == pytest.approx(0.5, abs=0.05)
+    assert (pixels[-1, : pixels.shape[1] // 2] == 1).all()  # nothing is white
+    (window,) = figure.axes[0].child_axes
+    assert isinstance(window, Axes)
+    assert window.get_title(loc="left") == "300 calls from the middle"
     assert not blue[0]
     assert not blue[-1]
 
