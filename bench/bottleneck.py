@@ -56,11 +56,12 @@ def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottlen
         lost = f"{slot_time.late:.0%} of the slots' time is the server's lateness"
         return Bottleneck("server", f"{lost}; {cpu}")
     slots = summary.slots
+    at_once = min(slots, summary.requests)
     lost_us = client * slots * summary.makespan_ns / summary.requests / 1e3
-    burst_us = slots * summary.cpu_us_per_request
+    burst_us = at_once * summary.cpu_us_per_request
     lost = f"{client:.0%} of the slots' time is spent between client and server"
     if lost_us <= burst_us:
-        many = f"{slots} requests at once cost" if slots > 1 else "a request costs"
+        many = f"{at_once} requests at once cost" if at_once > 1 else "a request costs"
         return Bottleneck("client CPU", f"{lost}: {many} the client {burst_us / 1e3:.1f} ms of CPU")
     return Bottleneck(
         "round trip",

@@ -31,7 +31,8 @@ def check(arguments: Namespace) -> int:
             console.print(finding.evidence, soft_wrap=True, markup=False)
             broken += not finding.is_kept
         is_kept = is_kept and not broken
-        console.print(f"  {broken} rules broken" if broken else "  all rules kept", markup=False)
+        said = f"{broken} rules broken; crawlers/contract.py has the contract in words"
+        console.print(f"  {said if broken else 'all rules kept'}", markup=False)
     return EXIT_OK if is_kept else EXIT_REQUESTS_FAILED
 
 

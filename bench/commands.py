@@ -22,8 +22,9 @@ from bench.measuring import measure, print_failure, resume
 from bench.pinning import choose_pinning
 from bench.presets import CHAPTER, QUICK, STANDARD
 from bench.readiness import chosen_entrants, floor, installed
-from bench.runner import ProcessRunner, Target
+from bench.runner import ProcessRunner, RunResult, Target
 from bench.targets import private_server, read_urls, recognise
+from crawlers.contract import ERROR_WORDS
 from crawlers.trust import Trust
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _DEFAULT_REQUESTS = 1000
 _CALIBRATION_CONCURRENCY = 10
+_SHOWN_FAILURES = 10
 
 
 def run_experiment(arguments: Namespace) -> int:
@@ -139,6 +141,8 @@ def crawl_once(arguments: Namespace) -> int:
         _say("not one request was recorded")
         return EXIT_REQUESTS_FAILED
     _print_trial(trial, as_json=arguments.json)
+    if not target.is_ours:
+        _print_failed(result, target)
     is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
     return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
 
@@ -160,6 +164,30 @@ def _may_crawl(target: Target, planned: PlannedRun, has_delay: bool) -> bool:
         return False
     _say(f"{what}: it is fetched as it is, and there is no ledger")
     return True
+
+
+def _print_failed(result: RunResult, target: Target) -> None:
+    """Of servers that are not ours: which URLs failed, on stderr, and what may help."""
+    assert result.outcome is not None
+    fetches = result.outcome.fetches
+    failed: dict[str, int] = {}
+    for seq, status, code in sorted(
+        zip(fetches["seq"], fetches["status"], fetches["error"], strict=True)
+    ):
+        if not code and status < 400:
+            continue
+        url = target.urls[seq] if seq < len(target.urls) else target.url
+        what = f"{ERROR_WORDS[code] or f'status {status}'}: {url}"
+        failed[what] = failed.get(what, 0) + 1
+    for what, count in list(failed.items())[:_SHOWN_FAILURES]:
+        print(f"    {what}{f' ({count} times)' if count > 1 else ''}", file=sys.stderr)
+    if len(failed) > _SHOWN_FAILURES:
+        print(f"    and {len(failed) - _SHOWN_FAILURES} more", file=sys.stderr)
+    if any(what.startswith("connect: https:") for what in failed):
+        _say(
+            "connect, of https: refused, no such host, or a certificate that is not trusted: "
+            "--cafile names an authority, --insecure accepts any"
+        )
 
 
 def _print_trial(trial: "Trial", *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Thread
 from time import monotonic, sleep
 from types import MappingProxyType
@@ -25,7 +26,10 @@ from server.request_plan import FAULTS
 _UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), "")
 _PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:9")
 """Where there is none: whatever obeys the environment's proxies fails."""
-_PATIENT_S = 20.0
+_PATIENT_S = 10.0
+_GRACE_S, _GRACE_OF_A_FAULT_S = 10.0, 2.0
+"""To start a process, and for whatever takes its time."""
+_PLAIN_TIMEOUT_S = 3.0
 _FAULT_TIMEOUT_S = 0.5
 _DRIP_ENDS_S = 60.0
 _BODY_BYTES = 5_000_000
@@ -68,6 +72,8 @@ class _Check:
     server: ServerProcess
     environment: Mapping[str, str]
     number: int = field(default=0)
+    is_hopeless: bool = field(default=False)
+    """Whether a plain run came to nothing."""
 
     def run(
         self,
@@ -79,6 +85,7 @@ class _Check:
         timeout_s: float = _PATIENT_S,
         faults: dict[int, str] | None = None,
         has_proxy: bool = False,
+        grace_s: float = _GRACE_S,
     ) -> RunResult:
         """One run. Raises BrokenError if it left no outcome."""
         self.number += 1
@@ -88,7 +95,8 @@ class _Check:
             self.number, 1, cell, requests, self.entrant, faults=tuple((faults or {}).items())
         )
         environment = {**self.environment, **(_PROXIES if has_proxy else {})}
-        result = ProcessRunner(target, timeout_s, _UNPINNED, environment).run(planned)
+        runner = ProcessRunner(target, timeout_s, _UNPINNED, environment, grace_s)
+        result = runner.run(planned)
         if result.outcome is None:
             said = result.stderr_tail.splitlines()[-1:]
             raise BrokenError(": ".join([result.failure, *said]))
@@ -116,6 +124,9 @@ def check_contract(
             _of_a_server_that_goes,
         ):
             yield from _found(rules, check)
+            if check.is_hopeless:
+                yield Finding("the other rules", False, "not looked at: it does not even do that")
+                return
 
 
 Rules = Callable[[_Check], Iterator[tuple[str, Callable[[], str]]]]
@@ -130,6 +141,7 @@ def _found(rules: Rules, check: _Check) -> Iterator[Finding]:
             except BrokenError as broken:
                 yield Finding(rule, False, str(broken))
     except BrokenError as broken:
+        check.is_hopeless = rules is _of_a_plain_run
         yield Finding((rules.__doc__ or "").rstrip("."), False, str(broken))
 
 
@@ -137,8 +149,9 @@ def _of_a_plain_run(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:
     """A plain run comes to an end and leaves its records."""
     slots = check.slots(7)
     requests = 10 * slots
-    result = check.run(requests, slots, delay_ms=5)
+    result = check.run(requests, slots, delay_ms=5, timeout_s=_PLAIN_TIMEOUT_S)
     fetches, arrivals = _accounts(result)
+    _want(len(fetches["seq"]) > 0, "nothing was recorded: is it a plain function, not async?")
 
     def each_once() -> str:
         recorded, sent = sorted(fetches["seq"].tolist()), sorted(arrivals["seq"].tolist())
@@ -248,7 +261,13 @@ def _of_failures(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:
     played = [fault for fault in FAULTS if instead.get(fault) != UNBOUNDED]
     faulty = {2 * place + 1: fault for place, fault in enumerate(played)}
     requests = 2 * len(played) + 1
-    result = check.run(requests, 1, timeout_s=_FAULT_TIMEOUT_S, faults=faulty)
+    try:
+        result = check.run(requests, 1, timeout_s=_FAULT_TIMEOUT_S, faults=faulty)
+    except BrokenError as broken:
+        yield "after a failure the crawl goes on", partial(_raise, broken)
+        for fault in FAULTS:
+            yield f"fault {fault}", partial(_judge_alone, check, fault)
+        return
     fetches, arrivals = _accounts(result)
     row_of = {seq: row for row, seq in enumerate(fetches["seq"].tolist())}
 
@@ -264,7 +283,11 @@ def _of_failures(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:
         again = [faulty[seq] for seq in faulty if counts[seq] > 1]
         if check.info.resends:
             return f"sent again, as declared: {', '.join(again) or 'none'}"
-        _want(not again, f"sent again: {', '.join(again)}")
+        _want(
+            not again,
+            f"sent again: {', '.join(again)}; some libraries do so by themselves: switch it "
+            "off, or say so beside your numbers",
+        )
         return "each was sent once"
 
     yield "after a failure the crawl goes on", goes_on
@@ -279,6 +302,19 @@ def _of_failures(check: _Check) -> Iterator[tuple[str, Callable[[], str]]]:
                 check.info, fetches, row_of.get(seq), fault
             ),
         )
+
+
+def _raise(error: BrokenError) -> str:
+    raise error
+
+
+def _judge_alone(check: _Check, fault: str) -> str:
+    """One fault in a run of its own, of a crawler that one of them stops."""
+    result = check.run(
+        1, 1, timeout_s=_FAULT_TIMEOUT_S, faults={0: fault}, grace_s=_GRACE_OF_A_FAULT_S
+    )
+    fetches, _ = _accounts(result)
+    return _judge_fault(check.info, fetches, 0 if len(fetches["seq"]) else None, fault)
 
 
 def _judge_fault(info: CrawlerInfo, fetches: IntColumns, row: int | None, fault: str) -> str:

@@ -74,7 +74,10 @@ def _check_loads(entrant: Entrant) -> None:
     if done.returncode or CAN_LOAD.encode() not in done.stdout:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"exit code {done.returncode}, and no answer"
-        raise CrawlerNotInstalledError(printable(reason.removeprefix("crawlers: ")) + where)
+        reason = printable(reason.removeprefix("crawlers: "))
+        if entrant.crawler not in reason:
+            reason = f"crawler {entrant.crawler!r} cannot be loaded: {reason}"
+        raise CrawlerNotInstalledError(reason + where)
 
 
 def printable(text: str) -> str:

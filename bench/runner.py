@@ -91,8 +91,13 @@ class ProcessRunner:
         timeout_s: float,
         pinning: Pinning,
         environment: Mapping[str, str] = MappingProxyType({}),
+        grace_s: float = _GRACE_S,
     ) -> None:
-        """`environment` is added to this process's own for crawlers."""
+        """`environment` is added to this process's own for crawlers.
+
+        `grace_s`: beyond what a crawl may take, to start a process, import, write the outcome.
+        """
+        self._grace_s = grace_s
         self._target = target
         self._environment = {**os.environ, **environment}
         self._timeout_s = timeout_s
@@ -151,8 +156,13 @@ class ProcessRunner:
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9
+        # Servers that are not ours may be gone: then every fetch takes as long as it may.
+        timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
         deadline_s = (
-            _GRACE_S + 2 * ideal_s + _REQUEST_S * planned.requests + _TIMEOUTS * self._timeout_s
+            self._grace_s
+            + 2 * ideal_s
+            + _REQUEST_S * planned.requests
+            + max(_TIMEOUTS, timeouts) * self._timeout_s
         )
         with tempfile.TemporaryFile() as stderr:
             process = subprocess.Popen(

@@ -62,9 +62,14 @@ class UrlsError(ValueError):
 def read_urls(path: str) -> tuple[str, ...]:
     """The URLs of a file, one a line; `-` is stdin. Lines that are empty or begin with # are none.
 
-    Raises UrlsError, OSError.
+    Raises UrlsError.
     """
-    text = sys.stdin.read() if path == "-" else Path(path).read_text(errors="replace")
+    name = "stdin" if path == "-" else path
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UrlsError(f"cannot read the URLs of {name}: {error.strerror}") from None
+    text = data.decode("utf-8-sig", errors="replace")
     urls = []
     for number, line in enumerate(text.splitlines(), 1):
         url = line.strip()
@@ -73,7 +78,7 @@ def read_urls(path: str) -> tuple[str, ...]:
         try:
             urls.append(checked_url(url))
         except ArgumentTypeError as error:
-            raise UrlsError(f"{path}, line {number}: {error}") from None
+            raise UrlsError(f"{name}, line {number}: {error}") from None
     if not urls:
-        raise UrlsError(f"{path} has no URL")
+        raise UrlsError(f"{name} has no URL")
     return tuple(urls)

@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         "Exit codes: 0 ok, 1 requests failed, 2 usage, 3 environment, 130 interrupted.",
     )
     names = ", ".join(info.name for info in REGISTRY)
-    parser.add_argument("crawler", help=f"one of {names}")
+    parser.add_argument("crawler", help=f"one of {names}; or package.module:function, one of yours")
     parser.add_argument("--url", required=True, type=checked_url, help="http(s)://host[:port]/...")
     parser.add_argument(
         "-n", "--requests", type=checked_count, default=1000, help="how many (%(default)s)"

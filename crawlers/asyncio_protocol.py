@@ -81,7 +81,7 @@ class _Slot:
             self._timer = self._loop.call_later(self._timeout_ns / 1e9, self._check_deadline)
         origin = self._origin
         if self._connection is not None and job.url.startswith(origin + "/"):
-            self._send(self._connection, job.url[len(origin) :])
+            self._send(self._connection, job.url[len(origin) :].partition("#")[0])
             return
         self.drop_connection()
         self._connecting = self._loop.create_task(self._connect(job))
@@ -230,7 +230,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it is one in between (100, 103)."""
-        if self._status < 200:
+        if self._status < 200 and self._status != 101:
             self._begin()
             return
         slot = self._slot

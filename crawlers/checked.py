@@ -1,5 +1,6 @@
 """Values of command lines, checked at the edge: each function is an argparse `type`."""
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
@@ -72,16 +73,26 @@ def checked_seconds(text: str) -> float:
     return seconds
 
 
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+"""Of the name of a host."""
+
+
 def checked_url(text: str) -> str:
-    """An http or https URL with a host."""
+    """An http or https URL with a host, in ASCII, that all libraries take for the same."""
     try:
         parts = urlsplit(text)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
-        is_good = False
-    if not is_good or not text.isascii() or any(character.isspace() for character in text):
+        parts, host = urlsplit(""), ""
+    is_host = ":" in host or all(_LABEL.fullmatch(label) for label in host.split("."))
+    if parts.scheme not in ("http", "https") or not is_host:
         raise ArgumentTypeError(f"{text!r} is not a URL like http://127.0.0.1:8080")
+    if parts.username is not None:
+        raise ArgumentTypeError(f"{text!r} has a user in it, which libraries treat differently")
+    if not all(" " < character <= "~" for character in text):
+        raise ArgumentTypeError(
+            f"{text!r} has characters that must be written as %20 and so on in a URL"
+        )
     return text
 
 

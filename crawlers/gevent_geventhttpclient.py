@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 import gevent
 import gevent.ssl
+from gevent.exceptions import ConcurrentObjectUseError
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from crawlers.contract import HEADERS, Job, Recorder
-from crawlers.trust import BY_DEFAULT, ssl_context, trusted
+from crawlers.trust import ssl_context, trusted
 
 _CHUNK_BYTES = 65_536
 
@@ -31,8 +32,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
                 connection_timeout=timeout_s,
                 network_timeout=timeout_s,
                 insecure=trusted().is_insecure,
-                # Its own `insecure` looks away from the name, and not from the signature.
-                ssl_context_factory=_make_context if trusted() != BY_DEFAULT else None,
+                ssl_context_factory=_make_context,
             )
         return clients[origin]
 
@@ -60,12 +60,15 @@ def _fetch(client: HTTPClient, job: Job, timeout_s: float, record: Recorder) -> 
         is_asked = True
         status = response.status_code
         while chunk := response.read(_CHUNK_BYTES):
+            if size_bytes:
+                gevent.sleep(0)  # data that is there is read without a pause for the others
             size_bytes += len(chunk)
     except gevent.Timeout as expired:
         if expired is not deadline:
             raise
         error = "timeout"
-    except (HTTPParseError, OSError, ValueError) as exception:
+    # An interim answer (103) gives the socket to another greenlet while this one still reads.
+    except (HTTPParseError, OSError, ValueError, ConcurrentObjectUseError) as exception:
         error = _error_word(exception, is_asked)
     finally:
         deadline.cancel()
@@ -74,9 +77,22 @@ def _fetch(client: HTTPClient, job: Job, timeout_s: float, record: Recorder) -> 
     record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
 
 
-def _make_context(cafile: str) -> gevent.ssl.SSLContext | None:
-    del cafile  # that of the library
-    return ssl_context(gevent.ssl.create_default_context)
+def _make_context(cafile: str) -> ssl.SSLContext:
+    """For the library, which hands its own list of authorities over.
+
+    Its own would be a plain one, whose handshakes and reads stop all greenlets; and its `insecure`
+    looks away from the name alone, not from the signature.
+    """
+    return ssl_context(_cooperative_context) or _cooperative_context(cafile)
+
+
+def _cooperative_context(cafile: str | None) -> ssl.SSLContext:
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if cafile:
+        context.load_verify_locations(cafile)
+    else:
+        context.load_default_certs()
+    return context
 
 
 def _error_word(exception: Exception, is_asked: bool) -> str:

@@ -49,6 +49,8 @@ def _fetch(pools: urllib3.PoolManager, job: Job, timeout_s: float, record: Recor
         )
         status = response.status
         while chunk := response.read1(_CHUNK_BYTES):
+            if size_bytes:
+                gevent.sleep(0)  # data that is there is read without a pause for the others
             size_bytes += len(chunk)
         response.release_conn()
     except gevent.Timeout as expired:

@@ -41,6 +41,8 @@ class _Fetch(grequests.AsyncRequest):  # type: ignore[misc]
             else:
                 status = self.response.status_code
                 while chunk := self.response.raw.read1(_CHUNK_BYTES):
+                    if size_bytes:
+                        gevent.sleep(0)  # data that is there is read without a pause for others
                     size_bytes += len(chunk)
         except gevent.Timeout as expired:
             if expired is not deadline:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import monotonic_ns
 
 import httpx2
@@ -23,6 +24,8 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
         timeout=None,
         follow_redirects=False,
         trust_env=False,
+        # None is taken from an answer: one that is odd would fail all requests after it.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         verify=ssl_context() or True,
         headers=HEADERS,
     ) as client:

@@ -229,17 +229,25 @@ def find(name: str) -> CrawlerInfo:
         if info.name == name:
             return info
     names = ", ".join(info.name for info in REGISTRY)
-    raise UnknownCrawlerError(f"there is no crawler {name!r}; there are {names}")
+    raise UnknownCrawlerError(
+        f"there is no crawler {name!r}; there are {names}; one of yours is package.module:function"
+    )
 
 
 def load(info: CrawlerInfo) -> Crawl:
     """Import a crawler. Raises CrawlerNotInstalledError."""
     try:
         crawl: Crawl = getattr(import_module(info.module), info.function)
-    except (ImportError, AttributeError) as error:
+    # Whatever a module that was brought along does wrong is its own: it may be no Python at all.
+    except Exception as error:
         package = f".[{info.extra}]" if info.extra else "."
         way_out = f": pip install {package!r}" if info.libraries else ""
         raise CrawlerNotInstalledError(
-            f"crawler {info.name!r} cannot be imported ({error}){way_out}"
+            f"crawler {info.name!r} cannot be imported ({_reason(error)}){way_out}"
         ) from error
     return crawl
+
+
+def _reason(error: Exception) -> str:
+    is_plain = isinstance(error, ImportError | AttributeError)
+    return str(error) if is_plain else f"{type(error).__name__}: {error}"

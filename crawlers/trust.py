@@ -5,6 +5,7 @@ library, or what `trusted()` says.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,6 +36,9 @@ def trust(wanted: Trust) -> None:
     if wanted.cafile:
         # OpenSSL's own word for it, for crawlers brought along that do not ask here.
         os.environ["SSL_CERT_FILE"] = wanted.cafile
+    if wanted.is_insecure:
+        # That was asked for: urllib3 would say so once for each connection.
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
 def trusted() -> Trust:

@@ -44,12 +44,12 @@ def _main(
     pool = HTTPConnectionPool(reactor, persistent=True)
     pool.maxPersistentPerHost = concurrency  # 2 by default
     pool.retryAutomatically = False
-    agent = Agent(reactor, contextFactory=_https_policy(), connectTimeout=timeout_s, pool=pool)
+    agents = _Agents(reactor, timeout_s, pool)
     headers = Headers({name: [value] for name, value in HEADERS.items()})
 
     async def work() -> None:
         for job in jobs:
-            await _fetch(reactor, agent, headers, job, timeout_s, record)
+            await _fetch(reactor, agents, headers, job, timeout_s, record)
 
     async def crawl_all() -> None:
         try:
@@ -67,23 +67,57 @@ def _https_policy() -> Any:
     """Which certificates are accepted."""
     if trusted() == BY_DEFAULT:
         return BrowserLikePolicyForHTTPS()
-    from crawlers.twisted_tls import AnyCertificate, authorities_of
+    from crawlers.twisted_tls import AnyCertificate, authorities
 
     if trusted().is_insecure:
         return AnyCertificate()
-    return BrowserLikePolicyForHTTPS(authorities_of(trusted().cafile))
+    return BrowserLikePolicyForHTTPS(authorities())
+
+
+class _Agents:
+    """Keeps connections, but those of servers that speak HTTP/1.0.
+
+    Those close after each answer. Twisted's pool would hand out the closed connection once more:
+    every second request would fail.
+    """
+
+    def __init__(self, reactor: Any, timeout_s: float, pool: HTTPConnectionPool) -> None:
+        policy = _https_policy()
+        closing = HTTPConnectionPool(reactor, persistent=False)
+        self._keeping, self._closing = (
+            Agent(reactor, contextFactory=policy, connectTimeout=timeout_s, pool=one)
+            for one in (pool, closing)
+        )
+        self._origins_of_http_1_0: set[str] = set()
+
+    def of(self, url: str) -> Agent:
+        """For a request."""
+        if self._origins_of_http_1_0 and _origin(url) in self._origins_of_http_1_0:
+            return self._closing
+        return self._keeping
+
+    def note_http_1_0(self, url: str) -> None:
+        """That is what it was answered with."""
+        self._origins_of_http_1_0.add(_origin(url))
+
+
+def _origin(url: str) -> str:
+    return url[: url.find("/", len("https://"))]
 
 
 async def _fetch(
-    reactor: Any, agent: Agent, headers: Headers, job: Job, timeout_s: float, record: Recorder
+    reactor: Any, agents: "_Agents", headers: Headers, job: Job, timeout_s: float, record: Recorder
 ) -> None:
     body = _Body()
     word = ""
     start_ns = monotonic_ns()
 
     async def get() -> None:
+        agent = agents.of(job.url)
         response: Any = await agent.request(b"GET", job.url.encode("ascii"), headers)
         body.status = response.code
+        if response.version[1:] == (1, 0):
+            agents.note_http_1_0(job.url)
         response.deliverBody(body)
         await body.done
 
@@ -135,7 +169,12 @@ def _error_word(exception: BaseException) -> str:
     for one in _with_causes(exception):
         match one:
             # Nothing is cancelled but what takes too long.
-            case defer.CancelledError() | defer.TimeoutError() | error.TimeoutError():
+            case (
+                defer.CancelledError()
+                | defer.TimeoutError()
+                | error.TimeoutError()
+                | error.ConnectingCancelledError()
+            ):
                 return "timeout"
             case error.ConnectError() | error.DNSLookupError():
                 return "connect"

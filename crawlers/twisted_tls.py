@@ -1,6 +1,5 @@
 """What Twisted accepts of https servers beyond its default: certain authorities, or anybody."""
 
-from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL
@@ -9,13 +8,14 @@ from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromC
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-_END = "-----END CERTIFICATE-----"
+from crawlers.trust import ssl_context
 
 
-def authorities_of(cafile: str) -> Any:
-    """The certificates of a PEM file, as what is to be trusted."""
-    pems = Path(cafile).read_text().split(_END)[:-1]
-    return trustRootFromCertificates([Certificate.loadPEM((pem + _END).encode()) for pem in pems])
+def authorities() -> Any:
+    """Those of the file that was named, as what is to be trusted."""
+    context = ssl_context()
+    ders = context.get_ca_certs(binary_form=True) if context is not None else []
+    return trustRootFromCertificates([Certificate.load(der) for der in ders])
 
 
 @implementer(IPolicyForHTTPS)

@@ -24,6 +24,8 @@ def read_whole(response: urllib3.BaseHTTPResponse, deadline_ns: int) -> Iterator
                 sock.settimeout(left_s)
             chunk = response.read1(_CHUNK_BYTES)
             if not chunk:
+                if monotonic_ns() > deadline_ns:  # http.client waits for each line of framing
+                    raise TimeoutError
                 is_whole = True
                 return
             yield len(chunk)

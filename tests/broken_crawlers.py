@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from time import monotonic_ns
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -86,3 +87,22 @@ def with_urllib(jobs: Iterator[Job], concurrency: int, timeout_s: float, record:
         except OSError:
             status, size, error = 0, 0, "failed"
         record(job.seq, start_ns, monotonic_ns(), status, size, error)
+
+
+async def nobody_awaits(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """A coroutine function, which is called and not awaited."""
+
+
+def dies_of_500(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Honest, until it meets one of the faults."""
+    from crawlers.asyncio_aiohttp import crawl
+
+    class Fragile(Recorder):
+        def __call__(self, seq: int, start: int, end: int, status: int, *rest: Any) -> None:
+            if status == 500:
+                os._exit(9)
+            record(seq, start, end, status, *rest)
+
+    crawl(jobs, concurrency, timeout_s, Fragile())

@@ -48,17 +48,34 @@ async def _chunked(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _slow(_: web.Request) -> web.Response:
+    await asyncio.sleep(0.2)
+    return web.Response()
+
+
+async def _cookie(request: web.Request) -> web.Response:
+    """Says what cookie came, and sets one that is odd."""
+    text = f"Cookie: {request.headers.get('Cookie')}"
+    return web.Response(text=text, headers={"Set-Cookie": "\xff=;;;="})
+
+
 async def _empty(_: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
 @contextmanager
 def aiohttp_server(tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serves /length, /chunked and /empty, and keeps connections. Its URL."""
+    """Serves what is routed here, and keeps connections. Its URL."""
     loop = asyncio.new_event_loop()
     application = web.Application()
     application.add_routes(
-        [web.get("/length", _length), web.get("/chunked", _chunked), web.get("/empty", _empty)]
+        [
+            web.get("/length", _length),
+            web.get("/chunked", _chunked),
+            web.get("/empty", _empty),
+            web.get("/slow", _slow),
+            web.get("/cookie", _cookie),
+        ]
     )
     runner = web.AppRunner(application, shutdown_timeout=0)
 

@@ -107,6 +107,10 @@ def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:
             told = json.loads(done.stdout)
             assert (told["requests"], told["good"], told["errors"]) == (4, 3, {"status 404": 1})
             (tmp_path / "bad").write_text(f"{url}/a\nftp://x\n")
+            assert f"status 404: {url}/d" in done.stderr
+            (tmp_path / "marked").write_bytes(b"\xef\xbb\xbf" + f"{url}/a\r\n".encode())
+            marked = bench("crawl", "asyncio", "-c", "1", "--urls", str(tmp_path / "marked"))
+            assert marked.returncode == 0
             bad = bench("crawl", "asyncio", "--urls", str(tmp_path / "bad"))
             assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
             assert "bad, line 2: 'ftp://x' is not a URL like" in bad.stderr
@@ -231,10 +235,15 @@ def test_the_crawlers_are_listed() -> None:
         (["crawl", "asyncio", "--url", "http://[::1"], 2, "is not a URL like"),
         (["report", "/no/such/folder"], 3, "there is no results.sqlite in /no/such/folder"),
         (["frobnicate"], 2, "invalid choice"),
-        (["crawl", "asyncio", "--urls", "/no/such/file"], 3, "No such file"),
+        (["crawl", "asyncio", "--urls", "/no/such/file"], 2, "No such file"),
         (["crawl", "asyncio", "--urls", "/dev/null"], 2, "/dev/null has no URL"),
         (["crawl", "asyncio", "--cafile", "/no/such/file"], 2, "No such file"),
         (["crawl", "asyncio", "--cafile", "/dev/null"], 2, "it has no certificate in PEM"),
+        (["crawl", "asyncio", "--url", "http://a b/"], 2, "is not a URL like"),
+        (["crawl", "asyncio", "--url", "http://x/\u00e9"], 2, "must be written as %20"),
+        (["crawl", "asyncio", "--url", "http://me:pw@x/"], 2, "has a user in it"),
+        (["crawl", "asyncio", "--url", "http://a..b/"], 2, "is not a URL like"),
+        (["check", "mine"], 2, "one of yours is package.module:function"),
         (["check", "nobody"], 2, "no crawler 'nobody'"),
         (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
         ([], 2, "VERB"),
@@ -305,3 +314,17 @@ def test_output_to_a_full_disk_is_one_clear_line() -> None:
         )
     assert done.returncode == 3
     assert done.stderr == "crawlbench: [Errno 28] No space left on device\n"
+
+
+def test_a_crawler_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "no_python.py").write_text("def crawl(:\n")
+    (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for name, said in (
+        ("no_python", "SyntaxError: invalid syntax (no_python.py, line 1)"),
+        ("leaves", "no answer"),
+    ):
+        done = bench("check", f"{name}:crawl", env=environment)
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+        assert f"crawler '{name}:crawl' cannot be" in done.stderr
+        assert said in done.stderr

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+import bench.contract_check
 from bench.contract_check import FAULT_WORDS, Finding, check_contract
 from bench.entrants import Entrant
 from crawlers.contract import ERROR_WORDS
@@ -69,7 +70,33 @@ def test_a_crawler_that_crashes_breaks_what_it_was_run_for() -> None:
     found = list(check_contract(Entrant("crash", "tests.broken_crawlers:crash")))
     assert found
     assert not any(finding.is_kept for finding in found)
-    assert all("RuntimeError: this crawler crashes" in finding.evidence for finding in found)
+    assert "RuntimeError: this crawler crashes" in found[0].evidence
+    assert found[1].rule == "the other rules"
+
+
+def test_a_crawler_that_records_nothing_is_told_what_it_may_be() -> None:
+    first, _ = check_contract(Entrant("async", "tests.broken_crawlers:nobody_awaits"))
+    assert not first.is_kept
+    assert "nothing was recorded: is it a plain function, not async?" in first.evidence
+
+
+def test_a_fault_that_stops_a_crawler_is_found_among_the_others() -> None:
+    found = {
+        finding.rule: finding
+        for finding in check_contract(Entrant("fragile", "tests.broken_crawlers:dies_of_500"))
+    }
+    assert not found["after a failure the crawl goes on"].is_kept
+    faults = {fault: found[f"fault {fault}"] for fault in FAULTS}
+    assert [fault for fault, finding in faults.items() if not finding.is_kept] == ["500"]
+    assert "exit code 9" in faults["500"].evidence
+
+
+def test_a_crawler_that_never_ends_is_not_looked_at_any_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench.contract_check, "_PLAIN_TIMEOUT_S", 0.1)
+    *_, last = check_contract(Entrant("hang", "tests.broken_crawlers:hang"))
+    assert (last.rule, last.is_kept) == ("the other rules", False)
 
 
 def test_what_a_crawler_says_instead_is_declared_of_faults_that_there_are() -> None:

@@ -92,7 +92,7 @@ class Answers(NamedTuple):
 def answers(servers: Servers) -> Iterator[dict[str, "Future[Answers]"]]:
     """Of every crawler: most of the time goes into starting processes, so some are run together."""
     plain = [
-        f"{servers.python}/file",
+        *[f"{servers.python}/file#fragment"] * 6,
         f"{servers.python}/missing",
         *(f"{servers.aiohttp}/{path}" for path in ("length", "chunked", "empty", "length")),
     ]
@@ -127,10 +127,10 @@ def test_bodies_of_other_servers_are_read_whole(
     answers: dict[str, "Future[Answers]"], name: str
 ) -> None:
     """A length, chunks, no body, and a body that ends with its connection (HTTP/1.0)."""
-    file, missing, *others, _ = answers[name].result().by_default
-    assert file == (200, 500, "")
+    *files, missing, a, b, c, d, _ = answers[name].result().by_default
+    assert files == [(200, 500, "")] * 6
     assert (missing[0], missing[2]) == (404, "")
-    assert others == OF_AIOHTTP
+    assert [a, b, c, d] == OF_AIOHTTP
 
 
 @pytest.mark.timeout(120)
@@ -160,15 +160,20 @@ def test_with_insecure_any_certificate_will_do(
 def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers) -> None:
     url = ["--url", f"{servers.https}/length", "-n", "3", "-c", "1"]
     for module in (["bench", "crawl"], ["crawlers"]):
-        codes = [
+        done = [
             subprocess.run(
-                [sys.executable, "-P", "-m", *module, "asyncio", *url, *more],
+                [sys.executable, "-P", "-m", *module, "gevent", *url, *more],
                 capture_output=True,
+                text=True,
                 timeout=50,
-            ).returncode
+            )
             for more in ([], ["--cafile", servers.cafile], ["--insecure"])
         ]
-        assert codes == [1, 0, 0]
+        assert [one.returncode for one in done] == [1, 0, 0]
+        assert "InsecureRequestWarning" not in done[2].stderr
+        if module[0] == "bench":
+            assert f"connect: {servers.https}/length (3 times)" in done[0].stderr
+            assert "--cafile names an authority" in done[0].stderr
 
 
 def test_a_crawler_that_asks_nobody_is_told_by_the_environment(servers: Servers) -> None:
@@ -176,3 +181,25 @@ def test_a_crawler_that_asks_nobody_is_told_by_the_environment(servers: Servers)
     name = "tests.broken_crawlers:with_urllib"
     (fetched,) = fetch(name, [f"{servers.https}/length"], Trust(cafile=servers.cafile))
     assert fetched == (200, LENGTH_BYTES, "")
+
+
+@pytest.mark.parametrize("name", ["geventhttpclient", "gevent", "asyncio"])
+def test_https_is_waited_for_together(servers: Servers, name: str) -> None:
+    """By its own clocks: each request of 0.2 s while the others are under way too."""
+    runner = ProcessRunner(
+        Target(f"{servers.https}/slow", "", (), Trust(cafile=servers.cafile)), 5.0, UNPINNED
+    )
+    cell = Cell(name, 4, Delay.fixed(0))
+    result = runner.run(PlannedRun(1, 1, cell, 8, Entrant(name, name)))
+    assert result.outcome is not None
+    fetches = result.outcome.fetches
+    first_ends = min(fetches["end_ns"])
+    assert sum(start < first_ends for start in fetches["start_ns"]) == 4
+    assert sorted(fetches["end_ns"])[3] < sorted(fetches["start_ns"])[4] + 10**8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_cookie_is_kept(servers: Servers, name: str) -> None:
+    """An odd one made httpx fail every request after it."""
+    urls = [f"{servers.aiohttp}/cookie"] * 3
+    assert fetch(name, urls, BY_DEFAULT) == [(200, len("Cookie: None"), "")] * 3
