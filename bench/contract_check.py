@@ -85,7 +85,7 @@ class _Check:
         timeout_s: float = _PATIENT_S,
         faults: dict[int, str] | None = None,
         has_proxy: bool = False,
-        grace_s: float = _GRACE_S,
+        grace_s: float | None = None,
     ) -> RunResult:
         """One run. Raises BrokenError if it left no outcome."""
         self.number += 1
@@ -95,7 +95,7 @@ class _Check:
             self.number, 1, cell, requests, self.entrant, faults=tuple((faults or {}).items())
         )
         environment = {**self.environment, **(_PROXIES if has_proxy else {})}
-        runner = ProcessRunner(target, timeout_s, _UNPINNED, environment, grace_s)
+        runner = ProcessRunner(target, timeout_s, _UNPINNED, environment, grace_s or _GRACE_S)
         result = runner.run(planned)
         if result.outcome is None:
             said = result.stderr_tail.splitlines()[-1:]

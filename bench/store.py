@@ -128,6 +128,11 @@ class Store:
                     self._insert("arrival", planned.number, ledger.columns, ARRIVAL_COLUMNS)
                     if ledger.load:
                         self._insert("server_load", planned.number, ledger.load, LOAD_COLUMNS)
+        except sqlite3.IntegrityError as error:
+            raise StoreError(
+                f"run {planned.number} is in {self.path} already: is another crawlbench at work "
+                "there?"
+            ) from error
         except sqlite3.Error as error:
             raise StoreError(f"cannot write {self.path}: {error}") from error
 

@@ -29,7 +29,13 @@ def main(argv: list[str] | None = None) -> int:
         trials = max(len(cell.trials) for pair in pairs for cell in pair)
         runs = [trial.run for pair in pairs for cell in pair for trial in cell.trials]
         lines = [*dict.fromkeys(comparison.measured_on)]
-        lines.append(f"{versions_shown(runs)}; up to {trials} trials; closed loop")
+        delays = ", ".join(dict.fromkeys(str(run.delay) for run in runs))
+        sizes = sorted({run.requests for run in runs})
+        size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        lines.append(
+            f"{versions_shown(runs)}; delay {delays}; {size} requests a run; "
+            f"up to {trials} trials; closed loop"
+        )
         figure = comparison_figure(comparison, "\n".join(lines))
         with whole(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))

@@ -112,8 +112,8 @@ def of_cost(cells: Mapping[str, CellSummary]) -> str:
         return "No floor crawler was measured with them: the numbers stand by themselves."
     texts = []
     for words, attribute in (
-        ("A request costs", "cpu_us_per_request"),
-        ("Memory is", "peak_memory_bytes"),
+        ("The CPU of a request is", "cpu_us_per_request"),
+        ("its memory", "peak_memory_bytes"),
     ):
         unit = cells[floor].median_of(attribute)
         values = {
@@ -124,7 +124,9 @@ def of_cost(cells: Mapping[str, CellSummary]) -> str:
         told = _from_to(values, lambda value: f"{value:.1f}", words)
         if told:
             texts.append(told.removesuffix("."))
-    return ". ".join(texts) + f" times that of {floor}." if texts else f"Only {floor} was measured."
+    if not texts:
+        return f"Only {floor} was measured."
+    return f"{', '.join(texts)}: times that of {floor}."
 
 
 def of_trial(trial: Trial) -> str:

@@ -45,6 +45,8 @@ _OF_DELAYS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#882255", "#332288")
 
 _SMALL_PER_INCH = 16
 """Characters of the small print."""
+_SMALL_INCHES, _SMALL_GAP_INCHES = 0.137, 0.1
+"""Of a line of it, and above it."""
 
 GREY = "#555555"
 CLIENT = "#E69F00"
@@ -129,15 +131,18 @@ def doubt_shown(verdict: Verdict) -> str:
 
 
 def new_figure() -> Figure:
-    """An empty figure that leaves room at its foot for the small print."""
-    engine = ConstrainedLayoutEngine(rect=(0, 0.075, 1, 0.925))
-    return Figure(layout=engine)
+    """An empty figure; `add_small_print` makes room at its foot."""
+    return Figure(layout=ConstrainedLayoutEngine())
 
 
 def add_small_print(figure: Figure, text: str) -> None:
     """At the foot, small, in lines that fit: on what it was measured."""
     width = int(_SMALL_PER_INCH * figure.get_figwidth())
     lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
+    height = (_SMALL_INCHES * len(lines) + _SMALL_GAP_INCHES) / figure.get_figheight()
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(rect=(0, height, 1, 1 - height))
     figure.text(0.01, 0.008, "\n".join(lines), fontsize=8, color=GREY, ha="left", va="bottom")
 
 

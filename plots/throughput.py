@@ -113,7 +113,7 @@ def _explain_markers(axes: Axes, levels: Sequence[Level], has_knees: bool) -> No
     if has_knees:
         handles.append(Line2D([], [], linestyle="", label=_KNEE, **_RING | {"markersize": 12}))
     if handles:
-        axes.legend(handles=handles, loc="upper left", fontsize=10)
+        axes.legend(handles=handles, loc="best", fontsize=10)
 
 
 def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from matplotlib.ticker import StrMethodFormatter
+
 from bench.entrants import Entrant
 from bench.environment import describe_environment, machine_shown
 from bench.interpreters import crawler_command
@@ -102,13 +104,16 @@ def draw(rates: Rates, path: Path) -> None:
             axes.plot([at] * len(values), values, "o", color="black", markersize=4)
             axes.annotate(
                 f"{median(values):,.0f}",
-                (at, max(values)),
-                xytext=(0, 6),
+                (at, 0),
+                xytext=(0, 8),
                 textcoords="offset points",
                 ha="center",
+                fontweight="bold",
+                color="black" if at else "white",
             )
         axes.set_ylim(0, 1.15 * max(max(rates[delay_ms, n]) for n in PROCESSES))
         axes.set_xticks(range(len(PROCESSES)), [str(n) for n in PROCESSES])
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.set_xlabel(f"processes, {CONCURRENCY} requests in flight together")
         axes.set_title(f"delay {delay_ms} ms: all {'waiting' if delay_ms else 'CPU'}", fontsize=12)
         axes.grid(axis="x", visible=False)

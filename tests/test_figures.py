@@ -1,5 +1,7 @@
 """Figures of all crawlers, and what is said beside them: by the data of their lines."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from bench.store import FILE_NAME, Store
 from bench.summary import good_service_ns
 from bench.validity import Level
 from plots import findings
+from plots.__main__ import draw_all
 from plots.comparison import comparison_figure
 from plots.cost import cost_figure, floor_of
 from plots.efficiency import efficiency_figure
@@ -238,3 +241,33 @@ def test_the_chapters_sweep_is_that_of_the_book() -> None:
     assert [str(delay) for delay in CHAPTER.delays] == ["50 ms", "300 ms", "550 ms", "800 ms"]
     assert (CHAPTER.concurrencies[:3], CHAPTER.concurrencies[-1]) == ((1, 26, 51), 476)
     assert (CHAPTER.requests, CHAPTER.trials, CHAPTER.crawlers) == (500, 1, ("asyncio",))
+
+
+@pytest.mark.parametrize(("form", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_come_in_other_formats_and_the_page_is_whole_all_the_same(
+    store: Store, form: str, magic: bytes
+) -> None:
+    drawn = list(draw_all(store.path.parent, form))
+    assert {path.suffix for path in drawn} == {f".{form}", ".html"}
+    assert drawn[0].read_bytes().startswith(magic)
+    assert b"data:image/png;base64," in drawn[-1].read_bytes()
+
+
+def test_a_comparison_is_drawn_on_demand(tmp_path: Path) -> None:
+    make_store(tmp_path / "six", trials=6).close()
+    command = [sys.executable, "-P", "-m", "bench", "compare", "asyncio", "protocol"]
+    command += ["--in", str(tmp_path / "six"), "--plot"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "compare.png")], capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+    for name, code, said in (
+        ("compare.gif", 2, "does not end in"),
+        ("no/x.png", 3, "No such file"),
+    ):
+        failed = subprocess.run(
+            [*command, str(tmp_path / name)], capture_output=True, text=True, timeout=50
+        )
+        assert failed.returncode == code
+        assert said in failed.stderr.splitlines()[-1]
