@@ -51,24 +51,17 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
     if not any(cell.measured for cell in analysis.cells):
         return
     small_print = small_print_of(store, analysis)
-    time = time_figure(analysis, small_print)
     several = len(analysis.experiment.delays) > 1
+    if several:  # it is what they were asked for
+        yield from _of_time(analysis, small_print)
     for delay in analysis.experiment.delays:
         at_delay = analysis.of_delay(delay)
         if any(cell.measured for cell in at_delay.cells):
             suffix = f"-{_file_name(str(delay).replace(' ', ''))}" if several else ""
             title = f", delay {delay}" if several else ""
             yield from _of_all_crawlers(store, at_delay, small_print, suffix, title)
-    if time is not None:
-        yield Drawn(
-            "time-vs-concurrency",
-            "Time against concurrency",
-            time,
-            "Down is better, on a logarithmic axis. Thin: the ideal, the delays alone. Where a "
-            "line leaves it, the crawler's own work has become the limit; where it flattens, more "
-            "concurrency buys nothing.",
-            findings.of_time(analysis),
-        )
+    if not several:
+        yield from _of_time(analysis, small_print)
     for cell in _chosen(analysis).values():
         trial = cell.median_trial()
         if trial is not None:
@@ -82,6 +75,20 @@ def small_print_of(store: Store, analysis: Analysis) -> str:
         f"{machine_shown(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
         f"{versions_shown(analysis.runs)}; {analysis.experiment.plan_shown()}; closed loop"
     )
+
+
+def _of_time(analysis: Analysis, small_print: str) -> Iterator[Drawn]:
+    time = time_figure(analysis, small_print)
+    if time is not None:
+        yield Drawn(
+            "time-vs-concurrency",
+            "Time against concurrency",
+            time,
+            "Down is better, on a logarithmic axis. Thin: the ideal, the delays alone. Where a "
+            "line leaves it, the crawler's own work has become the limit; where it flattens, more "
+            "concurrency buys nothing.",
+            findings.of_time(analysis),
+        )
 
 
 def _of_all_crawlers(
