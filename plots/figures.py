@@ -179,11 +179,15 @@ def _of_one_run(store: Store, trial: Trial, small_print: str) -> Iterator[Drawn]
 
 
 def _chosen(analysis: Analysis) -> dict[str, CellSummary]:
-    """Of each crawler the cell at the concurrency next to SHOWN_CONCURRENCY, of its first delay."""
-    return {
-        name: min(cells, key=lambda cell: abs(cell.cell.concurrency - SHOWN_CONCURRENCY))
-        for name, cells in analysis.by_crawler().items()
-    }
+    """Of each crawler the cell at the concurrency next to SHOWN_CONCURRENCY.
+
+    Of its first delay that is one: without a delay there is next to nothing in flight to be seen.
+    """
+
+    def distance(cell: CellSummary) -> tuple[bool, int]:
+        return not cell.cell.delay.high_us, abs(cell.cell.concurrency - SHOWN_CONCURRENCY)
+
+    return {name: min(cells, key=distance) for name, cells in analysis.by_crawler().items()}
 
 
 def _shown_concurrency(chosen: Mapping[str, CellSummary]) -> int:

@@ -1,5 +1,6 @@
 """How a plot is written: whole or not at all."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import BinaryIO
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
     """Written whole or not at all: a plot half written is taken for a plot."""
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}-{os.getpid()}")  # another may draw the same
     try:
         with draft.open("wb") as stream:
             yield stream

@@ -54,7 +54,8 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
         last[name] = points[-1]
     asked = sorted({cell.cell.concurrency for cell in cells})
     _name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
-    highest = max((cell.requests_per_s[2] for cell in cells if cell.measured), default=1.0)
+    rates = [cell.requests_per_s[2] for cell in cells if cell.measured]
+    highest = max(rates, default=0.0) or 1.0  # of failures alone
     most = max(asked, default=1)
     axes.set_xlim(0, most * 1.02)
     axes.set_ylim(0, highest * 1.12)

@@ -17,6 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
 from bench.analysis import Analysis, analyse
+from bench.cells import Trial
 from bench.compare_report import compare_two
 from bench.delays import Delay
 from bench.presets import CHAPTER
@@ -271,3 +272,20 @@ def test_a_comparison_is_drawn_on_demand(tmp_path: Path) -> None:
         )
         assert failed.returncode == code
         assert said in failed.stderr.splitlines()[-1]
+
+
+def test_figures_of_one_run_are_of_a_delay_that_is_one(tmp_path: Path) -> None:
+    with make_store(tmp_path / "mixed", delays_ms=(0, 100)) as mixed:
+        stems = {drawn.stem for drawn in figures_of(mixed, analyse(mixed))}
+    assert {"in-flight-asyncio", "timeline-asyncio", "throughput-0ms"} <= stems
+
+
+def test_failures_alone_are_drawn_without_a_word(store: Store, analysis: Analysis) -> None:
+    def failed(trial: Trial) -> Trial:
+        assert trial.summary is not None
+        nothing = replace(trial.summary, good=0, requests_per_s=0.0, efficiency=None, p50_ns=None)
+        return replace(trial, summary=nothing)
+
+    cells = [replace(cell, trials=tuple(map(failed, cell.trials))) for cell in analysis.cells]
+    axes = throughput_figure(replace(analysis, cells=tuple(cells)), "").axes[0]
+    assert axes.get_ylim()[1] > 0
