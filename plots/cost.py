@@ -37,6 +37,20 @@ def floor_of(cells: Mapping[str, CellSummary]) -> str | None:
     return next((name for name in FLOORS if name in cells), None)
 
 
+def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
+    """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
+    beside = {
+        one.cell.crawler: one
+        for one in analysis.cells
+        if one.measured
+        and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
+    }
+    floor = floor_of(beside)
+    unit = beside[floor].median_of(attribute) if floor else None
+    value = cell.median_of(attribute)
+    return value / unit if value is not None and unit else None
+
+
 def cost_figure(
     cells: Mapping[str, CellSummary], asked: Analysis, small_print: str
 ) -> Figure | None:
@@ -52,13 +66,17 @@ def cost_figure(
     styles = styles_of(asked.experiment.crawlers)
     axes = figure.subplots(1, 2, sharey=True)
     for panel, cost in zip(axes, _COSTS, strict=True):
-        _draw(panel, cells, cost, floor, styles)
+        _draw(panel, cells, cost, asked, styles)
     axes[0].set_yticks(range(len(cells)))
     axes[0].set_yticklabels(
         [f"{name} (at {cell.cell.concurrency})" for name, cell in cells.items()]
     )
     axes[0].set_ylim(len(cells) - 0.5, -0.5)
-    multiples = f"as multiples of {floor}" if floor else "no floor crawler was measured with them"
+    multiples = (
+        f"multiples of {floor} at the same C"
+        if floor
+        else "no floor crawler was measured with them"
+    )
     figure.suptitle(
         f"What a crawler costs: {multiples}\n{asked.experiment.plan_shown()}",
         x=0.01,
@@ -73,39 +91,44 @@ def _draw(
     panel: Axes,
     cells: Mapping[str, CellSummary],
     cost: _Cost,
-    floor: str | None,
+    analysis: Analysis,
     styles: Mapping[str, LineStyle],
 ) -> None:
-    values = {name: cell.median_of(cost.attribute) for name, cell in cells.items()}
-    unit = (values[floor] if floor else None) or cost.per_unit
-    start = 1.0 if floor else min((value or unit) for value in values.values()) / unit
-    for row, (name, value) in enumerate(values.items()):
+    floor = floor_of(cells)
+    shown = []
+    for row, (name, cell) in enumerate(cells.items()):
+        value = cell.median_of(cost.attribute)
         if value is None:
             continue
+        absolute = f"{value / cost.per_unit:,.0f} {cost.unit}"
+        at = times_floor(cell, analysis, cost.attribute) if floor else value / cost.per_unit
+        if at is None:  # the floor was not measured at its concurrency
+            panel.text(1, row, f"  {absolute}", va="center", fontsize=10)
+            continue
         style = styles[name]
-        multiple = value / unit
-        panel.plot([start, multiple], [row, row], color=style.colour, linewidth=3, alpha=0.5)
+        if floor:
+            panel.plot([1, at], [row, row], color=style.colour, linewidth=3, alpha=0.5)
         panel.plot(
-            [multiple],
+            [at],
             [row],
             linestyle="",
             gid=f"{name} {cost.attribute}",
-            **marker_of(cells[name].level, style.marker, style.colour),
+            **marker_of(cell.level, style.marker, style.colour),
         )
-        absolute = f"{value / cost.per_unit:,.0f} {cost.unit}"
         panel.annotate(
-            f"{multiple:.1f} x ({absolute})" if floor else absolute,
-            (max(multiple, start), row),
+            f"{at:.1f} x ({absolute})" if floor else absolute,
+            (max(at, 1.0) if floor else at, row),
             xytext=(9, 0),
             textcoords="offset points",
             va="center",
             fontsize=10,
         )
+        shown.append(at)
     if floor:
         panel.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
+        shown.append(1.0)
     panel.set_xscale("log")
-    multiples = [value / unit for value in values.values() if value]
-    low, high = min([start, *multiples]), max([start, *multiples])
+    low, high = min(shown, default=1.0), max(shown, default=1.0)
     # Room for the words at the right of the longest bar.
     panel.set_xlim(low * 0.85, low * max((high / low) ** _ROOM, 2 * high / low))
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -145,7 +145,7 @@ def _of_all_crawlers(
             cost,
             "What a request costs the client's CPU, and its process in memory, beside as little as "
             "a client can do. It says how far a crawler could go where waiting is not the limit.",
-            findings.of_cost(chosen),
+            findings.of_cost(chosen, analysis),
         )
 
 

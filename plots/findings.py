@@ -6,7 +6,7 @@ from bench.analysis import Analysis
 from bench.cells import CellSummary, Trial, best_cells, knee
 from bench.experiment import Experiment
 from bench.validity import Level
-from plots.cost import floor_of
+from plots.cost import floor_of, times_floor
 from plots.time_vs_concurrency import SCALED_TO
 
 _PARTS = {"to_server": "on the way to the server", "late": "in the server", "back": "back"}
@@ -18,11 +18,10 @@ def of_throughput(analysis: Analysis) -> str:
     if not best:
         return "Nothing was measured."
     first = best[0]
-    (delay,) = analysis.experiment.delays
     text = f"Most: {_rate_at(first)}"
-    if delay.mean_us:
-        share = _rate(first) / (first.cell.concurrency / delay.mean_us * 1e6)
-        text += f", {share:.0%} of C / delay"
+    share = first.median_of("efficiency")
+    if share is not None:
+        text += f", {share:.0%} of the ceiling"
     if len(best) > 1:
         text += f". Least: {_rate_at(best[-1])}"
     by_crawler = analysis.by_crawler()
@@ -105,7 +104,7 @@ def of_split(analysis: Analysis) -> str:
     )
 
 
-def of_cost(cells: Mapping[str, CellSummary]) -> str:
+def of_cost(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
     """Multiples of the floor crawler, the least and the most."""
     floor = floor_of(cells)
     if floor is None:
@@ -115,11 +114,10 @@ def of_cost(cells: Mapping[str, CellSummary]) -> str:
         ("The CPU of a request is", "cpu_us_per_request"),
         ("its memory", "peak_memory_bytes"),
     ):
-        unit = cells[floor].median_of(attribute)
         values = {
-            name: value / unit
+            name: multiple
             for name, cell in cells.items()
-            if name != floor and unit and (value := cell.median_of(attribute)) is not None
+            if name != floor and (multiple := times_floor(cell, analysis, attribute)) is not None
         }
         told = _from_to(values, lambda value: f"{value:.1f}", words)
         if told:

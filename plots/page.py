@@ -16,7 +16,7 @@ from bench.cells import CellSummary, Series, best_cells, knee
 from bench.store import Store
 from bench.tables import errors_shown
 from bench.validity import Level
-from plots.cost import floor_of
+from plots.cost import times_floor
 from plots.figures import small_print_of
 
 
@@ -159,7 +159,7 @@ def _row(cell: CellSummary, analysis: Analysis, is_best: bool) -> Row:
         _number(cell.median_of("p50_ns"), ".1f", 1e6),
         _number(cell.median_of("p99_ns"), ".1f", 1e6),
         _number(cell.median_of("cpu_us_per_request"), ",.0f"),
-        _number(_times_floor(cell, analysis), ".1f"),
+        _number(times_floor(cell, analysis, "cpu_us_per_request"), ".1f"),
         _number(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
         Value(errors_shown(cell.errors), errors_shown(cell.errors)),
         _word(bottleneck(trial.summary, trial.verdict).word),
@@ -176,20 +176,6 @@ def _number(value: float | None, form: str, unit: float = 1) -> Value:
 
 def _word(word: str) -> Value:
     return Value(word, word)
-
-
-def _times_floor(cell: CellSummary, analysis: Analysis) -> float | None:
-    """CPU of a request over that of the floor crawler at the same delay and concurrency."""
-    beside = {
-        one.cell.crawler: one
-        for one in analysis.cells
-        if one.measured
-        and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
-    }
-    floor = floor_of(beside)
-    unit = beside[floor].median_of("cpu_us_per_request") if floor else None
-    cost = cell.median_of("cpu_us_per_request")
-    return cost / unit if cost is not None and unit else None
 
 
 def _knee(cell: CellSummary, analysis: Analysis) -> Value:

@@ -21,6 +21,7 @@ from plots.style import (
     spread_ticks,
     styles_of,
 )
+from plots.time_vs_concurrency import ideal_s
 
 _KNEE = "ring: knee, 95 % of its best"
 _RING: dict[str, Any] = {
@@ -59,7 +60,10 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     most = max(asked, default=1)
     axes.set_xlim(0, most * 1.02)
     axes.set_ylim(0, highest * 1.12)
-    _draw_ceiling(axes, delay, most, highest * 1.12)
+    if experiment.requests and delay.mean_us:
+        _draw_staircase(axes, delay, experiment.requests, most)
+    else:
+        _draw_ceiling(axes, delay, most, highest * 1.12)
     _draw_server_ceiling(axes, analysis.ceiling_per_s)
     levels = [cell.level for line in by_crawler.values() for cell in line]
     _explain_markers(axes, levels, any(knees))
@@ -111,6 +115,7 @@ def _name_failed(axes: Axes, names: Sequence[str]) -> None:
 def _explain_markers(axes: Axes, levels: Sequence[Level], has_knees: bool) -> None:
     """A legend of what is not VALID, and of knees, if there are any."""
     handles = marker_legend(levels)
+    handles += [line for line in axes.lines if str(line.get_label()).startswith("ceiling")]
     if has_knees:
         handles.append(Line2D([], [], linestyle="", label=_KNEE, **_RING | {"markersize": 12}))
     if handles:
@@ -144,6 +149,22 @@ def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:
         ha="center",
         color=GREY,
         fontsize=10,
+    )
+
+
+def _draw_staircase(axes: Axes, delay: Delay, requests: int, most: int) -> None:
+    """So many requests are whole waves: concurrencies between two steps bring nothing more."""
+    at, seconds = ideal_s(delay, requests, most)
+    axes.step(
+        at,
+        requests / seconds,
+        "--",
+        where="post",
+        color=GREY,
+        linewidth=1.3,
+        zorder=2,
+        gid="ceiling",
+        label="ceiling: N / ideal time (the last wave is not full)",
     )
 
 

@@ -105,13 +105,13 @@ def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio cpu_us_per_request"])[0] == pytest.approx([3])
     assert data(found["protocol cpu_us_per_request"])[0] == [1]
-    assert "3.0 (asyncio)" in findings.of_cost(cells)
+    assert "3.0 (asyncio)" in findings.of_cost(cells, analysis)
     # Without one they stand by themselves.
     del cells["protocol"]
     assert floor_of(cells) is None
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio peak_memory_bytes"])[0] == pytest.approx([40])
-    assert "No floor crawler" in findings.of_cost(cells)
+    assert "No floor crawler" in findings.of_cost(cells, analysis)
 
 
 def test_the_time_of_runs_of_different_size_is_scaled(analysis: Analysis) -> None:
@@ -175,7 +175,7 @@ def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
 
 def test_what_is_said_of_throughput_is_in_the_numbers(analysis: Analysis) -> None:
     text = findings.of_throughput(analysis)
-    assert text.startswith("Most: protocol, 100 requests/s at 10, 100% of C / delay.")
+    assert text.startswith("Most: protocol, 100 requests/s at 10, 100% of the ceiling.")
     assert "Least: serial, 9.9 requests/s at 1." in text
     assert "still rising: asyncio, protocol" in text
     assert "from 80.0% (asyncio) to 100.0% (protocol)" in findings.of_efficiency(analysis)
@@ -289,3 +289,11 @@ def test_failures_alone_are_drawn_without_a_word(store: Store, analysis: Analysi
     cells = [replace(cell, trials=tuple(map(failed, cell.trials))) for cell in analysis.cells]
     axes = throughput_figure(replace(analysis, cells=tuple(cells)), "").axes[0]
     assert axes.get_ylim()[1] > 0
+
+
+def test_the_ceiling_of_a_fixed_number_of_requests_is_a_staircase(analysis: Analysis) -> None:
+    asked = replace(analysis.experiment, requests=15)
+    found = lines(throughput_figure(replace(analysis, experiment=asked), ""))
+    at, rates = data(found["ceiling"])
+    assert (at[0], at[-1]) == (1, 10)
+    assert rates[7] == rates[9] == pytest.approx(15 / 0.2)  # two waves at 8 as at 10
