@@ -16,14 +16,10 @@ import argparse
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.results import find_file
 from bench.store import Store, StoreError
 from plots.files import whole
-
-if TYPE_CHECKING:
-    pass
 
 PAGE = "report.html"
 
@@ -67,13 +63,14 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
     with Store.open(path) as store:
         analysis = analyse(store)
         pictures: list[Picture] = []
+        explained: set[str] = set()
         for drawn in figures_of(store, analysis):
             image = io.BytesIO()
             drawn.figure.savefig(image, format="png")
+            how = "" if drawn.how_to_read in explained else drawn.how_to_read
+            explained.add(drawn.how_to_read)
             pictures.append(
-                Picture(
-                    drawn.stem, drawn.heading, image.getvalue(), drawn.how_to_read, drawn.finding
-                )
+                Picture(drawn.stem, drawn.heading, image.getvalue(), how, drawn.finding)
             )
             file = path.parent / f"{drawn.stem}.{form}"
             with whole(file) as stream:

@@ -9,7 +9,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis import Analysis
 from bench.cells import CellSummary
-from plots.style import GREY, LineStyle, add_small_print, marker_of, new_figure, styles_of
+from plots.style import (
+    GREY,
+    LineStyle,
+    add_small_print,
+    add_title,
+    marker_of,
+    new_figure,
+    styles_of,
+)
 
 FLOORS = ("protocol", "protocol-uvloop")
 """As little as a client can do; the first that was measured is what others are multiples of."""
@@ -77,12 +85,7 @@ def cost_figure(
         if floor
         else "no floor crawler was measured with them"
     )
-    figure.suptitle(
-        f"What a crawler costs: {multiples}\n{asked.experiment.plan_shown()}",
-        x=0.01,
-        ha="left",
-        fontsize=14,
-    )
+    add_title(figure, f"What a crawler costs: {multiples}", asked.experiment.plan_shown())
     add_small_print(figure, f"{small_print}; the CPU of starting the crawl included")
     return figure
 

@@ -59,7 +59,8 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
         if any(cell.measured for cell in at_delay.cells):
             suffix = f"-{_file_name(str(delay).replace(' ', ''))}" if several else ""
             title = f", delay {delay}" if several else ""
-            yield from _of_all_crawlers(store, at_delay, small_print, suffix, title)
+            print_here = small_print_of(store, at_delay)
+            yield from _of_all_crawlers(store, at_delay, print_here, suffix, title)
     if not several:
         yield from _of_time(analysis, small_print)
     for cell in _chosen(analysis).values():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bench.cells import Trial
 from bench.in_flight import Levels
@@ -43,6 +44,7 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     )
     axes.set_xlim(0, seconds[-1])
     axes.set_ylim(0, 1.2 * max(run.concurrency, levels.peak))  # the legend has its place above
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("time since the first arrival (s)")
     axes.set_ylabel("requests in flight at the server")
     achieved = f"mean {levels.mean:.1f}, peak {levels.peak}, of {run.concurrency} asked for"
@@ -69,7 +71,7 @@ def _draw_bins(axes: Axes, levels: Levels) -> "NDArray[np.float64]":
         alpha=0.25,
         linewidth=0,
         gid="range",
-        label="least to most",
+        label="range within each pixel",
     )
     axes.plot(middle, mean, color=SERVER, linewidth=1.5, gid="mean", label="mean")
     return seconds

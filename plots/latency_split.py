@@ -10,7 +10,16 @@ from matplotlib.ticker import FuncFormatter
 from bench.analysis import Analysis
 from bench.cells import Trial
 from bench.split import Part, SplitSummary
-from plots.style import LineStyle, add_small_print, marker_of, new_figure, spread_ticks, styles_of
+from plots.style import (
+    LineStyle,
+    add_small_print,
+    add_title,
+    marker_of,
+    marks_explained,
+    new_figure,
+    spread_ticks,
+    styles_of,
+)
 
 _PARTS = {
     "to_server": "to the server\n(client, network, server's queue)",
@@ -35,10 +44,16 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     if not by_crawler:
         return None
     figure = new_figure()
-    figure.set_size_inches(12.0, 7.0)
-    axes = figure.subplots(2, len(_PARTS), sharex=True, sharey=True)
+    # Of runs of few requests there is no p99.
+    quantiles = [
+        quantile
+        for quantile in ("p50", "p99")
+        if any(_points(trials, part, quantile) for trials in by_crawler.values() for part in _PARTS)
+    ]
+    figure.set_size_inches(12.0, 3.0 + 2.0 * len(quantiles))
+    axes = figure.subplots(len(quantiles), len(_PARTS), sharex=True, sharey=True, squeeze=False)
     styles = styles_of(analysis.experiment.crawlers)
-    for row, quantile in enumerate(("p50", "p99")):
+    for row, quantile in enumerate(quantiles):
         for column, part in enumerate(_PARTS):
             panel = axes[row][column]
             for name, trials in by_crawler.items():
@@ -48,14 +63,14 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
             if row == 0:
                 panel.set_title(_PARTS[part], fontsize=11)
-            else:
+            if row == len(quantiles) - 1:
                 panel.set_xlabel("concurrency")
     asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
     axes[0][0].set_xticks(spread_ticks(asked, 0.12))
     # Once all is drawn: the panels share their limits.
     axes[0][0].set_ylim(bottom=_LEAST_MS)
-    axes[0][0].set_ylabel("median (ms)")
-    axes[1][0].set_ylabel("p99 (ms)")
+    for row, quantile in enumerate(quantiles):
+        axes[row][0].set_ylabel("median (ms)" if quantile == "p50" else "p99 (ms)")
     handles = [
         axes[0][0].plot(
             [], [], color=style.colour, linestyle=style.line, marker=style.marker, label=name
@@ -64,14 +79,15 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         if name in by_crawler
     ]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
-    figure.suptitle(
-        f"What is added to a delay of {analysis.experiment.delays[0]}, and where (ms)\n"
+    add_title(
+        figure,
+        f"What is added to a delay of {analysis.experiment.delays[0]}, and where (ms)",
         f"{analysis.experiment.plan_shown()}; of each cell the median trial",
-        x=0.01,
-        ha="left",
-        fontsize=14,
     )
-    add_small_print(figure, f"{small_print}; p99 from 1000 requests on; hollow: SUSPECT")
+    marks = marks_explained(
+        trial.verdict.level for trials in by_crawler.values() for trial in trials
+    )
+    add_small_print(figure, f"{small_print}; p99 of runs of 1000 requests or more{marks}")
     return figure
 
 

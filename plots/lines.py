@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -11,6 +12,8 @@ from bench.experiment import Experiment
 from bench.validity import Level
 from plots.style import GREY, LineStyle, marker_of, spread_labels
 
+_STEPS = 400
+"""Of a line that is not straight."""
 _LABEL_HEIGHT = 0.05
 """Of a label, as a share of the height of the axes."""
 _LEADER: dict[str, Any] = {
@@ -40,8 +43,19 @@ class Point:
     level: Level
 
 
-def draw_line(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) -> None:
-    """The line has the name as gid, the markers of each verdict `NAME VALID` and so on."""
+def draw_line(
+    axes: Axes,
+    name: str,
+    style: LineStyle,
+    points: Sequence[Point],
+    *,
+    is_power: bool = False,
+) -> None:
+    """The line has the name as gid, the markers of each verdict `NAME VALID` and so on.
+
+    Between points it is straight; or, for `is_power`, follows powers of x (as C / delay and its
+    inverse do, whatever the scales of the axes), and has the gid `NAME between`.
+    """
     bars = axes.errorbar(
         [point.x for point in points],
         [point.y for point in points],
@@ -50,12 +64,23 @@ def draw_line(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) 
             [point.high - point.y for point in points],
         ],
         color=style.colour,
-        linestyle=style.line,
+        linestyle="" if is_power else style.line,
         elinewidth=1.2,
         capsize=2.5,
         zorder=3,
     )
     bars.lines[0].set_gid(name)
+    if is_power:
+        between = [np.log([getattr(point, axis) for point in points]) for axis in ("x", "y")]
+        x = np.linspace(between[0][0], between[0][-1], _STEPS)
+        y = np.interp(x, *between)
+        axes.plot(
+            *(np.exp(x), np.exp(y)),
+            color=style.colour,
+            linestyle=style.line,
+            zorder=3,
+            gid=f"{name} between",
+        )
     for level in Level:
         marked = [(point.x, point.y) for point in points if point.level is level]
         if marked:

@@ -5,7 +5,7 @@ It needs nothing but itself: images are within it, and nothing is loaded from an
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,6 +28,7 @@ class Picture:
     heading: str
     png: bytes
     how_to_read: str
+    """"" where it has been said of one before."""
     finding: str
 
     @property
@@ -82,6 +83,8 @@ COLUMNS = (
     "limited by",
     "knee at C",
 )
+_NAMED = 3
+"""Crawlers; of more the heading has their number."""
 WORDS = ("crawler", "errors", "limited by")
 """Columns that are sorted as words."""
 
@@ -102,6 +105,7 @@ def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
     about = store.environment()
     return environment.get_template("report.html").render(
         created=store.created_utc().replace("T", " ").removesuffix("+00:00"),
+        crawlers=_crawlers_shown(analysis),
         plan=analysis.experiment.plan_shown(),
         seed=analysis.experiment.seed,
         command=analysis.experiment.command(),
@@ -121,7 +125,7 @@ def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
             for trial in analysis.ceilings
             if trial.summary is not None
         ],
-        columns=COLUMNS,
+        columns=_columns(analysis),
         words=WORDS,
         rows=_rows(analysis),
         doubts=_doubts(analysis),
@@ -129,9 +133,22 @@ def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
     )
 
 
+def _crawlers_shown(analysis: Analysis) -> str:
+    names = analysis.experiment.crawlers
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} crawlers"
+
+
+def _columns(analysis: Analysis) -> list[str]:
+    """Without the delay, where there is one only."""
+    has_several = len(analysis.experiment.delays) > 1
+    return [name for name in COLUMNS if has_several or name != "delay"]
+
+
 def _rows(analysis: Analysis) -> list[Row]:
     best = {id(cell) for cell in best_cells(analysis.cells).values()}
-    return [_row(cell, analysis, id(cell) in best) for cell in analysis.cells]
+    shown = [COLUMNS.index(name) for name in _columns(analysis)]
+    rows = [_row(cell, analysis, id(cell) in best) for cell in analysis.cells]
+    return [replace(row, values=tuple(row.values[i] for i in shown)) for row in rows]
 
 
 def _row(cell: CellSummary, analysis: Analysis, is_best: bool) -> Row:

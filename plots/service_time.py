@@ -16,6 +16,8 @@ from plots.style import (
     GREY,
     LineStyle,
     add_small_print,
+    add_title,
+    marks_explained,
     new_figure,
     spread_ticks_log,
     styles_of,
@@ -90,13 +92,9 @@ def service_time_figure(
             figure.axes[0].plot([], [], "--", color=GREY, linewidth=1.2, label=f"delay {delay}")[0]
         )
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
-    figure.suptitle(
-        f"Service time (closed loop)\n{plan_and_spread(analysis.experiment)}",
-        x=0.01,
-        ha="left",
-        fontsize=14,
-    )
-    add_small_print(figure, f"{small_print}; p99 from 1000 requests on; hollow: SUSPECT")
+    add_title(figure, "Service time (closed loop)", plan_and_spread(analysis.experiment))
+    marks = marks_explained(point.level for point in drawn)
+    add_small_print(figure, f"{small_print}; p99 of runs of 1000 requests or more{marks}")
     return figure
 
 
@@ -125,7 +123,10 @@ def _draw_quantile(
             drawn += points
     if not drawn:
         panel.annotate(
-            "not told of so few requests", (0.5, 0.5), xycoords="axes fraction", ha="center"
+            f"no run has enough requests for a {quantile}",
+            (0.5, 0.5),
+            xycoords="axes fraction",
+            ha="center",
         )
     return drawn
 

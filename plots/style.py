@@ -5,12 +5,13 @@ markers and line styles tell the lines apart where there is no colour at all.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -41,7 +42,9 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "<", ">", "h", "p", "d")
 _LINES: tuple[_Line, ...] = ("-", "--", "-.", _DOTS, _DASH_DOTS)
-_OF_DELAYS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#882255", "#332288")
+_OF_DELAYS = "magma"
+"""A longer delay is darker; no crawler has one of these colours."""
+_LIGHTEST, _DARKEST = 0.78, 0.12
 
 _SMALL_PER_INCH = 16
 """Characters of the small print."""
@@ -106,9 +109,14 @@ def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
 
 def styles_of_delays(delays: Sequence[Delay]) -> dict[str, LineStyle]:
     """A style for each, by what it is called."""
+    ranked = sorted(delays, key=lambda delay: delay.mean_us)
+    step = (_LIGHTEST - _DARKEST) / max(1, len(ranked) - 1)
+    shades = mpl.colormaps[_OF_DELAYS]
     return {
-        str(delay): LineStyle(_OF_DELAYS[i % len(_OF_DELAYS)], _MARKERS[i % len(_MARKERS)], "-")
-        for i, delay in enumerate(delays)
+        str(delay): LineStyle(
+            to_hex(shades(_LIGHTEST - step * rank)), _MARKERS[rank % len(_MARKERS)], "-"
+        )
+        for rank, delay in enumerate(ranked)
     }
 
 
@@ -124,6 +132,12 @@ def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
     return {"marker": marker, "color": colour, **edge, **size}
 
 
+def marks_explained(levels: Iterable[Level]) -> str:
+    """For small print: "; hollow: SUSPECT" where there are such runs."""
+    said = {Level.SUSPECT: "; hollow: SUSPECT", Level.INVALID: "; cross: INVALID"}
+    return "".join(said[level] for level in sorted(set(levels)) if level in said)
+
+
 def doubt_shown(verdict: Verdict) -> str:
     """For titles: "; SUSPECT: late, stall" of a run that is not VALID."""
     checks = sorted({one.check for one in verdict.reasons if one.level})
@@ -133,6 +147,11 @@ def doubt_shown(verdict: Verdict) -> str:
 def new_figure() -> Figure:
     """An empty figure; `add_small_print` makes room at its foot."""
     return Figure(layout=ConstrainedLayoutEngine())
+
+
+def add_title(figure: Figure, first: str, second: str) -> None:
+    """Of a figure of several panels: two lines at its top left."""
+    figure.suptitle(f"{first}\n{second}", x=0.01, ha="left", fontsize=14)
 
 
 def add_small_print(figure: Figure, text: str) -> None:
@@ -182,12 +201,16 @@ def _top(centre: float, group: list[int], gap: float) -> float:
 def spread_ticks(asked: Sequence[int], least_share: float) -> list[int]:
     """The concurrencies measured, but those that would stand in each other's way.
 
-    `least_share` of the highest must lie between two.
+    `least_share` of the highest must lie between two. The lowest and the highest are among them.
     """
+    gap = least_share * max(asked)
     ticks: list[int] = []
     for concurrency in sorted(asked, reverse=True):
-        if not ticks or ticks[-1] - concurrency >= least_share * max(asked):
+        if not ticks or ticks[-1] - concurrency >= gap:
             ticks.append(concurrency)
+    lowest = min(asked)
+    if ticks[-1] != lowest and len(ticks) > 1:
+        ticks[-1] = lowest
     return ticks[::-1]
 
 

@@ -21,6 +21,7 @@ from plots.style import (
     GREY,
     LineStyle,
     add_small_print,
+    add_title,
     new_figure,
     spread_ticks,
     styles_of,
@@ -48,10 +49,10 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
     if len(asked.delays) == 1:
         axes = figure.add_subplot()
         _draw_panel(axes, asked, by_crawler, styles_of(asked.crawlers))
-        axes.set_title(_title(asked))
+        axes.set_title("\n".join(_title(asked)))
     else:
         _draw_panels(figure, asked, by_crawler)
-        figure.suptitle(_title(asked), x=0.01, ha="left", fontsize=14)
+        add_title(figure, *_title(asked))
     add_small_print(figure, small_print)
     return figure
 
@@ -93,7 +94,7 @@ def _draw_panel(
     for name, cells in lines.items():
         points = [point for cell in cells if (point := _point(cell, asked)) is not None]
         if points:
-            draw_line(axes, prefix + name, styles[name], points)
+            draw_line(axes, prefix + name, styles[name], points, is_power=True)
             last[name] = points[-1]
     axes.set_yscale("log")
     axes.set_xlim(0, most * 1.02)
@@ -109,12 +110,12 @@ def _draw_panel(
         axes.legend(handles=handles, loc="upper right", fontsize=9)
 
 
-def _title(asked: Experiment) -> str:
+def _title(asked: Experiment) -> tuple[str, str]:
     n = asked.requests or SCALED_TO
     scaled = "" if asked.requests else f" (runs of {asked.waves} x C, scaled)"
     return (
-        f"Finding the right number of concurrent requests: time to fetch {n:,}{scaled}\n"
-        f"{plan_and_spread(asked)}; thin: the ideal"
+        f"Finding the right number of concurrent requests: time to fetch {n:,}{scaled}",
+        f"{plan_and_spread(asked)}; lines guide the eye; thin: the ideal",
     )
 
 
