@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from bench.bottleneck import bottleneck
 from bench.cells import Trial
+from bench.command_line import DEFAULT_TIMEOUT_S
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
@@ -42,7 +43,7 @@ def audit(arguments: Namespace) -> int:
         every = [run for _, runs in plans.values() for run in runs]
         check_limits(every)
         target = stack.enter_context(private_server(pinning, every))
-        runner = ProcessRunner(target, arguments.timeout, pinning)
+        runner = ProcessRunner(target, arguments.timeout or DEFAULT_TIMEOUT_S, pinning)
         for entrant, (asked, runs) in plans.items():
             plain, many = (run_once(asked, planned, runner)[1] for planned in runs)
             rows.append((entrant, plain, many))

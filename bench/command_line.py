@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.delays import Delay
 from bench.entrants import Entrant, EntrantError, parse_entrant
 from bench.presets import STANDARD
+from bench.program import PROGRAM
 from crawlers.checked import (
     add_trust_options,
     checked_count,
@@ -17,6 +18,10 @@ from crawlers.checked import (
 from server import __version__
 from server.request_plan import PlanError
 
+DEFAULT_SEED = 1
+DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_OUT = Path("results")
+
 _EXIT_CODES = (
     "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
     "limit, a full disk), 99 a regression was found (compare), 130 interrupted."
@@ -26,7 +31,7 @@ _EXIT_CODES = (
 def make_parser() -> argparse.ArgumentParser:
     """All verbs; what each does is `module:function` in `function` of the result."""
     parser = argparse.ArgumentParser(
-        prog="crawlbench",
+        prog=PROGRAM,
         description="A testbed for network crawlers: how many requests a second does each "
         "concurrency style reach, at which concurrency?",
         epilog=_EXIT_CODES,
@@ -139,7 +144,7 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
         "crawler",
         type=_checked_entrant,
         metavar="NAME",
-        help="see crawlbench list; package.module:function for one of yours; NAME@PYTHON for "
+        help=f"see {PROGRAM} list; package.module:function for one of yours; NAME@PYTHON for "
         "another interpreter",
     )
     parser.add_argument("-n", "--requests", type=checked_count, metavar="N", help="how many (1000)")
@@ -166,9 +171,9 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(function="bench.reading:compare")
     parser.description = (
         "Is B better or worse than A? Two crawlers of one experiment, or two folders of results. "
-        "To compare two versions of a library, measure them in turn in one experiment: crawlbench "
-        "run --trials 10 --crawlers asyncio,old=asyncio@/path/to/other/venv/bin/python; then "
-        "crawlbench compare old asyncio."
+        "To compare two versions of a library, measure them in turn in one experiment: "
+        f"{PROGRAM} run --trials 10 --crawlers asyncio,old=asyncio@/path/to/other/venv/bin/python; "
+        f"then {PROGRAM} compare old asyncio."
     )
     parser.epilog = _EXIT_CODES
     parser.add_argument("baseline", metavar="A", help="a crawler, or a folder of results")
@@ -245,7 +250,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
         type=checked_list(_checked_entrant, may_repeat=True),
         default=(Entrant("all", "all"),),
         metavar="A,B",
-        help="names of crawlbench list (all)",
+        help=f"names of {PROGRAM} list (all)",
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     _add_timeout(parser)
@@ -263,7 +268,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=_checked_entrant,
         metavar="NAME",
-        help="see crawlbench list; all; package.module:function for one of yours",
+        help=f"see {PROGRAM} list; all; package.module:function for one of yours",
     )
     parser.add_argument(
         "--faults",
@@ -295,7 +300,7 @@ def _add_crawlers(parser: argparse.ArgumentParser, default: tuple[Entrant, ...] 
         type=checked_list(_checked_entrant, may_repeat=True),
         default=default,
         metavar="A,B",
-        help="names of crawlbench list, all, chapter, or [LABEL=]NAME[@PYTHON]; the same twice "
+        help=f"names of {PROGRAM} list, all, chapter, or [LABEL=]NAME[@PYTHON]; the same twice "
         "measures noise "
         f"({','.join(STANDARD.crawlers)})",
     )
@@ -314,9 +319,8 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         type=checked_seed,
-        default=1,
         metavar="N",
-        help="of the order of runs, and of delays from a range (%(default)s)",
+        help=f"of the order of runs, and of delays from a range ({DEFAULT_SEED})",
     )
 
 
@@ -324,9 +328,8 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("results"),
         metavar="DIR",
-        help="where the folder of results is made (%(default)s)",
+        help=f"where the folder of results is made ({DEFAULT_OUT})",
     )
 
 
@@ -366,7 +369,6 @@ def _add_timeout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=checked_seconds,
-        default=10.0,
         metavar="S",
-        help="of a fetch, from its start to its last byte (%(default)s)",
+        help=f"of a fetch, from its start to its last byte ({DEFAULT_TIMEOUT_S:g})",
     )

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from bench.command_line import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.exit_codes import (
@@ -41,7 +42,7 @@ def run_experiment(arguments: Namespace) -> int:
     from bench import reading
 
     if arguments.resume is None:
-        folder, failed = measure(_experiment(arguments), arguments.out)
+        folder, failed = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
     elif beside := _given_beside_resume(arguments):
         _say(f"--resume goes on with what was asked before: leave out {', '.join(beside)}")
         return EXIT_USAGE
@@ -60,14 +61,11 @@ def run_experiment(arguments: Namespace) -> int:
 
 def _given_beside_resume(arguments: Namespace) -> list[str]:
     """Options that say what to measure."""
-    from bench.command_line import make_parser
-
-    usual = vars(make_parser().parse_args(["run"]))
-    about_results = ("resume", "format")
+    about_results = ("function", "resume", "format")
     return [
         f"--{name}"
         for name, value in vars(arguments).items()
-        if name not in about_results and value != usual[name]
+        if name not in about_results and value not in (None, False)
     ]
 
 
@@ -81,12 +79,12 @@ def calibrate(arguments: Namespace) -> int:
         delays=(arguments.delay,),
         trials=1,
         waves=1,
-        seed=arguments.seed,
-        timeout_s=arguments.timeout,
+        seed=_seed(arguments),
+        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         requests=arguments.requests,
         floor=floor(),
     )
-    folder, failed = measure(asked, arguments.out, "latest-calibration")
+    folder, failed = measure(asked, arguments.out or DEFAULT_OUT, "latest-calibration")
     if folder is None:
         return EXIT_INTERRUPTED
     code = reading.calibration(Namespace(folder=folder))
@@ -115,8 +113,8 @@ def crawl_once(arguments: Namespace) -> int:
         delays=(_DEFAULT_DELAY if arguments.delay is None else arguments.delay,),
         trials=1,
         waves=1,
-        seed=arguments.seed,
-        timeout_s=arguments.timeout,
+        seed=_seed(arguments),
+        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         requests=len(urls) or arguments.requests or _DEFAULT_REQUESTS,
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})
@@ -216,6 +214,10 @@ def _say(text: str) -> None:
     print(f"crawlbench: {text}", file=sys.stderr)
 
 
+def _seed(arguments: Namespace) -> int:
+    return DEFAULT_SEED if arguments.seed is None else int(arguments.seed)
+
+
 def _experiment(arguments: Namespace) -> Experiment:
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
@@ -227,7 +229,7 @@ def _experiment(arguments: Namespace) -> Experiment:
         waves=arguments.waves or preset.waves,
         # Waves that are asked for are not overruled by a number of requests that is not.
         requests=arguments.requests or (0 if arguments.waves else preset.requests),
-        seed=arguments.seed,
-        timeout_s=arguments.timeout,
+        seed=_seed(arguments),
+        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         floor=floor(),
     )

@@ -12,6 +12,7 @@ from bench.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
 from bench.environment import differences, machine_shown
 from bench.experiment import Cell, Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
+from bench.program import PROGRAM
 from bench.results import find_file
 from bench.store import FILE_NAME, Store
 from bench.tables import make_table
@@ -116,7 +117,7 @@ def compare_two(
             )
     if baseline == candidate:
         raise NotComparableError(
-            f"{baseline!r} with itself: crawlbench run --crawlers {baseline},{baseline} measures "
+            f"{baseline!r} with itself: {PROGRAM} run --crawlers {baseline},{baseline} measures "
             f"it twice, as {baseline} and {baseline}#2"
         )
     before, after = (_by_point(analysis, name) for name in (baseline, candidate))
@@ -191,7 +192,7 @@ def _comparison(
             if bad:
                 noticed.warnings.append(
                     f"{side}, {name}: {bad} of {len(levels)} trials are not VALID"
-                    f"{f', {left_out} are left out' if left_out else ''}; see crawlbench report"
+                    f"{f', {left_out} are left out' if left_out else ''}; see {PROGRAM} report"
                 )
             invalid = levels.count(Level.INVALID)
             if invalid and side == candidate:

@@ -148,7 +148,10 @@ class Experiment:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """What `to_json` gave."""
+        """What `to_json` gave. Raises ValueError, TypeError, LookupError for anything else."""
+        lacking = [name for name in ("entrants", "concurrencies", "delays") if not fields[name]]
+        if lacking:
+            raise ValueError(f"it asks for no {', '.join(lacking)}")
         rest = {name: fields[name] for name in fields if name not in ("entrants", "delays")}
         return cls(
             entrants=tuple(Entrant(**entrant) for entrant in fields["entrants"]),

@@ -11,9 +11,10 @@ from bench.environment import describe_environment, differences
 from bench.experiment import Experiment, PlannedRun
 from bench.limits import check_limits
 from bench.pinning import choose_pinning, pin
+from bench.program import PROGRAM
 from bench.progress import expected_s, progress_on_stderr, span_shown
 from bench.readiness import installed, printable
-from bench.results import find_file, new_folder
+from bench.results import find_file, held, new_folder
 from bench.runner import ProcessRunner, RunResult
 from bench.store import FILE_NAME, Store, StoreError
 from bench.sweep import sweep
@@ -32,15 +33,22 @@ def measure(asked: Experiment, out: Path, latest: str = "latest") -> tuple[Path 
     environment = describe_environment(choose_pinning().note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
     _announce(runs, folder)
-    store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
-    return _run_all(runs, store, asked)
+    with held(folder):
+        store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
+        return _run_all(runs, store, asked)
 
 
 def resume(folder: Path) -> tuple[Path | None, bool]:
     """Do what is missing of an experiment; as `measure`. Raises StoreError."""
     path = find_file(folder)
+    with held(path.parent):
+        return _resume(path)
+
+
+def _resume(path: Path) -> tuple[Path | None, bool]:
     store = Store.open(path)
     try:
+        store.check()
         asked = store.experiment()
         missing = _missing(asked, store)
         if missing:
@@ -110,8 +118,8 @@ def _run_all(
         except KeyboardInterrupt:
             print(
                 f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
-                f"{folder}: crawlbench run --resume {folder} does the others; look at them with "
-                "crawlbench report, crawlbench plots",
+                f"{folder}: {PROGRAM} run --resume {folder} does the others; look at them with "
+                f"{PROGRAM} report, {PROGRAM} plots",
                 file=sys.stderr,
             )
             return None, False

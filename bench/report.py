@@ -11,6 +11,7 @@ from bench.cells import CellSummary, Series, Trial, best_cells, knee, order_effe
 from bench.comparison import compare_neighbours
 from bench.environment import machine_shown, versions_shown
 from bench.inference import LEAST_TRIALS
+from bench.program import PROGRAM
 from bench.quantiles import BEYOND
 from bench.schema import RunRow
 from bench.store import Store
@@ -235,7 +236,7 @@ def _differences(analysis: Analysis) -> list[str]:
     found = compare_neighbours(analysis.cells)
     several = len(analysis.experiment.delays) > 1
     heading = "Each crawler against the next slower one: ratio (95 %), p adjusted for these lines"
-    return [f"{heading}; crawlbench compare has the other cells"] + [
+    return [f"{heading}; {PROGRAM} compare has the other cells"] + [
         f"  {one.candidate} against {one.baseline} at C={one.concurrency}"
         f"{f', {one.delay}' if several else ''}: {one.result}"
         for one in found

@@ -2,10 +2,17 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.store import FILE_NAME, StoreError
+
+try:
+    import fcntl
+except ImportError:  # a system without it
+    fcntl = None  # type: ignore[assignment]
 
 DEFAULT_FOLDER = Path("results")
 
@@ -20,12 +27,34 @@ def new_folder(parent: Path, now: datetime | None = None, latest: str = "latest"
         raise StoreError(
             f"cannot make a folder in {parent}: {error.strerror}; name another with --out"
         ) from error
-    # Not on a system without links; the folder can be named instead.
-    with contextlib.suppress(OSError, NotImplementedError):
+    # Not on a system without links, or where they are not allowed; the folder can be named instead.
+    with contextlib.suppress(OSError):
         link = parent / f".{latest}-{os.getpid()}"
         link.symlink_to(folder.name)
         link.replace(parent / latest)
     return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """For one process alone: no other goes on with these results meanwhile. Raises StoreError.
+
+    A lock on the folder itself, which leaves nothing behind whatever happens.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another crawlbench is at work in {folder}: wait for it, or stop it"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def find_file(folder: Path | None) -> Path:

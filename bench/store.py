@@ -152,6 +152,13 @@ class Store:
         except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
             raise StoreError(f"cannot read {self.path}: {error}") from error
 
+    def check(self) -> None:
+        """Read all of it, as far as SQLite can tell what is whole. Raises StoreError."""
+        with self._reading():
+            (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            if said != "ok":
+                raise ValueError(said)
+
     def experiment(self) -> Experiment:
         """What was asked. Raises StoreError, like all that read."""
         with self._reading():

@@ -34,7 +34,14 @@ def main(argv: list[str] | None = None) -> int:
         size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
         lines.append(
             f"{versions_shown(runs)}; delay {delays}; {size} requests a run; "
-            f"up to {trials} trials; closed loop"
+            f"{trials} trials; closed loop"
+        )
+        levels = [trial.verdict.level for pair in pairs for cell in pair for trial in cell.trials]
+        lines[-1] += "".join(
+            f"; {levels.count(level)} of {len(levels)} runs are {level.name}"
+            + (", and left out" if level > worst else "")
+            for level in (Level.SUSPECT, Level.INVALID)
+            if level in levels
         )
         figure = comparison_figure(comparison, "\n".join(lines))
         with whole(asked.plot) as stream:

@@ -1,5 +1,7 @@
 """compare.png: a candidate over a baseline, cell by cell, with intervals. Rows -> Figure."""
 
+from pathlib import PurePath
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -53,9 +55,12 @@ def comparison_figure(comparison: Comparison, small_print: str) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     axes.grid(axis="y", visible=False)
     better = "more" if comparison.metric.is_more_better else "less"
-    axes.set_xlabel(f"{comparison.candidate} / {comparison.baseline} ({better} is better)")
+    baseline, candidate = (
+        PurePath(name).name for name in (comparison.baseline, comparison.candidate)
+    )
+    axes.set_xlabel(f"{candidate} / {baseline} ({better} is better)")
     axes.set_title(
-        f"{comparison.metric.name}: {comparison.candidate} against {comparison.baseline}\n"
+        f"{comparison.metric.name}: {candidate} against {baseline}\n"
         "pseudo-median of the ratios of paired trials, 95 % interval"
     )
     add_small_print(figure, small_print)

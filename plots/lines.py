@@ -25,7 +25,7 @@ _LEADER: dict[str, Any] = {
     "relpos": (0, 0.5),
 }
 _MEANING = {
-    Level.SUSPECT: "hollow: SUSPECT, see crawlbench report",
+    Level.SUSPECT: "hollow: SUSPECT, see the report",
     Level.INVALID: "cross: INVALID, not to be believed",
 }
 
@@ -71,11 +71,12 @@ def draw_line(
     )
     bars.lines[0].set_gid(name)
     if is_power:
-        between = [np.log([getattr(point, axis) for point in points]) for axis in ("x", "y")]
-        x = np.linspace(between[0][0], between[0][-1], _STEPS)
-        y = np.interp(x, *between)
+        log_x = np.log([point.x for point in points])
+        log_y = np.log([point.y for point in points])
+        between = np.linspace(log_x[0], log_x[-1], _STEPS)
         axes.plot(
-            *(np.exp(x), np.exp(y)),
+            np.exp(between),
+            np.exp(np.interp(between, log_x, log_y)),
             color=style.colour,
             linestyle=style.line,
             zorder=3,

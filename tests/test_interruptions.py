@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.results import held
 from bench.store import FILE_NAME
 from tests.test_command_line import BENCH, bench, call
 
@@ -107,7 +108,7 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path) -> None:
     sweep = [
-        *("run", "--chapter", "--crawlers", "asyncio,protocol", "--concurrency", "1,3"),
+        *("run", "--chapter", "--crawlers", "protocol", "--concurrency", "1,3,4,5"),
         *("--delay", "1,2", "-n", "4", "--out", str(tmp_path)),
     ]
     process = subprocess.Popen(
@@ -136,8 +137,8 @@ def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path)
     cells = [cell for _, role, *cell in after if role == "cell"]
     assert sorted(map(str, cells)) == sorted(
         str([crawler, concurrency, delay_us, 4])
-        for crawler in ("asyncio", "protocol")
-        for concurrency in (1, 3)
+        for crawler in ("protocol",)
+        for concurrency in (1, 3, 4, 5)
         for delay_us in (1000, 2000)
     )
     assert "interrupted, and resumed" in resumed.stdout
@@ -147,9 +148,14 @@ def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path)
     assert "nothing is missing" in again.stderr
     assert rows(tmp_path) == after
 
-    other = bench("run", "--resume", str(tmp_path / "latest"), "--trials", "2")
+    other = bench("run", "--resume", str(tmp_path / "latest"), "--trials", "2", "--seed", "1")
     assert other.returncode == 2
-    assert "leave out --trials" in other.stderr
+    assert "leave out --trials, --seed" in other.stderr
+
+    with held((tmp_path / "latest").resolve()):
+        beside = bench("run", "--resume", str(tmp_path / "latest"))
+    assert (beside.returncode, beside.stderr.count("\n")) == (3, 1)
+    assert "another crawlbench is at work in" in beside.stderr
 
 
 def rows(folder: Path) -> list[tuple[object, ...]]:

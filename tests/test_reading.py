@@ -171,7 +171,7 @@ def test_what_was_asked_differently_is_not_compared(
     ("names", "said"),
     [
         (("a", "c"), "'c' is no folder of results, and no crawler of"),
-        (("a", "a"), "'a' with itself: crawlbench run --crawlers a,a"),
+        (("a", "a"), "'a' with itself: ./benchmark.sh run --crawlers a,a"),
     ],
 )
 def test_what_cannot_be_compared_is_one_clear_line(
