@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 from bench.bottleneck import bottleneck
 from bench.cells import Trial
-from bench.command_line import DEFAULT_TIMEOUT_S
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.experiment import Experiment, PlannedRun
 from bench.limits import check_limits
+from bench.options import DEFAULT_TIMEOUT_S
 from bench.pinning import choose_pinning
 from bench.readiness import chosen_entrants, installed
 from bench.runner import ProcessRunner

@@ -4,28 +4,27 @@ import argparse
 from pathlib import Path
 
 from bench.delays import Delay
-from bench.entrants import Entrant, EntrantError, parse_entrant
+from bench.entrants import Entrant
+from bench.options import (
+    EXIT_CODES,
+    add_crawlers,
+    add_format,
+    add_out,
+    add_seed,
+    add_timeout,
+    checked_delay,
+    checked_entrant,
+)
 from bench.presets import STANDARD
+from bench.primes.options import add_primes
 from bench.program import PROGRAM
 from crawlers.checked import (
     add_trust_options,
     checked_count,
     checked_list,
-    checked_seconds,
-    checked_seed,
     checked_url,
 )
 from server import __version__
-from server.request_plan import PlanError
-
-DEFAULT_SEED = 1
-DEFAULT_TIMEOUT_S = 10.0
-DEFAULT_OUT = Path("results")
-
-_EXIT_CODES = (
-    "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
-    "limit, a full disk), 99 a regression was found (compare), 130 interrupted."
-)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog=PROGRAM,
         description="A testbed for network crawlers: how many requests a second does each "
         "concurrency style reach, at which concurrency?",
-        epilog=_EXIT_CODES,
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"crawlbench {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -47,12 +46,13 @@ def make_parser() -> argparse.ArgumentParser:
     reporter.add_argument(
         "--split", action="store_true", help="where the time of a request goes, too"
     )
-    _add_format(
+    add_format(
         _add_reader(verbs, "plots", "draw the plots and report.html of an experiment, beside it")
     )
     _add_compare(verbs.add_parser("compare", help="two crawlers, or two experiments, cell by cell"))
     _add_calibrate(verbs.add_parser("calibrate", help="what each crawler adds to known delays"))
     _add_export(_add_reader(verbs, "export", "runs or requests as CSV or JSON, to stdout"))
+    add_primes(verbs.add_parser("primes", help="find primes, save each to a slow service"))
     _add_check(verbs.add_parser("check", help="does a crawler keep the contract? line by line"))
     _add_audit(verbs.add_parser("audit", help="what each crawler sends, opens and costs"))
     verbs.add_parser("list", help="the crawlers").set_defaults(
@@ -65,7 +65,7 @@ def _add_reader(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", verb: str, description: str
 ) -> argparse.ArgumentParser:
     parser = verbs.add_parser(
-        verb, help=description, description=description.capitalize() + ".", epilog=_EXIT_CODES
+        verb, help=description, description=description.capitalize() + ".", epilog=EXIT_CODES
     )
     parser.set_defaults(function=f"bench.reading:{verb}")
     parser.add_argument(
@@ -86,8 +86,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "A run has WAVES x concurrency requests. First and last, the server's own ceiling is "
         "measured."
     )
-    parser.epilog = _EXIT_CODES
-    _add_crawlers(parser, None)
+    parser.epilog = EXIT_CODES
+    add_crawlers(parser, None)
     parser.add_argument(
         "--concurrency",
         type=checked_list(checked_count),
@@ -96,7 +96,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--delay",
-        type=checked_list(_checked_delay),
+        type=checked_list(checked_delay),
         metavar="MS,MS",
         help="of the server for each request (100); 20-200: drawn evenly from this range",
     )
@@ -113,10 +113,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of each run, instead of waves x C",
     )
-    _add_seed(parser)
-    _add_timeout(parser)
-    _add_out(parser)
-    _add_format(parser)
+    add_seed(parser)
+    add_timeout(parser)
+    add_out(parser)
+    add_format(parser)
     sweep = parser.add_mutually_exclusive_group()
     sweep.add_argument("--quick", action="store_true", help="1 trial; concurrency 1, 10, 100")
     sweep.add_argument(
@@ -139,10 +139,10 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
         "One crawl in a fresh process, against a server of its own, or against URL: if that is a "
         "crawlbench server, its ledger is used; any other is fetched as it is."
     )
-    parser.epilog = _EXIT_CODES
+    parser.epilog = EXIT_CODES
     parser.add_argument(
         "crawler",
-        type=_checked_entrant,
+        type=checked_entrant,
         metavar="NAME",
         help=f"see {PROGRAM} list; package.module:function for one of yours; NAME@PYTHON for "
         "another interpreter",
@@ -153,7 +153,7 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--delay",
-        type=_checked_delay,
+        type=checked_delay,
         metavar="MS",
         help="of the server for each request (100), or a range: 20-200",
     )
@@ -162,8 +162,8 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
         "--urls", metavar="FILE", help="fetch each of these once: one a line, - for stdin"
     )
     add_trust_options(parser)
-    _add_seed(parser)
-    _add_timeout(parser)
+    add_seed(parser)
+    add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -175,7 +175,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         f"{PROGRAM} run --trials 10 --crawlers asyncio,old=asyncio@/path/to/other/venv/bin/python; "
         f"then {PROGRAM} compare old asyncio."
     )
-    parser.epilog = _EXIT_CODES
+    parser.epilog = EXIT_CODES
     parser.add_argument("baseline", metavar="A", help="a crawler, or a folder of results")
     parser.add_argument("candidate", metavar="B", help="the same")
     parser.add_argument(
@@ -220,11 +220,11 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
         "Known delays, drawn evenly from a range, are asked for at a concurrency of 10 (or what a "
         "crawler can do): how many ms does each crawler add, and where?"
     )
-    parser.epilog = _EXIT_CODES
-    _add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
+    parser.epilog = EXIT_CODES
+    add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
     parser.add_argument(
         "--delay",
-        type=_checked_delay,
+        type=checked_delay,
         default=Delay(1_000, 20_000),
         metavar="MS-MS",
         help="range of the delays (1-20)",
@@ -232,9 +232,9 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--requests", type=checked_count, default=1000, metavar="N", help="how many (1000)"
     )
-    _add_seed(parser)
-    _add_timeout(parser)
-    _add_out(parser)
+    add_seed(parser)
+    add_timeout(parser)
+    add_out(parser)
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
@@ -244,16 +244,16 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
         "achieved, resends, CPU as a multiple of the floor crawler's, and memory at a concurrency "
         "of 1000."
     )
-    parser.epilog = _EXIT_CODES
+    parser.epilog = EXIT_CODES
     parser.add_argument(
         "--crawlers",
-        type=checked_list(_checked_entrant, may_repeat=True),
+        type=checked_list(checked_entrant, may_repeat=True),
         default=(Entrant("all", "all"),),
         metavar="A,B",
         help=f"names of {PROGRAM} list (all)",
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    _add_timeout(parser)
+    add_timeout(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -262,11 +262,11 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "Runs crawlers through the whole contract, against servers of their own that misbehave in "
         "every way, and prints what holds, line by line. Exit code 1 if something does not."
     )
-    parser.epilog = _EXIT_CODES
+    parser.epilog = EXIT_CODES
     parser.add_argument(
         "crawlers",
         nargs="+",
-        type=_checked_entrant,
+        type=checked_entrant,
         metavar="NAME",
         help=f"see {PROGRAM} list; all; package.module:function for one of yours",
     )
@@ -294,64 +294,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_crawlers(parser: argparse.ArgumentParser, default: tuple[Entrant, ...] | None) -> None:
-    parser.add_argument(
-        "--crawlers",
-        type=checked_list(_checked_entrant, may_repeat=True),
-        default=default,
-        metavar="A,B",
-        help=f"names of {PROGRAM} list, all, chapter, or [LABEL=]NAME[@PYTHON]; the same twice "
-        "measures noise "
-        f"({','.join(STANDARD.crawlers)})",
-    )
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format",
-        choices=("png", "svg", "pdf"),
-        default="png",
-        help="of the plots (%(default)s)",
-    )
-
-
-def _add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed",
-        type=checked_seed,
-        metavar="N",
-        help=f"of the order of runs, and of delays from a range ({DEFAULT_SEED})",
-    )
-
-
-def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help=f"where the folder of results is made ({DEFAULT_OUT})",
-    )
-
-
 def _checked_plot(text: str) -> Path:
     path = Path(text)
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise argparse.ArgumentTypeError(f"{text!r} does not end in .png, .svg or .pdf")
     return path
-
-
-def _checked_entrant(text: str) -> Entrant:
-    try:
-        return parse_entrant(text)
-    except EntrantError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _checked_delay(text: str) -> Delay:
-    try:
-        return Delay.parse(text)
-    except PlanError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _checked_share(text: str) -> float:
@@ -363,12 +310,3 @@ def _checked_share(text: str) -> float:
     if not number.isascii() or not 0 <= percent <= 100:  # NaN is refused too
         raise argparse.ArgumentTypeError(f"{text!r} is not a share like 5%")
     return percent / 100
-
-
-def _add_timeout(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--timeout",
-        type=checked_seconds,
-        metavar="S",
-        help=f"of a fetch, from its start to its last byte ({DEFAULT_TIMEOUT_S:g})",
-    )

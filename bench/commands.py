@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from bench.command_line import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.exit_codes import (
@@ -17,9 +16,10 @@ from bench.exit_codes import (
     EXIT_REQUESTS_FAILED,
     EXIT_USAGE,
 )
-from bench.experiment import Experiment, PlannedRun
+from bench.experiment import CALIBRATION, Experiment, PlannedRun
 from bench.limits import check_limits, check_server
 from bench.measuring import measure, print_failure, resume
+from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.pinning import choose_pinning
 from bench.presets import CHAPTER, QUICK, STANDARD
 from bench.readiness import chosen_entrants, floor, installed
@@ -83,11 +83,12 @@ def calibrate(arguments: Namespace) -> int:
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         requests=arguments.requests,
         floor=floor(),
+        kind=CALIBRATION,
     )
     folder, failed = measure(asked, arguments.out or DEFAULT_OUT, "latest-calibration")
     if folder is None:
         return EXIT_INTERRUPTED
-    code = reading.calibration(Namespace(folder=folder))
+    code = reading.report(Namespace(folder=folder, all=False, split=False))
     return EXIT_REQUESTS_FAILED if failed else code
 
 

@@ -14,7 +14,7 @@ from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
 from bench.in_flight import Levels
-from bench.pinning import Pinning
+from bench.pinning import UNPINNED
 from bench.runner import ProcessRunner, RunResult, Target
 from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
@@ -23,7 +23,6 @@ from server.control_client import ControlError, stats
 from server.process import ServerProcess
 from server.request_plan import FAULTS
 
-_UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), "")
 _PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:9")
 """Where there is none: whatever obeys the environment's proxies fails."""
 _PATIENT_S = 10.0
@@ -95,7 +94,7 @@ class _Check:
             self.number, 1, cell, requests, self.entrant, faults=tuple((faults or {}).items())
         )
         environment = {**self.environment, **(_PROXIES if has_proxy else {})}
-        runner = ProcessRunner(target, timeout_s, _UNPINNED, environment, grace_s or _GRACE_S)
+        runner = ProcessRunner(target, timeout_s, UNPINNED, environment, grace_s or _GRACE_S)
         result = runner.run(planned)
         if result.outcome is None:
             said = result.stderr_tail.splitlines()[-1:]

@@ -7,10 +7,16 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from bench.delays import Delay
 from bench.entrants import Entrant
+from crawlers.work import Work
+
+SWEEP = "sweep"
+CALIBRATION = "calibration"
+PRIMES = "primes"
+"""The kinds of experiments."""
 
 CELL = "cell"
 CEILING = "ceiling"
@@ -45,6 +51,10 @@ class PlannedRun:
     role: str = CELL
     faults: tuple[tuple[int, str], ...] = ()
     """Seq and fault of server.request_plan, of requests that are to go wrong."""
+    work: Work | None = None
+    """What is computed for each request, if anything."""
+    work_s: float = 0.0
+    """How long that takes, roughly."""
 
     @property
     def name(self) -> str:
@@ -54,6 +64,24 @@ class PlannedRun:
     def delays_us(self) -> "array[int]":
         """What each request asks for, in the order of seq."""
         return self.cell.delay.drawn(self.seed, self.requests)
+
+
+class Asked(Protocol):
+    """An experiment of any kind."""
+
+    @property
+    def entrants(self) -> tuple[Entrant, ...]:
+        """Who takes part, each with a label of its own."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Of a fetch."""
+
+    def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
+        """All runs, in the order in which they are done."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For a results file; `kind` is one of the kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +102,8 @@ class Experiment:
     timeout_s: float
     requests: int = 0
     floor: str = ""
+    kind: str = SWEEP
+    """SWEEP, or CALIBRATION."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:

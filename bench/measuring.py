@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.environment import describe_environment, differences
-from bench.experiment import Experiment, PlannedRun
+from bench.experiment import PRIMES, Asked, PlannedRun
 from bench.limits import check_limits
 from bench.pinning import choose_pinning, pin
 from bench.program import PROGRAM
@@ -21,7 +21,7 @@ from bench.sweep import sweep
 from bench.targets import private_server
 
 
-def measure(asked: Experiment, out: Path, latest: str = "latest") -> tuple[Path | None, bool]:
+def measure(asked: Asked, out: Path, latest: str = "latest") -> tuple[Path | None, bool]:
     """Do an experiment: the folder of its results, None if it was interrupted; whether runs failed.
 
     What was measured before an interruption is kept. Raises what names a mistake: StoreError,
@@ -49,7 +49,7 @@ def _resume(path: Path) -> tuple[Path | None, bool]:
     store = Store.open(path)
     try:
         store.check()
-        asked = store.experiment()
+        asked = _asked(store)
         missing = _missing(asked, store)
         if missing:
             check_limits(missing)
@@ -69,19 +69,34 @@ def _resume(path: Path) -> tuple[Path | None, bool]:
     return _run_all(missing, store, asked)
 
 
-def _order(asked: Experiment) -> tuple[PlannedRun, ...]:
+def _asked(store: Store) -> Asked:
+    asked = store.asked()
+    if asked["kind"] != PRIMES:
+        return store.experiment()
+    from bench.primes.experiment import PrimesExperiment
+
+    try:
+        return PrimesExperiment.from_json(asked)
+    except (ValueError, TypeError, LookupError) as error:
+        raise StoreError(f"cannot read {store.path}: {error}") from error
+
+
+def _order(asked: Asked) -> tuple[PlannedRun, ...]:
     infos = {entrant.label: installed(entrant) for entrant in asked.entrants}
     return asked.order({label: info.max_concurrency for label, info in infos.items()})
 
 
-def _missing(asked: Experiment, store: Store) -> list[PlannedRun]:
+def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
     """Raises StoreError where what was done is not what would be planned now."""
     done = {run.number: run for run in store.runs()}
     planned = _order(asked)
     for run in planned:
         was = done.get(run.number)
-        is_same = was is None or (was.role, was.trial, was.crawler, was.concurrency, was.delay) == (
+        is_same = was is None or (
+            *(was.role, was.trial, was.crawler, was.concurrency, was.delay, was.work),
+        ) == (
             *(run.role, run.trial, run.cell.crawler, run.cell.concurrency, run.cell.delay),
+            run.work,
         )
         if not is_same:
             raise StoreError(
@@ -97,9 +112,7 @@ def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:
     print(f"{len(runs)} runs, about {span}; results in {folder}; {note}", file=sys.stderr)
 
 
-def _run_all(
-    runs: Sequence[PlannedRun], opened: Store, asked: Experiment
-) -> tuple[Path | None, bool]:
+def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> tuple[Path | None, bool]:
     folder = opened.path.parent
     pinning = choose_pinning()
     with ExitStack() as stack:

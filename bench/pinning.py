@@ -1,7 +1,7 @@
 """Which CPU runs the server and which the crawler: two physical cores, where there are two."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -12,25 +12,30 @@ class Pinning:
     server: frozenset[int]
     single_core_crawler: frozenset[int]
     multi_core_crawler: frozenset[int]
+    everything: frozenset[int]
+    """For work that is done on all cores, the server's too."""
     note: str
     """What is pinned to what, or why nothing is, in one line."""
 
 
+UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), frozenset(), "")
+
+
 def choose_pinning() -> Pinning:
     """Of the CPUs that this process may use."""
-    nothing = frozenset[int]()
     if not hasattr(os, "sched_getaffinity"):
-        return Pinning(nothing, nothing, nothing, "nothing is pinned: this system cannot")
+        return replace(UNPINNED, note="nothing is pinned: this system cannot")
     cores: dict[frozenset[int], list[int]] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
         cores.setdefault(_siblings(cpu), []).append(cpu)
     if len(cores) < 2:
-        return Pinning(nothing, nothing, nothing, "nothing is pinned: there is one core only")
+        return replace(UNPINNED, note="nothing is pinned: there is one core only")
     first, second, *others = cores.values()
     server, crawler = frozenset(first[:1]), frozenset(second[:1])
     rest = frozenset(cpu for core in (second, *others) for cpu in core)
     note = f"server on CPU {first[0]}, single-core crawlers on CPU {second[0]}"
-    return Pinning(server, crawler, rest, note)
+    everything = frozenset(cpu for core in cores.values() for cpu in core)
+    return Pinning(server, crawler, rest, everything, note)
 
 
 def pin(pid: int, cpus: frozenset[int]) -> None:

@@ -17,7 +17,7 @@ def expected_s(run: PlannedRun) -> float:
     """How long a run will take, roughly."""
     cell = run.cell
     waiting_s = ideal_makespan_ns(run.delays_us(), cell.concurrency) / 1e9
-    return _START_S + waiting_s + _REQUEST_S * run.requests
+    return _START_S + waiting_s + run.work_s + _REQUEST_S * run.requests
 
 
 def span_shown(seconds: float) -> str:
@@ -36,7 +36,8 @@ class Progress:
         """A run begins."""
         cell = run.cell
         what = f"trial {run.trial}" if run.role == CELL else "the server's ceiling"
-        self._show(f"{what}: {cell.crawler} at {cell.concurrency}, {cell.delay}", 0.0)
+        work = f", {run.work.kind} {run.work.size:,}" if run.work is not None else ""
+        self._show(f"{what}: {cell.crawler} at {cell.concurrency}, {cell.delay}{work}", 0.0)
 
     def done(self, result: RunResult) -> None:
         """A run has been kept."""

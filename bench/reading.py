@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.analysis import analyse
 from bench.exit_codes import EXIT_OK, EXIT_REGRESSION, EXIT_REQUESTS_FAILED
+from bench.experiment import CALIBRATION, PRIMES
 from bench.results import find_file
 from bench.store import Store
 from bench.tables import make_console
@@ -14,23 +15,26 @@ from bench.tables import make_console
 
 def report(arguments: Namespace) -> int:
     """`crawlbench report`: the tables of an experiment, and what its runs are worth."""
-    from bench.report import print_report
-
     with Store.open(find_file(arguments.folder)) as store:
+        kind = store.asked()["kind"]
+        if kind == PRIMES:
+            from bench.primes.analysis import analyse_primes
+            from bench.primes.report import print_primes
+
+            of_primes = analyse_primes(store)
+            print_primes(store, of_primes, make_console(), show_all=arguments.all)
+            return EXIT_OK if of_primes.is_sound else EXIT_REQUESTS_FAILED
         analysis = analyse(store)
-        print_report(
-            store, analysis, make_console(), show_all=arguments.all, show_split=arguments.split
-        )
-    return EXIT_OK if analysis.is_sound else EXIT_REQUESTS_FAILED
+        if kind == CALIBRATION:
+            from bench.calibration import print_calibration
 
+            print_calibration(store, analysis, make_console())
+        else:
+            from bench.report import print_report
 
-def calibration(arguments: Namespace) -> int:
-    """The table of `crawlbench calibrate`."""
-    from bench.calibration import print_calibration
-
-    with Store.open(find_file(arguments.folder)) as store:
-        analysis = analyse(store)
-        print_calibration(store, analysis, make_console())
+            print_report(
+                store, analysis, make_console(), show_all=arguments.all, show_split=arguments.split
+            )
     return EXIT_OK if analysis.is_sound else EXIT_REQUESTS_FAILED
 
 

@@ -18,7 +18,7 @@ from bench.conditions import Conditions, Observation
 from bench.experiment import PlannedRun, ideal_makespan_ns
 from bench.interpreters import crawler_command
 from bench.pinning import Pinning, pin
-from crawlers.registry import find
+from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import EXIT_NO_OUTCOME, Outcome, Spec
 from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, delete_run, fetch_run, stats
@@ -30,12 +30,17 @@ _REQUEST_S = 0.01
 """What a request may cost a slow crawler beside its delay."""
 _TIMEOUTS = 10
 """How many requests may time out one after another."""
+_WORK_TIMES = 5
+"""As long as expected what is computed may take."""
 _SETTLE_S = 2.0
 """For the server to notice that a crawler that has ended has closed its connections."""
 
 
 class ServerGoneError(RuntimeError):
     """The server does not answer on its control port any more: no further run makes sense."""
+
+    result: "RunResult | None" = None
+    """By the client's account alone, if it went during a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,17 @@ class ProcessRunner:
                     failure = "ended without an outcome"
                 except (OSError, ValueError, LookupError, TypeError) as error:
                     failure = f"left no outcome that can be read: {error}"
-        after, counted_after = Observation.now(), self._counted()
-        ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
+        after = Observation.now()
+        try:
+            counted_after = self._counted()
+            ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
+        except ServerGoneError as error:
+            alone = before.until(after, None, None)
+            error.result = RunResult(
+                *(planned, started_utc, failure, stderr_tail, outcome, None, alone),
+                timeout_s=self._timeout_s,
+            )
+            raise
         beside = None
         if ledger is not None:
             recorded = ledger.rows + ledger.unrecorded
@@ -153,6 +167,7 @@ class ProcessRunner:
             urls=list(self._target.urls),
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
+            work=planned.work,
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9
@@ -161,6 +176,7 @@ class ProcessRunner:
         deadline_s = (
             self._grace_s
             + 2 * ideal_s
+            + _WORK_TIMES * planned.work_s
             + _REQUEST_S * planned.requests
             + max(_TIMEOUTS, timeouts) * self._timeout_s
         )
@@ -174,18 +190,20 @@ class ProcessRunner:
                 env=self._environment,
             )
             try:
-                failure = self._converse(process, spec, info.cores, deadline_s)
+                failure = self._converse(process, spec, self._cpus(spec, info), deadline_s)
             finally:
                 _end(process)
             return failure, _tail(stderr)
 
     def _converse(
-        self, process: "subprocess.Popen[bytes]", spec: Spec, cores: int, deadline_s: float
+        self,
+        process: "subprocess.Popen[bytes]",
+        spec: Spec,
+        cpus: frozenset[int],
+        deadline_s: float,
     ) -> str:
-        pinning = self._pinning
-        one_core = cores == 1
         # Before the spec is sent, the process waits for it, and has no other thread yet.
-        pin(process.pid, pinning.single_core_crawler if one_core else pinning.multi_core_crawler)
+        pin(process.pid, cpus)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has died; its exit code says more
             spec.send(process.stdin)
@@ -199,6 +217,13 @@ class ProcessRunner:
         if code == EXIT_NO_OUTCOME:
             return f"could not write its outcome to {spec.outcome_path}: is that disk full?"
         return f"crashed with exit code {code}" if code else ""
+
+    def _cpus(self, spec: Spec, info: CrawlerInfo) -> frozenset[int]:
+        if spec.work is not None and spec.work.processes > 1:
+            return self._pinning.everything
+        if info.cores > 1:
+            return self._pinning.multi_core_crawler
+        return self._pinning.single_core_crawler
 
     def _name(self, planned: PlannedRun) -> str:
         return f"{planned.name}-{self._token}"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from bench.conditions import Conditions
 from bench.delays import Delay
 from crawlers.spec import Usage
+from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
@@ -56,8 +57,17 @@ CREATE TABLE run (
     usage TEXT,
     versions TEXT NOT NULL,
     conditions TEXT NOT NULL,
-    timeout_ns INTEGER NOT NULL
+    timeout_ns INTEGER NOT NULL,
+    work TEXT NOT NULL
 );
+CREATE TABLE work (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
 CREATE TABLE fetch (
     run INTEGER NOT NULL REFERENCES run,
     ordinal INTEGER NOT NULL,
@@ -142,6 +152,8 @@ class RunRow:
     conditions: Conditions
     timeout_ns: int
     """Of a fetch."""
+    work: Work | None = None
+    """What was computed for each request, if anything."""
 
     @property
     def delay(self) -> Delay:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.conditions import Conditions
-from bench.experiment import Experiment
+from bench.experiment import CALIBRATION, PRIMES, SWEEP, Asked, Experiment
+from bench.program import PROGRAM
 from bench.runner import RunResult
 from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from crawlers.registry import find
 from crawlers.spec import Usage
+from crawlers.work import WORK_COLUMNS, Work
 from server.packed_columns import Columns
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Store:
     def create(
         cls,
         path: Path,
-        experiment: Experiment,
+        experiment: Asked,
         runs: int,
         environment: dict[str, Any],
         created_utc: str,
@@ -99,7 +101,7 @@ class Store:
             program=entrant.crawler + (f"@{entrant.python}" if entrant.python else ""),
             concurrency=cell.concurrency,
             slots=min(cell.concurrency, info.max_concurrency),
-            cores=info.cores,
+            cores=max(info.cores, planned.work.processes if planned.work else 1),
             keep_alive=info.keep_alive,
             resends=info.resends,
             delay_low_us=cell.delay.low_us,
@@ -115,6 +117,7 @@ class Store:
             versions=outcome.versions if outcome else {},
             conditions=result.conditions,
             timeout_ns=round(result.timeout_s * 1e9),
+            work=planned.work,
         )
         try:
             with self._connection as connection:
@@ -124,6 +127,7 @@ class Store:
                 )
                 if outcome:
                     self._insert("fetch", planned.number, outcome.fetches, FETCH_COLUMNS)
+                    self._insert("work", planned.number, outcome.work, WORK_COLUMNS)
                 if ledger:
                     self._insert("arrival", planned.number, ledger.columns, ARRIVAL_COLUMNS)
                     if ledger.load:
@@ -159,10 +163,24 @@ class Store:
             if said != "ok":
                 raise ValueError(said)
 
-    def experiment(self) -> Experiment:
-        """What was asked. Raises StoreError, like all that read."""
+    def asked(self) -> dict[str, Any]:
+        """What was asked, as JSON; its `kind` says what of. Raises StoreError, as all that read."""
         with self._reading():
-            return Experiment.from_json(json.loads(self._about("asked")))
+            asked = dict(json.loads(self._about("asked")))
+            if asked["kind"] not in (SWEEP, CALIBRATION, PRIMES):
+                raise ValueError(f"an experiment of a kind {asked['kind']!r}")
+            return asked
+
+    def experiment(self) -> Experiment:
+        """What was asked of crawlers."""
+        asked = self.asked()
+        if asked["kind"] == PRIMES:
+            raise StoreError(
+                f"{self.path} is of {PROGRAM} {PRIMES}: {PROGRAM} report and {PROGRAM} plots show "
+                "it, and nothing else does"
+            )
+        with self._reading():
+            return Experiment.from_json(asked)
 
     def environment(self) -> dict[str, Any]:
         """On what it was measured."""
@@ -206,6 +224,7 @@ class Store:
                 row["usage"] = Usage.from_json(json.loads(row["usage"])) if row["usage"] else None
                 row["versions"] = json.loads(row["versions"])
                 row["conditions"] = Conditions(**json.loads(row["conditions"]))
+                row["work"] = Work(**json.loads(row["work"])) if row["work"] else None
                 rows.append(RunRow(**row))
                 rows[-1].check()
         return rows
@@ -217,6 +236,10 @@ class Store:
     def arrivals(self, number: int) -> IntColumns:
         """The arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
         return self._columns("arrival", number, ARRIVAL_COLUMNS)
+
+    def work(self, number: int) -> IntColumns:
+        """What was computed in a run as WORK_COLUMNS of int64, in the order of seq."""
+        return self._columns("work", number, WORK_COLUMNS)
 
     def server_load(self, number: int) -> IntColumns:
         """The samples of the server's load in a run as LOAD_COLUMNS of int64."""
@@ -270,4 +293,5 @@ def _to_sql(row: RunRow) -> tuple[Any, ...]:
     values["usage"] = json.dumps(values["usage"]) if row.usage else None
     values["versions"] = json.dumps(row.versions)
     values["conditions"] = json.dumps(values["conditions"])
+    values["work"] = json.dumps(values["work"]) if row.work else ""
     return tuple(values.values())

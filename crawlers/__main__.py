@@ -40,7 +40,9 @@ from crawlers.registry import (
 )
 from crawlers.spec import CAN_LOAD, EXIT_NO_OUTCOME, Spec, Usage, write_outcome
 from crawlers.trust import trust
+from crawlers.work import WorkLog
 from server.process_usage import (
+    children_cpu_ns,
     descriptors_allowed,
     main_thread_times,
     peak_memory_bytes,
@@ -82,11 +84,11 @@ def _work() -> int:
     _thread.start_new_thread(_die_with_parent, ())
     info = find(spec.crawler)
     trust(spec.trust)
-    recorder = Recorder()
-    usage = _measure(load(info), spec, recorder)
+    recorder, log = Recorder(), WorkLog()
+    usage = _measure(load(info), spec, recorder, log)
     try:
         with open(spec.outcome_path, "wb") as stream:  # noqa: PTH123 - pathlib is not imported here
-            write_outcome(stream, usage, _versions(info), recorder)
+            write_outcome(stream, usage, _versions(info), recorder, log)
     except OSError as error:
         print(f"crawlers: cannot write {spec.outcome_path}: {error.strerror}", file=sys.stderr)
         return EXIT_NO_OUTCOME
@@ -128,7 +130,7 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     crawl = load(info)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        _measure(crawl, spec, recorder)
+        _measure(crawl, spec, recorder, WorkLog())
     except KeyboardInterrupt:
         print(_line(recorder))
         return EXIT_INTERRUPTED
@@ -168,15 +170,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(crawl: Crawl, spec: Spec, recorder: Recorder) -> Usage:
+def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usage:
     raise_descriptor_limit()
     pauses = GcPauses()
-    jobs = SharedIterator(spec.jobs())
+    jobs = SharedIterator(spec.jobs(log))
     times_before = main_thread_times()
-    start_ns, start_cpu_ns = monotonic_ns(), process_time_ns()
+    start_ns, start_cpu_ns = monotonic_ns(), process_time_ns() + children_cpu_ns()
     with pauses:
         crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
-    cpu_ns, end_ns = process_time_ns(), monotonic_ns()
+    cpu_ns, end_ns = process_time_ns() + children_cpu_ns(), monotonic_ns()
     times = main_thread_times()
     return Usage(
         wall_ns=end_ns - start_ns,

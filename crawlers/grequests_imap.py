@@ -16,7 +16,7 @@ from crawlers.urllib3_errors import error_word
 _CHUNK_BYTES = 65_536
 
 
-class _Fetch(grequests.AsyncRequest):  # type: ignore[misc]
+class Fetch(grequests.AsyncRequest):  # type: ignore[misc]
     """Stamps and records within `send`, with the slot held: imap says neither when nor which."""
 
     def __init__(
@@ -27,7 +27,7 @@ class _Fetch(grequests.AsyncRequest):  # type: ignore[misc]
         self._timeout_s = timeout_s
         self._record = record
 
-    def send(self, **kwargs: object) -> "_Fetch":
+    def send(self, **kwargs: object) -> "Fetch":
         """Called by imap in a greenlet of its pool."""
         status = size_bytes = 0
         error = ""
@@ -63,13 +63,19 @@ class _Fetch(grequests.AsyncRequest):  # type: ignore[misc]
         return self
 
 
+def sized_session(connections: int) -> QuietSession:
+    """Keeps so many connections."""
+    session = QuietSession()
+    session.headers.update(HEADERS)
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
-    with QuietSession() as session:
-        session.headers.update(HEADERS)
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=concurrency, max_retries=0)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        fetches = (_Fetch(job, session, timeout_s, record) for job in jobs)
+    with sized_session(concurrency) as session:
+        fetches = (Fetch(job, session, timeout_s, record) for job in jobs)
         for _ in grequests.imap(fetches, size=concurrency):
             pass

@@ -7,10 +7,12 @@ only.
 from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from typing import IO, Any, Self
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
 from crawlers.trust import Trust
+from crawlers.work import WORK_COLUMNS, Work, WorkLog
 from server.packed_columns import Columns, pack, read_packed
 from server.request_plan import Plan, to_target
 
@@ -42,12 +44,16 @@ class Spec:
     cafile: str = ""
     is_insecure: bool = False
     """Of https servers: as in crawlers.trust."""
+    work: Work | None = None
+    """What is computed for each job, if anything; `delays_us` is then of as many jobs as are
+    expected."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write it; the stream is flushed and stays open."""
         header = {
             one.name: getattr(self, one.name) for one in fields(self) if one.name != "delays_us"
         }
+        header["work"] = asdict(self.work) if self.work is not None else None
         for piece in pack(header, {"delays_us": self.delays_us}):
             stream.write(piece)
         stream.flush()
@@ -56,6 +62,8 @@ class Spec:
     def receive(cls, stream: IO[bytes]) -> Self:
         """Read it; the stream is left right behind it."""
         header, columns = read_packed(stream)
+        if header["work"] is not None:
+            header["work"] = Work(**header["work"])
         return cls(**header, delays_us=columns["delays_us"])
 
     @property
@@ -63,16 +71,29 @@ class Spec:
         """Which certificates are accepted."""
         return Trust(self.cafile, self.is_insecure)
 
-    def jobs(self) -> Iterator[Job]:
-        """The requests in the order of seq, made one by one as they are asked for."""
+    def jobs(self, log: WorkLog) -> Iterator[Job]:
+        """The requests in the order of seq, made one by one as they are asked for.
+
+        What is computed for them is noted in the log. The server ignores the item in the URL.
+        """
+        if self.work is not None:
+            base, last = self.base_url.rstrip("/"), len(self.delays_us) - 1
+            for seq, found in enumerate(self.work.found()):
+                log(found)
+                delay_us = self.delays_us[min(seq, last)]  # more than expected will be found out
+                yield Job(seq, f"{base}{self._target(seq, delay_us)}&item={found.item}")
+            return
         if not self.is_planned:
             for seq in range(len(self.delays_us)):
                 yield Job(seq, self.urls[seq] if self.urls else self.base_url)
             return
         base = self.base_url.rstrip("/")
         for seq, delay_us in enumerate(self.delays_us):
-            fault = self.faults.get(str(seq), "")
-            yield Job(seq, base + to_target(Plan(self.run_name, seq, delay_us, fault=fault)))
+            yield Job(seq, base + self._target(seq, delay_us))
+
+    def _target(self, seq: int, delay_us: int) -> str:
+        fault = self.faults.get(str(seq), "")
+        return to_target(Plan(self.run_name, seq, delay_us, fault=fault))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +103,8 @@ class Usage:
     wall_ns: int
     """From before the crawl function was called to after it returned."""
     cpu_ns: int
-    """CPU time of all threads, user and system, over the same span."""
+    """CPU time of all threads, and of processes that were started, user and system, over the same
+    span."""
     peak_memory_bytes: int
     """Of the process, its libraries included."""
     gc_pauses: int
@@ -117,22 +139,27 @@ class Outcome:
     """Of Python and of the crawler's libraries."""
     fetches: Columns
     """As in Recorder.columns."""
+    work: Columns
+    """WORK_COLUMNS of crawlers.work; empty where nothing was computed."""
 
     @classmethod
     def read(cls, stream: IO[bytes]) -> Self:
         """Raises ValueError for what is not whole."""
         header, columns = read_packed(stream)
+        _, work = read_packed(stream)
         if tuple(header["error_words"]) != ERROR_WORDS:
             raise ValueError("the crawler speaks of other errors than this version of the bench")
         if len({len(column) for column in columns.values()}) != 1:
             raise ValueError("its columns differ in length")
+        if len({len(column) for column in work.values()}) != 1 or tuple(work) != WORK_COLUMNS:
+            raise ValueError(f"of its work it has {', '.join(work)}")
         if tuple(columns) != FETCH_COLUMNS:
             raise ValueError(f"its columns are {', '.join(columns)}")
-        return cls(Usage.from_json(header["usage"]), dict(header["versions"]), columns)
+        return cls(Usage.from_json(header["usage"]), dict(header["versions"]), columns, work)
 
 
 def write_outcome(
-    stream: IO[bytes], usage: Usage, versions: dict[str, str], recorder: Recorder
+    stream: IO[bytes], usage: Usage, versions: dict[str, str], recorder: Recorder, log: WorkLog
 ) -> None:
     """Leave what `Outcome.read` reads."""
     header: dict[str, Any] = {
@@ -140,5 +167,5 @@ def write_outcome(
         "versions": versions,
         "error_words": ERROR_WORDS,
     }
-    for piece in pack(header, recorder.columns()):
+    for piece in chain(pack(header, recorder.columns()), pack({}, log.columns())):
         stream.write(piece)

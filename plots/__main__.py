@@ -17,6 +17,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.experiment import PRIMES
 from bench.results import find_file
 from bench.store import Store, StoreError
 from plots.files import whole
@@ -61,6 +62,9 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
     path = find_file(folder)
     with Store.open(path) as store:
+        if store.asked()["kind"] == PRIMES:
+            yield from _draw_primes(store, form)
+            return
         analysis = analyse(store)
         pictures: list[Picture] = []
         explained: set[str] = set()
@@ -84,6 +88,16 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
         with whole(path.parent / PAGE) as stream:
             stream.write(page(store, analysis, pictures).encode())
         yield path.parent / PAGE
+
+
+def _draw_primes(store: Store, form: str) -> Iterator[Path]:
+    from plots.primes_figures import primes_figures
+
+    for drawn in primes_figures(store):
+        file = store.path.parent / f"{drawn.stem}.{form}"
+        with whole(file) as stream:
+            drawn.figure.savefig(stream, format=form)
+        yield file
 
 
 if __name__ == "__main__":

@@ -108,11 +108,12 @@ def name_ends(
     last: Mapping[str, Point],
     styles: Mapping[str, LineStyle],
     beside: tuple[float, float] = (48, 3),
+    tail: str = " (up to {})",
 ) -> None:
     """Each line's name right of the axes at the height of its last point, none over another.
 
     A line that ends at a lower concurrency than others is named `beside` its last point, so many
-    points to the right and up. The limits of the axes are set by now.
+    points to the right and up, with a tail that says where. The limits of the axes are set by now.
     """
     most = max((point.concurrency for point in last.values()), default=1)
     ends = {name: point for name, point in last.items() if point.concurrency == most}
@@ -132,7 +133,7 @@ def name_ends(
     for name, point in last.items():
         if name not in ends:
             axes.annotate(
-                f"{name} (up to {point.concurrency})",
+                name + tail.format(point.concurrency),
                 xy=(point.x, point.y),
                 xytext=beside,
                 textcoords="offset points",

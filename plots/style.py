@@ -38,6 +38,12 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "httpx": ("#999933", "p", _LONG),
     "protocol": ("#777777", "P", "-"),
     "protocol-uvloop": ("#000000", "H", "--"),
+    # Savers of bench.primes, in the colours of the crawlers that they are.
+    "no-io": ("#777777", "P", "-"),
+    "batches": ("#117733", "v", "-."),
+    "async": ("#0072B2", "o", "-"),
+    "async-uvloop": ("#332288", "D", "--"),
+    "processes": ("#D55E00", "X", _LONG),
 }
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "<", ">", "h", "p", "d")

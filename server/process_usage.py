@@ -24,6 +24,16 @@ def peak_memory_bytes() -> int:
     return int(getattr(memory, "peak_wset", memory.rss))
 
 
+def children_cpu_ns() -> int:
+    """CPU time, user and system, of the processes that this one started and has waited for."""
+    try:
+        import resource
+    except ImportError:  # Windows does not say
+        return 0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round((used.ru_utime + used.ru_stime) * 1e9)
+
+
 class ThreadTimes(NamedTuple):
     """Of one thread since its start, in ns."""
 

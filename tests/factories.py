@@ -11,6 +11,7 @@ from bench.runner import RunResult
 from bench.schema import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage
+from crawlers.work import WorkLog
 from server.ledger import ANSWERED, RunLedger, RunRecord, unpack
 from server.loop_lag import LOAD_COLUMNS
 
@@ -62,7 +63,9 @@ def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunRes
         started_utc="2026-01-01T00:00:00.000+00:00",
         failure=failure,
         stderr_tail="",
-        outcome=None if failure else Outcome(usage(), {"python": "3.11"}, recorder.columns()),
+        outcome=None
+        if failure
+        else Outcome(usage(), {"python": "3.11"}, recorder.columns(), WorkLog().columns()),
         ledger=record_of(ledger),
         conditions=conditions(),
         timeout_s=10.0,

@@ -14,7 +14,7 @@ import trustme
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
-from bench.pinning import Pinning
+from bench.pinning import UNPINNED
 from bench.runner import ProcessRunner, Target
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import REGISTRY
@@ -27,7 +27,6 @@ from tests.foreign_servers import (
     python_server,
 )
 
-UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), "")
 NAMES = [info.name for info in REGISTRY]
 REFUSED = (0, 0, "connect")
 

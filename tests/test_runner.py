@@ -12,15 +12,13 @@ from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
 from bench.ledger import Reconciliation
-from bench.pinning import Pinning, choose_pinning
+from bench.pinning import UNPINNED, choose_pinning
 from bench.runner import ProcessRunner, RunResult, ServerGoneError, Target
 from bench.store import IntColumns
 from bench.targets import recognise
 from server.control_client import stats
 from server.packed_columns import Columns
 from server.process import ServerProcess
-
-UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), "")
 
 
 @pytest.fixture(scope="module")

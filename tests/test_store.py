@@ -11,6 +11,7 @@ from bench.schema import ARRIVAL_COLUMNS
 from bench.store import FILE_NAME, Store, StoreError
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome
+from crawlers.work import WorkLog
 from server.ledger import COLUMNS, RunLedger
 from tests.factories import experiment, planned, record_of, result, usage
 
@@ -41,7 +42,7 @@ def test_raw_requests_survive_the_store(
         ledger.arrive(row[0], 2**32 - 1, row[1], 60_000_000, row[3])
     path = tmp_path_factory.mktemp("store") / FILE_NAME
     made = result(planned())
-    outcome = Outcome(usage(), {"python": "3"}, recorder.columns())
+    outcome = Outcome(usage(), {"python": "3"}, recorder.columns(), WorkLog().columns())
     from dataclasses import replace
 
     with Store.create(path, experiment(), 1, {}, "now") as store:

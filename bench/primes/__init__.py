@@ -1,0 +1,1 @@
+"""The chapter's second experiment: compute items, and save each one to a slow service."""

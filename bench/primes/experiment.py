@@ -1,0 +1,177 @@
+"""What is asked: work x saver, the order of runs, and what fits into a limit of time."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from hashlib import sha256
+from time import perf_counter
+from typing import Any, Self
+
+from bench.delays import Delay
+from bench.entrants import Entrant
+from bench.experiment import PRIMES, Cell, PlannedRun
+from bench.primes import work as computing
+from bench.primes.savers import SAVERS, saver_of
+from crawlers.work import Work
+
+FAILING = "500"
+"""The fault of an item that is to fail: an answer with this status."""
+_SAMPLE = 2000
+"""Numbers probed, or iterations of a hash, from which the rest is expected."""
+
+
+def work_of(kind: str, size: int, cost: int = 0, processes: int = 1) -> Work:
+    """One of bench.primes.work, by the name of its function."""
+    return Work(f"{computing.__name__}:{kind}", size, cost, processes)
+
+
+def items_of(work: Work) -> Sequence[int]:
+    """What is to be found, by another way: a sieve for primes."""
+    if work.kind == computing.hashes.__name__:
+        return range(work.size)
+    is_left = bytearray([1]) * max(2, work.size)
+    is_left[:2] = b"\0\0"
+    for number in range(2, int(work.size**0.5) + 1):
+        if is_left[number]:
+            multiples = range(number * number, len(is_left), number)
+            is_left[multiples.start :: number] = bytes(len(multiples))
+    return [number for number, left in enumerate(is_left) if left]
+
+
+@dataclass(frozen=True, slots=True)
+class PrimesCell:
+    """One point: some work, by one saver."""
+
+    saver: str
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class PrimesExperiment:
+    """All points that are measured, each in every trial."""
+
+    cells: tuple[PrimesCell, ...]
+    concurrency: int
+    """Saves in flight, and the length of a batch; `serial` has one."""
+    delay: Delay
+    """Of the service."""
+    trials: int
+    seed: int
+    timeout_s: float
+    failing: tuple[int, ...] = ()
+    """Items that the service refuses, wherever they are found."""
+    kind: str = PRIMES
+
+    @property
+    def entrants(self) -> tuple[Entrant, ...]:
+        """A saver each."""
+        asked = {cell.saver for cell in self.cells}
+        return tuple(Entrant(one.name, one.crawler) for one in SAVERS if one.name in asked)
+
+    def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
+        """All runs: each trial visits all cells, in an order of its own drawn from the seed."""
+        runs: list[PlannedRun] = []
+        for trial in range(1, self.trials + 1):
+            digest = sha256(f"{PRIMES} {self.seed}/{trial}".encode()).digest()
+            cells = list(self.cells)
+            random.Random(int.from_bytes(digest[:8], "big")).shuffle(cells)  # noqa: S311
+            runs += [self.planned(cell, len(runs) + n, trial) for n, cell in enumerate(cells, 1)]
+        return tuple(runs)
+
+    def planned(self, cell: PrimesCell, number: int, trial: int) -> PlannedRun:
+        """A run of a cell."""
+        saver = saver_of(cell.saver)
+        items = items_of(cell.work)
+        failing = frozenset(self.failing)
+        return PlannedRun(
+            number,
+            trial,
+            Cell(
+                saver.name,
+                1 if saver.is_serial else self.concurrency,
+                self.delay if saver.saves else Delay.fixed(0),
+            ),
+            len(items),
+            Entrant(saver.name, saver.crawler),
+            faults=tuple(
+                (seq, FAILING) for seq, item in enumerate(items) if item in failing and saver.saves
+            ),
+            work=cell.work,
+            work_s=expected_work_s(cell.work),
+        )
+
+    def plan_shown(self) -> str:
+        """`each save takes 50 ms; up to 100 at a time; 1 trial`."""
+        trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        return f"each save takes {self.delay}; up to {self.concurrency} at a time; {trials}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For a results file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """What `to_json` gave. Raises ValueError, TypeError, LookupError for anything else."""
+        cells = tuple(PrimesCell(one["saver"], Work(**one["work"])) for one in fields["cells"])
+        if not cells:
+            raise ValueError("it asks for nothing")
+        for cell in cells:
+            saver_of(cell.saver)
+        return cls(
+            **{
+                **fields,
+                "cells": cells,
+                "delay": Delay(**fields["delay"]),
+                "failing": tuple(fields["failing"]),
+            }
+        )
+
+
+def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Iterator[PrimesCell]:
+    """Every work by every saver; on so many cores where a saver uses all."""
+    for work in works:
+        for name in savers:
+            processes = cores if saver_of(name).on_all_cores else 1
+            yield PrimesCell(name, Work(work.function, work.size, work.cost, processes))
+
+
+def fitting(
+    cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float], most_s: float
+) -> tuple[PrimesCell, ...]:
+    """As many as fit into `most_s` together, the short ones first; in the order given."""
+    cells = tuple(cells)
+    kept, sum_s = set(), 0.0
+    for cell in sorted(cells, key=seconds_of):
+        sum_s += seconds_of(cell)
+        if sum_s <= most_s:
+            kept.add(cell)
+    return tuple(cell for cell in cells if cell in kept)
+
+
+def expected_work_s(work: Work) -> float:
+    """How long the computing takes on this machine, roughly."""
+    if work.kind == computing.hashes.__name__:
+        alone_s = work.size * (_HASH_CALL_S + work.cost * _iteration_s())
+    else:  # most numbers are given up soon, primes are tried up to their root
+        alone_s = _probe_s() * work.size * (work.size / _SAMPLE) ** 0.3
+    return alone_s / work.processes
+
+
+_HASH_CALL_S = 2e-6
+
+
+@lru_cache
+def _iteration_s() -> float:
+    return _span_s(lambda: list(computing.hashes(1, _SAMPLE, 1))) / _SAMPLE
+
+
+@lru_cache
+def _probe_s() -> float:
+    return _span_s(lambda: list(computing.primes(_SAMPLE, 0, 1))) / _SAMPLE
+
+
+def _span_s(do: Callable[[], object]) -> float:
+    start_s = perf_counter()
+    do()
+    return perf_counter() - start_s

@@ -1,0 +1,141 @@
+"""Tables for people: how long each saver took, how much of the waiting it hid behind work."""
+
+from typing import TYPE_CHECKING
+
+from bench.environment import machine_shown, versions_shown
+from bench.primes.analysis import (
+    PrimesAnalysis,
+    SavedCell,
+    SavedRun,
+    WorkKey,
+    shown_item,
+    speed_up,
+)
+from bench.primes.savers import NO_IO
+from bench.store import Store
+from bench.tables import make_table, shown
+from bench.validity import Level
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_CAPTION = (
+    "time: from before the first item is computed to after the last is saved; medians over the "
+    "trials. overlap: of the time that saves wait at the service, the share in which work is "
+    "computed. bound: the time over the longer of the CPU's and the waiting's (whole waves); less "
+    "than 1 where a CPU is not alone. saved: by the service's ledger, once each."
+)
+
+
+def print_primes(
+    store: Store, analysis: PrimesAnalysis, console: "Console", *, show_all: bool
+) -> None:
+    """The works that say most, or all, saver by saver; the times of all works; what went wrong."""
+    asked = analysis.experiment
+    runs = [run.run for cell in analysis.cells for run in cell.runs]
+    for line in (
+        f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
+        f"{machine_shown(store.environment())}; {versions_shown(runs)}",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
+    by_work = analysis.by_work()
+    keys = list(by_work) if show_all else analysis.shown_works()
+    for key in keys:
+        caption = _CAPTION if key == keys[-1] else ""
+        console.print(_work_table(key, by_work[key], analysis, caption))
+    for kind in dict.fromkeys(kind for kind, _, _ in by_work):
+        console.print(_times_table(kind, analysis))
+    for cell in analysis.cells:
+        _print_wrong(cell, console)
+    missing = store.runs_asked() - len(runs)
+    if missing:
+        console.print(f"{missing} of the runs asked for were not done", markup=False)
+
+
+def work_shown(key: WorkKey) -> str:
+    """`primes among 1,024 numbers`, `1,000 hashes of 1,000 iterations`."""
+    kind, cost, size = key
+    if kind == "primes":
+        return f"primes among {size:,} numbers"
+    return f"{size:,} hashes of {cost:,} iterations"
+
+
+def _work_table(
+    key: WorkKey, savers: dict[str, SavedCell], analysis: PrimesAnalysis, caption: str
+) -> "Table":
+    items = next(iter(savers.values())).runs[0].run.requests
+    table = make_table(
+        f"{work_shown(key)}: {items:,} items to save",
+        (
+            *("saver", "time s", "min-max", "x no-io", "faster than serial", "overlap"),
+            *("CPU s", "bound", "saved"),
+        ),
+        ("verdict",),
+        caption,
+    )
+    floor = savers.get(NO_IO)
+    floor_s = floor.wall_s if floor is not None else None
+    for name, cell in savers.items():
+        wall_s, faster = cell.wall_s, speed_up(cell, savers)
+        walls = cell.walls_s
+        cpu_s = cell.median_of(lambda run: run.cpu_s)
+        bound_s = max(cpu_s or 0.0, analysis.waiting_bound_s(items) if name != NO_IO else 0.0)
+        is_concurrent = cell.runs[0].run.concurrency > 1
+        table.add_row(
+            name,
+            shown(wall_s, ".3f"),
+            f"{walls[0]:.3f}-{walls[-1]:.3f}" if len(walls) > 1 else "-",
+            shown(wall_s / floor_s if wall_s and floor_s else None, ".1f"),
+            shown(faster, ".1f"),
+            shown(cell.median_of(lambda run: run.overlap), ".0%") if name != NO_IO else "-",
+            shown(cpu_s, ".3f"),
+            shown(wall_s / bound_s if wall_s and bound_s and is_concurrent else None, ".2f"),
+            _saved(cell) if name != NO_IO else "-",
+            cell.level.name,
+        )
+    return table
+
+
+def _saved(cell: SavedCell) -> str:
+    """`172 of 172` where every trial saved as many; the least, if not."""
+    worst = min(cell.runs, key=lambda run: (run.saved, run.is_exact))
+    exact = "" if worst.is_exact else ", not exact"
+    return f"{worst.saved:,} of {worst.run.requests:,}{exact}"
+
+
+def _times_table(kind: str, analysis: PrimesAnalysis) -> "Table":
+    by_work = {key: savers for key, savers in analysis.by_work().items() if key[0] == kind}
+    names = analysis.savers()
+    table = make_table(f"Seconds, all work: {kind}", ("work", "items", *names))
+    for key, savers in by_work.items():
+        items = next(iter(savers.values())).runs[0].run.requests
+        table.add_row(
+            work_shown(key),
+            f"{items:,}",
+            *(shown(savers[name].wall_s, ".3f") if name in savers else "-" for name in names),
+        )
+    return table
+
+
+def _print_wrong(cell: SavedCell, console: "Console") -> None:
+    where = f"{cell.saver}, {work_shown((cell.work.kind, cell.work.cost, cell.work.size))}"
+    for run in cell.runs:
+        for line in wrong_of(run, where):
+            console.print(line, soft_wrap=True, markup=False)
+
+
+def wrong_of(run: SavedRun, where: str) -> list[str]:
+    """Which items were not saved, and whatever else makes a run not VALID."""
+    at = f"{where}, trial {run.run.trial}"
+    lines = [
+        f"{reason.level.name}: {at}: {reason.text}"
+        for reason in run.verdict.reasons
+        if reason.level is not Level.VALID and not (reason.check == "failures" and run.failures)
+    ]
+    if run.failures:
+        lines.append(
+            f"FAILED: {at}: {len(run.failures)} of {run.run.requests:,} items were not saved: "
+            f"{shown_item(run.failures)}"
+        )
+    return lines

@@ -1,0 +1,47 @@
+"""Every way of saving, in one table: which crawler saves, and on how many cores is computed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Saver:
+    """A row of the table."""
+
+    name: str
+    crawler: str
+    """Of crawlers.registry, or one of this package's own."""
+    style: str
+    is_serial: bool = False
+    on_all_cores: bool = False
+    """Whether processes on every core compute."""
+
+    @property
+    def saves(self) -> bool:
+        """Whether it saves anything at all."""
+        return self.name != NO_IO
+
+
+NO_IO, SERIAL = "no-io", "serial"
+
+SAVERS = (
+    Saver(NO_IO, "bench.primes.no_io:crawl", "computes, and saves nothing: the floor", True),
+    Saver(SERIAL, "serial", "one after another: compute, save, compute, save", True),
+    Saver("batches", "bench.primes.batches:crawl", "compute C, save C at once, compute C"),
+    Saver("async", "asyncio", "coroutines save while the next item is computed"),
+    Saver("async-uvloop", "asyncio-uvloop", "the same, on libuv"),
+    Saver("threads", "threads", "threads save while one of them computes"),
+    Saver(
+        "processes",
+        "threads",
+        "threads save, processes on all cores compute",
+        on_all_cores=True,
+    ),
+)
+
+
+def saver_of(name: str) -> Saver:
+    """The row of a saver. Raises LookupError."""
+    for saver in SAVERS:
+        if saver.name == name:
+            return saver
+    raise LookupError(f"there is no saver {name!r}")

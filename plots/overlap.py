@@ -1,0 +1,88 @@
+"""overlap-SAVER.png: work and saves of a few items over time, one above another. Rows -> Figure."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench.primes.analysis import SavedRun
+from bench.store import IntColumns
+from bench.summary import Accounts
+from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure
+
+ITEMS = 25
+_HEIGHT = 0.8
+_WORK = "#009E73"
+
+
+def overlap_figure(
+    saved: SavedRun, accounts: Accounts, work: IntColumns, what: str, small_print: str
+) -> Figure | None:
+    """A row an item, ITEMS from the middle: computed, saved, and on that the service's wait.
+
+    Bars have "work", "save" and "service" as gid. None if nothing was computed.
+    """
+    count = min(ITEMS, len(work["item"]))
+    if not count:
+        return None
+    first = (len(work["item"]) - count) // 2
+    rows = np.arange(first, first + count)
+    origin_ns = int(work["start_ns"][first])
+    figure = new_figure()
+    axes = figure.add_subplot()
+    starts, ends = work["start_ns"][rows], work["end_ns"][rows]
+    _bars(axes, rows, starts - origin_ns, ends - starts, _WORK, _HEIGHT, "work", "computed")
+    fetches, arrivals = accounts.fetches, accounts.arrivals
+    for is_bad, colour, label in ((False, CLIENT, "saved: client"), (True, FAILED, "not saved")):
+        bad = (fetches["error"] != 0) | (fetches["status"] >= 400)
+        chosen = np.isin(fetches["seq"], rows) & (bad == is_bad)
+        if chosen.any():
+            start, end = fetches["start_ns"][chosen], fetches["end_ns"][chosen]
+            _bars(
+                *(axes, fetches["seq"][chosen], start - origin_ns, end - start),
+                *(colour, _HEIGHT, "save", label),
+            )
+    if arrivals is not None:
+        chosen = np.isin(arrivals["seq"], rows) & (arrivals["replied_ns"] > 0)
+        if chosen.any():
+            start, end = arrivals["arrived_ns"][chosen], arrivals["replied_ns"][chosen]
+            _bars(
+                *(axes, arrivals["seq"][chosen], start - origin_ns, end - start),
+                *(SERVER, _HEIGHT / 2, "service", "waited for: service"),
+            )
+    axes.set_ylim(first + count - 0.3, first - 2.7)  # the legend has its place above
+    axes.margins(x=0.01)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.set_xlabel(f"time since item {first} was begun (ms)")
+    axes.set_ylabel("item, in the order in which they are found")
+    axes.set_title(f"Work and waiting: {saved.run.crawler}\n{_told(saved, what)}")
+    axes.legend(loc="upper right", ncols=3, fontsize=10)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _told(saved: SavedRun, what: str) -> str:
+    parts = [what]
+    if saved.wall_s is not None:
+        parts.append(f"{saved.wall_s:.2f} s")
+    if saved.overlap is not None:
+        parts.append(f"overlap {saved.overlap:.0%}")
+    return "; ".join(parts) + doubt_shown(saved.verdict)
+
+
+def _bars(
+    axes: Axes,
+    rows: "np.typing.NDArray[np.int64]",
+    start_ns: "np.typing.NDArray[np.int64]",
+    span_ns: "np.typing.NDArray[np.int64]",
+    colour: str,
+    height: float,
+    gid: str,
+    label: str,
+) -> None:
+    bars = axes.barh(
+        rows, span_ns / 1e6, left=start_ns / 1e6, height=height, color=colour, label=label, zorder=3
+    )
+    for bar in bars:
+        bar.set_gid(gid)

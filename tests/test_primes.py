@@ -1,0 +1,311 @@
+"""`crawlbench primes`: what is computed, that each item is saved once, what overlap is."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.delays import Delay
+from bench.primes.analysis import PrimesAnalysis, analyse_primes, hidden_share, merged
+from bench.primes.experiment import (
+    PrimesCell,
+    PrimesExperiment,
+    all_cells,
+    fitting,
+    items_of,
+    work_of,
+)
+from bench.primes.savers import NO_IO, SAVERS
+from bench.primes.work import hashes, is_prime, primes
+from bench.store import FILE_NAME, IntColumns, Store
+from bench.validity import Level
+from crawlers.work import Found
+from plots.__main__ import draw_all
+from plots.primes import primes_figure, workload_figure
+from tests.accounts import arrivals
+from tests.factories import MS
+from tests.test_command_line import BENCH, bench
+from tests.test_figures import data, lines
+from tests.test_interruptions import assert_all_end, family
+
+Compute = Callable[[int, int, int], Iterator[Found]]
+TINY = ["--sizes", "8,20", "--hashes", "4", "--costs", "20", "--delay", "5", "-c", "3"]
+SMALL = ["--work", "primes", "--sizes", "20", "--delay", "5", "-c", "3"]
+OF_20 = [2, 3, 5, 7, 11, 13, 17, 19]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+    """All savers, once."""
+    folder = tmp_path_factory.mktemp("primes")
+    made = bench("primes", *TINY, "--out", str(folder))
+    made.folder = folder / "latest-primes"  # type: ignore[attr-defined]
+    return made
+
+
+@pytest.fixture
+def folder(done: "subprocess.CompletedProcess[str]", tmp_path: Path) -> Path:
+    """A copy of its results, to be done with as one likes."""
+    shutil.copy(done.folder / FILE_NAME, tmp_path)  # type: ignore[attr-defined]
+    return tmp_path
+
+
+@pytest.fixture
+def analysis(folder: Path) -> Iterator[PrimesAnalysis]:
+    with Store.open(folder / FILE_NAME) as store:
+        yield analyse_primes(store)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        *((0, False), (1, False), (2, True), (3, True), (4, False)),
+        *((prime**2, False) for prime in (2, 3, 5, 7, 11, 13, 127)),
+        *((127, True), (7919, True), (7917, False)),
+    ],
+)
+def test_primes_are_told_from_others(number: int, expected: bool) -> None:
+    assert is_prime(number) is expected
+
+
+@given(st.integers(3, 3000))
+def test_trial_division_and_the_sieve_agree(size: int) -> None:
+    found = list(primes(size, 0, 1))
+    assert [one.item for one in found] == list(items_of(work_of("primes", size)))
+    ends = [one.end_ns for one in found]
+    assert ends == sorted(ends)
+    assert all(one.start_ns <= one.end_ns for one in found)
+
+
+@pytest.mark.parametrize("compute", [primes, hashes])
+def test_processes_find_the_same_in_the_same_order(compute: Compute) -> None:
+    alone, shared = ([one.item for one in compute(50, 2, processes)] for processes in (1, 2))
+    assert alone == shared
+
+
+def test_every_saver_saves_every_item_once(
+    done: "subprocess.CompletedProcess[str]", analysis: PrimesAnalysis
+) -> None:
+    assert done.returncode == 0, done
+    assert {cell.saver for cell in analysis.cells} == {saver.name for saver in SAVERS}
+    for cell in analysis.cells:
+        (run,) = cell.runs
+        assert run.verdict.level is not Level.INVALID, run.verdict
+        assert (run.is_exact, run.failures) == (True, ()), cell
+        expected = 0 if cell.saver == NO_IO else run.run.requests
+        assert (run.found, run.saved) == (run.run.requests, expected)
+    for said in ("faster than serial", "overlap", "8 of 8", "Seconds, all work: hashes"):
+        assert said in done.stdout
+
+
+def test_the_serial_saver_waits_for_each_and_overlaps_nothing(analysis: PrimesAnalysis) -> None:
+    for savers in analysis.by_work().values():
+        (serial,) = savers["serial"].runs
+        assert serial.wall_s is not None
+        assert serial.wall_s >= serial.run.requests * 0.005
+        assert serial.overlap == 0.0
+        (floor,) = savers[NO_IO].runs
+        assert floor.overlap is None
+
+
+def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalysis) -> None:
+    names = {saver.name for saver in SAVERS}
+    drawn = lines(primes_figure(analysis, ""))
+    assert names <= set(drawn)
+    assert list(data(drawn["serial"])[0]) == [8, 20]
+    workload = lines(workload_figure(analysis, ""))
+    assert names <= set(workload)
+    assert list(data(workload[NO_IO])[1]) == [1.0]
+    stems = {path.stem for path in draw_all(folder)}
+    assert stems == {"primes", "workload", *(f"overlap-{name}" for name in names)}
+
+
+def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        lost, wrong = (
+            connection.execute("SELECT number FROM run WHERE crawler = ?", (name,)).fetchone()[0]
+            for name in ("async", "batches")
+        )
+        connection.execute(
+            "DELETE FROM arrival WHERE run = ?1 AND ordinal = "
+            "(SELECT max(ordinal) FROM arrival WHERE run = ?1)",
+            (lost,),
+        )
+        connection.execute("UPDATE work SET item = 4 WHERE run = ? AND ordinal = 0", (wrong,))
+    connection.close()
+    with Store.open(folder / FILE_NAME) as store:
+        runs = {run.run.number: run for cell in analyse_primes(store).cells for run in cell.runs}
+    bad = {number for number, run in runs.items() if run.verdict.level is Level.INVALID}
+    assert bad == {lost, wrong}
+    assert not runs[lost].is_exact
+    assert runs[wrong].verdict.finds("work")
+    assert bench("report", str(folder)).returncode == 1
+
+
+def test_results_of_primes_are_for_their_own_tables(folder: Path) -> None:
+    report = bench("report", str(folder), "--all")
+    assert (report.returncode, report.stdout.count("items to save")) == (0, 3)
+    exported = bench("export", str(folder))
+    assert (exported.returncode, exported.stderr.count("\n")) == (3, 1)
+    assert "is of ./benchmark.sh primes" in exported.stderr
+
+
+def test_what_is_missing_is_done_by_resume(folder: Path) -> None:
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        before = connection.execute("SELECT number, started_utc FROM run").fetchall()
+        gone = len(before)
+        for delete in (
+            "DELETE FROM fetch WHERE run = ?",
+            "DELETE FROM arrival WHERE run = ?",
+            "DELETE FROM work WHERE run = ?",
+            "DELETE FROM server_load WHERE run = ?",
+            "DELETE FROM run WHERE number = ?",
+        ):
+            connection.execute(delete, (gone,))
+    connection.close()
+    resumed = bench("run", "--resume", str(folder))
+    assert resumed.returncode == 0, resumed
+    assert "1 runs, about" in resumed.stderr
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        after = connection.execute("SELECT number, started_utc FROM run").fetchall()
+    connection.close()
+    assert after[:-1] == before[:-1]
+    assert after[-1][0] == gone
+
+
+def test_an_item_that_is_refused_is_named_and_all_others_are_saved(tmp_path: Path) -> None:
+    savers = ["serial", "batches", "async", "threads"]
+    asked = ["primes", *SMALL, "--savers", ",".join(savers), "--fail", "7", "--out", str(tmp_path)]
+    done = bench(*asked)
+    assert done.returncode == 1, done
+    for saver in savers:
+        where = f"FAILED: {saver}, primes among 20 numbers, trial 1"
+        assert f"{where}: 1 of 8 items were not saved: 7 (status 500)" in done.stdout
+    with Store.open(tmp_path / "latest-primes" / FILE_NAME) as store:
+        saved = [run.saved for cell in analyse_primes(store).cells for run in cell.runs]
+    assert saved == [7] * len(savers)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_a_service_that_dies_leaves_items_that_are_named(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(*BENCH, "primes", *SMALL, "--delay", "500", "--savers", "serial"),
+            *("--out", str(tmp_path)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while not (saving := [child for child in family(process) if is_saving(child)]):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    children = family(process)
+    (service,) = [child for child in children if "server" in child.cmdline()]
+    assert saving
+    service.send_signal(signal.SIGKILL)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the server is gone" in stderr
+    assert "serial, primes among 20 numbers, trial 1: " in stderr
+    assert "19 (connect)" in stderr
+    assert "Traceback" not in stderr
+    assert_all_end(children)
+
+
+def is_saving(process: psutil.Process) -> bool:
+    try:
+        is_crawler = "crawlers" in process.cmdline()
+        return is_crawler and bool(process.net_connections("tcp"))
+    except psutil.Error:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fail", "4", "--work", "primes"), "no work asked for has an item 4"),
+        (("--max-seconds", "0.01"), "--max-seconds 0.01 is too little"),
+        (("--savers", "asynchronous"), "'asynchronous' is none of no-io, serial"),
+        (("--work", "sums"), "'sums' is none of primes, hashes"),
+        (("--sizes", "2"), "'2': 3 to 10000000; the first prime is 2"),
+        (("--costs", "0"), "'0' is not a whole number from 1"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = bench("primes", *arguments, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_takes_longest_is_left_out() -> None:
+    cells = list(all_cells([work_of("primes", 8)], ["serial", "async", "processes"], cores=3))
+    assert [cell.work.processes for cell in cells] == [1, 1, 3]
+    seconds = dict(zip(cells, (5.0, 1.0, 2.0), strict=True))
+    kept = [fitting(cells, seconds.__getitem__, most_s) for most_s in (0.5, 1.0, 3.0, 7.9, 8.0)]
+    assert [len(some) for some in kept] == [0, 1, 2, 2, 3]
+    assert kept[2] == (cells[1], cells[2])
+
+
+def test_what_was_asked_survives_its_way_through_json() -> None:
+    cells = (PrimesCell("serial", work_of("hashes", 4, 10)),)
+    asked = PrimesExperiment(cells, 3, Delay.fixed(5000), 2, 1, 10.0, (2,))
+    assert PrimesExperiment.from_json(asked.to_json()) == asked
+    numbers = [run.number for run in asked.order({})]
+    assert numbers == [1, 2]
+
+
+def spans(*rows: tuple[int, int]) -> IntColumns:
+    """Of work, in ms."""
+    table = np.array(rows, dtype=np.int64).reshape(-1, 2) * MS
+    return {"item": np.arange(len(rows)), "start_ns": table[:, 0], "end_ns": table[:, 1]}
+
+
+@pytest.mark.parametrize(
+    ("work", "waits", "share"),
+    [
+        ([(0, 10), (60, 70)], [(10, 60), (70, 120)], 0.0),
+        ([(0, 10), (10, 60)], [(10, 60)], 1.0),
+        ([(0, 10), (10, 35)], [(10, 60)], 0.5),
+        ([(0, 10), (20, 30)], [(5, 25), (5, 25)], 0.5),
+        # Two processes compute at once: the time is hidden, not hidden twice.
+        ([(0, 10), (0, 10), (5, 15)], [(0, 20)], 0.75),
+        ([(0, 10)], [], None),
+        ([], [(0, 10)], None),
+    ],
+)
+def test_overlap_is_the_share_of_waiting_in_which_there_is_work(
+    work: list[tuple[int, int]], waits: list[tuple[int, int]], share: float | None
+) -> None:
+    came = arrivals(*((seq, 1, *wait, 50_000, 200, 1) for seq, wait in enumerate(waits)))
+    found = hidden_share(spans(*work), came)
+    assert found == pytest.approx(share)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), min_size=1))
+def test_spans_are_merged_to_what_they_cover(pieces: list[tuple[int, int]]) -> None:
+    starts = np.array([start for start, _ in pieces])
+    ends = np.array([start + span for start, span in pieces])
+    first, last = merged(starts, ends)
+    before, after = (
+        {at for span in zip(*both, strict=True) for at in range(*span)}
+        for both in ((starts, ends), (first, last))
+    )
+    assert before == after
+    assert (first[1:] > last[:-1]).all()
