@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bench.split import Part
 
 _CEILINGS_APART = 0.15
+_NOTES = 3
 _COLOURS = {Level.VALID: "green", Level.SUSPECT: "yellow", Level.INVALID: "red"}
 
 
@@ -251,32 +252,43 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
         checks = Counter(
             check
             for trial in doubtful
-            for check in {one.check for one in trial.verdict.reasons if one.level}
+            for check in dict.fromkeys(one.check for one in trial.verdict.reasons if one.level)
         )
         counts = ", ".join(f"{check} {count}" for check, count in checks.most_common())
         console.print(
             f"{len(doubtful)} of {len(trials)} runs are not VALID: {counts} (docs/validity.md)",
             soft_wrap=True,
         )
+    notes: Counter[str] = Counter()
     for cell in analysis.cells:
         where = f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}"
-        _print_trials(where, cell.trials, console)
+        _print_trials(where, cell.trials, notes, console)
         for effect in order_effects(cell, len(analysis.cells)):
             console.print(f"note: {where}: {effect}", soft_wrap=True, markup=False)
-    _print_trials("the server's ceiling", analysis.ceilings, console)
+    _print_trials("the server's ceiling", analysis.ceilings, notes, console)
+    for check, count in notes.items():
+        if count > _NOTES:
+            console.print(f"note: {check}: {count - _NOTES} cells more like these", markup=False)
 
 
-def _print_trials(where: str, trials: Sequence[Trial], console: "Console") -> None:
+def _print_trials(
+    where: str, trials: Sequence[Trial], notes: Counter[str], console: "Console"
+) -> None:
+    """Of notes, which are no fault, those of _NOTES cells for each check."""
     found: dict[tuple[Level, str], list[str]] = {}
     for trial in trials:
-        for level, check in {(one.level, one.check) for one in trial.verdict.reasons}:
+        for level, check in dict.fromkeys((one.level, one.check) for one in trial.verdict.reasons):
             texts = [
                 one.text
                 for one in trial.verdict.reasons
                 if (one.level, one.check) == (level, check)
             ]
             found.setdefault((level, check), []).append("; ".join(texts))
-    for (level, _), texts in sorted(found.items(), key=lambda item: -item[0][0]):
+    for (level, check), texts in sorted(found.items(), key=lambda item: -item[0][0]):
+        if not level:
+            notes[check] += 1
+            if notes[check] > _NOTES:
+                continue
         word = level.name if level else "note"
         share = f" ({len(texts)} of {len(trials)} trials)" if len(trials) > 1 else ""
         style = _COLOURS[level] if level else None

@@ -85,7 +85,10 @@ def _work() -> int:
     info = find(spec.crawler)
     trust(spec.trust)
     recorder, log = Recorder(), WorkLog()
-    usage = _measure(load(info), spec, recorder, log)
+    crawl = load(info)
+    if spec.work is not None:
+        spec.work.load()  # now, and not on the clock
+    usage = _measure(crawl, spec, recorder, log)
     try:
         with open(spec.outcome_path, "wb") as stream:  # noqa: PTH123 - pathlib is not imported here
             write_outcome(stream, usage, _versions(info), recorder, log)

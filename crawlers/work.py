@@ -40,11 +40,15 @@ class Work:
         """The name of the function."""
         return self.function.rpartition(":")[2]
 
-    def found(self) -> Iterator[Found]:
-        """Items one by one, each computed when it is asked for. Raises what the import raises."""
+    def load(self) -> Callable[[int, int, int], Iterator[Found]]:
+        """The function. Raises what its import raises."""
         module, _, name = self.function.partition(":")
         compute: Callable[[int, int, int], Iterator[Found]] = getattr(import_module(module), name)
-        return compute(self.size, self.cost, self.processes)
+        return compute
+
+    def found(self) -> Iterator[Found]:
+        """Items one by one, each computed when it is asked for."""
+        return self.load()(self.size, self.cost, self.processes)
 
 
 class WorkLog:

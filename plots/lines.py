@@ -107,16 +107,17 @@ def name_ends(
     axes: Axes,
     last: Mapping[str, Point],
     styles: Mapping[str, LineStyle],
-    beside: tuple[float, float] = (48, 3),
-    tail: str = " (up to {})",
+    beside: tuple[float, float] | None = (48, 3),
 ) -> None:
     """Each line's name right of the axes at the height of its last point, none over another.
 
     A line that ends at a lower concurrency than others is named `beside` its last point, so many
-    points to the right and up, with a tail that says where. The limits of the axes are set by now.
+    points to the right and up; for None, with all others. The limits of the axes are set by now.
     """
     most = max((point.concurrency for point in last.values()), default=1)
-    ends = {name: point for name, point in last.items() if point.concurrency == most}
+    ends = {
+        name: point for name, point in last.items() if point.concurrency == most or beside is None
+    }
     wanted = [_height(axes, point) for point in ends.values()]
     for (name, point), y in zip(ends.items(), spread_labels(wanted, _LABEL_HEIGHT), strict=True):
         axes.annotate(
@@ -133,7 +134,7 @@ def name_ends(
     for name, point in last.items():
         if name not in ends:
             axes.annotate(
-                name + tail.format(point.concurrency),
+                f"{name} (up to {point.concurrency})",
                 xy=(point.x, point.y),
                 xytext=beside,
                 textcoords="offset points",

@@ -21,6 +21,9 @@ from plots.style import (
 )
 
 
+_MARGIN = 1.4
+
+
 class _Line(NamedTuple):
     """Of a saver, in the order of x."""
 
@@ -126,6 +129,14 @@ def _draw(axes: Axes, lines: Iterable[_Line]) -> None:
     axes.set_yscale("log")
     for line in lines:
         draw_line(axes, line.name, styles[line.name], line.points)
+    points = [point for line in lines for point in line.points]
+    # As wide for a single point, where there is one work only.
+    axes.set_xlim(
+        min(point.x for point in points) / _MARGIN, max(point.x for point in points) * _MARGIN
+    )
+    axes.set_ylim(
+        min(point.low for point in points) / _MARGIN, max(point.high for point in points) * _MARGIN
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
@@ -136,10 +147,8 @@ def _finish(figure: Figure, axes: Axes, lines: Sequence[_Line], small_print: str
     levels = [point.level for line in lines for point in line.points]
     if handles := marker_legend(levels):
         axes.legend(handles=handles, loc="upper left", fontsize=9)
-    axes.set_xlim(axes.get_xlim())  # what is named beside a line does not move it
-    axes.set_ylim(axes.get_ylim())
     last = {line.name: line.points[-1] for line in lines}
-    name_ends(axes, last, styles_of(list(last)), beside=(10, -16), tail="")
+    name_ends(axes, last, styles_of(list(last)), beside=None)
     add_small_print(figure, small_print + marks_explained(levels or [Level.VALID]))
 
 

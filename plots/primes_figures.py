@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.analysis import load_accounts
 from bench.environment import machine_shown, versions_shown
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
+from bench.primes.options import HASHES
 from bench.primes.report import work_shown
 from bench.store import Store
 from plots.overlap import overlap_figure
@@ -35,14 +36,15 @@ def primes_figures(store: Store) -> Iterator[DrawnOfPrimes]:
     shown = analysis.shown_works()
     if not shown:
         return
-    # Of the last kind: hashes, where both were computed, since their CPU time can be seen.
-    for saver, cell in analysis.by_work()[shown[-1]].items():
+    # Of hashes, where both were computed, since their CPU time can be seen.
+    key = next((key for key in shown if key[0] == HASHES), shown[0])
+    for saver, cell in analysis.by_work()[key].items():
         run = cell.median_run()
         if run is None:
             continue
         accounts = load_accounts(store, run.run)
         work = store.work(run.run.number)
-        figure = overlap_figure(run, accounts, work, work_shown(shown[-1]), small_print)
+        figure = overlap_figure(run, accounts, work, work_shown(key), small_print)
         if figure is not None:
             yield DrawnOfPrimes(f"overlap-{saver}", figure)
 

@@ -104,7 +104,7 @@ def test_every_saver_saves_every_item_once(
         assert (run.is_exact, run.failures) == (True, ()), cell
         expected = 0 if cell.saver == NO_IO else run.run.requests
         assert (run.found, run.saved) == (run.run.requests, expected)
-    for said in ("faster than serial", "overlap", "8 of 8", "Seconds, all work: hashes"):
+    for said in ("faster than serial", "overlap", "4 of 4", "Seconds, all work: hashes"):
         assert said in done.stdout
 
 
@@ -257,10 +257,13 @@ def test_what_cannot_be_asked_for_is_one_clear_line(
 def test_what_takes_longest_is_left_out() -> None:
     cells = list(all_cells([work_of("primes", 8)], ["serial", "async", "processes"], cores=3))
     assert [cell.work.processes for cell in cells] == [1, 1, 3]
+    serial, coroutines, processes = cells
     seconds = dict(zip(cells, (5.0, 1.0, 2.0), strict=True))
-    kept = [fitting(cells, seconds.__getitem__, most_s) for most_s in (0.5, 1.0, 3.0, 7.9, 8.0)]
-    assert [len(some) for some in kept] == [0, 1, 2, 2, 3]
-    assert kept[2] == (cells[1], cells[2])
+    kept = [fitting(cells, seconds.__getitem__, most_s) for most_s in (0.5, 1, 3, 9.9, 10)]
+    assert kept[:2] == [(), (coroutines,)]
+    # Half of the time is for the serial saver, and what it leaves is for the others.
+    assert kept[2:4] == [(coroutines, processes)] * 2
+    assert kept[4] == (serial, coroutines, processes)
 
 
 def test_what_was_asked_survives_its_way_through_json() -> None:

@@ -12,7 +12,7 @@ from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import PRIMES, Cell, PlannedRun
 from bench.primes import work as computing
-from bench.primes.savers import SAVERS, saver_of
+from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
 
 FAILING = "500"
@@ -139,14 +139,27 @@ def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Itera
 def fitting(
     cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float], most_s: float
 ) -> tuple[PrimesCell, ...]:
-    """As many as fit into `most_s` together, the short ones first; in the order given."""
+    """As many as fit into `most_s` together, the short ones first; in the order given.
+
+    Half of the time is for the serial saver, the longest by far: without it there is nothing to
+    compare with.
+    """
     cells = tuple(cells)
+    serial = _shortest([one for one in cells if one.saver == SERIAL], seconds_of, most_s / 2)
+    left_s = most_s - sum(map(seconds_of, serial))
+    others = _shortest([one for one in cells if one.saver != SERIAL], seconds_of, left_s)
+    return tuple(cell for cell in cells if cell in serial | others)
+
+
+def _shortest(
+    cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float], most_s: float
+) -> set[PrimesCell]:
     kept, sum_s = set(), 0.0
     for cell in sorted(cells, key=seconds_of):
         sum_s += seconds_of(cell)
         if sum_s <= most_s:
             kept.add(cell)
-    return tuple(cell for cell in cells if cell in kept)
+    return kept
 
 
 def expected_work_s(work: Work) -> float:

@@ -15,7 +15,9 @@ from bench.options import (
 from bench.primes.savers import SAVERS
 from crawlers.checked import checked_count, checked_list, checked_seconds
 
-KINDS = ("primes", "hashes")
+PRIMES, HASHES = "primes", "hashes"
+KINDS = (PRIMES, HASHES)
+"""The functions of bench.primes.work."""
 SIZES = tuple(2**n for n in range(7, 15))
 COSTS = (100, 300, 1000, 3000, 10_000, 30_000)
 MAX_SECONDS = 240.0
@@ -61,7 +63,11 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
         help=f"iterations of a hash ({','.join(map(str, COSTS))})",
     )
     parser.add_argument(
-        "--hashes", type=checked_count, default=300, metavar="N", help="how many (%(default)s)"
+        "--hashes",
+        type=checked_count,
+        default=200,
+        metavar="N",
+        help="how many hashes (%(default)s)",
     )
     parser.add_argument(
         "--delay",

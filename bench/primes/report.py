@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 _CAPTION = (
     "time: from before the first item is computed to after the last is saved; medians over the "
     "trials. overlap: of the time that saves wait at the service, the share in which work is "
-    "computed. bound: the time over the longer of the CPU's and the waiting's (whole waves); less "
-    "than 1 where a CPU is not alone. saved: by the service's ledger, once each."
+    "computed. x bound: the time over the longer of two that it cannot beat, its own CPU time "
+    "(shared out over its processes) and the waiting in whole waves. saved: by the service's "
+    "ledger, once each."
 )
 
 
@@ -69,7 +70,7 @@ def _work_table(
         f"{work_shown(key)}: {items:,} items to save",
         (
             *("saver", "time s", "min-max", "x no-io", "faster than serial", "overlap"),
-            *("CPU s", "bound", "saved"),
+            *("CPU s", "x bound", "saved"),
         ),
         ("verdict",),
         caption,
@@ -80,7 +81,8 @@ def _work_table(
         wall_s, faster = cell.wall_s, speed_up(cell, savers)
         walls = cell.walls_s
         cpu_s = cell.median_of(lambda run: run.cpu_s)
-        bound_s = max(cpu_s or 0.0, analysis.waiting_bound_s(items) if name != NO_IO else 0.0)
+        busy_s = (cpu_s or 0.0) / cell.work.processes
+        bound_s = max(busy_s, analysis.waiting_bound_s(items) if name != NO_IO else 0.0)
         is_concurrent = cell.runs[0].run.concurrency > 1
         table.add_row(
             name,
