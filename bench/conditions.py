@@ -18,6 +18,8 @@ _JIFFY_NS = 10_000_000
 class Conditions:
     """Of one run, from before its process started to after it ended; None: the system says not."""
 
+    span_ns: int
+    """Of the run: what is counted here happened in it."""
     clock_step_ns: int
     """By how much the wall clock went further than the monotonic clock."""
     listen_overflows: int | None
@@ -67,6 +69,7 @@ class Observation:
         if self.stolen_ns is not None and later.stolen_ns is not None:
             stolen_ns = later.stolen_ns - self.stolen_ns
         return Conditions(
+            span_ns=later.monotonic_ns - self.monotonic_ns,
             clock_step_ns=(later.wall_ns - self.wall_ns) - (later.monotonic_ns - self.monotonic_ns),
             time_wait_before=self.time_wait,
             stolen_ns=stolen_ns,

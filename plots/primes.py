@@ -20,7 +20,6 @@ from plots.style import (
     styles_of,
 )
 
-
 _MARGIN = 1.4
 
 

@@ -125,6 +125,6 @@ def test_conditions_are_the_differences_of_two_observations() -> None:
     found = before.until(after, turned_away=2, beside=3)
     assert (found.listen_drops, found.syn_retransmits, found.listen_overflows) == (3, 0, None)
     assert (found.clock_step_ns, found.time_wait_before, found.stolen_ns) == (500, 7, None)
-    assert (found.turned_away, found.beside) == (2, 3)
+    assert (found.turned_away, found.beside, found.span_ns) == (2, 3, 500)
     now = Observation.now()
     assert abs(now.until(Observation.now(), None, None).clock_step_ns) < 10**9

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.results import find_file, new_folder
-from bench.schema import SCHEMA_VERSION, ARRIVAL_COLUMNS
+from bench.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
 from bench.store import FILE_NAME, Store, StoreError
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome

@@ -248,6 +248,13 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_run(conditions=conditions(stolen_ns=40 * MS)),
             of_run(conditions=conditions(stolen_ns=20 * MS)),
         ),
+        # Counted from the start of the process on, which is most of a short run.
+        (
+            Level.SUSPECT,
+            "busy machine",
+            of_run(conditions=conditions(stolen_ns=70 * MS, span_ns=2000 * MS)),
+            of_run(conditions=conditions(stolen_ns=50 * MS, span_ns=2000 * MS)),
+        ),
         (
             Level.SUSPECT,
             "ledger",

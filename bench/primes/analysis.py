@@ -12,6 +12,7 @@ import numpy as np
 from bench.analysis import load_accounts
 from bench.ledger import Reconciliation
 from bench.primes.experiment import PrimesExperiment, items_of
+from bench.primes.options import PRIMES
 from bench.primes.savers import NO_IO, SAVERS, SERIAL, saver_of
 from bench.schema import RunRow
 from bench.store import IntColumns, Store, StoreError
@@ -132,9 +133,10 @@ class PrimesAnalysis:
         return tuple(saver.name for saver in SAVERS if saver.name in measured)
 
     def shown_works(self) -> list[WorkKey]:
-        """Of each kind the work that says most: the largest, or the best balanced, of all savers.
+        """Of each kind the work that says most, of those that most savers did.
 
-        Balanced: what the floor computes takes about as long as the waiting must.
+        Of hashes the best balanced: what the floor computes takes about as long as the waiting
+        must. Of primes, which are never near that, the largest.
         """
         by_work = self.by_work()
         shown = []
@@ -142,7 +144,10 @@ class PrimesAnalysis:
             keys = [key for key in by_work if key[0] == kind]
             most = max(len(by_work[key]) for key in keys)
             whole = [key for key in keys if len(by_work[key]) == most]
-            shown.append(min(whole, key=lambda key: (self._imbalance(by_work[key]), -key[2])))
+            if kind == PRIMES:
+                shown.append(max(whole, key=lambda key: key[2]))
+            else:
+                shown.append(min(whole, key=lambda key: self._imbalance(by_work[key])))
         return shown
 
     def _imbalance(self, savers: dict[str, SavedCell]) -> float:

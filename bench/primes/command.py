@@ -18,7 +18,7 @@ from bench.primes.experiment import (
     items_of,
     work_of,
 )
-from bench.primes.report import work_shown
+from bench.primes.report import work_shown, works_shown
 from bench.progress import expected_s, span_shown
 from bench.runner import RunResult, ServerGoneError
 
@@ -98,12 +98,8 @@ def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
             f"(they take {span_shown(sum_s)} more):"
         )
         for saver in dict.fromkeys(cell.saver for cell in left_out):
-            works = [
-                work_shown((cell.work.kind, cell.work.cost, cell.work.size))
-                for cell in left_out
-                if cell.saver == saver
-            ]
-            print(f"    {saver}: {'; '.join(works)}", file=sys.stderr)
+            works = [cell.work for cell in left_out if cell.saver == saver]
+            print(f"    {saver}: {works_shown(works)}", file=sys.stderr)
     return replace(asked, cells=kept)
 
 

@@ -1,5 +1,6 @@
 """Tables for people: how long each saver took, how much of the waiting it hid behind work."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.environment import machine_shown, versions_shown
@@ -11,10 +12,12 @@ from bench.primes.analysis import (
     shown_item,
     speed_up,
 )
+from bench.primes.options import PRIMES
 from bench.primes.savers import NO_IO
 from bench.store import Store
 from bench.tables import make_table, shown
 from bench.validity import Level
+from crawlers.work import Work
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,9 +60,22 @@ def print_primes(
 def work_shown(key: WorkKey) -> str:
     """`primes among 1,024 numbers`, `1,000 hashes of 1,000 iterations`."""
     kind, cost, size = key
-    if kind == "primes":
+    if kind == PRIMES:
         return f"primes among {size:,} numbers"
     return f"{size:,} hashes of {cost:,} iterations"
+
+
+def works_shown(works: Sequence[Work]) -> str:
+    """Of one saver: `primes among 128, 256 numbers; 200 hashes of 100, 300 iterations`."""
+    parts: dict[str, list[str]] = {}
+    for work in works:
+        if work.kind == PRIMES:
+            parts.setdefault("primes among {} numbers", []).append(f"{work.size:,}")
+        else:
+            parts.setdefault(f"{work.size:,} hashes of {{}} iterations", []).append(
+                f"{work.cost:,}"
+            )
+    return "; ".join(form.format(", ".join(values)) for form, values in parts.items())
 
 
 def _work_table(
@@ -89,7 +105,7 @@ def _work_table(
             shown(wall_s, ".3f"),
             f"{walls[0]:.3f}-{walls[-1]:.3f}" if len(walls) > 1 else "-",
             shown(wall_s / floor_s if wall_s and floor_s else None, ".1f"),
-            shown(faster, ".1f"),
+            shown(faster if name != NO_IO else None, ".1f"),
             shown(cell.median_of(lambda run: run.overlap), ".0%") if name != NO_IO else "-",
             shown(cpu_s, ".3f"),
             shown(wall_s / bound_s if wall_s and bound_s and is_concurrent else None, ".2f"),
