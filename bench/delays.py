@@ -24,6 +24,8 @@ class Delay:
     def parse(cls, text: str) -> Self:
         """From ms as people write them: `100`, or `20-200`. Raises PlanError."""
         low, dash, high = text.partition("-")
+        if dash and not (low and high):
+            raise PlanError(f"delay is {text!r}: milliseconds, as in 100, or a range, as in 20-200")
         low_us = parse_delay_us(low)
         high_us = parse_delay_us(high) if dash else low_us
         if high_us < low_us:

@@ -15,6 +15,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         with draft.open("wb") as stream:
             yield stream
         draft.replace(path)
-    except BaseException:
+    except BaseException as error:
         draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk names no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise

@@ -52,7 +52,8 @@ def overlap_figure(
             )
     axes.set_ylim(first + count - 0.3, first - 2.7)  # the legend has its place above
     axes.margins(x=0.01)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    ticks = MaxNLocator(integer=True, nbins=6).tick_values(first, first + count - 1)
+    axes.set_yticks([tick for tick in ticks if first <= tick < first + count])
     axes.set_xlabel(f"time since item {first} was begun (ms)")
     axes.set_ylabel("item, in the order in which they are found")
     axes.set_title(f"Work and waiting: {saved.run.crawler}\n{_told(saved, what)}")

@@ -1,7 +1,7 @@
 """primes.png and workload.png: how long each way of saving takes. Rows -> Figure."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +20,7 @@ from plots.style import (
     styles_of,
 )
 
+_Corner = Literal["upper left", "upper right"]
 _MARGIN = 1.4
 
 
@@ -48,7 +49,7 @@ def primes_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
     axes.set_xlabel("numbers probed")
     axes.set_ylabel("time until all primes are saved (s)")
     axes.set_title(f"Find primes, save each one\n{_plan(analysis)}")
-    _finish(figure, axes, lines, small_print)
+    _finish(figure, axes, lines, small_print, "upper left")
     return figure
 
 
@@ -93,7 +94,7 @@ def workload_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None
             color=GREY,
         )
     axes.set_title(f"Compute hashes, save each one: what saving costs\n{_plan(analysis)}")
-    _finish(figure, axes, lines, small_print)
+    _finish(figure, axes, lines, small_print, "upper right")
     return figure
 
 
@@ -142,10 +143,12 @@ def _draw(axes: Axes, lines: Iterable[_Line]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _finish(figure: Figure, axes: Axes, lines: Sequence[_Line], small_print: str) -> None:
+def _finish(
+    figure: Figure, axes: Axes, lines: Sequence[_Line], small_print: str, corner: _Corner
+) -> None:
     levels = [point.level for line in lines for point in line.points]
     if handles := marker_legend(levels):
-        axes.legend(handles=handles, loc="upper left", fontsize=9)
+        axes.legend(handles=handles, loc=corner, fontsize=9)
     last = {line.name: line.points[-1] for line in lines}
     name_ends(axes, last, styles_of(list(last)), beside=None)
     add_small_print(figure, small_print + marks_explained(levels or [Level.VALID]))

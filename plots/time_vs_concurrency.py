@@ -53,7 +53,7 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
     else:
         _draw_panels(figure, asked, by_crawler)
         add_title(figure, *_title(asked))
-    add_small_print(figure, small_print)
+    add_small_print(figure, f"{small_print}; lines between points guide the eye")
     return figure
 
 
@@ -115,7 +115,7 @@ def _title(asked: Experiment) -> tuple[str, str]:
     scaled = "" if asked.requests else f" (runs of {asked.waves} x C, scaled)"
     return (
         f"Finding the right number of concurrent requests: time to fetch {n:,}{scaled}",
-        f"{plan_and_spread(asked)}; lines guide the eye; thin: the ideal",
+        f"{plan_and_spread(asked)}; thin: the ideal",
     )
 
 

@@ -7,8 +7,8 @@ from bench.environment import machine_shown, versions_shown
 from bench.primes.analysis import (
     PrimesAnalysis,
     SavedCell,
-    SavedRun,
     WorkKey,
+    key_of,
     shown_item,
     speed_up,
 )
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_SHOWN = 3
+"""Runs that are not VALID, of each check."""
 _CAPTION = (
     "time: from before the first item is computed to after the last is saved; medians over the "
     "trials. overlap: of the time that saves wait at the service, the share in which work is "
@@ -50,8 +52,7 @@ def print_primes(
         console.print(_work_table(key, by_work[key], analysis, caption))
     for kind in dict.fromkeys(kind for kind, _, _ in by_work):
         console.print(_times_table(kind, analysis))
-    for cell in analysis.cells:
-        _print_wrong(cell, console)
+    _print_wrong(analysis, console)
     missing = store.runs_asked() - len(runs)
     if missing:
         console.print(f"{missing} of the runs asked for were not done", markup=False)
@@ -136,24 +137,30 @@ def _times_table(kind: str, analysis: PrimesAnalysis) -> "Table":
     return table
 
 
-def _print_wrong(cell: SavedCell, console: "Console") -> None:
-    where = f"{cell.saver}, {work_shown((cell.work.kind, cell.work.cost, cell.work.size))}"
-    for run in cell.runs:
-        for line in wrong_of(run, where):
+def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
+    """What makes runs not VALID, a few of each kind; then every item that was not saved."""
+    doubts: dict[tuple[Level, str], list[str]] = {}
+    failed = []
+    for cell in analysis.cells:
+        where = f"{cell.saver}, {work_shown(key_of(cell.work))}"
+        for run in cell.runs:
+            at = f"{where}, trial {run.run.trial}"
+            for reason in run.verdict.reasons:
+                if reason.level and not (reason.check == "failures" and run.failures):
+                    said = doubts.setdefault((reason.level, reason.check), [])
+                    said.append(f"{reason.level.name}: {at}: {reason.text}")
+            if run.failures:
+                failed.append(
+                    f"FAILED: {at}: {len(run.failures)} of {run.run.requests:,} items were not "
+                    f"saved: {shown_item(run.failures)}"
+                )
+    runs = sum(len(cell.runs) for cell in analysis.cells)
+    for (level, check), lines in sorted(doubts.items(), reverse=True):
+        more = len(lines) - _SHOWN
+        for line in lines[:_SHOWN]:
             console.print(line, soft_wrap=True, markup=False)
-
-
-def wrong_of(run: SavedRun, where: str) -> list[str]:
-    """Which items were not saved, and whatever else makes a run not VALID."""
-    at = f"{where}, trial {run.run.trial}"
-    lines = [
-        f"{reason.level.name}: {at}: {reason.text}"
-        for reason in run.verdict.reasons
-        if reason.level is not Level.VALID and not (reason.check == "failures" and run.failures)
-    ]
-    if run.failures:
-        lines.append(
-            f"FAILED: {at}: {len(run.failures)} of {run.run.requests:,} items were not saved: "
-            f"{shown_item(run.failures)}"
-        )
-    return lines
+        if more > 0:
+            text = f"{level.name}: {check}: {more} more, of {runs} runs (docs/validity.md)"
+            console.print(text, soft_wrap=True, markup=False)
+    for line in failed:
+        console.print(line, soft_wrap=True, markup=False)
