@@ -173,6 +173,8 @@ class RunRow:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"run {self.number} has {name} {value!r}")
+        if self.work is not None:
+            self.work.check()
 
     def delays_us(self) -> "array[int]":
         """What each request asked for, in the order of seq."""

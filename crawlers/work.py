@@ -24,6 +24,10 @@ WORK_COLUMNS = Found._fields
 """In the order of the items: the first is that of the job with seq 0."""
 
 
+MAX_SIZE = 10_000_000
+MAX_PROCESSES = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is computed: a function that is called with size, cost, processes, and yields Found."""
@@ -34,6 +38,14 @@ class Work:
     cost: int = 0
     processes: int = 1
     """In which it computes; 1: in the crawler's own."""
+
+    def check(self) -> None:
+        """Raises ValueError for what cannot have been asked for."""
+        bounds = (("size", 1, MAX_SIZE), ("cost", 0, MAX_SIZE), ("processes", 1, MAX_PROCESSES))
+        for name, least, most in bounds:
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"work of a {name} of {value!r}")
 
     @property
     def kind(self) -> str:

@@ -1,5 +1,6 @@
 """`crawlbench primes`: what is computed, that each item is saved once, what overlap is."""
 
+import re
 import shutil
 import signal
 import sqlite3
@@ -27,7 +28,7 @@ from bench.primes.experiment import (
 )
 from bench.primes.savers import NO_IO, SAVERS
 from bench.primes.work import hashes, is_prime, primes
-from bench.store import FILE_NAME, IntColumns, Store
+from bench.store import FILE_NAME, IntColumns, Store, StoreError
 from bench.validity import Level
 from crawlers.work import Found
 from plots.__main__ import draw_all
@@ -150,6 +151,25 @@ def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:
     assert not runs[lost].is_exact
     assert runs[wrong].verdict.finds("work")
     assert bench("report", str(folder)).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE experiment SET asked = replace(asked, '.work:', '.evil:')", "work by '"),
+        ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
+        ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "of a kind 'x'"),
+        ("UPDATE run SET work = replace(work, '20', '-20')", "of -20"),
+        ("UPDATE run SET work = ''", "nobody asked for run"),
+        ("UPDATE run SET crawler = 'x'", "nobody asked for run"),
+    ],
+)
+def test_results_that_cannot_be_are_refused(folder: Path, change: str, said: str) -> None:
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        connection.execute(change)
+    connection.close()
+    with Store.open(folder / FILE_NAME) as store, pytest.raises(StoreError, match=re.escape(said)):
+        analyse_primes(store)
 
 
 def test_results_of_primes_are_for_their_own_tables(folder: Path) -> None:

@@ -178,10 +178,11 @@ def analyse_primes(store: Store) -> PrimesAnalysis:
         experiment = PrimesExperiment.from_json(store.asked())
     except (ValueError, TypeError, LookupError) as error:
         raise StoreError(f"cannot read {store.path}: {error}") from error
+    asked = {(key_of(cell.work), cell.saver) for cell in experiment.cells}
     runs: dict[tuple[WorkKey, str], list[SavedRun]] = {}
     for run in store.runs():
-        if run.work is None:
-            raise StoreError(f"cannot read {store.path}: run {run.number} has no work")
+        if run.work is None or (key_of(run.work), run.crawler) not in asked:
+            raise StoreError(f"cannot read {store.path}: nobody asked for run {run.number}")
         saved = look_at(run, load_accounts(store, run), store.work(run.number))
         runs.setdefault((key_of(run.work), run.crawler), []).append(saved)
     rank = {saver.name: n for n, saver in enumerate(SAVERS)}

@@ -15,6 +15,7 @@ from bench.primes import work as computing
 from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
 
+_FUNCTIONS = frozenset(f"{computing.__name__}:{kind}" for kind in ("primes", "hashes"))
 FAILING = "500"
 """The fault of an item that is to fail: an answer with this status."""
 _SAMPLE = 2000
@@ -118,6 +119,9 @@ class PrimesExperiment:
             raise ValueError("it asks for nothing")
         for cell in cells:
             saver_of(cell.saver)
+            cell.work.check()
+            if cell.work.function not in _FUNCTIONS:  # it would be imported, and called
+                raise ValueError(f"work by {cell.work.function!r}")
         return cls(
             **{
                 **fields,

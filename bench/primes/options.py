@@ -14,6 +14,7 @@ from bench.options import (
 )
 from bench.primes.savers import SAVERS
 from crawlers.checked import checked_count, checked_list, checked_seconds
+from crawlers.work import MAX_SIZE
 
 PRIMES, HASHES = "primes", "hashes"
 KINDS = (PRIMES, HASHES)
@@ -21,7 +22,6 @@ KINDS = (PRIMES, HASHES)
 SIZES = tuple(2**n for n in range(7, 15))
 COSTS = (100, 300, 1000, 3000, 10_000, 30_000)
 MAX_SECONDS = 240.0
-_MOST = 10_000_000
 
 
 def add_primes(parser: argparse.ArgumentParser) -> None:
@@ -57,14 +57,14 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--costs",
-        type=checked_list(checked_count),
+        type=checked_list(_checked_number),
         default=COSTS,
         metavar="N,N",
         help=f"iterations of a hash ({','.join(map(str, COSTS))})",
     )
     parser.add_argument(
         "--hashes",
-        type=checked_count,
+        type=_checked_number,
         default=200,
         metavar="N",
         help="how many hashes (%(default)s)",
@@ -116,10 +116,17 @@ def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     return checked
 
 
+def _checked_number(text: str) -> int:
+    number = checked_count(text)
+    if number > MAX_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {MAX_SIZE}")
+    return number
+
+
 def _checked_size(text: str) -> int:
     size = checked_count(text)
-    if not 3 <= size <= _MOST:
-        raise argparse.ArgumentTypeError(f"{text!r}: 3 to {_MOST}; the first prime is 2")
+    if not 3 <= size <= MAX_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r}: 3 to {MAX_SIZE}; the first prime is 2")
     return size
 
 
