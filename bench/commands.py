@@ -1,7 +1,6 @@
 """What the verbs that measure do: run, crawl, calibrate. Each returns its exit code."""
 
 import json
-import os
 import sys
 from argparse import Namespace
 from contextlib import ExitStack
@@ -50,13 +49,8 @@ def run_experiment(arguments: Namespace) -> int:
         folder, failed = resume(arguments.resume)
     if folder is None:
         return EXIT_INTERRUPTED
-    try:
-        code = reading.report(Namespace(folder=folder, all=False, split=False))
-    except BrokenPipeError:  # nobody reads the table; the plots are still wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
-    drawn = reading.draw(folder, arguments.format)
-    return EXIT_REQUESTS_FAILED if failed else code or drawn
+    code = reading.show(folder, arguments.format)
+    return EXIT_REQUESTS_FAILED if failed else code
 
 
 def _given_beside_resume(arguments: Namespace) -> list[str]:

@@ -50,6 +50,7 @@ def _resume(path: Path) -> tuple[Path | None, bool]:
     try:
         store.check()
         asked = _asked(store)
+        _say_foreign(asked)
         missing = _missing(asked, store)
         if missing:
             check_limits(missing)
@@ -67,6 +68,15 @@ def _resume(path: Path) -> tuple[Path | None, bool]:
         return path.parent, False
     _announce(missing, path.parent)
     return _run_all(missing, store, asked)
+
+
+def _say_foreign(asked: Asked) -> None:
+    """What is not of this package, and is run because the file says so."""
+    for entrant in asked.entrants:
+        if entrant.python or (":" in entrant.crawler and not entrant.crawler.startswith("bench.")):
+            print(
+                f"crawlbench: the results name a program, which is run: {entrant}", file=sys.stderr
+            )
 
 
 def _asked(store: Store) -> Asked:
@@ -132,7 +142,7 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> tuple[P
             print(
                 f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
                 f"{folder}: {PROGRAM} run --resume {folder} does the others; look at them with "
-                f"{PROGRAM} report, {PROGRAM} plots",
+                f"{PROGRAM} report {folder}, {PROGRAM} plots {folder}",
                 file=sys.stderr,
             )
             return None, False

@@ -1,5 +1,6 @@
 """What the verbs that read results do: report, plots, compare, export; and list."""
 
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -36,6 +37,19 @@ def report(arguments: Namespace) -> int:
                 store, analysis, make_console(), show_all=arguments.all, show_split=arguments.split
             )
     return EXIT_OK if analysis.is_sound else EXIT_REQUESTS_FAILED
+
+
+def show(folder: Path, form: str) -> int:
+    """What was measured: the tables, then the figures."""
+    try:
+        code = report(Namespace(folder=folder, all=False, split=False))
+    except BrokenPipeError:  # nobody reads the table; the figures are still wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_OK
+    with Store.open(find_file(folder)) as store:
+        is_calibration = store.asked()["kind"] == CALIBRATION
+    drawn = EXIT_OK if is_calibration else draw(folder, form)
+    return code or drawn
 
 
 def plots(arguments: Namespace) -> int:

@@ -74,6 +74,12 @@ def _best_or_failed(analysis: Analysis, best: dict[Series, CellSummary]) -> list
     return [best.get(series, cell) for series, cell in first.items()]
 
 
+def _spread_shown(cell: CellSummary, low: float, high: float) -> str:
+    if len(cell.rates) == 1:
+        return "-"
+    return f"{_rate_shown(low)}-{_rate_shown(high)}" + (" unstable" if cell.is_unstable else "")
+
+
 def _cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) -> "Table":
     has_intervals = bool(cells) and all(cell.interval for cell in cells)
     spread = "95 %" if has_intervals else "min-max"
@@ -111,7 +117,7 @@ def _cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) -
         table.add_row(
             escape(analysis.series_shown(cell.cell)),
             _rate_shown(rate),
-            f"{_rate_shown(low)}-{_rate_shown(high)}" + (" unstable" if cell.is_unstable else ""),
+            _spread_shown(cell, low, high),
             str(cell.cell.concurrency),
             f"{shown(mean, '.1f')}/{shown(peak, '.0f')}",
             shown(cell.median_of("efficiency"), ".3f"),

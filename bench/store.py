@@ -177,7 +177,7 @@ class Store:
         if asked["kind"] == PRIMES:
             raise StoreError(
                 f"{self.path} is of {PROGRAM} {PRIMES}: {PROGRAM} report and {PROGRAM} plots show "
-                "it, and nothing else does"
+                "it; runs of crawlers alone are compared, or exported"
             )
         with self._reading():
             return Experiment.from_json(asked)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bench.conditions import Conditions
 from bench.limits import SPARE_DESCRIPTORS
 from bench.schema import RunRow
 from bench.summary import RunSummary
@@ -344,8 +345,13 @@ def _of_the_machine(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
                 "busy machine",
                 f"the {who} waited for its CPU {share:.0%} of the time: something else ran there",
             )
+    yield from of_the_host(conditions, summary.makespan_ns)
+
+
+def of_the_host(conditions: Conditions, crawl_ns: int) -> Iterator[Reason]:
+    """Whether a crawl of so long was made by a machine that has its CPUs to itself."""
     # Counted over the whole run, its process's start included: of a short crawl that is most.
-    span_ns = max(conditions.span_ns, summary.makespan_ns)
+    span_ns = max(conditions.span_ns, crawl_ns)
     stolen_ns = conditions.stolen_ns or 0
     if stolen_ns >= STOLEN_NS and stolen_ns > STOLEN_SHARE * span_ns:
         yield _suspect(

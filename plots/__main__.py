@@ -93,11 +93,15 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 def _draw_primes(store: Store, form: str) -> Iterator[Path]:
     from plots.primes_figures import primes_figures
 
+    has_drawn = False
     for drawn in primes_figures(store):
+        has_drawn = True
         file = store.path.parent / f"{drawn.stem}.{form}"
         with whole(file) as stream:
             drawn.figure.savefig(stream, format=form)
         yield file
+    if not has_drawn:
+        raise StoreError(f"{store.path} has no run that came to anything: there is nothing to draw")
 
 
 if __name__ == "__main__":

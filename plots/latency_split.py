@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.analysis import Analysis
 from bench.cells import Trial
@@ -17,7 +17,7 @@ from plots.style import (
     marker_of,
     marks_explained,
     new_figure,
-    spread_ticks,
+    spread_ticks_log,
     styles_of,
 )
 
@@ -66,7 +66,11 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
             if row == len(quantiles) - 1:
                 panel.set_xlabel("concurrency")
     asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
-    axes[0][0].set_xticks(spread_ticks(asked, 0.12))
+    for panel in axes.flat:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     # Once all is drawn: the panels share their limits.
     axes[0][0].set_ylim(bottom=_LEAST_MS)
     for row, quantile in enumerate(quantiles):

@@ -53,11 +53,12 @@ def overlap_figure(
     axes.set_ylim(first + count - 0.3, first - 2.7)  # the legend has its place above
     axes.margins(x=0.01)
     ticks = MaxNLocator(integer=True, nbins=6).tick_values(first, first + count - 1)
-    axes.set_yticks([tick for tick in ticks if first <= tick < first + count])
-    axes.set_xlabel(f"time since item {first} was begun (ms)")
-    axes.set_ylabel("item, in the order in which they are found")
+    rows_shown = [int(tick) for tick in ticks if first <= tick < first + count]
+    axes.set_yticks(rows_shown, [f"{work['item'][row]:,}" for row in rows_shown])
+    axes.set_xlabel(f"time since item {work['item'][first]:,} was begun (ms)")
+    axes.set_ylabel(f"item; {count} of {len(work['item']):,}, from the middle")
     axes.set_title(f"Work and waiting: {saved.run.crawler}\n{_told(saved, what)}")
-    axes.legend(loc="upper right", ncols=3, fontsize=10)
+    axes.legend(loc="upper right", ncols=4, fontsize=9)
     axes.axvline(0, color=GREY, linewidth=0.8)
     add_small_print(figure, small_print)
     return figure

@@ -170,7 +170,7 @@ def _row(cell: CellSummary, analysis: Analysis, is_best: bool) -> Row:
         verdict,
         *point,
         _number(rate, form),
-        Value(f"{least:{form}}-{most:{form}}", least),
+        Value(f"{least:{form}}-{most:{form}}" if len(cell.rates) > 1 else "-", least),
         _number(median(flying) if flying else None, ".1f"),
         _number(cell.median_of("efficiency"), ".3f"),
         _number(cell.median_of("p50_ns"), ".1f", 1e6),
@@ -212,9 +212,12 @@ def _doubts(analysis: Analysis) -> list[Doubt]:
     for where, trials in groups:
         texts: dict[tuple[Level, str], list[str]] = {}
         for trial in trials:
+            by_check: dict[tuple[Level, str], list[str]] = {}
             for reason in trial.verdict.reasons:
                 if reason.level:
-                    texts.setdefault((reason.level, reason.check), []).append(reason.text)
+                    by_check.setdefault((reason.level, reason.check), []).append(reason.text)
+            for key, said_of_one in by_check.items():
+                texts.setdefault(key, []).append("; ".join(said_of_one))
         for (level, check), said in sorted(texts.items(), key=lambda item: -item[0][0]):
             of_all = f"{len(said)} of {len(trials)}"
             found.append(Doubt(where, level.name, check, said[0], of_all))

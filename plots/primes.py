@@ -1,7 +1,7 @@
 """primes.png and workload.png: how long each way of saving takes. Rows -> Figure."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,8 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from bench.primes.analysis import PrimesAnalysis, SavedCell
 from bench.primes.savers import NO_IO
-from bench.validity import Level
-from plots.lines import Point, draw_line, marker_legend, name_ends
+from plots.lines import Point, draw_line, name_ends
 from plots.style import (
     GREY,
     add_small_print,
@@ -20,7 +19,6 @@ from plots.style import (
     styles_of,
 )
 
-_Corner = Literal["upper left", "upper right"]
 _MARGIN = 1.4
 
 
@@ -49,7 +47,7 @@ def primes_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
     axes.set_xlabel("numbers probed")
     axes.set_ylabel("time until all primes are saved (s)")
     axes.set_title(f"Find primes, save each one\n{_plan(analysis)}")
-    _finish(figure, axes, lines, small_print, "upper left")
+    _finish(figure, axes, lines, small_print)
     return figure
 
 
@@ -79,7 +77,7 @@ def workload_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None
     axes.set_xlabel("CPU time of an item (ms)")
     axes.set_ylabel("times the time without saving")
     items = cells[0].runs[0].run.requests
-    balance_ms = analysis.waiting_bound_s(items) / items * 1e3
+    balance_ms = analysis.waiting_s(items) / items * 1e3
     left, right = axes.get_xlim()
     if left < balance_ms < right:
         axes.axvline(balance_ms, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
@@ -94,7 +92,7 @@ def workload_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None
             color=GREY,
         )
     axes.set_title(f"Compute hashes, save each one: what saving costs\n{_plan(analysis)}")
-    _finish(figure, axes, lines, small_print, "upper right")
+    _finish(figure, axes, lines, small_print)
     return figure
 
 
@@ -127,31 +125,27 @@ def _draw(axes: Axes, lines: Iterable[_Line]) -> None:
     styles = styles_of([line.name for line in lines])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for line in lines:
-        draw_line(axes, line.name, styles[line.name], line.points)
+    axes.set_autoscale_on(False)  # of a single point it makes limits that are no range
     points = [point for line in lines for point in line.points]
-    # As wide for a single point, where there is one work only.
     axes.set_xlim(
         min(point.x for point in points) / _MARGIN, max(point.x for point in points) * _MARGIN
     )
     axes.set_ylim(
         min(point.low for point in points) / _MARGIN, max(point.high for point in points) * _MARGIN
     )
+    for line in lines:
+        draw_line(axes, line.name, styles[line.name], line.points)
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _finish(
-    figure: Figure, axes: Axes, lines: Sequence[_Line], small_print: str, corner: _Corner
-) -> None:
+def _finish(figure: Figure, axes: Axes, lines: Sequence[_Line], small_print: str) -> None:
     levels = [point.level for line in lines for point in line.points]
-    if handles := marker_legend(levels):
-        axes.legend(handles=handles, loc=corner, fontsize=9)
     last = {line.name: line.points[-1] for line in lines}
     name_ends(axes, last, styles_of(list(last)), beside=None)
-    add_small_print(figure, small_print + marks_explained(levels or [Level.VALID]))
+    add_small_print(figure, small_print + marks_explained(levels))
 
 
 def _plain(value: float, _: object) -> str:

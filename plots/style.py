@@ -145,9 +145,9 @@ def marks_explained(levels: Iterable[Level]) -> str:
 
 
 def doubt_shown(verdict: Verdict) -> str:
-    """For titles: "; SUSPECT: late, stall" of a run that is not VALID."""
+    """For titles: a line "SUSPECT: late, stall" more, of a run that is not VALID."""
     checks = sorted({one.check for one in verdict.reasons if one.level})
-    return f"; {verdict.level.name}: {', '.join(checks)}" if checks else ""
+    return f"\n{verdict.level.name}: {', '.join(checks)}" if checks else ""
 
 
 def new_figure() -> Figure:

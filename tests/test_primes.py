@@ -148,6 +148,7 @@ def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:
         runs = {run.run.number: run for cell in analyse_primes(store).cells for run in cell.runs}
     bad = {number for number, run in runs.items() if run.verdict.level is Level.INVALID}
     assert bad == {lost, wrong}
+    assert not runs[lost].is_whole
     assert not runs[lost].is_exact
     assert runs[wrong].verdict.finds("work")
     assert bench("report", str(folder)).returncode == 1
@@ -156,6 +157,41 @@ def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ("end_ns = start_ns - 1", "found before its computing began"),
+        ("end_ns = end_ns + 1000000000", "two items were computed at once"),
+        ("start_ns = start_ns + 500000000, end_ns = end_ns + 500000000", "saved before it was"),
+        ("start_ns = start_ns - 60000000000 WHERE ordinal = 0", "longer than the run"),
+    ],
+)
+def test_work_that_cannot_be_true_is_found(folder: Path, change: str, said: str) -> None:
+    where = "AND" if "WHERE" in change else "WHERE"
+    of_serial = "run IN (SELECT number FROM run WHERE crawler = 'serial')"
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        connection.execute(f"UPDATE work SET {change} {where} {of_serial}")  # noqa: S608 - ours
+    connection.close()
+    with Store.open(folder / FILE_NAME) as store:
+        for cell in analyse_primes(store).cells:
+            texts = [reason.text for run in cell.runs for reason in run.verdict.reasons]
+            assert any(said in text for text in texts) == (cell.saver == "serial")
+
+
+def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
+    cells = (PrimesCell("async", work_of("primes", 20)),)
+    drawn = [
+        run.delays_us()
+        for seed in (1, 2)
+        for run in PrimesExperiment(cells, 3, Delay(1000, 9000), 2, seed, 10.0).order({})
+    ]
+    assert all(one != other for n, one in enumerate(drawn) for other in drawn[:n])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            'UPDATE experiment SET asked = replace(asked, \'"trials": 1\', \'"trials": "x"\')',
+            "no num",
+        ),
         ("UPDATE experiment SET asked = replace(asked, '.work:', '.evil:')", "work by '"),
         ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
         ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "of a kind 'x'"),
@@ -280,8 +316,9 @@ def test_what_takes_longest_is_left_out() -> None:
     serial, coroutines, processes = cells
     seconds = dict(zip(cells, (5.0, 1.0, 2.0), strict=True))
     kept = [fitting(cells, seconds.__getitem__, most_s) for most_s in (0.5, 1, 3, 9.9, 10)]
-    assert kept[:2] == [(), (coroutines,)]
-    # Half of the time is for the serial saver, and what it leaves is for the others.
+    # All but the serial saver do the same works.
+    assert kept[:2] == [(), ()]
+    # Half of the time is for that one, and what it leaves is for the others.
     assert kept[2:4] == [(coroutines, processes)] * 2
     assert kept[4] == (serial, coroutines, processes)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.analysis import load_accounts
+from bench.experiment import ideal_makespan_ns
 from bench.ledger import Reconciliation
 from bench.primes.experiment import PrimesExperiment, items_of
 from bench.primes.options import PRIMES
@@ -17,7 +18,7 @@ from bench.primes.savers import NO_IO, SAVERS, SERIAL, saver_of
 from bench.schema import RunRow
 from bench.store import IntColumns, Store, StoreError
 from bench.summary import Accounts, RunSummary, summarise
-from bench.validity import Level, Reason, Verdict, judge
+from bench.validity import Level, Reason, Verdict, judge, of_the_host
 from crawlers.contract import ERROR_WORDS
 from crawlers.work import Work
 from server.ledger import ANSWERED
@@ -51,8 +52,11 @@ class SavedRun:
     verdict: Verdict
     wall_s: float | None
     """From before the first item was computed to after the last was saved."""
-    cpu_s: float
+    cpu_s: float | None
     """Of the crawler's process, and of those that it started."""
+    bound_s: float
+    """The longer of two that it cannot beat: its CPU time, shared out over its processes, and the
+    delays, list-scheduled on its slots."""
     found: int
     saved: int
     """Items that the service acknowledged, once each."""
@@ -60,6 +64,12 @@ class SavedRun:
     """Whether every item that was to be found was found, and arrived once and no more."""
     overlap: float | None
     failures: tuple[Failure, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it did all that it was to do: if not, its time is not to be compared."""
+        saves = saver_of(self.run.crawler).saves
+        return self.wall_s is not None and (not saves or self.saved == self.run.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,11 @@ class SavedCell:
     def level(self) -> Level:
         """The worst of its runs."""
         return max(run.verdict.level for run in self.runs)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its runs are."""
+        return all(run.is_whole for run in self.runs)
 
     def median_run(self) -> SavedRun | None:
         """The run whose time is the median, or next below it."""
@@ -156,10 +171,10 @@ class PrimesAnalysis:
         if floor is None or not floor.wall_s:
             return 0.0
         items = floor.runs[0].run.requests
-        return float(abs(np.log(floor.wall_s / self.waiting_bound_s(items))))
+        return float(abs(np.log(floor.wall_s / self.waiting_s(items))))
 
-    def waiting_bound_s(self, items: int) -> float:
-        """In less the saves cannot be waited for: whole waves of `concurrency` saves."""
+    def waiting_s(self, items: int) -> float:
+        """So long whole waves of `concurrency` saves wait, each for the mean delay."""
         asked = self.experiment
         return max(-(-items // asked.concurrency) * asked.delay.mean_us / 1e6, 1e-9)
 
@@ -167,7 +182,9 @@ class PrimesAnalysis:
 def speed_up(cell: SavedCell, savers: dict[str, SavedCell]) -> float | None:
     """How many times faster than the serial saver, at the same work."""
     serial = savers.get(SERIAL)
-    if serial is None or not serial.wall_s or not cell.wall_s:
+    if serial is None or not (serial.is_whole and cell.is_whole):
+        return None
+    if not serial.wall_s or not cell.wall_s:
         return None
     return serial.wall_s / cell.wall_s
 
@@ -212,11 +229,14 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
         is_exact = is_complete and joined.matched == run.requests and not joined.unexplained
         saved = max(0, joined.matched - refused)
     usage = run.usage
+    cpu_s = usage.cpu_ns / 1e9 if usage is not None else None
+    waiting_s = ideal_makespan_ns(run.delays_us(), run.slots) / 1e9 if saves else 0.0
     return SavedRun(
         run=run,
-        verdict=_judge(run, summary, saves, is_complete, accounts),
+        verdict=_judge(run, summary, saves, is_complete, accounts, work),
         wall_s=usage.wall_ns / 1e9 if usage is not None else None,
-        cpu_s=usage.cpu_ns / 1e9 if usage is not None else 0.0,
+        cpu_s=cpu_s,
+        bound_s=max((cpu_s or 0.0) / run.work.processes, waiting_s),
         found=len(found),
         saved=saved,
         is_exact=is_exact,
@@ -226,7 +246,12 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
 
 
 def _judge(
-    run: RunRow, summary: RunSummary | None, saves: bool, is_complete: bool, accounts: Accounts
+    run: RunRow,
+    summary: RunSummary | None,
+    saves: bool,
+    is_complete: bool,
+    accounts: Accounts,
+    work: IntColumns,
 ) -> Verdict:
     reasons: list[Reason] = []
     if run.failure:
@@ -235,6 +260,9 @@ def _judge(
         reasons.append(
             Reason(Level.INVALID, "work", "what was computed is not what was to be found")
         )
+    impossible = _impossible(run, accounts.fetches, work)
+    if impossible:
+        reasons.append(Reason(Level.INVALID, "impossible", impossible))
     if saves:
         assert run.work is not None
         # Where all cores compute, the server's is one of them.
@@ -242,10 +270,31 @@ def _judge(
         reasons += [
             one for one in judge(run, summary, None).reasons if one.check in _CHECKS - not_of_all
         ]
-    elif accounts.arrivals is not None and len(accounts.arrivals["seq"]):
+        return Verdict(tuple(reasons))
+    if accounts.arrivals is not None and len(accounts.arrivals["seq"]):
         text = f"{len(accounts.arrivals['seq'])} requests of a saver that saves nothing"
         reasons.append(Reason(Level.INVALID, "ledger", text))
+    reasons += of_the_host(run.conditions, run.usage.wall_ns if run.usage is not None else 0)
     return Verdict(tuple(reasons))
+
+
+def _impossible(run: RunRow, fetches: IntColumns, work: IntColumns) -> str:
+    """What cannot be true of when items were computed; "" if nothing is."""
+    assert run.work is not None
+    starts, ends = work["start_ns"], work["end_ns"]
+    if not len(starts):
+        return ""
+    if (ends < starts).any():
+        return "an item was found before its computing began"
+    if run.work.processes == 1 and (starts[1:] < ends[:-1]).any():
+        return "two items were computed at once, by one process"
+    if run.usage is not None and int(ends.max()) - int(starts.min()) > run.usage.wall_ns:
+        return "computing took longer than the run"
+    seq = fetches["seq"]
+    is_known = (seq >= 0) & (seq < len(ends))
+    if (fetches["start_ns"][is_known] < ends[seq[is_known]]).any():
+        return "an item was saved before it was found"
+    return ""
 
 
 def failures_of(fetches: IntColumns, items: "NDArray[np.int64]") -> tuple[Failure, ...]:

@@ -47,9 +47,8 @@ def primes(arguments: Namespace) -> int:
         return EXIT_REQUESTS_FAILED
     if folder is None:
         return EXIT_INTERRUPTED
-    code = reading.report(Namespace(folder=folder, all=False, split=False))
-    drawn = reading.draw(folder, arguments.format)
-    return EXIT_REQUESTS_FAILED if failed else code or drawn
+    code = reading.show(folder, arguments.format)
+    return EXIT_REQUESTS_FAILED if failed else code
 
 
 def _experiment(arguments: Namespace) -> PrimesExperiment:

@@ -27,6 +27,7 @@ def work_of(kind: str, size: int, cost: int = 0, processes: int = 1) -> Work:
     return Work(f"{computing.__name__}:{kind}", size, cost, processes)
 
 
+@lru_cache(maxsize=32)
 def items_of(work: Work) -> Sequence[int]:
     """What is to be found, by another way: a sieve for primes."""
     if work.kind == computing.hashes.__name__:
@@ -37,7 +38,7 @@ def items_of(work: Work) -> Sequence[int]:
         if is_left[number]:
             multiples = range(number * number, len(is_left), number)
             is_left[multiples.start :: number] = bytes(len(multiples))
-    return [number for number, left in enumerate(is_left) if left]
+    return tuple(number for number, left in enumerate(is_left) if left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,15 @@ class PrimesExperiment:
         """All runs: each trial visits all cells, in an order of its own drawn from the seed."""
         runs: list[PlannedRun] = []
         for trial in range(1, self.trials + 1):
-            digest = sha256(f"{PRIMES} {self.seed}/{trial}".encode()).digest()
             cells = list(self.cells)
-            random.Random(int.from_bytes(digest[:8], "big")).shuffle(cells)  # noqa: S311
+            random.Random(self.trial_seed(trial)).shuffle(cells)  # noqa: S311 - not for secrets
             runs += [self.planned(cell, len(runs) + n, trial) for n, cell in enumerate(cells, 1)]
         return tuple(runs)
+
+    def trial_seed(self, trial: int) -> int:
+        """What is drawn in a trial is drawn from this: the same for all savers. 63 bits."""
+        digest = sha256(f"{PRIMES} {self.seed}/{trial}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
 
     def planned(self, cell: PrimesCell, number: int, trial: int) -> PlannedRun:
         """A run of a cell."""
@@ -95,6 +100,7 @@ class PrimesExperiment:
             ),
             len(items),
             Entrant(saver.name, saver.crawler),
+            self.trial_seed(trial),
             faults=tuple(
                 (seq, FAILING) for seq, item in enumerate(items) if item in failing and saver.saves
             ),
@@ -105,7 +111,10 @@ class PrimesExperiment:
     def plan_shown(self) -> str:
         """`each save takes 50 ms; up to 100 at a time; 1 trial`."""
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        return f"each save takes {self.delay}; up to {self.concurrency} at a time; {trials}"
+        refused = f"; {', '.join(map(str, self.failing))} refused" if self.failing else ""
+        return (
+            f"each save takes {self.delay}; up to {self.concurrency} at a time; {trials}{refused}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For a results file."""
@@ -122,7 +131,7 @@ class PrimesExperiment:
             cell.work.check()
             if cell.work.function not in _FUNCTIONS:  # it would be imported, and called
                 raise ValueError(f"work by {cell.work.function!r}")
-        return cls(
+        asked = cls(
             **{
                 **fields,
                 "cells": cells,
@@ -130,6 +139,11 @@ class PrimesExperiment:
                 "failing": tuple(fields["failing"]),
             }
         )
+        counts = (asked.concurrency, asked.trials, asked.delay.high_us + 1, asked.timeout_s)
+        numbers = (*counts, asked.delay.low_us, asked.seed, *asked.failing)
+        if not all(type(one) in (int, float) for one in numbers) or min(counts) <= 0:
+            raise ValueError("it asks for what is no number")
+        return asked
 
 
 def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Iterator[PrimesCell]:
@@ -143,27 +157,30 @@ def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Itera
 def fitting(
     cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float], most_s: float
 ) -> tuple[PrimesCell, ...]:
-    """As many as fit into `most_s` together, the short ones first; in the order given.
+    """As many as fit into `most_s` together, the shortest works first; in the order given.
 
     Half of the time is for the serial saver, the longest by far: without it there is nothing to
-    compare with.
+    compare with. All other savers do the same works, or they could not be compared.
     """
     cells = tuple(cells)
-    serial = _shortest([one for one in cells if one.saver == SERIAL], seconds_of, most_s / 2)
-    left_s = most_s - sum(map(seconds_of, serial))
-    others = _shortest([one for one in cells if one.saver != SERIAL], seconds_of, left_s)
-    return tuple(cell for cell in cells if cell in serial | others)
-
-
-def _shortest(
-    cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float], most_s: float
-) -> set[PrimesCell]:
-    kept, sum_s = set(), 0.0
-    for cell in sorted(cells, key=seconds_of):
-        sum_s += seconds_of(cell)
-        if sum_s <= most_s:
-            kept.add(cell)
-    return kept
+    groups: dict[tuple[bool, str, int, int], list[PrimesCell]] = {}
+    for cell in cells:
+        work = cell.work
+        key = (cell.saver == SERIAL, work.kind, work.size, work.cost)
+        groups.setdefault(key, []).append(cell)
+    kept: set[PrimesCell] = set()
+    left_s = most_s
+    for is_serial in (True, False):
+        room_s = left_s / 2 if is_serial else left_s
+        spans = {
+            key: sum(map(seconds_of, group)) for key, group in groups.items() if key[0] == is_serial
+        }
+        for key in sorted(spans, key=spans.__getitem__):
+            if spans[key] <= room_s:
+                room_s -= spans[key]
+                left_s -= spans[key]
+                kept.update(groups[key])
+    return tuple(cell for cell in cells if cell in kept)
 
 
 def expected_work_s(work: Work) -> float:
@@ -171,7 +188,7 @@ def expected_work_s(work: Work) -> float:
     if work.kind == computing.hashes.__name__:
         alone_s = work.size * (_HASH_CALL_S + work.cost * _iteration_s())
     else:  # most numbers are given up soon, primes are tried up to their root
-        alone_s = _probe_s() * work.size * (work.size / _SAMPLE) ** 0.3
+        alone_s = _probe_s() * work.size * (work.size / _SAMPLE) ** 0.12
     return alone_s / work.processes
 
 

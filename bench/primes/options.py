@@ -92,7 +92,8 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
         type=checked_seconds,
         default=MAX_SECONDS,
         metavar="S",
-        help="for all of it, roughly: the longest runs are left out, and named (%(default)g)",
+        help="for all of it, roughly: half for the serial saver, the shortest works first; what is "
+        "left out is named (%(default)g)",
     )
     parser.add_argument(
         "--fail",

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench.environment import machine_shown, versions_shown
 from bench.primes.analysis import (
     PrimesAnalysis,
@@ -29,7 +31,7 @@ _CAPTION = (
     "time: from before the first item is computed to after the last is saved; medians over the "
     "trials. overlap: of the time that saves wait at the service, the share in which work is "
     "computed. x bound: the time over the longer of two that it cannot beat, its own CPU time "
-    "(shared out over its processes) and the waiting in whole waves. saved: by the service's "
+    "(shared out over its processes) and the delays in the slots it has. saved: by the service's "
     "ledger, once each."
 )
 
@@ -98,22 +100,32 @@ def _work_table(
         wall_s, faster = cell.wall_s, speed_up(cell, savers)
         walls = cell.walls_s
         cpu_s = cell.median_of(lambda run: run.cpu_s)
-        busy_s = (cpu_s or 0.0) / cell.work.processes
-        bound_s = max(busy_s, analysis.waiting_bound_s(items) if name != NO_IO else 0.0)
-        is_concurrent = cell.runs[0].run.concurrency > 1
+        bound_s = cell.median_of(lambda run: run.bound_s)
+        is_bounded = cell.is_whole and cell.runs[0].run.concurrency > 1
         table.add_row(
             name,
-            shown(wall_s, ".3f"),
-            f"{walls[0]:.3f}-{walls[-1]:.3f}" if len(walls) > 1 else "-",
-            shown(wall_s / floor_s if wall_s and floor_s else None, ".1f"),
-            shown(faster if name != NO_IO else None, ".1f"),
+            _seconds(wall_s),
+            f"{_seconds(walls[0])}-{_seconds(walls[-1])}" if len(walls) > 1 else "-",
+            _times(wall_s / floor_s if wall_s and floor_s and cell.is_whole else None),
+            _times(faster if name != NO_IO else None),
             shown(cell.median_of(lambda run: run.overlap), ".0%") if name != NO_IO else "-",
-            shown(cpu_s, ".3f"),
-            shown(wall_s / bound_s if wall_s and bound_s and is_concurrent else None, ".2f"),
+            _seconds(cpu_s),
+            shown(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f"),
             _saved(cell) if name != NO_IO else "-",
             cell.level.name,
         )
     return table
+
+
+def _seconds(value: float | None) -> str:
+    """To a millisecond, or two digits of less than a tenth of a second."""
+    if value is not None and value < 0.1:
+        return np.format_float_positional(value, precision=2, fractional=False)
+    return shown(value, ".3f")
+
+
+def _times(value: float | None) -> str:
+    return shown(value, ",.0f" if value is not None and value >= 100 else ".1f")
 
 
 def _saved(cell: SavedCell) -> str:
@@ -132,7 +144,7 @@ def _times_table(kind: str, analysis: PrimesAnalysis) -> "Table":
         table.add_row(
             work_shown(key),
             f"{items:,}",
-            *(shown(savers[name].wall_s, ".3f") if name in savers else "-" for name in names),
+            *(_seconds(savers[name].wall_s) if name in savers else "-" for name in names),
         )
     return table
 
@@ -145,10 +157,13 @@ def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
         where = f"{cell.saver}, {work_shown(key_of(cell.work))}"
         for run in cell.runs:
             at = f"{where}, trial {run.run.trial}"
+            found: dict[tuple[Level, str], list[str]] = {}
             for reason in run.verdict.reasons:
                 if reason.level and not (reason.check == "failures" and run.failures):
-                    said = doubts.setdefault((reason.level, reason.check), [])
-                    said.append(f"{reason.level.name}: {at}: {reason.text}")
+                    found.setdefault((reason.level, reason.check), []).append(reason.text)
+            for (level, check), texts in found.items():
+                line = f"{level.name}: {at}: {'; '.join(texts)}"
+                doubts.setdefault((level, check), []).append(line)
             if run.failures:
                 failed.append(
                     f"FAILED: {at}: {len(run.failures)} of {run.run.requests:,} items were not "
@@ -160,7 +175,7 @@ def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
         for line in lines[:_SHOWN]:
             console.print(line, soft_wrap=True, markup=False)
         if more > 0:
-            text = f"{level.name}: {check}: {more} more, of {runs} runs (docs/validity.md)"
+            text = f"{level.name}: {check}: {len(lines)} of {runs} runs in all (docs/validity.md)"
             console.print(text, soft_wrap=True, markup=False)
     for line in failed:
         console.print(line, soft_wrap=True, markup=False)
