@@ -68,7 +68,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
     for panel in axes.flat:
         panel.set_xscale("log")
-        panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
+        panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked, 2.5)))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     # Once all is drawn: the panels share their limits.
