@@ -120,7 +120,7 @@ def _work_table(
 def _seconds(value: float | None) -> str:
     """To a millisecond, or two digits of less than a tenth of a second."""
     if value is not None and value < 0.1:
-        return np.format_float_positional(value, precision=2, fractional=False)
+        return np.format_float_positional(value, precision=2, min_digits=2, fractional=False)
     return shown(value, ".3f")
 
 
