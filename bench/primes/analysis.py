@@ -341,7 +341,7 @@ def merged(
     return starts[is_first], furthest[is_last]
 
 
-def shown_item(failures: Sequence[Failure], most: int = 10) -> str:
+def shown_item(failures: Sequence[Failure], most: int = 100) -> str:
     """`97 (status 500), 101 (reset)`, and how many more."""
     text = ", ".join(f"{one.item} ({one.reason})" for one in failures[:most])
     more = len(failures) - most
