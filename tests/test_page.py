@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from bench.analysis import analyse
 from bench.store import FILE_NAME, Store
 from plots.__main__ import draw_all
 from plots.page import COLUMNS, Picture, page
-from tests.factories import experiment, planned, result
+from tests.factories import conditions, experiment, planned, result, usage
 
 ABOUT = {
     "crawlbench": "0",
@@ -119,6 +120,24 @@ def test_what_is_missing_doubted_or_resumed_is_said(store: Store) -> None:
     assert "crashed with exit code 1" in text
     assert "Every run is VALID" not in text
     assert '<li class="INVALID">1 INVALID</li>' in text
+
+
+def test_a_trial_with_several_reasons_is_counted_once(store: Store) -> None:
+    doubted = result(planned("asyncio", 10, 7, trial=2))
+    assert doubted.outcome is not None
+    waited = replace(usage(), waited_ns=usage().wall_ns // 2)
+    store.append(
+        replace(
+            doubted,
+            outcome=replace(doubted.outcome, usage=waited),
+            conditions=conditions(stolen_ns=10**9),
+        )
+    )
+    seen = see(page(store, analyse(store), []))
+    (row,) = [row for row in seen.rows if "busy machine" in row]
+    assert row[:2] == ["asyncio at 10", "1 of 2"]
+    assert "waited for its CPU" in row[-1]
+    assert "the host of this machine took" in row[-1]
 
 
 def test_each_picture_has_words_beside_it(store: Store) -> None:
