@@ -185,7 +185,7 @@ def _print_failed(result: RunResult, target: Target) -> None:
 
 def _print_trial(trial: "Trial", *, as_json: bool) -> None:
     from bench.bottleneck import bottleneck
-    from bench.report import print_run
+    from bench.run_report import print_run
     from bench.tables import make_console
 
     assert trial.summary is not None

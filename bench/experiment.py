@@ -150,8 +150,7 @@ class Experiment:
 
     def trial_seed(self, trial: int) -> int:
         """What is drawn in a trial is drawn from this: the same for all crawlers. 63 bits."""
-        digest = sha256(f"{self.seed}/{trial}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") >> 1
+        return seed_of_trial(self.seed, trial)
 
     def plan_shown(self) -> str:
         """`delay 100 ms; 10 x C requests a run; 3 trials`."""
@@ -188,6 +187,12 @@ class Experiment:
             delays=tuple(Delay(**delay) for delay in fields["delays"]),
             **{**rest, "concurrencies": tuple(fields["concurrencies"])},
         )
+
+
+def seed_of_trial(seed: int, trial: int) -> int:
+    """Of a trial of an experiment with this seed: far from that of any other. 63 bits."""
+    digest = sha256(f"{seed}/{trial}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def ideal_makespan_ns(delays_us: Sequence[int], slots: int) -> int:

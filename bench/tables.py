@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 _LEAST_WIDTH = 160
 
+LEVEL_COLOURS = {"VALID": "green", "SUSPECT": "yellow", "INVALID": "red"}
+"""By the name of a level of bench.validity, which is not imported for it."""
+
 
 def make_console(to_stderr: bool = False) -> "Console":
     """A rich console: colours on a terminal only and never under NO_COLOR."""

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.primes.analysis import SavedRun
+from bench.primes.saved_run import SavedRun
 from bench.store import IntColumns
 from bench.summary import Accounts
 from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.delays import Delay
-from bench.primes.analysis import PrimesAnalysis, analyse_primes, hidden_share, merged
+from bench.primes.analysis import PrimesAnalysis, analyse_primes
 from bench.primes.experiment import (
     PrimesCell,
     PrimesExperiment,
@@ -26,6 +26,7 @@ from bench.primes.experiment import (
     items_of,
     work_of,
 )
+from bench.primes.saved_run import hidden_share, merged
 from bench.primes.savers import NO_IO, SAVERS
 from bench.primes.work import hashes, is_prime, primes
 from bench.store import FILE_NAME, IntColumns, Store, StoreError

@@ -9,7 +9,6 @@ from bench import reading
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, EXIT_USAGE
 from bench.measuring import measure
 from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
-from bench.primes.analysis import failures_of, shown_item
 from bench.primes.experiment import (
     PrimesCell,
     PrimesExperiment,
@@ -19,6 +18,7 @@ from bench.primes.experiment import (
     work_of,
 )
 from bench.primes.report import work_shown, works_shown
+from bench.primes.saved_run import failures_of, shown_item
 from bench.progress import expected_s, span_shown
 from bench.runner import RunResult, ServerGoneError
 

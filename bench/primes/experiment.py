@@ -4,13 +4,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from hashlib import sha256
 from time import perf_counter
 from typing import Any, Self
 
 from bench.delays import Delay
 from bench.entrants import Entrant
-from bench.experiment import PRIMES, Cell, PlannedRun
+from bench.experiment import PRIMES, Cell, PlannedRun, seed_of_trial
 from bench.primes import work as computing
 from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
@@ -76,14 +75,9 @@ class PrimesExperiment:
         runs: list[PlannedRun] = []
         for trial in range(1, self.trials + 1):
             cells = list(self.cells)
-            random.Random(self.trial_seed(trial)).shuffle(cells)  # noqa: S311 - not for secrets
+            random.Random(seed_of_trial(self.seed, trial)).shuffle(cells)  # noqa: S311 - not for secrets
             runs += [self.planned(cell, len(runs) + n, trial) for n, cell in enumerate(cells, 1)]
         return tuple(runs)
-
-    def trial_seed(self, trial: int) -> int:
-        """What is drawn in a trial is drawn from this: the same for all savers. 63 bits."""
-        digest = sha256(f"{PRIMES} {self.seed}/{trial}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") >> 1
 
     def planned(self, cell: PrimesCell, number: int, trial: int) -> PlannedRun:
         """A run of a cell."""
@@ -100,7 +94,7 @@ class PrimesExperiment:
             ),
             len(items),
             Entrant(saver.name, saver.crawler),
-            self.trial_seed(trial),
+            seed_of_trial(self.seed, trial),
             faults=tuple(
                 (seq, FAILING) for seq, item in enumerate(items) if item in failing and saver.saves
             ),

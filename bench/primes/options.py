@@ -33,6 +33,16 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
         "the waiting does each way of saving hide behind work?"
     )
     parser.epilog = EXIT_CODES
+    _add_what(parser)
+    _add_how(parser)
+    add_seed(parser)
+    add_timeout(parser)
+    add_out(parser)
+    add_format(parser)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    """Work, savers and sizes."""
     savers = ", ".join(f"{saver.name} ({saver.style})" for saver in SAVERS)
     parser.add_argument(
         "--work",
@@ -69,6 +79,10 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many hashes (%(default)s)",
     )
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    """The service, and how much of it all."""
     parser.add_argument(
         "--delay",
         type=checked_delay,
@@ -102,10 +116,6 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
         metavar="ITEM",
         help="the service answers 500 to these: what becomes of the others?",
     )
-    add_seed(parser)
-    add_timeout(parser)
-    add_out(parser)
-    add_format(parser)
 
 
 def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:

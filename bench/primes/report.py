@@ -11,10 +11,10 @@ from bench.primes.analysis import (
     SavedCell,
     WorkKey,
     key_of,
-    shown_item,
     speed_up,
 )
 from bench.primes.options import PRIMES
+from bench.primes.saved_run import shown_item
 from bench.primes.savers import NO_IO
 from bench.store import Store
 from bench.tables import make_table, shown
