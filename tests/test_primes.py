@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.delays import Delay
+from bench.primes import command
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
 from bench.primes.experiment import (
     PrimesCell,
@@ -309,6 +310,21 @@ def test_what_cannot_be_asked_for_is_one_clear_line(
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_savers_that_are_not_installed_are_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = {"grequests", "uvloop"}
+    monkeypatch.setattr(
+        command, "installed_versions", lambda info: [] if missing & set(info.libraries) else ["1"]
+    )
+    assert command.installed_savers() == ("no-io", "serial", "async", "threads", "processes")
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(" is left out")[0] for line in said] == [
+        "crawlbench: batches",
+        "crawlbench: async-uvloop",
+    ]
 
 
 def test_what_takes_longest_is_left_out() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench import reading
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, EXIT_USAGE
+from bench.listing import install_command, installed_versions
 from bench.measuring import measure
 from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.primes.experiment import (
@@ -19,8 +20,10 @@ from bench.primes.experiment import (
 )
 from bench.primes.report import work_shown, works_shown
 from bench.primes.saved_run import failures_of, shown_item
+from bench.primes.savers import SAVERS
 from bench.progress import expected_s, span_shown
 from bench.runner import RunResult, ServerGoneError
+from crawlers.registry import find
 
 
 def primes(arguments: Namespace) -> int:
@@ -59,7 +62,7 @@ def _experiment(arguments: Namespace) -> PrimesExperiment:
         if "hashes" in arguments.work
     ]
     return PrimesExperiment(
-        cells=tuple(all_cells(works, arguments.savers, _cores())),
+        cells=tuple(all_cells(works, arguments.savers or installed_savers(), _cores())),
         concurrency=arguments.concurrency,
         delay=arguments.delay,
         trials=arguments.trials,
@@ -67,6 +70,18 @@ def _experiment(arguments: Namespace) -> PrimesExperiment:
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         failing=arguments.fail,
     )
+
+
+def installed_savers() -> tuple[str, ...]:
+    """The names of those that can run here; says which are left out."""
+    names = []
+    for saver in SAVERS:
+        info = find(saver.needs or saver.crawler)
+        if not info.libraries or installed_versions(info):
+            names.append(saver.name)
+        else:
+            _say(f"{saver.name} is left out, it is not installed: {install_command(info)}")
+    return tuple(names)
 
 
 def _cores() -> int:

@@ -54,9 +54,8 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--savers",
         type=checked_list(_one_of(tuple(saver.name for saver in SAVERS))),
-        default=tuple(saver.name for saver in SAVERS),
         metavar="A,B",
-        help=f"{savers} (all)",
+        help=f"{savers} (all that are installed)",
     )
     parser.add_argument(
         "--sizes",

@@ -14,6 +14,8 @@ class Saver:
     is_serial: bool = False
     on_all_cores: bool = False
     """Whether processes on every core compute."""
+    needs: str = ""
+    """The row of crawlers.registry with its libraries, where its crawler is none of that table."""
 
     @property
     def saves(self) -> bool:
@@ -26,7 +28,12 @@ NO_IO, SERIAL = "no-io", "serial"
 SAVERS = (
     Saver(NO_IO, "bench.primes.no_io:crawl", "computes, and saves nothing: the floor", True),
     Saver(SERIAL, "serial", "one after another: compute, save, compute, save", True),
-    Saver("batches", "bench.primes.batches:crawl", "compute C, save C at once, compute C"),
+    Saver(
+        "batches",
+        "bench.primes.batches:crawl",
+        "compute C, save C at once, compute C",
+        needs="grequests",
+    ),
     Saver("async", "asyncio", "coroutines save while the next item is computed"),
     Saver("async-uvloop", "asyncio-uvloop", "the same, on libuv"),
     Saver("threads", "threads", "threads save while one of them computes"),
