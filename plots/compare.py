@@ -10,6 +10,7 @@ from bench.store import StoreError
 from bench.validity import Level
 from plots.comparison import comparison_figure
 from plots.files import whole
+from server.standard_streams import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,4 +55,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("plots", main))

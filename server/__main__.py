@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 
 from server import __version__
+from server.standard_streams import run_program
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -154,10 +155,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     gc.freeze()  # what has been made so far stays: no need to look at it again
 
     addresses = Addresses(url_of(host, port), url_of(host, control_port))
-    try:
-        print(listening_line(addresses), flush=True)
-    except OSError as error:
-        raise _StartError(f"cannot say where it listens: {error.strerror}") from None
+    print(listening_line(addresses), flush=True)
     await stop.wait()
 
 
@@ -211,4 +209,4 @@ def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("server", main))

@@ -161,7 +161,7 @@ def test_an_output_that_cannot_be_written_is_one_clear_line() -> None:
             [*SERVER, "--port", "0"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
         )
     assert done.returncode == 3
-    assert done.stderr == "server: cannot say where it listens: No space left on device\n"
+    assert done.stderr == "server: cannot write to standard output: No space left on device\n"
 
 
 def test_a_port_in_use_is_named_with_the_way_out() -> None:
