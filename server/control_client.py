@@ -39,6 +39,14 @@ def fetch_run(control_url: str, name: str) -> RunRecord:
         raise ControlError(f"{control_url} sent no ledger that can be read: {error}") from error
 
 
+def announce_run(control_url: str, name: str, rows: int) -> None:
+    """Have rows kept for a run, before its first request. Raises ControlError.
+
+    `delete_run` frees them, whether or not a request has come.
+    """
+    _call(control_url, "PUT", f"{_run_path(name)}?rows={rows}")
+
+
 def delete_run(control_url: str, name: str) -> None:
     """Free the ledger of a run. Raises ControlError, also where there is none of that name."""
     _call(control_url, "DELETE", _run_path(name))

@@ -12,7 +12,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from server import __version__
 from server.data_port import DataPort
-from server.host_rule import HostRule
+from server.host_rule import FOREIGN_PAGE, HostRule, is_of_foreign_page
 from server.loop_lag import LoopLag
 from server.process_usage import peak_memory_bytes
 
@@ -49,8 +49,13 @@ class _Handler(web.RequestHandler):
         self.lag = lag
 
     def prepare(self) -> None:
-        if not self.host_rule.allows(self.request.headers.get("Host", "")):
+        headers = self.request.headers
+        host = headers.get("Host", "")
+        if not self.host_rule.allows(host):
             raise web.HTTPError(403, reason="this Host is not loopback")
+        page = headers.get("Origin", ""), headers.get("Sec-Fetch-Site", "")
+        if is_of_foreign_page(host, *page):
+            raise web.HTTPError(403, reason=FOREIGN_PAGE)
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log a defect of ours; not a client's mistake, nor that it has left."""
@@ -107,11 +112,11 @@ class _Stats(_Handler):
 
 
 class _Run(_Handler):
-    allowed = "GET, DELETE"
+    allowed = "GET, PUT, DELETE"
 
     async def get(self, name: str) -> None:
         """The ledger of a run, in the form of RunLedger.pack."""
-        run = self.data_port.ledger.runs.get(name)
+        run = self.data_port.ledger.find(name)
         if run is None:
             raise web.HTTPError(404, reason="no run of that name")
         self.set_header("Content-Type", "application/octet-stream")
@@ -120,6 +125,15 @@ class _Run(_Handler):
             for piece in run.pack(name, self.lag.since(first_ns)):
                 self.write(piece)
                 await self.flush()
+
+    def put(self, name: str) -> None:
+        """Announce a run, which is to have `rows` rows to itself."""
+        rows = self.get_query_argument("rows", "")
+        if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
+            raise web.HTTPError(400, reason="rows is a whole number from 0 to 999999999")
+        if not self.data_port.ledger.announce(name, int(rows)):
+            raise web.HTTPError(409, reason="this run is known, or too many have been announced")
+        self.set_status(204)
 
     def delete(self, name: str) -> None:
         """Forget a run."""

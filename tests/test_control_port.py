@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from server.control_client import ControlError, delete_run, fetch_run, health, stats
+from server.control_client import ControlError, announce_run, delete_run, fetch_run, health, stats
 from server.ledger import ANSWERED, Ledger
 from tests.conftest import InProcessServer, StartServer
 from tests.raw_client import RawClient, request, until
@@ -56,6 +56,21 @@ async def test_a_run_can_be_fetched_and_deleted(server: InProcessServer) -> None
         await asyncio.to_thread(fetch_run, url, name)
     with pytest.raises(ControlError, match="404, no run of that name"):
         await asyncio.to_thread(delete_run, url, name)
+
+
+async def test_a_run_is_announced_before_it_begins(server: InProcessServer) -> None:
+    url = server.addresses.control_url
+    await asyncio.to_thread(announce_run, url, "t", 2)
+    assert (await asyncio.to_thread(fetch_run, url, "t")).rows == 0
+    with pytest.raises(ControlError, match="409, this run is known"):
+        await asyncio.to_thread(announce_run, url, "t", 2)
+    client = await server.connect()
+    await client.get("/add?name=t&delay=0")
+    record = await asyncio.to_thread(fetch_run, url, "t")
+    assert (record.rows, record.first_request_head[:4]) == (1, b"GET ")
+    await asyncio.to_thread(delete_run, url, "t")
+    with pytest.raises(ControlError, match="400, rows is a whole number"):
+        await asyncio.to_thread(announce_run, url, "t", -1)
 
 
 async def test_unrecorded_requests_are_answered_and_said_to_be_unrecorded(
@@ -115,6 +130,25 @@ async def test_what_is_wrong_is_said_in_one_line_of_text(
     assert response.status == status
     assert response.body.count(b"\n") == 1
     assert response.headers["content-type"] == "text/plain"
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    "header", ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site"]
+)
+@pytest.mark.parametrize("line", ["GET /stats", "DELETE /runs/t", "PUT /runs/u?rows=9"])
+async def test_a_web_page_of_another_origin_is_not_let_in(
+    server: InProcessServer, line: str, header: str
+) -> None:
+    server.ledger.begin("t", b"")
+    client = await RawClient.connect(int(server.addresses.control_url.rpartition(":")[2]))
+    method, _, target = line.partition(" ")
+    client.send(request(method, target, header))
+    response = await client.read_response()
+    assert response.status == 403
+    assert response.body == b"a web page of another origin may not send requests to this server\n"
+    assert server.ledger.find("t") is not None
+    assert server.ledger.find("u") is None
     await client.close()
 
 

@@ -82,6 +82,35 @@ async def test_doubtful_framing_is_refused_once_and_nothing_behind_it_is_obeyed(
     assert server.data.in_flight == 0
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_let_in"),
+    [
+        (["Origin: http://evil.example"], False),
+        (["Origin: null"], False),
+        (["oRiGiN: http://localhost:3000"], False),
+        (["Origin: http://127.0.0.1:8080"], False),
+        (["Origin: https://127.0.0.1"], False),
+        (["Sec-Fetch-Site: cross-site"], False),
+        (["sec-fetch-site: same-site"], False),
+        (["Sec-Fetch-Site: anything"], False),
+        (["Origin: http://127.0.0.1", "Sec-Fetch-Site: cross-site"], False),
+        (["Origin: http://127.0.0.1", "Sec-Fetch-Site: same-origin"], True),
+        (["Sec-Fetch-Site: none"], True),
+        (["Sec-Fetch-Mode: no-cors", "Referer: http://evil.example/"], True),
+    ],
+)
+async def test_a_web_page_of_another_origin_is_refused_and_not_recorded(
+    server: InProcessServer, headers: list[str], is_let_in: bool
+) -> None:
+    client = await server.connect()
+    response = await client.get("/add?name=t&delay=0", *headers)
+    assert response.status == (200 if is_let_in else 403)
+    assert bool(server.ledger.runs) == is_let_in
+    if not is_let_in:
+        assert b"a web page of another origin" in response.body
+        assert response.body.count(b"\n") == 1
+
+
 async def test_what_came_before_a_malformed_request_is_answered_first(
     server: InProcessServer,
 ) -> None:
