@@ -29,7 +29,6 @@ from server.process import ServerProcess
 from server.request_plan import FAULTS, Plan, to_target
 
 _RUN_REQUESTS = 100_000
-_WARM_UP_REQUESTS = 20_000
 _DELAYS_US = (0, 0, 250, 1_000, 5_000, 20_000, 50_000, 100_000)
 _SIZES_BYTES = (0, 1, 1, 1, 100, 3_000, 20_000)
 _GIVEN_UP_US = 60_000_000
@@ -166,7 +165,7 @@ def main() -> int:
         pin(server.pid, pinning.server)
         pin(0, pinning.single_core_crawler)
         soak = Soak(server, arguments.concurrency, arguments.timeout)
-        soak.run("warm-up", min(_WARM_UP_REQUESTS, -(-arguments.requests // 4)))
+        soak.run("warm-up", min(_RUN_REQUESTS, -(-arguments.requests // 4)))
         level = soak.level()
         start = monotonic()
         for name, requests in _runs(arguments.requests):

@@ -31,7 +31,8 @@ fetch, stats = soak.fetch_run, soak.stats
 def without_first(url, name):
     record = fetch(url, name)
     if name == "warm-up":
-        record = record._replace(columns={key: column[1:] for key, column in record.columns.items()})
+        columns = {key: column[1:] for key, column in record.columns.items()}
+        record = record._replace(columns=columns)
     return record
 
 soak.fetch_run = without_first
