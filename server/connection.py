@@ -168,7 +168,11 @@ class Connection(IOStream):
         if self._is_discarding or (len(data) <= _READ_SHARE_BYTES and not is_held_back):
             self._feed(data)
             return None
-        self._rest = data
+        # A body costs little, and need not wait; what comes behind it must.
+        is_body = self._reader.is_in_body and not is_held_back
+        self._rest = self._parse_share(data) if is_body else data
+        if not self._rest or self.closed():
+            return None
         self._go_on()
         # IOStream stops reading while its own buffer holds something, be it a byte of nothing.
         return _CORK_BYTES

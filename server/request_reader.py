@@ -105,6 +105,11 @@ class RequestReader:
         """Let go of the parser, which holds our methods: a cycle left to the collector."""
         del self._parser
 
+    @property
+    def is_in_body(self) -> bool:
+        """Whether a request has been read up to somewhere in its body."""
+        return self._is_in_request and not self.is_in_head
+
     def feed(self, data: bytes) -> None:
         """Read on. Raises RefusalError, after which there is nothing more to read."""
         while data:

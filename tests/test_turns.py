@@ -39,6 +39,15 @@ async def test_pipelined_requests_are_read_a_share_a_turn(server: InProcessServe
         assert (await client.read_response()).body == b"."
 
 
+async def test_requests_behind_a_body_wait_for_their_turn_as_well(server: InProcessServer) -> None:
+    client = await server.connect()
+    post = request("POST", "/add?delay=0", "Content-Length: 100000", body=b"x" * 100_000)
+    client.send(post + GET * 1000)
+    assert await largest_step(lambda: server.data.requests, 1001) <= 2 + 1024 // len(GET)
+    for _ in range(1001):
+        assert (await client.read_response()).body == b"."
+
+
 async def test_of_two_that_pipeline_each_has_its_turn(server: InProcessServer) -> None:
     for name in ("a", "b"):
         client = await server.connect()
