@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_rows,
         default=4_000_000,
         metavar="N",
-        help="requests recorded at the most, about 40 bytes each (%(default)s); more are answered "
-        "and counted, but not recorded",
+        help="requests recorded at the most, about 40 bytes each (%(default)s): of runs that were "
+        "announced, and as many again of others; more are answered and counted, but not recorded",
     )
     parser.add_argument(
         "--stop-on-stdin-eof",
