@@ -194,6 +194,9 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
     import threading
 
+    from server.parent import continue_when_parent_ends
+
+    continue_when_parent_ends()
     loop = asyncio.get_running_loop()
 
     def wait_for_eof() -> None:

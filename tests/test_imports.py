@@ -15,6 +15,7 @@ ALLOWED = {
         "crawlers",
         "server.request_plan",
         "server.packed_columns",
+        "server.parent",
         "server.process_usage",
     },
     "bench": {"bench", "crawlers", "server"},
