@@ -1,4 +1,6 @@
-"""The exit codes of `crawlbench`, in one place."""
+"""The exit codes of `crawlbench`, in one place; and what those of other processes mean."""
+
+import signal
 
 EXIT_OK = 0
 EXIT_REQUESTS_FAILED = 1
@@ -8,3 +10,8 @@ EXIT_REGRESSION = 99
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """As a shell says it of a program that died of SIGPIPE."""
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL`, or `signal 40` of one that has no name."""
+    return {one.value: one.name for one in signal.Signals}.get(number, f"signal {number}")

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple, Protocol
 
 from bench.conditions import Conditions, Observation
 from bench.descendants import none_left
+from bench.exit_codes import signal_name
 from bench.experiment import PlannedRun, ideal_makespan_ns
 from bench.interpreters import crawler_command
 from bench.pinning import Pinning, pin
@@ -292,11 +293,6 @@ class _Reader:
         """Why there is no outcome, "" if there is one; waits so long for the end of the pipe."""
         self._thread.join(within_s)
         return self._failure
-
-
-def signal_name(number: int) -> str:
-    """`SIGKILL`, or `signal 40` of one that has no name."""
-    return {one.value: one.name for one in signal.Signals}.get(number, f"signal {number}")
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -19,7 +19,7 @@ ALLOWED = {
         "server.process_usage",
     },
     "bench": {"bench", "crawlers", "server"},
-    "plots": {"plots", "bench"},
+    "plots": {"plots", "bench", "server.parent"},
 }
 PACKAGES = tuple(ALLOWED)
 
