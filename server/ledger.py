@@ -192,7 +192,7 @@ class RunRecord(NamedTuple):
         if type(unrecorded) is not int or not 0 <= unrecorded < HUGE:
             raise ValueError("a run without a number of unrecorded requests")
         load = {column: columns.pop(f"{_LOAD}{column}") for column in LOAD_COLUMNS}
-        if {len(column) for column in columns.values()} != {rows} or type(rows) is not int:
+        if type(rows) is not int or {len(column) for column in columns.values()} != {rows}:
             raise ValueError("the columns of a run differ in length")
         if len({len(column) for column in load.values()}) != 1:
             raise ValueError("the columns of the server's load differ in length")
