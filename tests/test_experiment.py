@@ -145,5 +145,5 @@ def test_runs_are_counted_without_being_made(floor: str) -> None:
 
 def test_an_experiment_has_so_many_runs_and_not_one_more() -> None:
     check_count(MAX_RUNS)
-    with pytest.raises(TooMuchError, match="100,001 runs are more than .* ask for fewer --trials"):
+    with pytest.raises(TooMuchError, match=r"100,001 runs are more than .* fewer --trials"):
         check_count(MAX_RUNS + 1)
