@@ -11,6 +11,11 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 # Until there is something to say, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+from server.parent import continue_when_parent_ends, end_with_stdin, kill_own_group
+
+if __name__ == "__main__" and sys.argv[1:] == ["--worker"]:
+    continue_when_parent_ends()  # at once: nobody sees stdin end while stopped
+
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
 import gc
@@ -41,7 +46,6 @@ from crawlers.registry import (
 from crawlers.spec import CAN_LOAD, Spec, Usage, write_outcome
 from crawlers.trust import trust
 from crawlers.work import WorkLog
-from server.parent import continue_when_parent_ends, end_with_stdin, kill_own_group
 from server.process_usage import (
     children_cpu_ns,
     descriptors_allowed,
@@ -83,7 +87,6 @@ def _work() -> int:
     leave_at, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
-    continue_when_parent_ends()  # before it can have ended unseen: the spec is still to come
     spec = Spec.receive(sys.stdin.buffer)
     end_with_stdin(kill_own_group)
     info = find(spec.crawler)
