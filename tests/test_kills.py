@@ -86,6 +86,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     for one in started:
         for process in one.left():  # of a test that failed
             process.kill()
+        one.process.wait()
 
 
 @pytest.mark.parametrize("child", ["server", "--worker"])
@@ -124,10 +125,10 @@ def test_what_draws_ends_too_and_removes_its_draft(
     start: Callable[..., Bench], tmp_path: Path, is_stopped: bool
 ) -> None:
     bench = start("plots", str(made_up_results(tmp_path)))
-    bench.wait_for(lambda: bench.child("plots"))
-    drawing = bench.child("plots")
+    bench.wait_for(lambda: bench.child("--end-with-stdin"))
+    drawing = bench.child("--end-with-stdin")
     assert drawing is not None
-    bench.wait_for(lambda: list(tmp_path.glob("*.png")))
+    bench.wait_for(lambda: drawing.num_threads() > 1)  # one waits for the end of stdin
     if is_stopped:
         drawing.suspend()
     bench.kill()
