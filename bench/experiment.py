@@ -77,6 +77,9 @@ class Asked(Protocol):
     def timeout_s(self) -> float:
         """Of a fetch."""
 
+    def count(self, max_concurrency: Mapping[str, int]) -> int:
+        """How many runs there are, without making them."""
+
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
         """All runs, in the order in which they are done."""
 
@@ -122,6 +125,10 @@ class Experiment:
             fitting = [c for c in self.concurrencies if c <= most] or [most]
             cells += [Cell(label, at, delay) for delay in self.delays for at in fitting]
         return tuple(cells)
+
+    def count(self, max_concurrency: Mapping[str, int]) -> int:
+        """How many runs there are, without making them."""
+        return self.trials * len(self.cells(max_concurrency)) + 2 * bool(self.floor)
 
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
         """All runs: each trial visits all cells, in an order of its own drawn from the seed.

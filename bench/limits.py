@@ -8,10 +8,21 @@ from bench.schema import MAX_REQUESTS
 from server.control_client import stats
 
 SPARE_DESCRIPTORS = 100
+MAX_RUNS = 100_000
+"""Of an experiment: at a second each, more than a day."""
 
 
 class TooMuchError(ValueError):
     """What was asked cannot be done; the text says how much can, and how to get more."""
+
+
+def check_count(runs: int) -> None:
+    """Of an experiment, before its runs are made. Raises TooMuchError."""
+    if runs > MAX_RUNS:
+        raise TooMuchError(
+            f"{runs:,} runs are more than an experiment may have, {MAX_RUNS:,}: ask for fewer "
+            "--trials, or for fewer of what is measured in each"
+        )
 
 
 def check_limits(runs: Sequence[PlannedRun]) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from bench.environment import describe_environment, differences
 from bench.experiment import PRIMES, Asked, PlannedRun
-from bench.limits import check_limits
+from bench.limits import check_count, check_limits
 from bench.pinning import choose_pinning, pin
 from bench.program import PROGRAM
 from bench.progress import expected_s, progress_on_stderr, span_shown
 from bench.readiness import installed, printable
 from bench.results import find_file, held, new_folder
-from bench.runner import ProcessRunner, RunResult
+from bench.runner import ProcessRunner, RunResult, ServerGoneError
 from bench.store import FILE_NAME, Store, StoreError
 from bench.sweep import sweep
 from bench.targets import private_server
@@ -93,7 +93,9 @@ def _asked(store: Store) -> Asked:
 
 def _order(asked: Asked) -> tuple[PlannedRun, ...]:
     infos = {entrant.label: installed(entrant) for entrant in asked.entrants}
-    return asked.order({label: info.max_concurrency for label, info in infos.items()})
+    max_concurrency = {label: info.max_concurrency for label, info in infos.items()}
+    check_count(asked.count(max_concurrency))
+    return asked.order(max_concurrency)
 
 
 def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
@@ -140,14 +142,21 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> tuple[P
             )
         except KeyboardInterrupt:
             print(
-                f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
-                f"{folder}: {PROGRAM} run --resume {folder} does the others; look at them with "
-                f"{PROGRAM} report {folder}, {PROGRAM} plots {folder}",
+                f"\ncrawlbench: interrupted; {_what_is_kept(progress.count, runs, folder)}; look "
+                f"at them with {PROGRAM} report {folder}, {PROGRAM} plots {folder}",
                 file=sys.stderr,
             )
             return None, False
+        except (ServerGoneError, StoreError) as error:
+            error.args = (f"{error}; {_what_is_kept(progress.count, runs, folder)}",)
+            raise
     _print_failures(failed)
     return folder, bool(failed)
+
+
+def _what_is_kept(done: int, runs: Sequence[PlannedRun], folder: Path) -> str:
+    resume = f"{PROGRAM} run --resume {folder} does the others"
+    return f"{done} of {len(runs)} runs are kept in {folder}: {resume}"
 
 
 @contextmanager

@@ -7,11 +7,22 @@ from argparse import Namespace
 from pathlib import Path
 
 from bench.analysis import analyse
-from bench.exit_codes import EXIT_OK, EXIT_REGRESSION, EXIT_REQUESTS_FAILED
+from bench.exit_codes import (
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_REGRESSION,
+    EXIT_REQUESTS_FAILED,
+    EXIT_USAGE,
+    signal_name,
+)
 from bench.experiment import CALIBRATION, PRIMES
+from bench.program import PROGRAM
 from bench.results import find_file
 from bench.store import Store
 from bench.tables import make_console
+
+_PLOTS_END_S = 5.0
 
 
 def report(arguments: Namespace) -> int:
@@ -102,9 +113,7 @@ def _draw_comparison(arguments: Namespace) -> int:
     words += ["--in", str(arguments.folder)] if arguments.folder is not None else []
     words += ["--valid-only"] if arguments.valid_only else []
     words += ["--", arguments.baseline, arguments.candidate]
-    sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "plots.compare", *words]
-    return subprocess.run(command, start_new_session=True).returncode
+    return _run_plots("plots.compare", words, "the comparison was not drawn")
 
 
 def draw(folder: Path, form: str = "png") -> int:
@@ -112,7 +121,33 @@ def draw(folder: Path, form: str = "png") -> int:
 
     Returns its exit code.
     """
+    way_out = f"not all is drawn: {PROGRAM} plots {folder} does it again"
+    return _run_plots("plots", [str(folder), "--format", form], way_out)
+
+
+def _run_plots(module: str, words: list[str], way_out: str) -> int:
+    """Returns the exit code, one of ours; says so where the process did not end by itself."""
     sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "plots", str(folder), "--format", form]
-    # In a session of its own, Ctrl-C reaches it through us alone.
-    return subprocess.run(command, start_new_session=True).returncode
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", module, "--end-with-stdin", *words],
+        stdin=subprocess.PIPE,
+        # In a session of its own, Ctrl-C reaches it through us alone.
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        code = process.wait()
+    except BaseException:
+        process.stdin.close()  # it then removes what it has not finished
+        try:
+            process.wait(_PLOTS_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    finally:
+        process.stdin.close()
+    if code in (EXIT_OK, EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED):
+        return code
+    how = f"died of {signal_name(-code)}" if code < 0 else f"crashed with exit code {code}"
+    print(f"crawlbench: the process that draws {how}: {way_out}", file=sys.stderr)
+    return EXIT_ENVIRONMENT

@@ -5,24 +5,26 @@ import os
 import secrets
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from threading import Event, Thread, Timer
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
 from bench.conditions import Conditions, Observation
+from bench.descendants import none_left
+from bench.exit_codes import signal_name
 from bench.experiment import PlannedRun, ideal_makespan_ns
 from bench.interpreters import crawler_command
 from bench.pinning import Pinning, pin
 from crawlers.registry import CrawlerInfo, find
-from crawlers.spec import EXIT_NO_OUTCOME, Outcome, Spec
+from crawlers.spec import NoOutcomeError, Outcome, Spec
 from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, announce_run, delete_run, fetch_run, stats
-from server.ledger import WAITING, RunRecord
+from server.ledger import MOST_ROWS, WAITING, RunRecord
+from server.process import LastWords
 
 _GRACE_S = 30.0
 """Beyond what a crawl may take: to start a process, import a library, write the outcome."""
@@ -32,6 +34,10 @@ _TIMEOUTS = 10
 """How many requests may time out one after another."""
 _WORK_TIMES = 5
 """As long as expected what is computed may take."""
+_MOST_ROWS_EACH, _MOST_ROWS_MORE = 2, 1000
+"""Records of a crawler for each request, and more than that: each twice will be found out."""
+_EOF_S = 5.0
+"""For the pipes of processes that have been killed to end."""
 _SETTLE_S = 2.0
 """For the server to notice that a crawler that has ended has closed its connections."""
 
@@ -52,6 +58,8 @@ class Target:
     urls: tuple[str, ...] = ()
     """Instead of one, of servers that are not ours."""
     trust: Trust = BY_DEFAULT
+    ledger_rows: int = MOST_ROWS
+    """Of its ledger, at the most."""
 
     @property
     def is_ours(self) -> bool:
@@ -119,18 +127,7 @@ class ProcessRunner:
         started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         counted = self._counted()
         before = Observation.now()
-        with tempfile.TemporaryDirectory(prefix="crawlbench-") as folder:
-            path = Path(folder) / "outcome"
-            failure, stderr_tail = self._crawl(planned, path)
-            outcome = None
-            if not failure:
-                try:
-                    with path.open("rb") as stream:
-                        outcome = Outcome.read(stream)
-                except FileNotFoundError:
-                    failure = "ended without an outcome"
-                except (OSError, ValueError, LookupError, TypeError) as error:
-                    failure = f"left no outcome that can be read: {error}"
+        failure, stderr_tail, outcome = self._crawl(planned)
         after = Observation.now()
         try:
             counted_after = self._counted()
@@ -153,8 +150,10 @@ class ProcessRunner:
             timeout_s=self._timeout_s,
         )
 
-    def _crawl(self, planned: PlannedRun, outcome_path: Path) -> tuple[str, str]:
-        """Why the crawl failed, in one line, or ""; and the end of what it said on stderr."""
+    def _crawl(self, planned: PlannedRun) -> tuple[str, str, Outcome | None]:
+        """Why the crawl failed, in one line, or ""; the end of what it said on stderr; and what it
+        left behind, if it did not fail.
+        """
         cell = planned.cell
         info = find(planned.entrant.crawler)
         delays_us = planned.delays_us()
@@ -165,7 +164,6 @@ class ProcessRunner:
             base_url=self._target.url,
             is_planned=self._target.is_ours,
             run_name=self._name(planned),
-            outcome_path=str(outcome_path),
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
             urls=list(self._target.urls),
@@ -184,20 +182,28 @@ class ProcessRunner:
             + _REQUEST_S * planned.requests
             + max(_TIMEOUTS, timeouts) * self._timeout_s
         )
-        with tempfile.TemporaryFile() as stderr:
-            process = subprocess.Popen(
-                crawler_command(planned.entrant, "--worker"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-                env=self._environment,
-            )
+        with none_left():
+            try:
+                process = subprocess.Popen(
+                    crawler_command(planned.entrant, "--worker"),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                    env=self._environment,
+                )
+            except OSError as error:
+                return f"cannot be started: {error.strerror}", "", None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            reader = _Reader(process.stdout, _MOST_ROWS_EACH * planned.requests + _MOST_ROWS_MORE)
+            last_words = LastWords(process.stderr)
             try:
                 failure = self._converse(process, spec, self._cpus(spec, info), deadline_s)
             finally:
                 _end(process)
-            return failure, _tail(stderr)
+        failure = failure or reader.failure(_EOF_S)
+        return failure, last_words.text(_EOF_S), None if failure else reader.outcome
 
     def _converse(
         self,
@@ -209,17 +215,26 @@ class ProcessRunner:
         # Before the spec is sent, the process waits for it, and has no other thread yet.
         pin(process.pid, cpus)
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has died; its exit code says more
-            spec.send(process.stdin)
+        is_late = Event()
+
+        def give_up() -> None:
+            is_late.set()
+            _kill(process)
+
+        # A timer, since a process that reads no spec would keep us waiting, too.
+        timer = Timer(deadline_s, give_up)
+        timer.daemon = True
+        timer.start()
         try:
-            code = process.wait(deadline_s)
-        except subprocess.TimeoutExpired:
+            with contextlib.suppress(BrokenPipeError):  # it has died; its exit code says more
+                spec.send(process.stdin)
+            code = process.wait()
+        finally:
+            timer.cancel()
+        if is_late.is_set():
             return f"not done after {deadline_s:.0f} s, and killed"
         if code < 0:
-            known = {number.value: number.name for number in signal.Signals}
-            return f"died of {known.get(-code, f'signal {-code}')}"
-        if code == EXIT_NO_OUTCOME:
-            return f"could not write its outcome to {spec.outcome_path}: is that disk full?"
+            return f"died of {signal_name(-code)}"
         return f"crashed with exit code {code}" if code else ""
 
     def _cpus(self, spec: Spec, info: CrawlerInfo) -> frozenset[int]:
@@ -237,8 +252,8 @@ class ProcessRunner:
             return _Counted(0, 0)
         try:
             told = stats(self._target.control_url)
-            return _Counted(int(told["connections"]["turned_away"]), int(told["requests"]))
-        except (ControlError, LookupError, TypeError) as error:
+            return _Counted(told["connections"]["turned_away"], told["requests"])
+        except ControlError as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 
     @contextlib.contextmanager
@@ -264,7 +279,7 @@ class ProcessRunner:
         deadline = monotonic() + _SETTLE_S
         while True:
             try:
-                record = fetch_run(control_url, name)
+                record = fetch_run(control_url, name, self._target.ledger_rows)
             except ControlError as error:
                 if error.status == 404:  # not one request reached it
                     return RunRecord.empty(name)
@@ -279,20 +294,43 @@ def ledger_rows(planned: PlannedRun) -> int:
     return max(1000, 2 * planned.requests)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a crawler, and what it has started but for sessions of their own."""
+class _Reader:
+    """Reads a crawler's outcome as it comes, in a thread, and no more than there may be."""
+
+    def __init__(self, pipe: IO[bytes], most_rows: int) -> None:
+        self.outcome: Outcome | None = None
+        self._failure = "left an outcome without end: what it has started goes on"
+        self._thread = Thread(target=self._read, args=(pipe, most_rows), daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: IO[bytes], most_rows: int) -> None:
+        try:
+            with pipe:
+                self.outcome = Outcome.read(pipe, most_rows)
+                self._failure = ""
+        except NoOutcomeError as error:
+            self._failure = str(error)
+        except (OSError, ValueError) as error:
+            self._failure = f"left no outcome that can be read: {error}"
+
+    def failure(self, within_s: float) -> str:
+        """Why there is no outcome, "" if there is one; waits so long for the end of the pipe."""
+        self._thread.join(within_s)
+        return self._failure
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """A crawler, and what it has started but for sessions of their own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    _kill(process)
     process.wait()
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
-
-
-def _tail(stream: IO[bytes]) -> str:
-    stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, stream.tell() - 4000))
-    return stream.read().decode(errors="replace").strip()

@@ -1,7 +1,6 @@
-"""One run by itself: made, kept in a results file for a moment, and judged."""
+"""One run by itself: made, kept in memory for a moment, and judged."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bench.analysis import load_accounts
 from bench.cells import Trial
@@ -15,14 +14,14 @@ from bench.validity import judge
 def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[RunResult, Trial]:
     """What came of it, and its numbers with their verdict. Raises what the runner raises.
 
-    Through a results file, so that there is one way from a run to its numbers. There is no ceiling
-    to judge it by.
+    Through a store of results, so that there is one way from a run to its numbers. There is no
+    ceiling to judge it by.
     """
     result = runner.run(planned)
-    with TemporaryDirectory(prefix="crawlbench-") as folder:
-        path = Path(folder) / FILE_NAME
-        with Store.create(path, asked, 1, {}, result.started_utc) as store:
-            store.append(result)
-            (run,) = store.runs()
-            summary = summarise(run, load_accounts(store, run))
+    with Store.create(
+        Path(FILE_NAME), asked, 1, {}, result.started_utc, is_in_memory=True
+    ) as store:
+        store.append(result)
+        (run,) = store.runs()
+        summary = summarise(run, load_accounts(store, run))
     return result, Trial(run, summary, judge(run, summary, ceiling_per_s=None))

@@ -53,9 +53,15 @@ class Store:
         runs: int,
         environment: dict[str, Any],
         created_utc: str,
+        *,
+        is_in_memory: bool = False,
     ) -> Self:
-        """A new file in a folder that exists, for so many runs. Raises StoreError."""
-        with _opened(path, "rwc", "cannot write") as connection:
+        """A new file in a folder that exists, for so many runs. Raises StoreError.
+
+        In memory there is no file: it is gone when it is closed.
+        """
+        mode = "memory" if is_in_memory else "rwc"
+        with _opened(path, mode, "cannot write") as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             with connection:

@@ -4,16 +4,18 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from socket import create_connection
 from time import monotonic
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from bench.experiment import PlannedRun
 from bench.pinning import Pinning, pin
 from bench.runner import Target, ledger_rows
 from crawlers.checked import checked_url
 from server.announcement import parse_greeting
+from server.control_client import ControlError
 from server.process import ServerProcess
 
 _RECOGNISE_TIMEOUT_S = 5.0
@@ -29,11 +31,14 @@ def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Tar
     rows = max(ledger_rows(run) for run in runs)
     with ServerProcess("--ledger-rows", str(rows)) as server:
         pin(server.pid, pinning.server)
-        yield Target(server.addresses.data_url, server.addresses.control_url)
+        yield Target(server.addresses.data_url, server.addresses.control_url, ledger_rows=rows)
 
 
 def recognise(url: str) -> Target:
-    """Whether a URL is of a delay server: its `GET /` says so. Others are fetched as they are."""
+    """Whether a URL is of a delay server: its `GET /` says so. Others are fetched as they are.
+
+    Raises ControlError where it names a control port on another host: that one is not asked.
+    """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query:
         return Target(url, "")
@@ -51,7 +56,32 @@ def recognise(url: str) -> Target:
     except (OSError, ValueError):
         return Target(url, "")
     greeting = parse_greeting(answer.partition(b"\r\n\r\n")[2].decode("latin-1"))
-    return Target(url, greeting[1] if greeting else "")
+    if greeting is None:
+        return Target(url, "")
+    control_url = greeting[1]
+    if not _is_same_host(parts, control_url):
+        raise ControlError(
+            f"the server at {url} says that its control port is at {control_url!r}, which is "
+            "another host, and is not asked: give the address of the server as it has it itself"
+        )
+    return Target(url, control_url)
+
+
+def _is_same_host(asked: SplitResult, control_url: str) -> bool:
+    try:
+        host, port = urlsplit(control_url).hostname, urlsplit(control_url).port
+    except ValueError:
+        return False
+    if host is None or port is None:
+        return False
+    return host == asked.hostname or (_is_loopback(host) and _is_loopback(asked.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class UrlsError(ValueError):

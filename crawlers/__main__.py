@@ -11,13 +11,18 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 # Until there is something to say, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+from server.parent import continue_when_parent_ends, end_with_stdin, kill_own_group
+
+if __name__ == "__main__" and sys.argv[1:] == ["--worker"]:
+    continue_when_parent_ends()  # at once: nobody sees stdin end while stopped
+
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
-import _thread
 import argparse
 import gc
 import platform
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic_ns, process_time_ns
 from urllib.parse import urlsplit
 
@@ -38,7 +43,7 @@ from crawlers.registry import (
     find,
     load,
 )
-from crawlers.spec import CAN_LOAD, EXIT_NO_OUTCOME, Spec, Usage, write_outcome
+from crawlers.spec import CAN_LOAD, Spec, Usage, write_outcome
 from crawlers.trust import trust
 from crawlers.work import WorkLog
 from server.process_usage import (
@@ -79,10 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work() -> int:
-    """Take a spec on stdin, leave the outcome in the file that it names."""
+    """Take a spec on stdin, leave the outcome on what is stdout now; what is printed is lost."""
+    leave_at, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
     spec = Spec.receive(sys.stdin.buffer)
-    # A thread that no monkey-patching has touched. It needs no lock and no clean-up.
-    _thread.start_new_thread(_die_with_parent, ())
+    end_with_stdin(kill_own_group)
     info = find(spec.crawler)
     trust(spec.trust)
     recorder, log = Recorder(), WorkLog()
@@ -90,19 +97,10 @@ def _work() -> int:
     if spec.work is not None:
         spec.work.load()  # now, and not on the clock
     usage = _measure(crawl, spec, recorder, log)
-    try:
-        with open(spec.outcome_path, "wb") as stream:  # noqa: PTH123 - pathlib is not imported here
-            write_outcome(stream, usage, _versions(info), recorder, log)
-    except OSError as error:
-        print(f"crawlers: cannot write {spec.outcome_path}: {error.strerror}", file=sys.stderr)
-        return EXIT_NO_OUTCOME
+    # The bench reads no further than it must, and says why itself.
+    with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib here
+        write_outcome(stream, usage, _versions(info), recorder, log)
     return EXIT_OK
-
-
-def _die_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(EXIT_INTERRUPTED)
 
 
 def _crawl_by_hand(argv: Sequence[str]) -> int:
@@ -117,7 +115,6 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
         base_url=arguments.url,
         is_planned=arguments.delay is not None,
         run_name=arguments.name,
-        outcome_path="",
         delays_us=array("I", [arguments.delay or 0]) * arguments.requests,
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,

@@ -1,26 +1,46 @@
 """What a crawler's process is told, and what it leaves behind: the seam between bench and crawlers.
 
-Both are packed columns: the spec arrives on stdin, the outcome goes to a file. Standard library
-only.
+Both are packed columns: the spec arrives on stdin, the outcome leaves on what stdout was when the
+process began. Standard library only.
 """
 
+import sys
 from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain
+from operator import gt
 from typing import IO, Any, Self
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
 from crawlers.trust import Trust
 from crawlers.work import WORK_COLUMNS, Work, WorkLog
-from server.packed_columns import Columns, pack, read_packed
+from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
 from server.request_plan import Plan, to_target
 
 CAN_LOAD = "this crawler can be loaded"
 """What `--can-load NAME` says, so that a program that is no Python is not taken for one."""
 
-EXIT_NO_OUTCOME = 74
-"""Of a crawler's process that crawled and could not write its outcome (EX_IOERR of sysexits.h)."""
+_OUTCOME_FOLLOWS = b"crawlbench outcome\n"
+"""Begins an outcome: what the start of another interpreter prints may come before."""
+_MOST_PRINTED_BYTES = 65_536
+_MOST_VERSIONS = 100
+_FETCH_LAYOUT = dict.fromkeys(FETCH_COLUMNS, "q")
+_WORK_LAYOUT = dict.fromkeys(WORK_COLUMNS, "q")
+_RANGES = {
+    "seq": (0, HUGE - 1),
+    "start_ns": (0, HUGE - 1),
+    "end_ns": (0, HUGE - 1),
+    "status": (0, 999),
+    "size_bytes": (0, HUGE - 1),
+    "error": (0, len(ERROR_WORDS) - 1),
+    "item": (-HUGE, HUGE - 1),
+}
+"""Of the numbers in an outcome. What is in range and not true is for bench.validity to find."""
+
+
+class NoOutcomeError(ValueError):
+    """A crawler's process ended without a word of its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +55,6 @@ class Spec:
     is_planned: bool
     """Whether the server is ours, and each request carries its plan."""
     run_name: str
-    outcome_path: str
     delays_us: "array[int]"
     faults: dict[str, str] = field(default_factory=dict)
     """Faults of server.request_plan by seq, written as JSON has its keys."""
@@ -61,7 +80,7 @@ class Spec:
     @classmethod
     def receive(cls, stream: IO[bytes]) -> Self:
         """Read it; the stream is left right behind it."""
-        header, columns = read_packed(stream)
+        header, columns = read_packed(stream, {"delays_us": "I"}, sys.maxsize, sys.maxsize)
         if header["work"] is not None:
             header["work"] = Work(**header["work"])
         return cls(**header, delays_us=columns["delays_us"])
@@ -124,9 +143,9 @@ class Usage:
         usage = cls(**values)
         for name, value in values.items():
             may_lack = name in ("main_cpu_ns", "waited_ns", "descriptors")
-            is_number = type(value) is int and value >= 0
+            is_number = type(value) is int and 0 <= value < HUGE
             if not is_number and not (value is None and may_lack):
-                raise ValueError(f"{name} is {value!r}")
+                raise ValueError(f"{name} is {repr(value)[:40]}")
         return usage
 
 
@@ -143,19 +162,56 @@ class Outcome:
     """WORK_COLUMNS of crawlers.work; empty where nothing was computed."""
 
     @classmethod
-    def read(cls, stream: IO[bytes]) -> Self:
-        """Raises ValueError for what is not whole."""
-        header, columns = read_packed(stream)
-        _, work = read_packed(stream)
-        if tuple(header["error_words"]) != ERROR_WORDS:
+    def read(cls, stream: IO[bytes], most_rows: int) -> Self:
+        """All that a process has left on a stream, up to its end; it may be anybody's process.
+
+        Raises NoOutcomeError if that is nothing, ValueError if it is not whole, has more rows than
+        `most_rows`, or more behind it, or numbers that no crawl can have.
+        """
+        _skip_to_outcome(stream)
+        header, fetches = read_packed(stream, _FETCH_LAYOUT, most_rows)
+        _, work = read_packed(stream, _WORK_LAYOUT, most_rows)
+        if stream.read(1):
+            raise ValueError("there is more behind it")
+        if header.get("error_words") != list(ERROR_WORDS):
             raise ValueError("the crawler speaks of other errors than this version of the bench")
-        if len({len(column) for column in columns.values()}) != 1:
-            raise ValueError("its columns differ in length")
-        if len({len(column) for column in work.values()}) != 1 or tuple(work) != WORK_COLUMNS:
-            raise ValueError(f"of its work it has {', '.join(work)}")
-        if tuple(columns) != FETCH_COLUMNS:
-            raise ValueError(f"its columns are {', '.join(columns)}")
-        return cls(Usage.from_json(header["usage"]), dict(header["versions"]), columns, work)
+        for columns in (fetches, work):
+            if len({len(column) for column in columns.values()}) != 1:
+                raise ValueError("its columns differ in length")
+            for name, column in columns.items():
+                check_range(name, column, *_RANGES[name])
+            if any(map(gt, columns["start_ns"], columns["end_ns"])):
+                raise ValueError("something ends before it starts")
+        return cls(_usage(header.get("usage")), _versions(header.get("versions")), fetches, work)
+
+
+def _skip_to_outcome(stream: IO[bytes]) -> None:
+    left_bytes = _MOST_PRINTED_BYTES
+    while line := stream.readline(left_bytes):
+        if line == _OUTCOME_FOLLOWS:
+            return
+        left_bytes -= len(line)
+        if left_bytes <= 0:
+            raise ValueError("it is something else")
+    raise NoOutcomeError("ended without an outcome")
+
+
+def _usage(found: object) -> Usage:
+    if not isinstance(found, dict):
+        raise ValueError("it does not say what it used")
+    try:
+        return Usage.from_json(found)
+    except TypeError:
+        raise ValueError("what it says it used is something else") from None
+
+
+def _versions(found: object) -> dict[str, str]:
+    if not isinstance(found, dict) or len(found) > _MOST_VERSIONS:
+        raise ValueError("it does not say which versions it ran on")
+    for text in (*found, *found.values()):
+        if not isinstance(text, str) or len(text) > 100 or not text.isprintable():
+            raise ValueError("a version that is none")
+    return found
 
 
 def write_outcome(
@@ -167,5 +223,6 @@ def write_outcome(
         "versions": versions,
         "error_words": ERROR_WORDS,
     }
+    stream.write(b"\n" + _OUTCOME_FOLLOWS)
     for piece in chain(pack(header, recorder.columns()), pack({}, log.columns())):
         stream.write(piece)

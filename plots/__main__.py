@@ -21,6 +21,7 @@ from bench.experiment import PRIMES
 from bench.results import find_file
 from bench.store import Store, StoreError
 from plots.files import whole
+from plots.starting import parse_arguments
 from server.standard_streams import run_program
 
 PAGE = "report.html"
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    arguments = parser.parse_args(argv)
+    arguments = parse_arguments(parser, argv)
     try:
         for path in draw_all(arguments.folder, arguments.format):
             print(path, flush=True)

@@ -10,6 +10,7 @@ from bench.store import StoreError
 from bench.validity import Level
 from plots.comparison import comparison_figure
 from plots.files import whole
+from plots.starting import parse_arguments
 from server.standard_streams import run_program
 
 
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--in", dest="folder", type=Path)
     parser.add_argument("--metric", default="throughput")
     parser.add_argument("--valid-only", action="store_true")
-    asked = parser.parse_args(argv)
+    asked = parse_arguments(parser, argv)
     worst = Level.VALID if asked.valid_only else Level.SUSPECT
     try:
         comparison = compare_two(asked.baseline, asked.candidate, asked.folder, asked.metric, worst)
@@ -50,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     except (NotComparableError, StoreError, OSError) as error:
         print(f"plots: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        return 130
     print(asked.plot)
     return 0
 

@@ -9,7 +9,6 @@ once, so that a crawl is all CPU.
 
 import subprocess
 import sys
-import tempfile
 from array import array
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -58,13 +57,14 @@ def crawl(url: str, name: str, delay_ms: int, processes: int) -> float:
     """Requests a second of all processes together, while all of them were at work."""
     requests = REQUESTS[delay_ms]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        crawls = []
-        for part in range(processes):
-            command = crawler_command(Entrant(CRAWLER, CRAWLER), "--worker")
-            process = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE))
-            crawls.append((process, folder / str(part)))
-        for part, (process, outcome) in enumerate(crawls):
+        command = crawler_command(Entrant(CRAWLER, CRAWLER), "--worker")
+        crawls = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            for _ in range(processes)
+        ]
+        for part, process in enumerate(crawls):
             assert process.stdin is not None
             Spec(
                 crawler=CRAWLER,
@@ -73,15 +73,14 @@ def crawl(url: str, name: str, delay_ms: int, processes: int) -> float:
                 base_url=url,
                 is_planned=True,
                 run_name=f"{name}-{part}",
-                outcome_path=str(outcome),
                 delays_us=array("I", [delay_ms * 1000]) * (requests // processes),
             ).send(process.stdin)
         starts, ends, all_ends = [], [], []
-        for process, outcome in crawls:
+        for process in crawls:
+            assert process.stdout is not None
+            fetches = Outcome.read(process.stdout, requests).fetches
             if process.wait():
                 raise SystemExit(f"a crawler failed with exit code {process.returncode}")
-            with outcome.open("rb") as stream:
-                fetches = Outcome.read(stream).fetches
             if any(fetches["error"]):
                 raise SystemExit("a request failed")
             starts.append(min(fetches["start_ns"]))

@@ -1,9 +1,15 @@
 """Command line of the server: flags in, two listening ports out, gone on SIGTERM or SIGINT."""
 
 import signal
+import sys
 
 # Until the loop has handlers of its own, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from server.parent import continue_when_parent_ends
+
+if __name__ == "__main__" and "--stop-on-stdin-eof" in sys.argv:
+    continue_when_parent_ends()  # at once: nobody sees stdin end while stopped
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
@@ -15,7 +21,6 @@ import ipaddress
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Callable
 
 from server import __version__

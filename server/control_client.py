@@ -1,14 +1,30 @@
-"""Ask a running server's control port: health, statistics, ledgers. Standard library only."""
+"""Ask a running server's control port: health, statistics, ledgers. Standard library only.
 
-import json
-from http.client import HTTPConnection, HTTPException
-from typing import Any
+The server may be anybody's: all that is read has a limit of time and of size, and an exact shape.
+"""
+
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
 from server.control_token import TokenError, authorization, token_of_environment
-from server.ledger import RunRecord, unpack
+from server.ledger import MOST_ROWS, RunRecord
+from server.packed_columns import HUGE, parse_json
 
-_TIMEOUT_S = 30.0
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_WITHIN_S = 30.0
+_LEDGER_WITHIN_S = 120.0
+"""From asking to the last byte."""
+_MOST_BYTES = 65_536
+"""Of an answer that is not a ledger."""
+_SHOWN_CHARACTERS = 200
 
 
 class ControlError(RuntimeError):
@@ -24,20 +40,22 @@ class ControlError(RuntimeError):
 
 def health(control_url: str) -> dict[str, Any]:
     """The server's `nonce` (of this start), `pid` and `version`. Raises ControlError."""
-    return _json(control_url, "/health")
+    return _json(control_url, "/health", ("pid",), ("nonce",), ("version",))
 
 
 def stats(control_url: str) -> dict[str, Any]:
     """The server's counters; docs/server.md says what each means. Raises ControlError."""
-    return _json(control_url, "/stats")
+    counters = (("requests",), ("connections", "turned_away"), ("connections", "most"))
+    return _json(control_url, "/stats", *counters)
 
 
-def fetch_run(control_url: str, name: str) -> RunRecord:
-    """The ledger of a run. Raises ControlError, also where there is none of that name."""
-    try:
-        return unpack(_call(control_url, "GET", _run_path(name)))
-    except (ValueError, LookupError, TypeError) as error:
-        raise ControlError(f"{control_url} sent no ledger that can be read: {error}") from error
+def fetch_run(control_url: str, name: str, most_rows: int = MOST_ROWS) -> RunRecord:
+    """The ledger of a run, of so many rows at the most.
+
+    Raises ControlError, also where there is none of that name.
+    """
+    with _answer(control_url, "GET", _run_path(name), _LEDGER_WITHIN_S) as response:
+        return RunRecord.read(response, most_rows)
 
 
 def announce_run(control_url: str, name: str, rows: int) -> None:
@@ -45,43 +63,100 @@ def announce_run(control_url: str, name: str, rows: int) -> None:
 
     `delete_run` frees them, whether or not a request has come.
     """
-    _call(control_url, "PUT", f"{_run_path(name)}?rows={rows}")
+    path = f"{_run_path(name)}?rows={rows}"
+    with _answer(control_url, "PUT", path, _WITHIN_S):
+        pass
 
 
 def delete_run(control_url: str, name: str) -> None:
     """Free the ledger of a run. Raises ControlError, also where there is none of that name."""
-    _call(control_url, "DELETE", _run_path(name))
-
-
-def _json(control_url: str, path: str) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = json.loads(_call(control_url, "GET", path))
-    except ValueError as error:
-        raise ControlError(f"GET {control_url}{path}: not JSON: {error}") from error
-    return answer
+    with _answer(control_url, "DELETE", _run_path(name), _WITHIN_S):
+        pass
 
 
 def _run_path(name: str) -> str:
     return f"/runs/{quote(name, safe='')}"
 
 
-def _call(control_url: str, method: str, path: str) -> bytes:
-    parts = urlsplit(control_url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ControlError(f"{control_url!r} is not a URL like http://127.0.0.1:8081")
-    connection = HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_S)
+def _json(control_url: str, path: str, *needed: tuple[str, ...]) -> dict[str, Any]:
+    """An object that has what is needed: texts, or numbers from 0 on."""
+    with _answer(control_url, "GET", path, _WITHIN_S) as response:
+        body = response.read(_MOST_BYTES + 1)
+        if len(body) > _MOST_BYTES:
+            raise ValueError(f"it is longer than {_MOST_BYTES} bytes")
+        answer = parse_json(body)
+        for names in needed:
+            value = answer
+            for name in names:
+                value = value.get(name) if isinstance(value, dict) else None
+            is_number = type(value) is int and 0 <= value < HUGE
+            if not is_number and (names[-1] not in ("nonce", "version") or type(value) is not str):
+                raise ValueError(f"it has no {'.'.join(names)}")
+    return cast("dict[str, Any]", answer)
+
+
+class _Timed(io.RawIOBase):
+    """What a socket receives until a deadline, however slowly it comes."""
+
+    def __init__(self, connection: socket.socket, deadline_s: float) -> None:
+        self._connection = connection
+        self._deadline_s = deadline_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        left_s = self._deadline_s - monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        self._connection.settimeout(left_s)
+        return self._connection.recv_into(buffer)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """As a socket has it, for http.client."""
+        return io.BufferedReader(self)
+
+
+@contextmanager
+def _answer(control_url: str, method: str, path: str, within_s: float) -> Iterator[HTTPResponse]:
+    """An answer that is not a refusal, to be read within this time. Raises ControlError."""
+    deadline_s = monotonic() + within_s
+    host, port, netloc = _address(control_url)
+    asked = f"{method} {control_url}{path}"
     try:
-        token = token_of_environment()
-        headers = {"Authorization": authorization(token)} if token else {}
-        connection.request(method, path, headers=headers)
-        response = connection.getresponse()
-        body = response.read()
+        with socket.create_connection((host, port), within_s) as connection:
+            head = f"{method} {path} HTTP/1.1\r\nHost: {netloc}\r\nConnection: close\r\n"
+            if token := token_of_environment():
+                head += f"Authorization: {authorization(token)}\r\n"
+            connection.sendall(f"{head}\r\n".encode("ascii"))
+            timed = cast("socket.socket", _Timed(connection, deadline_s))
+            with HTTPResponse(timed, method=method) as response:
+                response.begin()
+                if response.status >= 300:
+                    said = response.read(_MOST_BYTES).decode(errors="replace")
+                    answer = f"{response.status}, {_one_line(said)}"
+                    raise ControlError(f"{asked}: {answer}", response.status)
+                yield response
     except (OSError, HTTPException, TokenError) as error:
-        raise ControlError(f"{method} {control_url}{path}: {error}") from error
-    finally:
-        connection.close()
-    if response.status >= 300:
-        reason = body.decode(errors="replace").strip()
-        answer = f"{response.status}, {reason}"
-        raise ControlError(f"{method} {control_url}{path}: {answer}", response.status)
-    return body
+        raise ControlError(f"{asked}: {_one_line(str(error))}") from error
+    except ValueError as error:
+        reason = f"the answer cannot be read: {_one_line(str(error))}"
+        raise ControlError(f"{asked}: {reason}") from error
+
+
+def _address(control_url: str) -> tuple[str, int, str]:
+    """Host, port, and both as they were written."""
+    try:
+        parts = urlsplit(control_url)
+        host, port, netloc = parts.hostname, parts.port, parts.netloc.encode("ascii").decode()
+    except ValueError:
+        host, port, netloc = None, None, ""
+    if not control_url.startswith("http://") or not host:
+        raise ControlError(f"{control_url!r} is not a URL like http://127.0.0.1:8081")
+    return host, port or 80, netloc
+
+
+def _one_line(said: str) -> str:
+    """What somebody else's program says, short and without what would command a terminal."""
+    shown = said.strip()[:_SHOWN_CHARACTERS]
+    return "".join(one if one.isprintable() else "?" for one in shown)

@@ -7,9 +7,9 @@ import base64
 import io
 from array import array
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
-from server.packed_columns import Columns, pack, read_packed
+from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
 
 WAITING = 0
 ANSWERED = 1
@@ -39,8 +39,22 @@ COLUMNS: tuple[tuple[str, str], ...] = (
   began).
 """
 
+LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+"""Columns of the samples of the server's load, which travel with a run.
+
+- at_ns: CLOCK_MONOTONIC.
+- cpu_ns: CPU time of the process so far, user and system.
+- waited_ns: time so far in which the main thread could have run, and another ran on its CPU; -1
+  where the system does not say.
+- late_ns: how late the sample was taken: a request may have waited that long to be looked at.
+"""
+
+MOST_ROWS = 4_000_000
+"""Requests that a server records by default, at the most."""
 
 _LOAD = "load."
+_LAYOUT = dict((*COLUMNS, *((f"{_LOAD}{name}", "q") for name in LOAD_COLUMNS)))
+_MOST_SAMPLES = 100_000
 
 
 class RunLedger:
@@ -117,7 +131,7 @@ class Ledger:
     run (of the first `max_runs` names without a run), and in `unrecorded` always.
     """
 
-    def __init__(self, max_rows: int = 4_000_000, max_runs: int = 1_000) -> None:
+    def __init__(self, max_rows: int = MOST_ROWS, max_runs: int = 1_000) -> None:
         self.runs: dict[str, RunLedger] = {}
         self.unrecorded = 0
         self._max_runs = max_runs
@@ -191,7 +205,7 @@ class Ledger:
 class RunRecord(NamedTuple):
     """A run as it came over the control port.
 
-    `columns` maps COLUMNS' names to arrays, `load` those of server.loop_lag.LOAD_COLUMNS.
+    `columns` maps COLUMNS' names to arrays, `load` those of LOAD_COLUMNS.
     """
 
     name: str
@@ -207,14 +221,34 @@ class RunRecord(NamedTuple):
         columns = {column: array(typecode) for column, typecode in COLUMNS}
         return cls(name, 0, 0, b"", columns, {})
 
+    @classmethod
+    def read(cls, stream: IO[bytes], most_rows: int) -> Self:
+        """What `RunLedger.pack` yielded, of a server that may be anybody's.
+
+        Raises ValueError if it is cut short, longer, or cannot be the ledger of a run.
+        """
+        header, columns = read_packed(stream, _LAYOUT, max(most_rows, _MOST_SAMPLES))
+        name, rows, unrecorded, head = (
+            header.get(key) for key in ("name", "rows", "unrecorded", "first_request_head")
+        )
+        if not isinstance(name, str) or not isinstance(head, str):
+            raise ValueError("a run without a name, or without its first request")
+        if type(unrecorded) is not int or not 0 <= unrecorded < HUGE:
+            raise ValueError("a run without a number of unrecorded requests")
+        load = {column: columns.pop(f"{_LOAD}{column}") for column in LOAD_COLUMNS}
+        if type(rows) is not int or {len(column) for column in columns.values()} != {rows}:
+            raise ValueError("the columns of a run differ in length")
+        if len({len(column) for column in load.values()}) != 1:
+            raise ValueError("the columns of the server's load differ in length")
+        check_range("seq", columns["seq"], -1, HUGE - 1)
+        check_range("outcome", columns["outcome"], WAITING, MISBEHAVED)
+        for column in ("arrived_ns", "replied_ns"):
+            check_range(column, columns[column], 0, HUGE - 1)
+        for column in LOAD_COLUMNS:
+            check_range(column, load[column], -1, HUGE - 1)
+        return cls(name, rows, unrecorded, base64.b64decode(head), columns, load)
+
 
 def unpack(packed: bytes) -> RunRecord:
-    """The run in what `RunLedger.pack` yielded. Raises ValueError if it is cut short."""
-    header, columns = read_packed(io.BytesIO(packed))
-    head = base64.b64decode(header["first_request_head"])
-    load = {
-        name.removeprefix(_LOAD): columns.pop(name)
-        for name in list(columns)
-        if name.startswith(_LOAD)
-    }
-    return RunRecord(header["name"], header["rows"], header["unrecorded"], head, columns, load)
+    """The run in what `RunLedger.pack` yielded. Raises ValueError as `RunRecord.read`."""
+    return RunRecord.read(io.BytesIO(packed), len(packed))

@@ -5,22 +5,13 @@ import time
 from array import array
 from bisect import bisect_right
 
+from server.ledger import LOAD_COLUMNS as LOAD_COLUMNS
 from server.packed_columns import Columns
 from server.process_usage import main_thread_times
 
 _SAMPLE_EVERY_S = 0.05
 _MOST_SAMPLES = 72_000
 """An hour: a run that takes longer keeps its last half hour at the least."""
-
-LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
-"""Columns of the samples.
-
-- at_ns: CLOCK_MONOTONIC.
-- cpu_ns: CPU time of the process so far, user and system.
-- waited_ns: time so far in which the main thread could have run, and another ran on its CPU; -1
-  where the system does not say.
-- late_ns: how late the sample was taken: a request may have waited that long to be looked at.
-"""
 
 
 class LoopLag:

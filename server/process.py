@@ -1,11 +1,11 @@
 """Start a server process, wait until it listens, stop it. Standard library only."""
 
 import contextlib
+import os
 import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from types import TracebackType
@@ -15,10 +15,30 @@ from server.announcement import Addresses, parse_listening_line
 
 _START_DEADLINE_S = 20.0
 _STOP_DEADLINE_S = 1.0
+_LAST_WORDS_BYTES = 4000
 
 
 class ServerStartError(RuntimeError):
     """The server did not come up; the text says why, in the server's own last words."""
+
+
+class LastWords:
+    """The end of what a process says on a pipe, which is read all the time: it never waits."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._said = b""
+        self._thread = threading.Thread(target=self._listen, args=(pipe,), daemon=True)
+        self._thread.start()
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        with pipe, contextlib.suppress(OSError):
+            while piece := os.read(pipe.fileno(), 65_536):
+                self._said = (self._said + piece)[-_LAST_WORDS_BYTES:]
+
+    def text(self, within_s: float) -> str:
+        """All of it once the pipe has ended, or what there is after so many seconds."""
+        self._thread.join(within_s)
+        return self._said.decode(errors="replace").strip()
 
 
 class ServerProcess:
@@ -36,7 +56,6 @@ class ServerProcess:
             *("--port", "0", "--stop-on-stdin-eof", *flags),
         ]
         self._process: subprocess.Popen[bytes] | None = None
-        self._stderr: IO[bytes] | None = None
         self.addresses = Addresses("", "")
 
     @property
@@ -47,19 +66,19 @@ class ServerProcess:
 
     def start(self) -> Addresses:
         """Start it; returns when it listens. Raises ServerStartError."""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         try:
-            self._process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._stderr,
+                stderr=subprocess.PIPE,
                 # Ctrl-C at a terminal goes to the whole group: whoever started the server stops it.
                 start_new_session=True,
             )
         except OSError as error:
-            self._close_files()
             raise ServerStartError(f"cannot start {self._command[0]}: {error.strerror}") from error
+        assert process.stderr is not None
+        last_words = LastWords(process.stderr)
         try:
             line = self._first_line()
         except BaseException:
@@ -67,9 +86,9 @@ class ServerProcess:
             raise
         addresses = parse_listening_line(line)
         if addresses is None:
-            self._end()
-            reason = self._last_words() or f"it said {line!r}"
-            self._close_files()
+            self.stop()
+            said = last_words.text(_STOP_DEADLINE_S).splitlines()
+            reason = said[-1] if said else f"it said {line!r}"
             raise ServerStartError(f"the server did not start: {reason}")
         self.addresses = addresses
         return addresses
@@ -92,8 +111,7 @@ class ServerProcess:
 
     def _close_files(self) -> None:
         process = self._process
-        pipes = (process.stdin, process.stdout) if process is not None else ()
-        for pipe in (*pipes, self._stderr):
+        for pipe in (process.stdin, process.stdout) if process is not None else ():
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
@@ -109,12 +127,6 @@ class ServerProcess:
             return lines.get(timeout=_START_DEADLINE_S).decode(errors="replace")
         except queue.Empty:
             return f"nothing heard for {_START_DEADLINE_S:g} s"
-
-    def _last_words(self) -> str:
-        assert self._stderr is not None
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
 
     def __enter__(self) -> "ServerProcess":
         self.start()

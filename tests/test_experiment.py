@@ -15,6 +15,8 @@ from bench.experiment import (
     Experiment,
     ideal_makespan_ns,
 )
+from bench.limits import MAX_RUNS, TooMuchError, check_count
+from bench.primes.experiment import PrimesCell, PrimesExperiment, work_of
 
 LIMITS = {"serial": 1, "pair": 2, "any": 1_000_000}
 
@@ -124,3 +126,24 @@ def test_an_experiment_survives_json(changes: dict[str, object]) -> None:
 
     asked = experiment(**changes)
     assert Experiment.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+
+
+@pytest.mark.parametrize("floor", ["", "any"])
+def test_runs_are_counted_without_being_made(floor: str) -> None:
+    asked = experiment(floor=floor, delays=(Delay.fixed(0), Delay.fixed(1)))
+    assert asked.count(LIMITS) == len(asked.order(LIMITS))
+    of_primes = PrimesExperiment(
+        cells=(PrimesCell("serial", work_of("primes", 10)),) * 3,
+        concurrency=1,
+        delay=Delay.fixed(0),
+        trials=4,
+        seed=1,
+        timeout_s=1.0,
+    )
+    assert of_primes.count({}) == len(of_primes.order({})) == 12
+
+
+def test_an_experiment_has_so_many_runs_and_not_one_more() -> None:
+    check_count(MAX_RUNS)
+    with pytest.raises(TooMuchError, match=r"100,001 runs are more than .* fewer --trials"):
+        check_count(MAX_RUNS + 1)

@@ -17,11 +17,12 @@ ALLOWED = {
         "crawlers",
         "server.request_plan",
         "server.packed_columns",
+        "server.parent",
         "server.process_usage",
         "server.standard_streams",
     },
     "bench": {"bench", "crawlers", "server"},
-    "plots": {"plots", "bench", "server.standard_streams"},
+    "plots": {"plots", "bench", "server.parent", "server.standard_streams"},
 }
 PACKAGES = tuple(ALLOWED)
 

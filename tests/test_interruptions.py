@@ -100,9 +100,28 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
             child.kill()
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 3
-    assert "the server is gone" in stderr.splitlines()[-1]
+    last = stderr.splitlines()[-1]
+    assert "the server is gone" in last
+    folder = (tmp_path / "latest").resolve()
+    assert last.endswith(f"run --resume {folder} does the others")
     assert "Traceback" not in stderr
     assert kept(tmp_path) >= 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of files there")
+def test_a_full_disk_ends_it_with_its_reason_the_file_and_the_command_that_goes_on(
+    tmp_path: Path,
+) -> None:
+    sweep = [*BENCH, "run", "--crawlers", "protocol", "--concurrency", "1", "--delay", "0"]
+    sweep += ["--waves", "100", "--out", str(tmp_path)]
+    # In units of 1024 bytes: no file can grow further, as on a disk that is full.
+    done = call("/bin/bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *sweep)
+    folder = (tmp_path / "latest").resolve()
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 3
+    assert f"cannot write {folder / FILE_NAME}: " in last
+    assert last.endswith(f"run --resume {folder} does the others")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")

@@ -11,7 +11,7 @@ from tests.factories import no_load
 rows = st.tuples(
     st.integers(-1, 10**15 - 1),
     st.integers(0, 2**32 - 1),
-    st.integers(0, 2**62),
+    st.integers(0, 2**61),
     st.integers(0, 60_000_000),
     st.integers(100, 599),
 )

@@ -70,6 +70,10 @@ class PrimesExperiment:
         asked = {cell.saver for cell in self.cells}
         return tuple(Entrant(one.name, one.crawler) for one in SAVERS if one.name in asked)
 
+    def count(self, max_concurrency: Mapping[str, int]) -> int:
+        """How many runs there are, without making them."""
+        return self.trials * len(self.cells)
+
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
         """All runs: each trial visits all cells, in an order of its own drawn from the seed."""
         runs: list[PlannedRun] = []
