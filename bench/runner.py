@@ -152,7 +152,7 @@ class ProcessRunner:
     def _crawl(self, planned: PlannedRun, outcome_path: Path) -> tuple[str, str]:
         """Why the crawl failed, in one line, or ""; and the end of what it said on stderr."""
         cell = planned.cell
-        info = find(planned.entrant.crawler)
+        info = find(planned.entrant.crawler, planned.entrant.declared_as)
         delays_us = planned.delays_us()
         spec = Spec(
             crawler=info.name,
@@ -168,6 +168,7 @@ class ProcessRunner:
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,
+            declared_as=planned.entrant.declared_as,
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9

@@ -82,7 +82,7 @@ def _work() -> int:
     spec = Spec.receive(sys.stdin.buffer)
     # A thread that no monkey-patching has touched. It needs no lock and no clean-up.
     _thread.start_new_thread(_die_with_parent, ())
-    info = find(spec.crawler)
+    info = find(spec.crawler, spec.declared_as)
     trust(spec.trust)
     recorder, log = Recorder(), WorkLog()
     crawl = load(info)
