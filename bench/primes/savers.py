@@ -42,8 +42,18 @@ SAVERS = (
         "compute C, save C at once, compute C",
         declared_as="grequests",
     ),
-    Saver("async", "asyncio", "coroutines save while the next item is computed"),
-    Saver("async-uvloop", "asyncio-uvloop", "the same, on libuv"),
+    Saver(
+        "async",
+        "bench.primes.asyncio_saver:crawl",
+        "coroutines save while the next item is computed",
+        declared_as="asyncio",
+    ),
+    Saver(
+        "async-uvloop",
+        "bench.primes.uvloop_saver:crawl",
+        "the same, on libuv",
+        declared_as="asyncio-uvloop",
+    ),
     Saver("threads", "threads", "threads save while one of them computes"),
     Saver(
         "processes",
