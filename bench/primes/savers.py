@@ -19,6 +19,8 @@ class Saver:
     declared_as: str = ""
     """The row of crawlers.registry with its libraries and habits, where its crawler is none of that
     table."""
+    computes_ahead: bool = False
+    """Whether it is its style to compute further items before it sends what it has."""
 
     @property
     def saves(self) -> bool:
@@ -41,6 +43,7 @@ SAVERS = (
         "bench.primes.batches:crawl",
         "compute C, save C at once, compute C",
         declared_as="grequests",
+        computes_ahead=True,
     ),
     Saver(
         "async",
