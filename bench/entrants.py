@@ -21,6 +21,8 @@ class Entrant:
     """A name of the registry, or `package.module:function`."""
     python: str = ""
     """Path of the interpreter that it runs on; "": this one."""
+    declared_as: str = ""
+    """The row of the registry that holds for it as well, where its crawler has no row."""
 
     def __str__(self) -> str:
         """As parse_entrant takes it."""

@@ -47,7 +47,7 @@ def floor() -> str:
 
 def installed(entrant: Entrant) -> CrawlerInfo:
     """Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError."""
-    info = find(entrant.crawler)
+    info = find(entrant.crawler, entrant.declared_as)
     check_interpreter(entrant)
     if entrant.python or not info.libraries:
         _check_loads(entrant)

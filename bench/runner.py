@@ -155,7 +155,7 @@ class ProcessRunner:
         left behind, if it did not fail.
         """
         cell = planned.cell
-        info = find(planned.entrant.crawler)
+        info = find(planned.entrant.crawler, planned.entrant.declared_as)
         delays_us = planned.delays_us()
         spec = Spec(
             crawler=info.name,
@@ -170,6 +170,7 @@ class ProcessRunner:
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,
+            declared_as=planned.entrant.declared_as,
         )
         slots = min(cell.concurrency, info.max_concurrency)
         ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9

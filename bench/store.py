@@ -98,7 +98,7 @@ class Store:
         planned, ledger, outcome = result.planned, result.ledger, result.outcome
         cell = planned.cell
         entrant = planned.entrant
-        info = find(entrant.crawler)
+        info = find(entrant.crawler, entrant.declared_as)
         row = RunRow(
             number=planned.number,
             role=planned.role,

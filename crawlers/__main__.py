@@ -90,7 +90,7 @@ def _work() -> int:
     os.close(nowhere)
     spec = Spec.receive(sys.stdin.buffer)
     end_with_stdin(kill_own_group)
-    info = find(spec.crawler)
+    info = find(spec.crawler, spec.declared_as)
     trust(spec.trust)
     recorder, log = Recorder(), WorkLog()
     crawl = load(info)

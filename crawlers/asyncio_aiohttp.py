@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
 
 import aiohttp
@@ -30,7 +30,18 @@ def crawl_on(
 
 
 async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    async with aiohttp.ClientSession(
+    async with open_session(concurrency, timeout_s) as session, asyncio.TaskGroup() as workers:
+        for _ in range(concurrency):
+            workers.create_task(fetch_each(jobs, session, record))
+
+
+def open_session(
+    concurrency: int,
+    timeout_s: float,
+    request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
+) -> aiohttp.ClientSession:
+    """Return a session of `concurrency` connections at the most, set up as the contract asks."""
+    return aiohttp.ClientSession(
         # The default limit of 100 would be the concurrency measured, whatever was asked for.
         connector=aiohttp.TCPConnector(limit=concurrency, ssl=ssl_context() or True),
         # Timeouts of 5 s and more would be rounded up to whole seconds of the loop's clock.
@@ -39,27 +50,26 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
         auto_decompress=False,
         trust_env=False,
         headers=HEADERS,
-    ) as session:
+        request_class=request_class,
+    )
 
-        async def work() -> None:
-            for job in jobs:
-                status = size_bytes = 0
-                error = ""
-                start_ns = monotonic_ns()
-                try:
-                    # The URL is sent as it stands, and not quoted anew for every request.
-                    url = URL(job.url, encoded=True)
-                    async with session.get(url, allow_redirects=False) as response:
-                        status = response.status
-                        async for chunk in response.content.iter_any():
-                            size_bytes += len(chunk)
-                except (aiohttp.ClientError, OSError, ValueError) as exception:
-                    error = _error_word(exception)
-                record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
 
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(concurrency):
-                workers.create_task(work())
+async def fetch_each(jobs: Iterable[Job], session: aiohttp.ClientSession, record: Recorder) -> None:
+    """Fetch these jobs, one after another."""
+    for job in jobs:
+        status = size_bytes = 0
+        error = ""
+        start_ns = monotonic_ns()
+        try:
+            # The URL is sent as it stands, and not quoted anew for every request.
+            url = URL(job.url, encoded=True)
+            async with session.get(url, allow_redirects=False) as response:
+                status = response.status
+                async for chunk in response.content.iter_any():
+                    size_bytes += len(chunk)
+        except (aiohttp.ClientError, OSError, ValueError) as exception:
+            error = _error_word(exception)
+        record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
 
 
 def _error_word(exception: Exception) -> str:

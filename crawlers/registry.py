@@ -1,6 +1,6 @@
 """Every crawler, and what is declared of it, in one table. Imports no crawler until asked to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from crawlers.contract import Crawl
@@ -215,13 +215,16 @@ def group(name: str) -> tuple[CrawlerInfo, ...]:
     return tuple(info for info in REGISTRY if name == CHAPTER and info.is_of_chapter)
 
 
-def find(name: str) -> CrawlerInfo:
+def find(name: str, declared_as: str = "") -> CrawlerInfo:
     """The row of a crawler. Raises UnknownCrawlerError.
 
-    `package.module:function` is a crawler that somebody brings along; nothing is declared of it.
+    `package.module:function` is a crawler that somebody brings along; nothing is declared of it,
+    unless `declared_as` names the row whose libraries and habits are its own, too.
     """
     module, colon, function = name.partition(":")
     if colon and module and function:
+        if declared_as:
+            return replace(find(declared_as), name=name, module=module, function=function)
         return CrawlerInfo(
             name, module, function, libraries=(), style="brought along", keep_alive=False
         )

@@ -66,6 +66,8 @@ class Spec:
     work: Work | None = None
     """What is computed for each job, if anything; `delays_us` is then of as many jobs as are
     expected."""
+    declared_as: str = ""
+    """As in crawlers.registry.find."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write it; the stream is flushed and stays open."""

@@ -28,10 +28,11 @@ from bench.primes.experiment import (
     work_of,
 )
 from bench.primes.saved_run import hidden_share, merged
-from bench.primes.savers import NO_IO, SAVERS
+from bench.primes.savers import NO_IO, SAVERS, saver_of
 from bench.primes.work import hashes, is_prime, primes
 from bench.store import FILE_NAME, IntColumns, Store, StoreError
 from bench.validity import Level
+from crawlers.registry import find
 from crawlers.work import Found
 from plots.__main__ import draw_all
 from plots.primes import primes_figure, workload_figure
@@ -119,6 +120,16 @@ def test_the_serial_saver_waits_for_each_and_overlaps_nothing(analysis: PrimesAn
         assert serial.overlap == 0.0
         (floor,) = savers[NO_IO].runs
         assert floor.overlap is None
+
+
+def test_savers_of_this_package_are_declared_as_the_crawlers_of_their_library(
+    analysis: PrimesAnalysis,
+) -> None:
+    for cell in analysis.cells:
+        info = find(saver_of(cell.saver).declared_as or saver_of(cell.saver).crawler)
+        (run,) = (saved.run for saved in cell.runs)
+        assert set(run.versions) == {"python", *info.libraries}
+        assert (run.keep_alive, run.resends) == (info.keep_alive, info.resends)
 
 
 def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalysis) -> None:

@@ -76,7 +76,7 @@ def installed_savers() -> tuple[str, ...]:
     """The names of those that can run here; says which are left out."""
     names = []
     for saver in SAVERS:
-        info = find(saver.needs or saver.crawler)
+        info = find(saver.declared_as or saver.crawler)
         if not info.libraries or installed_versions(info):
             names.append(saver.name)
         else:

@@ -68,7 +68,7 @@ class PrimesExperiment:
     def entrants(self) -> tuple[Entrant, ...]:
         """A saver each."""
         asked = {cell.saver for cell in self.cells}
-        return tuple(Entrant(one.name, one.crawler) for one in SAVERS if one.name in asked)
+        return tuple(one.entrant for one in SAVERS if one.name in asked)
 
     def count(self, max_concurrency: Mapping[str, int]) -> int:
         """How many runs there are, without making them."""
@@ -97,7 +97,7 @@ class PrimesExperiment:
                 self.delay if saver.saves else Delay.fixed(0),
             ),
             len(items),
-            Entrant(saver.name, saver.crawler),
+            saver.entrant,
             seed_of_trial(self.seed, trial),
             faults=tuple(
                 (seq, FAILING) for seq, item in enumerate(items) if item in failing and saver.saves

@@ -30,9 +30,9 @@ _SHOWN = 3
 _CAPTION = (
     "time: from before the first item is computed to after the last is saved; medians over the "
     "trials. overlap: of the time that saves wait at the service, the share in which work is "
-    "computed. x bound: the time over the longer of two that it cannot beat, its own CPU time "
-    "(shared out over its processes) and the delays in the slots it has. saved: by the service's "
-    "ledger, once each."
+    "computed. x bound: the time over the longer of two that it cannot beat: its own CPU time "
+    "(shared out over its processes), and the shortest schedule of its items and delays in the "
+    "slots it has. saved: by the service's ledger, once each."
 )
 
 

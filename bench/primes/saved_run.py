@@ -1,15 +1,15 @@
 """One run of `crawlbench primes`: its time, what was saved, its overlap, what it is worth. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.experiment import ideal_makespan_ns
 from bench.ledger import Reconciliation
 from bench.primes.experiment import items_of
 from bench.primes.savers import saver_of
+from bench.primes.schedule import longest_hold, shortest_ns
 from bench.schema import RunRow
 from bench.store import IntColumns
 from bench.summary import Accounts, RunSummary, summarise
@@ -28,6 +28,10 @@ _CHECKS = frozenset(
 )
 """Of bench.validity, those that hold for a crawler that computes: it may well stand still, and its
 answers lie there for a second."""
+_AHEAD_SHARE = 0.05
+_AHEAD_LEAST_NS = 10_000_000
+"""So much of a run may be computed before an item is sent that is there already: a thread that
+sends may wait for its CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class SavedRun:
     """Of the crawler's process, and of those that it started."""
     bound_s: float
     """The longer of two that it cannot beat: its CPU time, shared out over its processes, and the
-    delays, list-scheduled on its slots."""
+    schedule of bench.primes.schedule: its items computed one after another, each saved when it is
+    there and a slot is free."""
     found: int
     saved: int
     """Items that the service acknowledged, once each."""
@@ -82,13 +87,14 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
         saved = max(0, joined.matched - refused)
     usage = run.usage
     cpu_s = usage.cpu_ns / 1e9 if usage is not None else None
-    waiting_s = ideal_makespan_ns(run.delays_us(), run.slots) / 1e9 if saves else 0.0
+    processes = run.work.processes
+    schedule_ns = shortest_ns(work, run.delays_us(), run.slots, processes) if saves else 0
     return SavedRun(
         run=run,
         verdict=_judge(run, summary, saves, is_complete, accounts, work),
         wall_s=usage.wall_ns / 1e9 if usage is not None else None,
         cpu_s=cpu_s,
-        bound_s=max((cpu_s or 0.0) / run.work.processes, waiting_s),
+        bound_s=max((cpu_s or 0.0) / processes, schedule_ns / 1e9),
         found=len(found),
         saved=saved,
         is_exact=is_exact,
@@ -122,6 +128,9 @@ def _judge(
         reasons += [
             one for one in judge(run, summary, None).reasons if one.check in _CHECKS - not_of_all
         ]
+        # There a request may be sent in time, and read late.
+        if not any(one.check == "busy machine" for one in reasons):
+            reasons += _computed_ahead(run, accounts, work)
         return Verdict(tuple(reasons))
     if accounts.arrivals is not None and len(accounts.arrivals["seq"]):
         text = f"{len(accounts.arrivals['seq'])} requests of a saver that saves nothing"
@@ -147,6 +156,25 @@ def _impossible(run: RunRow, fetches: IntColumns, work: IntColumns) -> str:
     if (fetches["start_ns"][is_known] < ends[seq[is_known]]).any():
         return "an item was saved before it was found"
     return ""
+
+
+def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterator[Reason]:
+    """Items held back while others were computed, as is the style of some savers alone."""
+    assert run.work is not None
+    # Other processes keep nobody from sending.
+    if run.work.processes > 1 or run.usage is None or accounts.arrivals is None:
+        return
+    hold = longest_hold(work, accounts.fetches, accounts.arrivals, run.slots)
+    least_ns = max(_AHEAD_LEAST_NS, _AHEAD_SHARE * run.usage.wall_ns)
+    if hold is None or hold.span_ns <= least_ns:
+        return
+    yield Reason(
+        Level.VALID if saver_of(run.crawler).computes_ahead else Level.SUSPECT,
+        "computes ahead",
+        f"it computes ahead: before item {int(work['item'][hold.seq])} reached the service, "
+        f"{hold.items} further items were computed, for {hold.span_ns / 1e9:.3f} s with a slot "
+        "free",
+    )
 
 
 def failures_of(fetches: IntColumns, items: "NDArray[np.int64]") -> tuple[Failure, ...]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bench.entrants import Entrant
+
 
 @dataclass(frozen=True, slots=True)
 class Saver:
@@ -14,13 +16,21 @@ class Saver:
     is_serial: bool = False
     on_all_cores: bool = False
     """Whether processes on every core compute."""
-    needs: str = ""
-    """The row of crawlers.registry with its libraries, where its crawler is none of that table."""
+    declared_as: str = ""
+    """The row of crawlers.registry with its libraries and habits, where its crawler is none of that
+    table."""
+    computes_ahead: bool = False
+    """Whether it is its style to compute further items before it sends what it has."""
 
     @property
     def saves(self) -> bool:
         """Whether it saves anything at all."""
         return self.name != NO_IO
+
+    @property
+    def entrant(self) -> Entrant:
+        """As which it takes part in an experiment."""
+        return Entrant(self.name, self.crawler, declared_as=self.declared_as)
 
 
 NO_IO, SERIAL = "no-io", "serial"
@@ -32,10 +42,21 @@ SAVERS = (
         "batches",
         "bench.primes.batches:crawl",
         "compute C, save C at once, compute C",
-        needs="grequests",
+        declared_as="grequests",
+        computes_ahead=True,
     ),
-    Saver("async", "asyncio", "coroutines save while the next item is computed"),
-    Saver("async-uvloop", "asyncio-uvloop", "the same, on libuv"),
+    Saver(
+        "async",
+        "bench.primes.asyncio_saver:crawl",
+        "coroutines save while the next item is computed",
+        declared_as="asyncio",
+    ),
+    Saver(
+        "async-uvloop",
+        "bench.primes.uvloop_saver:crawl",
+        "the same, on libuv",
+        declared_as="asyncio-uvloop",
+    ),
     Saver("threads", "threads", "threads save while one of them computes"),
     Saver(
         "processes",
