@@ -22,12 +22,14 @@ from bench.exit_codes import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
 )
+from bench.printable import protect_standard_streams
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say; returns the exit code."""
     _occupy_standard_streams()
+    protect_standard_streams()
     for number in _stopping_signals():
         signal.signal(number, _interrupt)
     try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.analysis import load_accounts
+from bench.analysis import load_run
 from bench.cells import Trial
 from bench.experiment import Experiment, PlannedRun
 from bench.runner import Runner, RunResult
@@ -23,6 +23,7 @@ def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[Ru
         path = Path(folder) / FILE_NAME
         with Store.create(path, asked, 1, {}, result.started_utc) as store:
             store.append(result)
-            (run,) = store.runs()
-            summary = summarise(run, load_accounts(store, run))
+            (kept,) = store.runs()
+            run, accounts = load_run(store, kept)
+            summary = summarise(run, accounts)
     return result, Trial(run, summary, judge(run, summary, ceiling_per_s=None))
