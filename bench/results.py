@@ -27,6 +27,7 @@ def new_folder(parent: Path, now: datetime | None = None) -> Path:
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = _make_unique(parent, stamp)
+        _sync(parent)
     except OSError as error:
         raise StoreError(
             f"cannot make a folder in {parent}: {error.strerror}; name another with --out"
@@ -145,6 +146,16 @@ def _followed(folder: Path) -> Path:
         while folder.is_symlink():
             folder = folder.parent / folder.readlink()
     return folder
+
+
+def _sync(folder: Path) -> None:
+    """What is in a folder survives a loss of power from now on, its name at the least."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _make_unique(parent: Path, stamp: str) -> Path:

@@ -17,14 +17,14 @@ _MOST_BYTES = 1_000_000
 """Of a value that is read."""
 
 
-class UntrustedError(ValueError):
-    """A file that is not as crawlbench makes it; the text says in what."""
+class SqliteFileError(ValueError):
+    """A file that cannot be read as it is, or is not as crawlbench makes it; the text says why."""
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """A connection in a mode of SQLite: `rwc` to create, `rw` to go on, `ro` to read.
 
-    Raises UntrustedError, sqlite3.Error.
+    Raises SqliteFileError, sqlite3.Error.
     """
     _check_beside(path, mode)
     address = f"{path.absolute().as_uri()}?mode={mode}"
@@ -37,8 +37,13 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
             # To read what a crash left, SQLite writes beside it. Where it cannot, and nothing is in
             # the log, the file by itself is all there is.
             cannot_write = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
-            if not cannot_write or _size_of(_beside(path, "-wal")):
+            if not cannot_write:
                 raise
+            if _size_of(_beside(path, "-wal")):
+                raise SqliteFileError(
+                    f"runs are in {path.name}-wal beside it, which is read only where files can be "
+                    "written: copy the folder to such a place"
+                ) from error
             connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
     _distrust(connection)
     return connection
@@ -60,17 +65,17 @@ def _distrust(connection: sqlite3.Connection) -> None:
 
 
 def check_tables(connection: sqlite3.Connection) -> None:
-    """Raises UntrustedError where what is read is no table, or not the one that crawlbench makes.
+    """Raises SqliteFileError where what is read is no table, or not the one that crawlbench makes.
 
     A view of that name may never end, and a virtual table may do anything.
     """
     for table in _TABLES:
         if _columns_of(connection, table) != _columns_as_made()[table]:
-            raise UntrustedError(f"its {table} is not the table that crawlbench makes")
+            raise SqliteFileError(f"its {table} is not the table that crawlbench makes")
 
 
 def check_nothing_added(connection: sqlite3.Connection) -> None:
-    """Raises UntrustedError for what may run when a run is added: triggers, indexes, and so on."""
+    """Raises SqliteFileError for what may run when a run is added: triggers, indexes, and so on."""
     ours = (*_TABLES, "error_word", "ledger")
     marks = ", ".join("?" * len(ours))
     added = connection.execute(
@@ -80,7 +85,7 @@ def check_nothing_added(connection: sqlite3.Connection) -> None:
         ours,
     ).fetchone()
     if added is not None:
-        raise UntrustedError(
+        raise SqliteFileError(
             f"its {added[0]} {shortened(added[1])!r} is none that crawlbench makes; drop it first"
         )
 
@@ -102,15 +107,15 @@ def _columns_as_made() -> dict[str, list[Any]]:
 
 
 def _check_beside(path: Path, mode: str) -> None:
-    """Raises UntrustedError where a file of SQLite's beside the results is none of its making."""
+    """Raises SqliteFileError where a file of SQLite's beside the results is none of its making."""
     for suffix in ("-wal", "-shm", "-journal"):
         beside = _beside(path, suffix)
         size = _size_of(beside)
         if size is None:
-            raise UntrustedError(f"{beside.name} beside it is no regular file")
+            raise SqliteFileError(f"{beside.name} beside it is no regular file")
         # Rolling it back may delete a file that it names; crawlbench itself writes a log instead.
         if mode == "rw" and suffix == "-journal" and size:
-            raise UntrustedError(
+            raise SqliteFileError(
                 f"{beside.name} beside it is to be rolled back first: if it is yours, open the "
                 "file with sqlite3"
             )

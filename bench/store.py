@@ -22,7 +22,7 @@ from bench.runner import RunResult
 from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
 from bench.shapes import check_shape, parsed_object
 from bench.sqlite_file import (
-    UntrustedError,
+    SqliteFileError,
     check_nothing_added,
     check_tables,
     connect,
@@ -341,7 +341,7 @@ def _opened(path: Path, mode: str, complaint: str) -> Iterator[sqlite3.Connectio
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error | UntrustedError):
+        if isinstance(error, sqlite3.Error | SqliteFileError):
             raise StoreError(f"{complaint} {path}: {error}") from error
         raise
 

@@ -106,6 +106,15 @@ def test_what_a_stranger_sends_is_shown_or_refused_in_one_line(
     assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
 
 
+def test_a_folder_of_any_name_is_named_in_printable_words(tmp_path: Path, bench: Bench) -> None:
+    folder = make_results(tmp_path / "a\x1b[2J\x9b\u202e\u2028b").parent
+    shown = r"a\x1b[2J\x9b\u202e\u2028b"
+    code, out, _ = bench("report", str(folder))
+    assert (code, shown in out) == (0, True)
+    code, _, err = bench("compare", str(folder), str(folder))
+    assert (code, shown in err) == (2, True)
+
+
 @pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # so long a name has no room
 def test_what_a_stranger_sends_is_drawn_and_is_no_markup(tmp_path: Path, bench: Bench) -> None:
     """In figures, and in the page with its own."""

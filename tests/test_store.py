@@ -1,3 +1,4 @@
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -189,3 +190,28 @@ def test_a_question_that_takes_too_long_is_given_up(
     monkeypatch.setattr("bench.store._READING_S", -1.0)
     with pytest.raises(StoreError, match="it takes more than -1 s"):
         store.fetches(1)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_where_nothing_can_be_written_what_is_whole_is_read(store: Store, tmp_path: Path) -> None:
+    store.append(result(planned()))
+    crashed, whole = tmp_path / "crashed", tmp_path / "whole"
+    for folder in (crashed, whole):
+        folder.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{store.path}{suffix}", crashed)
+    store.close()
+    shutil.copy(store.path, whole)
+    connection = sqlite3.connect(whole / FILE_NAME)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    for folder in (crashed, whole):
+        folder.chmod(0o555)
+    try:
+        with pytest.raises(StoreError, match=r"runs are in results\.sqlite-wal beside it"):
+            Store.open(crashed / FILE_NAME)
+        with Store.open(whole / FILE_NAME) as reader:
+            assert len(reader.runs()) == 1
+    finally:
+        for folder in (crashed, whole):
+            folder.chmod(0o755)
