@@ -44,7 +44,7 @@ def protect_standard_streams() -> None:
     """From now on, whatever is printed on stdout and stderr is printable."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if not isinstance(stream, PrintableStream):
+        if stream is not None and not isinstance(stream, PrintableStream):  # None: it is closed
             setattr(sys, name, PrintableStream(stream))
 
 
