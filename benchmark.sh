@@ -2,7 +2,7 @@
 # The whole experiment, from a bare clone: sets up .venv, then hands its arguments to crawlbench.
 # Without arguments, or with options first, that is `crawlbench run`.
 set -euo pipefail
-. "$(dirname -- "${BASH_SOURCE[0]}")/scripts/env.sh"
+. -- "${BASH_SOURCE[0]%benchmark.sh}scripts/env.sh"
 case "${1:-}" in
     "") set -- run ;;
     -h | --help | --version) ;;

@@ -4,31 +4,43 @@ import os
 import signal
 import sys
 
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if __name__ == "__main__" and not sys.flags.safe_path:
     # Without -P the current folder comes first, and a server.py there would be taken for ours.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path[0] = _ROOT
 
 # Until main has begun, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 from importlib import import_module
+from importlib.util import find_spec
 from types import FrameType
 
+# In the .venv that scripts/env.sh makes, ours come first. Elsewhere PYTHONPATH may hide them.
+for _name in ("crawlers", "plots", "server"):
+    _spec = find_spec(_name)
+    if _spec and _spec.origin and os.path.dirname(os.path.dirname(_spec.origin)) != _ROOT:
+        print(
+            f"crawlbench: {_spec.origin} hides the package {_name!r} of crawlbench: rename it, or "
+            "take its folder out of PYTHONPATH",
+            file=sys.stderr,
+        )
+        sys.exit(3)
+
 from bench.command_line import make_parser
-from bench.exit_codes import (
-    EXIT_BROKEN_PIPE,
-    EXIT_ENVIRONMENT,
-    EXIT_INTERRUPTED,
-    EXIT_USAGE,
-)
+from bench.exit_codes import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_USAGE
 from bench.printable import protect_standard_streams
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
+from server.standard_streams import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say; returns the exit code."""
-    _occupy_standard_streams()
+    return run_program("crawlbench", lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
     protect_standard_streams()
     for number in _stopping_signals():
         signal.signal(number, _interrupt)
@@ -37,10 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("crawlbench: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+    except BrokenPipeError:  # whoever read the output has gone
+        raise
     except OSError as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
@@ -52,17 +62,6 @@ def _stopping_signals() -> list[signal.Signals]:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         stopping.append(signal.SIGHUP)
     return stopping
-
-
-def _occupy_standard_streams() -> None:
-    """Where a standard stream is closed, the next file opened would take its number, and get what
-    is printed: the results file, for example."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for good
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

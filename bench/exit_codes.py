@@ -6,5 +6,3 @@ EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
 EXIT_REGRESSION = 99
 EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
-"""As a shell says it of a program that died of SIGPIPE."""

@@ -6,7 +6,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from bench.pinning import Pinning, pin
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import EXIT_NO_OUTCOME, Outcome, Spec
 from crawlers.trust import BY_DEFAULT, Trust
-from server.control_client import ControlError, delete_run, fetch_run, stats
+from server.control_client import ControlError, announce_run, delete_run, fetch_run, stats
 from server.ledger import WAITING, RunRecord
 
 _GRACE_S = 30.0
@@ -112,6 +112,10 @@ class ProcessRunner:
 
     def run(self, planned: PlannedRun) -> RunResult:
         """One crawl. A crawler that fails is a result; a server that is gone is raised."""
+        with self._announced(planned):
+            return self._run(planned)
+
+    def _run(self, planned: PlannedRun) -> RunResult:
         started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         counted = self._counted()
         before = Observation.now()
@@ -237,6 +241,24 @@ class ProcessRunner:
         except (ControlError, LookupError, TypeError) as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 
+    @contextlib.contextmanager
+    def _announced(self, planned: PlannedRun) -> Iterator[None]:
+        """Rows of the ledger are kept for the run, whoever else asks the server for something."""
+        if not self._target.is_ours:
+            yield
+            return
+        control_url, name = self._target.control_url, self._name(planned)
+        try:
+            announce_run(control_url, name, ledger_rows(planned))
+        except ControlError as error:
+            what = "the server refuses the run" if error.status else "the server is gone"
+            raise ServerGoneError(f"{what}: {error}") from error
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ControlError):
+                delete_run(control_url, name)
+
     def _take_ledger(self, name: str) -> RunRecord:
         control_url = self._target.control_url
         deadline = monotonic() + _SETTLE_S
@@ -248,11 +270,13 @@ class ProcessRunner:
                     return RunRecord.empty(name)
                 raise ServerGoneError(f"the server is gone: {error}") from error
             if WAITING not in record.columns["outcome"] or monotonic() > deadline:
-                break
+                return record
             sleep(0.02)
-        with contextlib.suppress(ControlError):
-            delete_run(control_url, name)
-        return record
+
+
+def ledger_rows(planned: PlannedRun) -> int:
+    """Rows to be kept for a run: a crawler may send each request again, and be found out."""
+    return max(1000, 2 * planned.requests)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bench.experiment import PlannedRun
 from bench.pinning import Pinning, pin
-from bench.runner import Target
+from bench.runner import Target, ledger_rows
 from crawlers.checked import checked_url
 from server.announcement import parse_greeting
 from server.process import ServerProcess
@@ -26,8 +26,7 @@ def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Tar
 
     Raises server.process.ServerStartError.
     """
-    # Twice the requests: a crawler may send each of them again, and be found out.
-    rows = max(1000, 2 * max(run.requests for run in runs))
+    rows = max(ledger_rows(run) for run in runs)
     with ServerProcess("--ledger-rows", str(rows)) as server:
         pin(server.pid, pinning.server)
         yield Target(server.addresses.data_url, server.addresses.control_url)

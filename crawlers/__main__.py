@@ -48,6 +48,7 @@ from server.process_usage import (
     peak_memory_bytes,
     raise_descriptor_limit,
 )
+from server.standard_streams import run_program
 
 EXIT_OK = 0
 EXIT_REQUESTS_FAILED = 1
@@ -253,4 +254,4 @@ def _line(recorder: Recorder) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("crawlers", main))

@@ -241,11 +241,19 @@ def load(info: CrawlerInfo) -> Crawl:
     # Whatever a module that was brought along does wrong is its own: it may be no Python at all.
     except Exception as error:
         package = f".[{info.extra}]" if info.extra else "."
-        way_out = f": pip install {package!r}" if info.libraries else ""
+        way_out = f": pip install {package!r}" if info.libraries else _name_taken(info.module)
         raise CrawlerNotInstalledError(
             f"crawler {info.name!r} cannot be imported ({_reason(error)}){way_out}"
         ) from error
     return crawl
+
+
+def _name_taken(module: str) -> str:
+    """Why a module that was brought along is not what its user meant, or ""."""
+    name = module.partition(".")[0]
+    if name not in ("bench", "crawlers", "plots", "server"):
+        return ""
+    return f": {name!r} is a package of crawlbench, give your module another name"
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ from bench.printable import protect_standard_streams
 from bench.results import find_file
 from bench.store import Store, StoreError
 from plots.files import whole
+from server.standard_streams import run_program
 
 PAGE = "report.html"
 
@@ -107,4 +108,4 @@ def _draw_primes(store: Store, form: str) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("plots", main))

@@ -11,6 +11,7 @@ from bench.store import StoreError
 from bench.validity import Level
 from plots.comparison import comparison_figure
 from plots.files import whole
+from server.standard_streams import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,4 +57,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("plots", main))

@@ -1,24 +1,33 @@
 # shellcheck shell=bash
-# Sourced by the entry scripts: makes .venv, once, and sets $python to its interpreter.
+# Sourced by the entry scripts: creates .venv, once, and sets $python to its interpreter.
 #
-# .venv belongs to these scripts: it is made anew whenever pyproject.toml, constraints.txt or the
-# place of this checkout changes (an environment holds absolute paths). With `uv` on PATH it is
-# made by uv, else by venv and pip. CRAWLBENCH_PYTHON names the interpreter to use.
+# .venv belongs to these scripts. They recreate it when pyproject.toml, constraints.txt or the place
+# of this checkout changes (an environment holds absolute paths). With `uv` on PATH they use uv,
+# else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use.
+#
+# They clear only what they made: a folder that holds their stamp. The stamp is written first, and
+# empty, so that what a killed set-up left behind is recognised; it is filled when all is done.
 
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd && echo .)
+root=${root%$'\n.'} # the dot keeps a line break at the end of the path
 venv=$root/.venv
 python=$venv/bin/python
 stamp=$venv/crawlbench-stamp
 install_log=$root/.venv-install.log
 previous=$root/.venv-previous
+lock=$root/.venv.lock
+# Run at each start of this Python: our packages win over others of the same name, which PYTHONPATH
+# would put first. Nothing else changes places.
+own_packages_first='import sys; sys.path.insert(0, {root!a}); import bench, crawlers, plots, server; del sys.path[0]'
 
 fail() {
-    echo "crawlbench: $1" >&2
+    echo "crawlbench: $1" >&2 || : # the exit code says it too, where stderr is full
     exit 3
 }
 
 wanted_stamp() {
     echo "$root ${CRAWLBENCH_PYTHON:-}"
+    echo "$own_packages_first"
     sed '/^\[tool\./,$d' "$root/pyproject.toml" # the settings of tools install nothing
     cat -- "$root/constraints.txt"
 }
@@ -52,12 +61,69 @@ find_python() {
     fail "needs Python >= 3.11, and found $candidate: install one, or name it in CRAWLBENCH_PYTHON"
 }
 
-# What worked before, works again: offline, say, or on another branch.
+check_path() {
+    case $root in
+        *:*) fail "cannot create .venv in $root: Python creates no environment in a path with a colon; rename the folder" ;;
+        *$'\n'*) fail "cannot create .venv in $(printf %q "$root"): Python finds no packages in a path with a line break; rename the folder" ;;
+    esac
+}
+
+check_no_link() {
+    if [ -L "$1" ]; then
+        fail "cannot set up: $1 is a symbolic link, and set-up would overwrite what it points to; remove the link"
+    fi
+}
+
+check_file() {
+    check_no_link "$1"
+    if [ -e "$1" ] && [ ! -f "$1" ]; then
+        fail "cannot set up: $1 is not a regular file; move it away or remove it"
+    fi
+}
+
+# It may be cleared: it is not there, or empty, or ours.
+check_folder() {
+    local entry
+    check_no_link "$1"
+    if [ -e "$1" ] && [ ! -d "$1" ]; then
+        fail "cannot set up: $1 is not a folder; move it away or remove it"
+    fi
+    [ -f "$1/${stamp##*/}" ] && return
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        if [ -e "$entry" ] || [ -L "$entry" ]; then
+            fail "cannot set up: $1 was not made by this set-up, which would clear it; move it away or remove it"
+        fi
+    done
+}
+
+check_writable() {
+    [ -w "$root" ] ||
+        fail "cannot write to $root, where set-up creates .venv: copy the folder to a place where you can write, and start it there"
+}
+
+# Removes a folder of ours. Its stamp goes last: one that is half removed is still known as ours.
+discard() {
+    local entry
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        [ "$entry" = "$1/${stamp##*/}" ] || rm -rf -- "$entry"
+    done
+    rm -rf -- "$1"
+}
+
+# What worked before works again: offline, or on another branch.
 put_back() {
     if [ -d "$previous" ]; then
-        rm -rf -- "$venv"
+        discard "$venv"
         mv -- "$previous" "$venv"
     fi
+}
+
+fail_venv() {
+    put_back
+    if [ ! -s "$install_log" ] || grep -qiE 'ensurepip|no module named .?venv' "$install_log"; then
+        fail "cannot create .venv: $1 has no venv module that works (Debian: apt-get install python3-venv), and uv is not on PATH"
+    fi
+    fail "cannot create .venv with $1: $(grep . "$install_log" | tail -n 1) (details: $install_log)"
 }
 
 fail_install() {
@@ -68,37 +134,56 @@ fail_install() {
     fail "cannot install the packages: $(grep -i 'error:' "$install_log" | head -n 1) (details: $install_log)"
 }
 
+write_stamp() {
+    "$python" -c '
+import sys, sysconfig
+line, root = sys.argv[1:]
+with open(sysconfig.get_path("purelib") + "/crawlbench-first.pth", "w") as stream:
+    stream.write(line.format(root=root) + "\n")
+' "$own_packages_first" "$root" && wanted_stamp >"$stamp"
+}
+
 make_env() {
     local base
+    check_folder "$venv"
+    check_folder "$previous"
+    check_file "$install_log"
     base=$(find_python) || exit
-    echo "crawlbench: setting up .venv, once; about 400 MB on disk" >&2
+    echo "crawlbench: setting up .venv, once; about 400 MB on disk" >&2 || :
     cd -- "$root" || exit
-    : >"$install_log"
-    if [ -f "$stamp" ]; then
-        rm -rf -- "$previous"
+    if [ -s "$stamp" ]; then
+        discard "$previous"
         mv -- "$venv" "$previous"
     fi
+    discard "$venv"
+    rm -f -- "$install_log"
+    { mkdir -- "$venv" && : >"$stamp" && : >"$install_log"; } 2>/dev/null || {
+        put_back
+        fail "cannot write to $root: is the disk full?"
+    }
     if command -v uv >/dev/null; then
         {
-            UV_PYTHON_DOWNLOADS=manual uv venv --quiet --clear --python "$base" "$venv" &&
+            UV_PYTHON_DOWNLOADS=manual uv venv --quiet --allow-existing --python "$base" "$venv" &&
                 uv pip install --quiet --python "$python" -c constraints.txt -e '.[dev]'
         } >>"$install_log" 2>&1 || fail_install
     else
-        "$base" -m venv --clear "$venv" >>"$install_log" 2>&1 || {
-            put_back
-            fail "cannot make .venv: $base has no venv module that works (Debian: apt-get install python3-venv), and uv is not on PATH"
-        }
+        "$base" -m venv "$venv" >>"$install_log" 2>&1 || fail_venv "$base"
         "$python" -m pip install --quiet --disable-pip-version-check --retries 2 \
             -c constraints.txt -e '.[dev]' >>"$install_log" 2>&1 || fail_install
     fi
-    wanted_stamp >"$stamp"
-    rm -rf -- "$install_log" "$previous"
+    write_stamp >>"$install_log" 2>&1 || fail_install
+    rm -f -- "$install_log"
+    discard "$previous"
 }
 
+check_no_link "$venv"
 if ! is_ready; then
+    check_path
+    check_writable
+    check_file "$lock"
     # Two first starts at once: the second waits for the first, where the system has flock.
     (
         if command -v flock >/dev/null; then flock 9; fi
         is_ready || make_env 9>&-
-    ) 9>"$root/.venv.lock" || exit
+    ) 9>>"$lock" || exit
 fi

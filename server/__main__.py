@@ -11,12 +11,16 @@ import asyncio
 import contextlib
 import errno
 import gc
+import ipaddress
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Callable
 
 from server import __version__
+from server.control_token import TOKEN_VARIABLE, TokenError, token_of_environment
+from server.standard_streams import run_program
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -62,10 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--bind",
+        type=_address,
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="listen here (%(default)s). Any other machine that reaches the address can then use "
-        "both ports",
+        help="listen here (%(default)s). Beyond loopback, any machine that reaches the address can "
+        f"use the data port, and with the token in {TOKEN_VARIABLE} the control port; a token is "
+        "made and printed if there is none",
     )
     parser.add_argument(
         "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop (%(default)s)"
@@ -75,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_rows,
         default=4_000_000,
         metavar="N",
-        help="requests recorded at the most, about 40 bytes each (%(default)s); more are answered "
-        "and counted, but not recorded",
+        help="requests recorded at the most, about 40 bytes each (%(default)s): of runs that were "
+        "announced, and as many again of others; more are answered and counted, but not recorded",
     )
     parser.add_argument(
         "--stop-on-stdin-eof",
@@ -91,6 +97,13 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
     return int(text)
+
+
+def _address(text: str) -> str:
+    if not text.strip():
+        reason = "it is empty, which would be every address: 0.0.0.0 and :: say so"
+        raise argparse.ArgumentTypeError(reason)
+    return text
 
 
 def _rows(text: str) -> int:
@@ -133,6 +146,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
     if arguments.stop_on_stdin_eof:
         _stop_on_stdin_eof(stop)
 
+    try:
+        token = token_of_environment()
+    except TokenError as error:
+        raise _StartError(str(error)) from None
     data_sockets = _listen(arguments.bind, "--port", arguments.port)
     control_sockets = _listen(arguments.bind, "--control-port", arguments.control_port)
     host, port = data_sockets[0].getsockname()[:2]
@@ -147,17 +164,20 @@ async def _serve(arguments: argparse.Namespace) -> None:
         least_wait_s=least_wait_s(arguments.loop == "asyncio"),
     )
     lag = LoopLag()
-    ControlServer(control_application(data_port, host_rule, lag)).add_sockets(control_sockets)
+    if not all(map(_is_loopback, (*data_sockets, *control_sockets))):
+        is_new = not token
+        token = token or secrets.token_urlsafe(16)
+        _warn(arguments.bind, token if is_new else "")
+    control = ControlServer(control_application(data_port, host_rule, lag, token))
+    control.add_sockets(control_sockets)
     data_port.add_sockets(data_sockets)
     data_port.keep_ticking()
+    control.keep_ticking()
     lag.keep_sampling()
     gc.freeze()  # what has been made so far stays: no need to look at it again
 
     addresses = Addresses(url_of(host, port), url_of(host, control_port))
-    try:
-        print(listening_line(addresses), flush=True)
-    except OSError as error:
-        raise _StartError(f"cannot say where it listens: {error.strerror}") from None
+    print(listening_line(addresses), flush=True)
     await stop.wait()
 
 
@@ -173,6 +193,20 @@ def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
         is_port_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         way_out = f"{flag} 0 takes a free one" if is_port_taken else "choose another --bind"
         raise _StartError(f"cannot listen on {bind}:{port}: {reason.lower()}; {way_out}") from None
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    # Of the socket: many a name and number means every address, or one of the network.
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _warn(bind: str, new_token: str) -> None:
+    made = f" (this one was made: {TOKEN_VARIABLE}={new_token})" if new_token else ""
+    print(
+        f"server: {bind} is not loopback: other machines can use the data port, and the control "
+        f"port with the token in {TOKEN_VARIABLE}{made}",
+        file=sys.stderr,
+    )
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -211,4 +245,4 @@ def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("server", main))

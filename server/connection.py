@@ -24,8 +24,14 @@ from server.request_reader import Limits, RefusalError, RequestReader
 from server.responses import CONTINUE, Heads
 
 READ_BYTES = 16_384
-_HELD_BACK_BYTES = 4_096
+_CORK_BYTES = 1
 _SMALL_BYTES = 65_536
+
+# What one connection may do in a turn, before it goes to the back of the queue:
+_READ_SHARE_BYTES = 1_024
+"""Of requests to parse. A longer request is parsed on: it costs little."""
+_ANSWERS_SHARE = 4
+_WRITE_SHARE_BYTES = 262_144
 
 
 class Reply(NamedTuple):
@@ -63,6 +69,9 @@ class Service(Protocol):
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
         """A reply is in flight no longer: ANSWERED, CLIENT_GONE or MISBEHAVED."""
 
+    def await_turn(self, connection: "Connection") -> None:
+        """A connection has more to do than its share: its `take_turn` is to be called."""
+
     def forget(self, connection: "Connection") -> None:
         """A connection has closed."""
 
@@ -77,7 +86,7 @@ class Connection(IOStream):
     """One accepted socket. `begin` starts it; it closes itself."""
 
     def __init__(self, accepted: socket.socket, number: int, service: Service) -> None:
-        super().__init__(accepted, read_chunk_size=_HELD_BACK_BYTES)
+        super().__init__(accepted, read_chunk_size=_CORK_BYTES)
         self.number = number
         self._service = service
         self._loop = asyncio.get_running_loop()
@@ -86,13 +95,16 @@ class Connection(IOStream):
         self._timer: asyncio.TimerHandle | None = None
         self._is_discarding = False
         self._has_discarded = False
-        self._is_parked = False
+        self._rest = b""  # received, and not parsed yet
+        self._has_read = False  # a request, since the share was begun
+        self._awaits_turn = False
         # The answer that the kernel has not taken whole yet:
         self._unfinished: _Pending | None = None
         self._unfinished_since_ns = 0
         # Instants of CLOCK_MONOTONIC, 0 for none:
         self._active_ns = monotonic_ns()
         self._write_deadline_ns = 0
+        self._has_written_share = False
         self._linger_until_ns = 0
 
     def begin(self) -> None:
@@ -112,7 +124,7 @@ class Connection(IOStream):
 
     def reading(self) -> bool:
         """Tells IOStream to listen for reads always, even while an answer is being written."""
-        return not self._is_parked
+        return not self._rest
 
     def cut_if_overdue(self, now_ns: int) -> None:
         """Close, or refuse with 408, where a limit of time has passed."""
@@ -129,7 +141,7 @@ class Connection(IOStream):
         elif self._linger_until_ns:
             if now_ns > self._linger_until_ns:
                 self.close()
-        elif self._pending:
+        elif self._pending or self._rest:
             return  # it is our turn, and we may not even be reading
         elif self._reader.began_ns:
             is_in_head = self._reader.is_in_head
@@ -143,28 +155,62 @@ class Connection(IOStream):
     # Reading ---------------------------------------------------------------------------------
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        """Receive once and parse. Fills `buf` only to hold a client back."""
-        if self._is_parked:
+        """Receive once and parse, or have it wait for a turn. Fills `buf` only to stop reading."""
+        if self._rest:
             return None
-        if len(self._pending) >= self._service.limits.pipelined and not self._is_discarding:
-            # IOStream stops reading while its own buffer holds something: back-pressure.
-            count = super().read_from_fd(buf)
-            self._is_parked = bool(count)
-            return count
         try:
             data = self.socket.recv(READ_BYTES)
         except BlockingIOError:
             return None
         if not data:
             return 0
-        self._feed(data)
-        return None
+        is_held_back = len(self._pending) >= self._service.limits.pipelined
+        if self._is_discarding or (len(data) <= _READ_SHARE_BYTES and not is_held_back):
+            self._feed(data)
+            return None
+        # A body costs little, and need not wait; what comes behind it must.
+        is_body = self._reader.is_in_body and not is_held_back
+        self._rest = self._parse_share(data) if is_body else data
+        if not self._rest or self.closed():
+            return None
+        self._go_on()
+        # IOStream stops reading while its own buffer holds something, be it a byte of nothing.
+        return _CORK_BYTES
 
-    def _unpark(self) -> None:
-        self._is_parked = False
-        held_back = self.read_bytes(_HELD_BACK_BYTES, partial=True)
-        assert isinstance(held_back, asyncio.Future)
-        self._feed(held_back.result())
+    def _go_on(self) -> None:
+        """Wait for a turn to parse what has been received, unless too many requests wait."""
+        if self._rest and len(self._pending) < self._service.limits.pipelined:
+            self._await_turn()
+
+    def _await_turn(self) -> None:
+        if not self._awaits_turn:
+            self._awaits_turn = True
+            self._service.await_turn(self)
+
+    def take_turn(self) -> None:
+        """Answer or parse a share, and go to the back of the queue if there is more to do."""
+        self._awaits_turn = False
+        if self.closed():
+            return
+        if self._pending and self._timer is None and self._unfinished is None:
+            self._answer_what_is_due()
+            return
+        rest, self._rest = self._rest, b""
+        self._rest = self._parse_share(rest)
+        if self.closed():
+            return
+        if not self._rest:
+            self.read_bytes(_CORK_BYTES)  # IOStream reads on
+        self._go_on()
+
+    def _parse_share(self, data: bytes) -> bytes:
+        """Parse up to the end of the share in which a request ends; returns what is left."""
+        self._has_read = False
+        for start in range(0, len(data), _READ_SHARE_BYTES):
+            if self._has_read and not self._is_discarding:
+                return data[start:]
+            self._feed(data[start : start + _READ_SHARE_BYTES])
+        return b""
 
     def _feed(self, data: bytes) -> None:
         if self._is_discarding:
@@ -181,6 +227,9 @@ class Connection(IOStream):
 
     def request_read(self, reader: RequestReader) -> None:
         """A request has been read to its end."""
+        if self._is_discarding:
+            return  # it came behind one that ends the connection, in the same piece
+        self._has_read = True
         reply = self._service.reply_to(reader.method, reader.target, monotonic_ns(), self)
         if reader.is_last:
             self._is_discarding = True
@@ -210,6 +259,7 @@ class Connection(IOStream):
     def _answer_what_is_due(self) -> None:
         """Answer in order, up to the first request that is not due or not taken by the kernel."""
         self._timer = None
+        left = _ANSWERS_SHARE
         while self._pending:
             if self.closed():
                 return
@@ -222,6 +272,10 @@ class Connection(IOStream):
                 wait_s = max(early_ns / 1e9, self._service.least_wait_s)
                 self._timer = self._loop.call_later(wait_s, self._answer_what_is_due)
                 return
+            if not left:
+                self._await_turn()
+                return
+            left -= 1
             self._pending.popleft()
             if pending.reply.fault:
                 self._misbehave(pending.reply, now_ns)
@@ -231,8 +285,8 @@ class Connection(IOStream):
             self._finish(pending, now_ns)
         if self._reader.began_ns:
             self._reader.began_ns = monotonic_ns()  # its time begins when ours has ended
-        if self._is_parked and not self.closed():
-            self._unpark()
+        if self._rest:
+            self._go_on()
 
     def _misbehave(self, reply: Reply, now_ns: int) -> None:
         """Play what was asked for; the connection ends with it."""
@@ -302,7 +356,11 @@ class Connection(IOStream):
 
     def write_to_fd(self, data: memoryview) -> int:
         """Called by IOStream for what the kernel did not take at once."""
-        count = super().write_to_fd(data)
+        if self._has_written_share:
+            self._has_written_share = False
+            return 0  # IOStream tries again when it is our turn, and would go on now otherwise
+        count = super().write_to_fd(data[:_WRITE_SHARE_BYTES])
+        self._has_written_share = count < len(data)
         if count:
             self._write_deadline_ns = monotonic_ns() + self._service.limits.stall_ns
         return count

@@ -5,6 +5,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from server.control_token import TokenError, authorization, token_of_environment
 from server.ledger import RunRecord, unpack
 
 _TIMEOUT_S = 30.0
@@ -39,6 +40,14 @@ def fetch_run(control_url: str, name: str) -> RunRecord:
         raise ControlError(f"{control_url} sent no ledger that can be read: {error}") from error
 
 
+def announce_run(control_url: str, name: str, rows: int) -> None:
+    """Have rows kept for a run, before its first request. Raises ControlError.
+
+    `delete_run` frees them, whether or not a request has come.
+    """
+    _call(control_url, "PUT", f"{_run_path(name)}?rows={rows}")
+
+
 def delete_run(control_url: str, name: str) -> None:
     """Free the ledger of a run. Raises ControlError, also where there is none of that name."""
     _call(control_url, "DELETE", _run_path(name))
@@ -62,10 +71,12 @@ def _call(control_url: str, method: str, path: str) -> bytes:
         raise ControlError(f"{control_url!r} is not a URL like http://127.0.0.1:8081")
     connection = HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_S)
     try:
-        connection.request(method, path)
+        token = token_of_environment()
+        headers = {"Authorization": authorization(token)} if token else {}
+        connection.request(method, path, headers=headers)
         response = connection.getresponse()
         body = response.read()
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, TokenError) as error:
         raise ControlError(f"{method} {control_url}{path}: {error}") from error
     finally:
         connection.close()

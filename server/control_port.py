@@ -1,8 +1,10 @@
 """The control port: health, statistics and the ledger, out of the way of the measured traffic."""
 
+import asyncio
 import contextlib
 import os
 import secrets
+import socket
 import time
 from typing import Any
 
@@ -11,31 +13,76 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 
 from server import __version__
+from server.control_token import TOKEN_VARIABLE, is_authorized
 from server.data_port import DataPort
-from server.host_rule import HostRule
+from server.host_rule import FOREIGN_PAGE, HostRule, is_of_foreign_page
 from server.loop_lag import LoopLag
 from server.process_usage import peak_memory_bytes
+from server.request_reader import SECOND_NS
 
 _MAX_CONNECTIONS = 32
+_TICK_S = 1.0
+_STALL_NS = 30 * SECOND_NS
+"""Without taking a byte of an answer, as on the data port."""
+
+
+class WatchedStream(IOStream):
+    """Knows when it last received or sent something."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        self.active_ns = time.monotonic_ns()
+        super().__init__(accepted)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """As IOStream's."""
+        count = super().read_from_fd(buf)
+        if count:
+            self.active_ns = time.monotonic_ns()
+        return count
+
+    def write_to_fd(self, data: memoryview) -> int:
+        """As IOStream's."""
+        count = super().write_to_fd(data)
+        if count:
+            self.active_ns = time.monotonic_ns()
+        return count
 
 
 class ControlServer(HTTPServer):
-    """Bounded, so that the descriptors spared for it are enough."""
+    """Bounded, so that the descriptors spared for it are enough.
+
+    A further client takes the place of the one that was silent for longest: clients that do not
+    ask, or do not read, keep nobody out.
+    """
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         """Tornado's servers are set up here, not in __init__."""
         kwargs |= {"idle_connection_timeout": 30, "body_timeout": 10, "max_body_size": 65_536}
         super().initialize(*args, **kwargs)
-        self._open: list[IOStream] = []
+        self.streams: list[WatchedStream] = []
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        """Serve a connection, or close it if there are too many."""
-        self._open = [other for other in self._open if not other.closed()]
-        if len(self._open) >= _MAX_CONNECTIONS:
-            stream.close()
-            return
-        self._open.append(stream)
-        super().handle_stream(stream, address)
+        """Serve a connection."""
+        self.streams = [other for other in self.streams if not other.closed()]
+        if len(self.streams) >= _MAX_CONNECTIONS:
+            silent = min(self.streams, key=lambda other: other.active_ns)
+            self.streams.remove(silent)
+            silent.close()
+        # Tornado wraps the socket in a plain IOStream; that one has not been started yet.
+        watched = WatchedStream(stream.socket)
+        self.streams.append(watched)
+        super().handle_stream(watched, address)
+
+    def keep_ticking(self) -> None:
+        """Once a second: the clients that do not read."""
+        self.sweep(time.monotonic_ns())
+        asyncio.get_running_loop().call_later(_TICK_S, self.keep_ticking)
+
+    def sweep(self, now_ns: int) -> None:
+        """Cut clients that have not taken a byte of their answer for too long."""
+        for stream in self.streams:
+            if stream.writing() and now_ns > stream.active_ns + _STALL_NS:
+                stream.close()
 
 
 class _Handler(web.RequestHandler):
@@ -43,14 +90,24 @@ class _Handler(web.RequestHandler):
 
     allowed = "GET"
 
-    def initialize(self, data_port: DataPort, host_rule: HostRule, lag: LoopLag) -> None:
+    def initialize(
+        self, data_port: DataPort, host_rule: HostRule, lag: LoopLag, token: str
+    ) -> None:
         self.data_port = data_port
         self.host_rule = host_rule
         self.lag = lag
+        self.token = token
 
     def prepare(self) -> None:
-        if not self.host_rule.allows(self.request.headers.get("Host", "")):
+        headers = self.request.headers
+        host = headers.get("Host", "")
+        if not self.host_rule.allows(host):
             raise web.HTTPError(403, reason="this Host is not loopback")
+        page = headers.get("Origin", ""), headers.get("Sec-Fetch-Site", "")
+        if is_of_foreign_page(host, *page):
+            raise web.HTTPError(403, reason=FOREIGN_PAGE)
+        if self.token and not is_authorized(headers.get("Authorization", ""), self.token):
+            raise web.HTTPError(401, reason=f"this server asks for its token: set {TOKEN_VARIABLE}")
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log a defect of ours; not a client's mistake, nor that it has left."""
@@ -59,6 +116,8 @@ class _Handler(web.RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
         self.set_header("Content-Type", "text/plain")
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
         if status_code == 405:
             self.set_header("Allow", self.allowed)
         self.finish(f"{self._reason}\n")
@@ -107,11 +166,11 @@ class _Stats(_Handler):
 
 
 class _Run(_Handler):
-    allowed = "GET, DELETE"
+    allowed = "GET, PUT, DELETE"
 
     async def get(self, name: str) -> None:
         """The ledger of a run, in the form of RunLedger.pack."""
-        run = self.data_port.ledger.runs.get(name)
+        run = self.data_port.ledger.find(name)
         if run is None:
             raise web.HTTPError(404, reason="no run of that name")
         self.set_header("Content-Type", "application/octet-stream")
@@ -120,6 +179,15 @@ class _Run(_Handler):
             for piece in run.pack(name, self.lag.since(first_ns)):
                 self.write(piece)
                 await self.flush()
+
+    def put(self, name: str) -> None:
+        """Announce a run, which is to have `rows` rows to itself."""
+        rows = self.get_query_argument("rows", "")
+        if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
+            raise web.HTTPError(400, reason="rows is a whole number from 0 to 999999999")
+        if not self.data_port.ledger.announce(name, int(rows)):
+            raise web.HTTPError(409, reason="this run is known, or too many have been announced")
+        self.set_status(204)
 
     def delete(self, name: str) -> None:
         """Forget a run."""
@@ -134,9 +202,11 @@ class _NotFound(_Handler):
         raise web.HTTPError(404, reason="there is /health, /stats and /runs/NAME")
 
 
-def control_application(data_port: DataPort, host_rule: HostRule, lag: LoopLag) -> web.Application:
-    """The tornado.web application behind the control port."""
-    common = {"data_port": data_port, "host_rule": host_rule, "lag": lag}
+def control_application(
+    data_port: DataPort, host_rule: HostRule, lag: LoopLag, token: str = ""
+) -> web.Application:
+    """The tornado.web application behind the control port. `token` "": it asks for none."""
+    common = {"data_port": data_port, "host_rule": host_rule, "lag": lag, "token": token}
     return web.Application(
         [
             (r"/health", _Health, common),

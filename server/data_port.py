@@ -1,7 +1,8 @@
 """The data port: answers the measured traffic as late as each URL asks, and keeps the ledger."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 from time import monotonic_ns
 
 from tornado.iostream import IOStream
@@ -21,6 +22,10 @@ BACKLOG = 4096
 sent again after a second and shows up as a latency of 1 s."""
 
 _TICK_S = 1.0
+_SLICE = 200
+"""Connections looked at in one go: about half a millisecond."""
+_TURNS_NS = 1_000_000
+"""For connections that have more to do than their share, before the loop goes on."""
 _METHODS = ("GET", "HEAD", "POST")
 
 
@@ -58,17 +63,47 @@ class DataPort(TCPServer):
         self._control_port = control_port
         self.max_connections = max_connections
         self._dots = Dots()
+        self._turns: deque[Connection] = deque()
+        self._is_giving_turns = False
 
     def keep_ticking(self) -> None:
         """Once a second: the date of the answers, and the limits of time of the connections."""
         self.heads.refresh_date()
-        self.sweep(monotonic_ns())
-        asyncio.get_running_loop().call_later(_TICK_S, self.keep_ticking)
+        self._sweep_on(tuple(self.connections), 0)
+
+    def _sweep_on(self, connections: Sequence[Connection], start: int) -> None:
+        """A slice of the connections now, the next in a while: requests must not wait for all."""
+        end = start + _SLICE
+        _cut_overdue(connections[start:end], monotonic_ns())
+        wait_s = _TICK_S / max(1, -(-len(connections) // _SLICE))
+        loop = asyncio.get_running_loop()
+        if end < len(connections):
+            loop.call_later(wait_s, self._sweep_on, connections, end)
+        else:
+            loop.call_later(wait_s, self.keep_ticking)
 
     def sweep(self, now_ns: int) -> None:
-        """Cut the connections that have passed a limit of time."""
-        for connection in tuple(self.connections):
-            connection.cut_if_overdue(now_ns)
+        """Cut all connections that have passed a limit of time."""
+        _cut_overdue(tuple(self.connections), now_ns)
+
+    def await_turn(self, connection: Connection) -> None:
+        """A connection has more to do than its share: it gets a turn when the others had one."""
+        self._turns.append(connection)
+        if not self._is_giving_turns:
+            self._is_giving_turns = True
+            asyncio.get_running_loop().call_soon(self._give_turns)
+
+    def _give_turns(self) -> None:
+        end_ns = monotonic_ns() + _TURNS_NS
+        try:
+            while self._turns:
+                self._turns.popleft().take_turn()
+                if monotonic_ns() > end_ns:
+                    break
+        finally:
+            self._is_giving_turns = bool(self._turns)
+            if self._turns:
+                asyncio.get_running_loop().call_soon(self._give_turns)
 
     def handle_stream(self, stream: IOStream, address: object) -> None:
         """Tornado has accepted a connection."""
@@ -161,6 +196,11 @@ class DataPort(TCPServer):
         if not self.allows_host(host):
             return "", _error(0, 403, f"Host {shown(host)} is not loopback")
         return slash + path or "/", None
+
+
+def _cut_overdue(connections: Sequence[Connection], now_ns: int) -> None:
+    for connection in connections:
+        connection.cut_if_overdue(now_ns)
 
 
 def _error(due_ns: int, status: int, reason: str) -> Reply:

@@ -1,12 +1,29 @@
-"""Which Host headers are let in: a page on the web must not reach this server by DNS rebinding.
+"""Which requests are let in: a page on the web must not reach this server.
 
-In that attack a name of the attacker's resolves to 127.0.0.1, so that a browser takes this server
-for the attacker's site. An IP address in the Host header cannot be rebound; a name can.
+Not by DNS rebinding: in that attack a name of the attacker's resolves to 127.0.0.1, so that a
+browser takes this server for the attacker's site. An IP address in the Host header cannot be
+rebound; a name can.
+
+Nor by requests that a browser sends to any address for any page, although the page may not read
+the answer: browsers say from where such a request comes.
 """
 
 import ipaddress
 
 _REMEMBERED = 256
+
+FOREIGN_PAGE = "a web page of another origin may not send requests to this server"
+
+
+def is_of_foreign_page(host: str, origin: str, fetch_site: str) -> bool:
+    """Whether a browser sent a request for a page that did not come from this very port.
+
+    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, "" where there is none:
+    only browsers send them. `same-site` is refused as well: it is the same host, on another port.
+    """
+    return (
+        bool(origin) and origin.lower() != f"http://{host.lower()}"
+    ) or fetch_site.lower() not in ("", "none", "same-origin")
 
 
 class HostRule:

@@ -53,13 +53,16 @@ class RunLedger:
         "first_request_head",
         "outcome",
         "replied_ns",
+        "reserved",
         "seq",
         "status",
         "unrecorded",
     )
 
-    def __init__(self, first_request_head: bytes) -> None:
+    def __init__(self, first_request_head: bytes, reserved: int = 0) -> None:
+        """`reserved`: how many rows are kept for this run alone."""
         self.first_request_head = first_request_head
+        self.reserved = reserved
         self.unrecorded = 0
         self.seq = array("q")
         self.connection = array("I")
@@ -108,39 +111,80 @@ class RunLedger:
 class Ledger:
     """All runs, bounded in rows and in names.
 
-    A request beyond a bound is counted as unrecorded: in its run where the run is known, and
-    in `unrecorded` always.
+    Runs that were announced have their rows and names to themselves: `max_rows` together, and
+    `max_runs`. Those that nobody announced share as many again, so that strangers who use them up
+    take nothing from an announced run. A request beyond a bound is counted as unrecorded: in its
+    run (of the first `max_runs` names without a run), and in `unrecorded` always.
     """
 
     def __init__(self, max_rows: int = 4_000_000, max_runs: int = 1_000) -> None:
         self.runs: dict[str, RunLedger] = {}
-        self.rows = 0
         self.unrecorded = 0
-        self._max_rows = max_rows
         self._max_runs = max_runs
+        self._unreserved = max_rows
+        self._shared = max_rows
+        self._shared_names = max_runs
+        self._announced: dict[str, int] = {}
+        self._without_run: dict[str, int] = {}
+
+    @property
+    def rows(self) -> int:
+        """In memory."""
+        return sum(map(len, self.runs.values()))
+
+    def announce(self, name: str, rows: int) -> bool:
+        """Keep a name, and up to `rows` rows, for a run to come; False if that cannot be.
+
+        A run that needs more rows shares those of the others.
+        """
+        if self.find(name) is not None or len(self._announced) >= self._max_runs:
+            return False
+        reserved = min(rows, self._unreserved)
+        self._unreserved -= reserved
+        self._announced[name] = reserved
+        return True
 
     def begin(self, name: str, first_request_head: bytes) -> RunLedger | None:
         """Begin a run; None if there are too many already, and the request goes unrecorded."""
-        if len(self.runs) >= self._max_runs:
-            self.unrecorded += 1
-            return None
-        return self.runs.setdefault(name, RunLedger(first_request_head))
+        reserved = self._announced.get(name)
+        if reserved is None:
+            if not self._shared_names:
+                self.unrecorded += 1
+                if name in self._without_run or len(self._without_run) < self._max_runs:
+                    self._without_run[name] = self._without_run.get(name, 0) + 1
+                return None
+            self._shared_names -= 1
+        return self.runs.setdefault(name, RunLedger(first_request_head, reserved or 0))
 
     def take_row(self, run: RunLedger) -> bool:
         """Take a row of the bound; if none is left, count one request of `run` as unrecorded."""
-        if self.rows >= self._max_rows:
-            run.unrecorded += 1
-            self.unrecorded += 1
-            return False
-        self.rows += 1
+        if len(run.seq) >= run.reserved:
+            if not self._shared:
+                run.unrecorded += 1
+                self.unrecorded += 1
+                return False
+            self._shared -= 1
         return True
+
+    def find(self, name: str) -> RunLedger | None:
+        """The run of a name, without rows if there is no more to say; None: nothing is known."""
+        run = self.runs.get(name)
+        if run is None and (name in self._announced or name in self._without_run):
+            run = RunLedger(b"")
+            run.unrecorded = self._without_run.get(name, 0)
+        return run
 
     def delete(self, name: str) -> bool:
         """Forget a run and free its rows; False if there is none of that name."""
-        run = self.runs.pop(name, None)
-        if run is None:
+        if self.find(name) is None:
             return False
-        self.rows -= len(run)
+        run = self.runs.pop(name, None)
+        reserved = self._announced.pop(name, None)
+        self._without_run.pop(name, None)
+        self._unreserved += reserved or 0
+        if run is not None:
+            self._shared += max(0, len(run) - run.reserved)
+            self._shared_names += reserved is None
         return True
 
 

@@ -10,11 +10,19 @@ from typing import NamedTuple, Protocol
 
 import httptools
 
+from server.host_rule import FOREIGN_PAGE, is_of_foreign_page
 from server.request_plan import shown
 
 SECOND_NS = 1_000_000_000
 _BEFORE_HEAD_BYTES = 16_384
 """What may stand before a head in the chunk in which it begins."""
+_HEADERS = frozenset(
+    (
+        *(b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"),
+        *(b"origin", b"sec-fetch-site"),
+    )
+)
+"""Those that are looked at."""
 
 
 class Limits(NamedTuple):
@@ -85,6 +93,8 @@ class RequestReader:
         self._url = b""
         self._host: bytes | None = None
         self._expect = b""
+        self._origin = b""
+        self._fetch_site = b""
         self._has_connection_header = False
         self._is_chunked = False
         self._content_length = 0
@@ -94,6 +104,11 @@ class RequestReader:
     def close(self) -> None:
         """Let go of the parser, which holds our methods: a cycle left to the collector."""
         del self._parser
+
+    @property
+    def is_in_body(self) -> bool:
+        """Whether a request has been read up to somewhere in its body."""
+        return self._is_in_request and not self.is_in_head
 
     def feed(self, data: bytes) -> None:
         """Read on. Raises RefusalError, after which there is nothing more to read."""
@@ -156,6 +171,8 @@ class RequestReader:
         self._url = b""
         self._host = None
         self._expect = b""
+        self._origin = b""
+        self._fetch_site = b""
         self._has_connection_header = False
         self._is_chunked = False
         self._content_length = 0
@@ -174,6 +191,8 @@ class RequestReader:
             return
         self._head_bytes += len(name) + len(value) + 4
         name = name.lower()
+        if name not in _HEADERS:
+            return
         value = value.rstrip(b" \t")
         if name == b"host":
             if self._host is not None:
@@ -189,6 +208,10 @@ class RequestReader:
             self._is_chunked = True
         elif name == b"expect":
             self._expect = value.lower()
+        elif name == b"origin":
+            self._origin = value
+        else:
+            self._fetch_site = value
 
     def on_headers_complete(self) -> None:
         """Refuse what must not be read further, invite a body that waits to be."""
@@ -205,6 +228,8 @@ class RequestReader:
                 raise RefusalError(400, "an HTTP/1.1 request needs a Host header")
         elif not self._allows_host(self._host.decode("latin-1")):
             raise RefusalError(403, f"Host {shown(self._host.decode('latin-1'))} is not loopback")
+        if self._origin or self._fetch_site:
+            self._check_page()
         if self._is_chunked and version == "1.0":
             raise RefusalError(400, "HTTP/1.0 has no Transfer-Encoding")
         self._check_body_bytes(self._content_length)
@@ -217,6 +242,13 @@ class RequestReader:
                 raise RefusalError(417, "the only expectation met here is 100-continue")
             if has_body:
                 self._receiver.body_awaited()
+
+    def _check_page(self) -> None:
+        host, origin, fetch_site = (
+            value.decode("latin-1") for value in (self._host or b"", self._origin, self._fetch_site)
+        )
+        if is_of_foreign_page(host, origin, fetch_site):
+            raise RefusalError(403, FOREIGN_PAGE)
 
     def on_body(self, part: bytes) -> None:
         """A piece of the body, which is dropped."""

@@ -18,6 +18,7 @@ from tests.raw_client import RawClient, until
 # How long an example takes depends on the machine, and says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+settings.register_profile("long", settings.get_profile("untimed"), max_examples=20_000)
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

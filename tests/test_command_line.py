@@ -313,7 +313,7 @@ def test_output_to_a_full_disk_is_one_clear_line() -> None:
             [*BENCH, "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
         )
     assert done.returncode == 3
-    assert done.stderr == "crawlbench: [Errno 28] No space left on device\n"
+    assert done.stderr == ("crawlbench: cannot write to standard output: No space left on device\n")
 
 
 def test_a_crawler_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None:

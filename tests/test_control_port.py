@@ -2,9 +2,14 @@ import asyncio
 import os
 
 import pytest
+from tornado.netutil import bind_sockets
 
-from server.control_client import ControlError, delete_run, fetch_run, health, stats
+from server.control_client import ControlError, announce_run, delete_run, fetch_run, health, stats
+from server.control_port import ControlServer, control_application
+from server.host_rule import HostRule
 from server.ledger import ANSWERED, Ledger
+from server.loop_lag import LoopLag
+from server.request_reader import SECOND_NS
 from tests.conftest import InProcessServer, StartServer
 from tests.raw_client import RawClient, request, until
 
@@ -56,6 +61,21 @@ async def test_a_run_can_be_fetched_and_deleted(server: InProcessServer) -> None
         await asyncio.to_thread(fetch_run, url, name)
     with pytest.raises(ControlError, match="404, no run of that name"):
         await asyncio.to_thread(delete_run, url, name)
+
+
+async def test_a_run_is_announced_before_it_begins(server: InProcessServer) -> None:
+    url = server.addresses.control_url
+    await asyncio.to_thread(announce_run, url, "t", 2)
+    assert (await asyncio.to_thread(fetch_run, url, "t")).rows == 0
+    with pytest.raises(ControlError, match="409, this run is known"):
+        await asyncio.to_thread(announce_run, url, "t", 2)
+    client = await server.connect()
+    await client.get("/add?name=t&delay=0")
+    record = await asyncio.to_thread(fetch_run, url, "t")
+    assert (record.rows, record.first_request_head[:4]) == (1, b"GET ")
+    await asyncio.to_thread(delete_run, url, "t")
+    with pytest.raises(ControlError, match="400, rows is a whole number"):
+        await asyncio.to_thread(announce_run, url, "t", -1)
 
 
 async def test_unrecorded_requests_are_answered_and_said_to_be_unrecorded(
@@ -118,6 +138,25 @@ async def test_what_is_wrong_is_said_in_one_line_of_text(
     await client.close()
 
 
+@pytest.mark.parametrize(
+    "header", ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site"]
+)
+@pytest.mark.parametrize("line", ["GET /stats", "DELETE /runs/t", "PUT /runs/u?rows=9"])
+async def test_a_web_page_of_another_origin_is_not_let_in(
+    server: InProcessServer, line: str, header: str
+) -> None:
+    server.ledger.begin("t", b"")
+    client = await RawClient.connect(int(server.addresses.control_url.rpartition(":")[2]))
+    method, _, target = line.partition(" ")
+    client.send(request(method, target, header))
+    response = await client.read_response()
+    assert response.status == 403
+    assert response.body == b"a web page of another origin may not send requests to this server\n"
+    assert server.ledger.find("t") is not None
+    assert server.ledger.find("u") is None
+    await client.close()
+
+
 async def test_a_control_port_that_is_not_there_is_one_clear_error(
     server: InProcessServer,
 ) -> None:
@@ -126,11 +165,82 @@ async def test_a_control_port_that_is_not_there_is_one_clear_error(
         await asyncio.to_thread(stats, server.addresses.control_url)
 
 
-async def test_connections_to_the_control_port_are_bounded(server: InProcessServer) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /stats HTTP/1.1\r\nHost: loc", request("GET", "/runs/t") * 2],
+    ids=["idle", "half-a-request", "not-reading"],
+)
+async def test_clients_that_are_silent_keep_nobody_out(
+    server: InProcessServer, sent: bytes
+) -> None:
     port = int(server.addresses.control_url.rpartition(":")[2])
-    clients = [await RawClient.connect(port) for _ in range(40)]
-    for client in clients[32:]:
-        assert await client.read_to_end() == b""
-    for client in clients:
+    run = server.ledger.begin("t", b"")
+    assert run is not None
+    for seq in range(400_000):  # more than the kernel takes on loopback
+        run.arrive(seq, 1, 2, 3, 200)
+    silent = [await asyncio.open_connection("127.0.0.1", port, limit=1) for _ in range(40)]
+    for _, writer in silent:
+        writer.write(sent)
+    for _ in range(3):
+        told = await asyncio.to_thread(health, server.addresses.control_url)
+        assert told["pid"] == os.getpid()
+    for _, writer in silent:
+        writer.transport.abort()
+
+
+async def test_of_too_many_clients_the_most_silent_goes(server: InProcessServer) -> None:
+    port = int(server.addresses.control_url.rpartition(":")[2])
+    clients = [await RawClient.connect(port) for _ in range(32)]
+    for client in (clients[0], *clients[2:]):
+        await client.get("/health")
+    another = await RawClient.connect(port)
+    assert await clients[1].read_to_end() == b""
+    for client in (another, clients[0], *clients[2:]):
+        assert (await client.get("/health")).status == 200
+    for client in (another, *clients):
         await client.close()
-    assert (await asyncio.to_thread(health, server.addresses.control_url))["pid"] == os.getpid()
+
+
+async def test_a_client_that_does_not_read_its_ledger_is_cut(server: InProcessServer) -> None:
+    port = int(server.addresses.control_url.rpartition(":")[2])
+    run = server.ledger.begin("t", b"")
+    assert run is not None
+    for seq in range(400_000):
+        run.arrive(seq, 1, 2, 3, 200)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    writer.write(request("GET", "/runs/t"))
+    await until(lambda: any(stream.writing() for stream in server.control.streams))
+    (stream,) = server.control.streams
+    server.control.sweep(stream.active_ns + 29 * SECOND_NS)
+    assert not stream.closed()
+    server.control.sweep(stream.active_ns + 31 * SECOND_NS)
+    assert stream.closed()
+    assert len(await reader.read()) < 400_000 * 35
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Authorization: Bearer long-enough", 200),
+        ("Authorization: Bearer long-enoug", 401),
+        ("Authorization: Bearer \xe9", 401),
+        ("Authorization: long-enough", 401),
+        ("X: y", 401),
+    ],
+)
+async def test_a_token_is_asked_for_where_there_is_one(
+    server: InProcessServer, header: str, status: int
+) -> None:
+    rule = HostRule("127.0.0.1")
+    port = ControlServer(control_application(server.data, rule, LoopLag(), "long-enough"))
+    (listening,) = bind_sockets(0, "127.0.0.1")
+    port.add_socket(listening)
+    client = await RawClient.connect(listening.getsockname()[1])
+    for target in ("/health", "/nowhere") if status == 401 else ("/health",):
+        response = await client.get(target, header)
+        assert response.status == status
+        assert response.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+    await client.close()
+    port.stop()
+    await port.close_all_connections()

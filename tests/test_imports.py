@@ -1,8 +1,10 @@
 """Imports run one way, and nothing heavy is imported where it is not used."""
 
 import ast
+import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,10 @@ ALLOWED = {
         "server.request_plan",
         "server.packed_columns",
         "server.process_usage",
+        "server.standard_streams",
     },
     "bench": {"bench", "crawlers", "server"},
-    "plots": {"plots", "bench"},
+    "plots": {"plots", "bench", "server.standard_streams"},
 }
 PACKAGES = tuple(ALLOWED)
 
@@ -90,3 +93,88 @@ def test_the_server_does_not_import_what_it_does_not_use() -> None:
     )
     heavy = {"numpy", "matplotlib", "aiohttp", "gevent", "requests", "rich", "psutil", "uvloop"}
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.fixture
+def namesakes(tmp_path: Path) -> Path:
+    """A folder with modules named like our packages, and a crawler named like nothing of ours."""
+    for name in PACKAGES:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "brought_along.py").write_text(
+        "import server.request_plan\nfrom crawlers.serial_requests import crawl\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["bench", "crawl", "protocol", "-n", "2", "-c", "1", "--delay", "0"], "2 matched"),
+        (["bench", "crawl", "brought_along:crawl", "-n", "2", "-c", "1"], "2 matched"),
+        (["crawlers", "--help"], "Crawl by hand"),
+        (["plots", "--help"], "Draw every figure"),
+        (["server", "--version"], "crawlbench "),
+    ],
+)
+def test_packages_of_ours_win_over_their_namesakes(
+    namesakes: Path, command: list[str], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", *command],
+        env={**os.environ, "PYTHONPATH": str(namesakes)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert said in done.stdout, done
+
+
+def test_packages_of_ours_win_in_the_processes_that_a_saver_starts(namesakes: Path) -> None:
+    program = (
+        "if __name__ == '__main__':\n"
+        "    from multiprocessing import get_context\n"
+        "    from concurrent.futures import ProcessPoolExecutor\n"
+        "    from server.request_plan import parse_delay_us\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn')) as pool:\n"
+        "        print(pool.submit(parse_delay_us, '7').result())\n"
+    )
+    script = namesakes / "saver.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(namesakes)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.stdout == "7000\n", done
+
+
+def test_a_crawler_named_like_a_package_of_ours_is_told_from_it(namesakes: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench", "crawl", "server:crawl", "-n", "1"],
+        env={**os.environ, "PYTHONPATH": str(namesakes)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 3
+    assert "'server' is a package of crawlbench, give your module another name" in done.stderr
+
+
+def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
+    """Without the set-up of scripts/env.sh, which python -S passes over."""
+    (namesakes / "bench.py").unlink()
+    path = [str(namesakes), str(ROOT), sysconfig.get_path("purelib")]
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "bench", "list"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"crawlbench: {namesakes / 'crawlers.py'} hides the package 'crawlers' of crawlbench: "
+        "rename it, or take its folder out of PYTHONPATH\n"
+    )

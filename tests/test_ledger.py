@@ -105,6 +105,83 @@ def test_deleting_a_run_makes_room_for_another() -> None:
     assert ledger.take_row(other)
 
 
+def test_a_run_that_was_announced_has_its_rows_to_itself() -> None:
+    ledger = Ledger(max_rows=3, max_runs=1)
+    assert ledger.announce("mine", 2)
+    assert not ledger.announce("mine", 2)
+    stranger = ledger.begin("stranger", b"")
+    assert stranger is not None
+    while ledger.take_row(stranger):
+        stranger.arrive(0, 1, 2, 3, 200)
+    assert len(stranger) == 3
+    run = ledger.begin("mine", b"head")
+    assert run is not None
+    for _ in range(2):
+        assert ledger.take_row(run)
+        run.arrive(0, 1, 2, 3, 200)
+    assert not ledger.take_row(run)  # more than it has, and the strangers have the rest
+    assert (run.unrecorded, run.first_request_head, ledger.rows) == (1, b"head", 5)
+    assert ledger.delete("stranger")
+    assert ledger.take_row(run)
+
+
+def test_a_run_that_was_announced_is_known_before_its_first_request() -> None:
+    ledger = Ledger(max_rows=3, max_runs=1)
+    assert ledger.announce("mine", 5)
+    assert not ledger.announce("another", 1)
+    found = ledger.find("mine")
+    assert found is not None
+    assert len(found) == 0
+    assert ledger.delete("mine")
+    assert ledger.find("mine") is None
+    assert ledger.announce("another", 5)
+
+
+@given(st.lists(st.tuples(st.sampled_from("aprd"), st.sampled_from("xyz")), max_size=60))
+def test_what_is_given_back_is_what_was_taken(steps: list[tuple[str, str]]) -> None:
+    ledger = Ledger(max_rows=5, max_runs=2)
+    for step, name in steps:
+        if step == "p":
+            ledger.announce(name, 3)
+        elif step == "d":
+            ledger.delete(name)
+        else:
+            run = ledger.runs.get(name)
+            if run is None:
+                run = ledger.begin(name, b"")
+            if run is not None and ledger.take_row(run):
+                run.arrive(0, 1, 2, 3, 200)
+        assert ledger.rows <= 10
+        assert len(ledger.runs) <= 4
+    for name in "xyz":
+        ledger.delete(name)
+    assert (ledger.rows, ledger.runs) == (0, {})
+    # All rows and names are free again.
+    assert ledger.announce("p", 5)
+    assert ledger.announce("q", 0)
+    for name, rows in (("p", 10), ("s", 0), ("t", 0)):
+        run = ledger.begin(name, b"")
+        assert run is not None
+        taken = 0
+        while ledger.take_row(run):
+            run.arrive(0, 1, 2, 3, 200)
+            taken += 1
+        assert taken == rows
+
+
+def test_requests_of_a_name_without_a_run_are_counted_for_that_name() -> None:
+    ledger = Ledger(max_runs=2)
+    for name in ("a", "b", "c", "c", "d", "e", "c"):
+        ledger.begin(name, b"")
+    assert ledger.unrecorded == 5
+    found = {name: ledger.find(name) for name in "abcde"}
+    unrecorded = {name: None if run is None else run.unrecorded for name, run in found.items()}
+    # No more names are remembered than runs.
+    assert unrecorded == {"a": 0, "b": 0, "c": 3, "d": 1, "e": None}
+    assert ledger.delete("c")
+    assert ledger.find("c") is None
+
+
 def test_a_request_in_flight_is_a_row_that_waits() -> None:
     run = RunLedger(b"")
     run.arrive(7, 1, 2, 3, 200)

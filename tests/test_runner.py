@@ -1,8 +1,11 @@
 """The runner with real processes: crawlers that crash, hang or lie, a server that goes."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from bench.pinning import UNPINNED, choose_pinning
 from bench.runner import ProcessRunner, RunResult, ServerGoneError, Target
 from bench.store import IntColumns
 from bench.targets import recognise
-from server.control_client import stats
+from server.control_client import announce_run, delete_run, stats
 from server.packed_columns import Columns
 from server.process import ServerProcess
 
@@ -103,6 +106,32 @@ def test_the_ledger_finds_a_crawler_out(server: ServerProcess, crawler: str, exp
     assert stats(server.addresses.control_url)["ledger"]["rows"] == 0
 
 
+def test_strangers_who_fill_the_ledger_take_nothing_from_a_run() -> None:
+    with ServerProcess("--ledger-rows", "1000") as crowded:
+        parts = urlsplit(crowded.addresses.data_url)
+        stranger = HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+        with contextlib.closing(stranger):
+            for number in range(1100):  # more names and more rows than there are
+                stranger.request("GET", f"/add?name=stranger{number}&delay=0")
+                stranger.getresponse().read()
+            done = run(crowded, "asyncio")
+    assert done.outcome is not None
+    assert done.ledger is not None
+    assert done.ledger.unrecorded == 0
+    found = Reconciliation.of(4, numbers(done.outcome.fetches), numbers(done.ledger.columns), False)
+    assert (found.matched, found.unexplained) == (4, ())
+
+
+def test_a_run_that_is_known_already_is_refused_and_not_mixed_up(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProcessRunner, "_name", lambda *_: "mine")
+    announce_run(server.addresses.control_url, "mine", 1)
+    with pytest.raises(ServerGoneError, match=r"the server refuses the run: .* this run is known"):
+        run(server, "asyncio")
+    delete_run(server.addresses.control_url, "mine")
+
+
 def numbers(columns: Columns) -> IntColumns:
     return {name: np.array(column, dtype=np.int64) for name, column in columns.items()}
 
@@ -110,7 +139,7 @@ def numbers(columns: Columns) -> IntColumns:
 def test_a_server_that_is_gone_is_said_and_ends_the_sweep() -> None:
     with ServerProcess() as doomed:
         pass
-    with pytest.raises(ServerGoneError, match=r"the server is gone: GET http://127\.0\.0\.1"):
+    with pytest.raises(ServerGoneError, match=r"the server is gone: PUT http://127\.0\.0\.1"):
         run(doomed, "asyncio")
 
 

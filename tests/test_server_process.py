@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from server.announcement import parse_greeting, parse_listening_line
-from server.control_client import fetch_run, health
+from server.control_client import ControlError, fetch_run, health
+from server.control_token import TOKEN_VARIABLE
 from server.process import ServerProcess, ServerStartError
 
 SERVER = [sys.executable, "-P", "-m", "server"]
@@ -161,7 +162,7 @@ def test_an_output_that_cannot_be_written_is_one_clear_line() -> None:
             [*SERVER, "--port", "0"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
         )
     assert done.returncode == 3
-    assert done.stderr == "server: cannot say where it listens: No space left on device\n"
+    assert done.stderr == "server: cannot write to standard output: No space left on device\n"
 
 
 def test_a_port_in_use_is_named_with_the_way_out() -> None:
@@ -189,6 +190,8 @@ def test_a_port_in_use_is_named_with_the_way_out() -> None:
         (["--port", "٣"], 2, "not a port"),
         (["--loop", "trio"], 2, "asyncio"),
         (["--ledger-rows", "-5"], 2, "--ledger-rows"),
+        (["--bind", ""], 2, "argument --bind: it is empty, which would be every address"),
+        (["--bind", " "], 2, "argument --bind: it is empty, which would be every address"),
         (["--bind", "203.0.113.1"], 3, "cannot listen on 203.0.113.1:"),
         (["--bind", "no such host"], 3, "cannot listen on no such host:"),
     ],
@@ -198,6 +201,47 @@ def test_a_wrong_flag_is_one_clear_line(flags: list[str], code: int, said: str) 
     assert done.returncode == code
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "0", "::"])
+def test_beyond_loopback_the_control_port_asks_for_a_token(
+    bind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bind == "::" and not socket.has_dualstack_ipv6():
+        pytest.skip("this system has no IPv6")
+    with server_by_hand("--bind", bind) as (process, line):
+        addresses = parse_listening_line(line)
+        assert addresses is not None
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith(f"server: {bind} is not loopback: other machines can use the data")
+        token = said.rpartition(f"{TOKEN_VARIABLE}=")[2].rstrip(")\n")
+        host = "[::1]" if bind == "::" else "127.0.0.1"
+        control_url = f"http://{host}:{urlsplit(addresses.control_url).port}"
+        data_url = f"http://{host}:{urlsplit(addresses.data_url).port}"
+        with pytest.raises(ControlError, match=f"401, .* set {TOKEN_VARIABLE}"):
+            health(control_url)
+        monkeypatch.setenv(TOKEN_VARIABLE, token)
+        assert health(control_url)["pid"] == process.pid
+        monkeypatch.setenv(TOKEN_VARIABLE, "not a token")
+        with pytest.raises(ControlError, match=f"{TOKEN_VARIABLE} is 8 to 200 letters"):
+            health(control_url)
+        assert token.encode() not in get(data_url, "/")
+        assert len(token) >= 20
+
+
+def test_a_token_of_the_environment_is_asked_for_and_not_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "long-enough")
+    with ServerProcess() as server:
+        assert health(server.addresses.control_url)["pid"] == server.pid
+        monkeypatch.delenv(TOKEN_VARIABLE)
+        with pytest.raises(ControlError, match="401"):
+            health(server.addresses.control_url)
+    monkeypatch.setenv(TOKEN_VARIABLE, "short")
+    with pytest.raises(ServerStartError, match=f"{TOKEN_VARIABLE} is 8 to 200 letters"):
+        ServerProcess().start()
 
 
 def test_a_server_py_in_the_current_folder_does_not_take_its_place(tmp_path: Path) -> None:

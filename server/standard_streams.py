@@ -1,0 +1,89 @@
+"""Runs a program whose output may meet a closed stream, a full disk, or a reader that has gone.
+
+It then ends with one line and an exit code that is documented, never with a traceback. Standard
+library only.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+EXIT_ENVIRONMENT = 3
+EXIT_BROKEN_PIPE = 141
+"""As a shell says it of a program that died of SIGPIPE."""
+
+
+class OutputError(Exception):
+    """Standard output cannot be written; the text says why.
+
+    No OSError: whoever handles those means the files that it opens itself.
+    """
+
+
+def run_program(name: str, program: Callable[[], int]) -> int:
+    """Run it between streams that are taken care of; returns its exit code, or that of a failure.
+
+    What stderr cannot take is dropped: the exit code says it too. What stdout cannot take is one
+    line on stderr that begins with `name`.
+    """
+    _occupy_closed_streams()
+    # Other streams than these two are those of a test, which looks at them.
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _like(sys.stdout, _Output(1, "w", closefd=False))
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _like(sys.stderr, _Complaints(2, "w", closefd=False))
+    try:
+        try:
+            return program()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone
+        return EXIT_BROKEN_PIPE
+    except OutputError as error:
+        print(f"{name}: cannot write to standard output: {error}", file=sys.stderr)
+        return EXIT_ENVIRONMENT
+
+
+class _Output(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            # The rest goes nowhere. Python would complain of it once more at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise OutputError(error.strerror) from None
+
+
+class _Complaints(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _like(stream: object, raw: io.FileIO) -> TextIO:
+    """A stream with the settings of this one, to another file."""
+    assert isinstance(stream, io.TextIOWrapper)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+def _occupy_closed_streams() -> None:
+    """Where a standard stream is closed, the next file opened would take its number, and get what
+    is printed: the results file, for example."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for good

@@ -1,0 +1,76 @@
+"""Requests as they go over the wire: what is valid, and framing that two parsers could read
+differently. To be sent as they are, and as the seeds of the fuzzing."""
+
+H = "GET /add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\n"
+P = "POST /add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\n"
+UPGRADE = "Connection: upgrade\r\nUpgrade: h2c\r\n"
+SMUGGLED = "GET /add?name=smuggled&delay=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+DOUBTFUL = (
+    P + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    P + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n" + SMUGGLED,
+    P + "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello" + SMUGGLED,
+    P + "Content-Length: 5, 5\r\n\r\nhello" + SMUGGLED,
+    P + "Content-Length: +5\r\n\r\nhello" + SMUGGLED,
+    P + "Content-Length: 0x5\r\n\r\nhello" + SMUGGLED,
+    P + "Content-Length: -1\r\n\r\n" + SMUGGLED,
+    P + "Content-Length: 5 5\r\n\r\nhello" + SMUGGLED,
+    P + "Content-Length: \r\n\r\n" + SMUGGLED,
+    P + "Content-Length : 5\r\n\r\nhello" + SMUGGLED,
+    P + "Content-Length: 99999999999999999999999999\r\n\r\n" + SMUGGLED,
+    P + f"Content-Length: {'0' * 5000}\r\n\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    P + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked\r\n\r\n-1\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n" + SMUGGLED,
+    P + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n" + SMUGGLED,
+    P.replace("1.1", "1.0") + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    P + "X: a\nContent-Length: 5\r\n\r\nhello" + SMUGGLED,
+    P + "X: a\r\n Content-Length: 5\r\n\r\n" + SMUGGLED,
+    P + "X: a\rContent-Length: 5\r\n\r\n" + SMUGGLED,
+    P + "X: a\x00b\r\n\r\n" + SMUGGLED,
+    P + "X\x00: a\r\n\r\n" + SMUGGLED,
+    P + ": a\r\n\r\n" + SMUGGLED,
+    P + "no colon\r\n\r\n" + SMUGGLED,
+    P + UPGRADE + f"Content-Length: {len(SMUGGLED)}\r\n\r\n" + SMUGGLED,
+    P + UPGRADE + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    "GET / HTTP/1.1\nHost: localhost\n\n" + SMUGGLED,
+    "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "GET / HTTP/1.1\r\n\r\n" + SMUGGLED,
+    "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "GET / HTTP/0.9\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "GET / HTTP/1.2\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "GET / FTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "GET /\r\n\r\n" + SMUGGLED,
+    "GET / x HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "get / HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SMUGGLED,
+    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + SMUGGLED,
+    " GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    H + "Connection: close\r\n\r\n\x00\x01" + SMUGGLED,
+)
+"""Each is refused, once, or ends the connection; what stands behind it must not be obeyed."""
+
+VALID = (
+    "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /add?name=t&seq=1&delay=0&size=10 HTTP/1.0\r\n\r\n",
+    "GET /add?name=t&delay=0 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "HEAD /add?name=t&delay=0 HTTP/1.1\r\nHost: [::1]:80\r\nAccept: */*\r\n\r\n",
+    "GET http://localhost/add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "GET /add?name=t&delay=0 HTTP/1.1\r\nHost: localhost\r\n" + UPGRADE + "\r\n",
+    "CONNECT a.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n",
+    P + "Content-Length: 5\r\n\r\nhello",
+    P + "Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
+    P + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    P + "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nHost: evil\r\nX: y\r\n\r\n",
+    "GET /add?name=t&delay=0&fault=close HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /add?name=t&delay=0&fault=500 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+)
