@@ -30,6 +30,7 @@ for _name in ("crawlers", "plots", "server"):
 
 from bench.command_line import make_parser
 from bench.exit_codes import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_USAGE
+from bench.printable import protect_standard_streams
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
 from server.standard_streams import run_program
 
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
+    protect_standard_streams()
     for number in _stopping_signals():
         signal.signal(number, _interrupt)
     try:

@@ -8,9 +8,28 @@ from bench.cells import CellSummary, Trial
 from bench.delays import Delay
 from bench.experiment import CEILING, Cell, Experiment
 from bench.schema import RunRow
-from bench.store import Store
+from bench.store import IntColumns, Store
 from bench.summary import Accounts, RunSummary, summarise
 from bench.validity import Level, Verdict, judge
+from crawlers.contract import ERROR_WORDS
+from server.request_plan import MAX_DELAY_US
+
+_MAX_NS = 2**60
+"""Of a clock that began when the machine did: 36 years."""
+
+_BOUNDS = {
+    "fetch": {
+        "start_ns": (0, _MAX_NS),
+        "end_ns": (0, _MAX_NS),
+        "error": (0, len(ERROR_WORDS) - 1),
+    },
+    "arrival": {
+        "arrived_ns": (0, _MAX_NS),
+        "replied_ns": (0, _MAX_NS),
+        "delay_us": (0, MAX_DELAY_US),
+    },
+}
+"""Of columns that are computed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +87,12 @@ class Analysis:
 def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis:
     """Look at every run of a results file; `on_run` is told after each. Raises StoreError."""
     experiment = store.experiment()
-    runs = store.runs()
+    runs = []
     summaries: dict[int, RunSummary | None] = {}
-    for run in runs:
-        summaries[run.number] = summarise(run, load_accounts(store, run))
+    for kept in store.runs():
+        run, accounts = load_run(store, kept)
+        runs.append(run)
+        summaries[run.number] = summarise(run, accounts)
         on_run()
     ceilings = tuple(
         Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number]))
@@ -102,6 +123,38 @@ def _of_ceiling(run: RunRow, summary: RunSummary | None) -> Verdict:
     """To be at the server's limit is what these runs are for."""
     reasons = judge(run, summary, None).reasons
     return Verdict(tuple(one for one in reasons if one.check != "server-limited"))
+
+
+def load_run(store: Store, run: RunRow) -> tuple[RunRow, Accounts]:
+    """A run and all that was recorded of it; it has failed where that is out of all bounds.
+
+    One run that cannot be computed with leaves the others as they are. Raises StoreError.
+    """
+    accounts = load_accounts(store, run)
+    wrong = _out_of_bounds(accounts.fetches, accounts.arrivals)
+    if not wrong:
+        return run, accounts
+    nothing = [
+        {name: column[:0] for name, column in columns.items()}
+        for columns in (accounts.fetches, accounts.load)
+    ]
+    failed = replace(run, failure=run.failure or f"its records cannot be: {wrong}", usage=None)
+    return failed, Accounts(nothing[0], None, nothing[1])
+
+
+def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
+    """The first value that no clock, crawler or server can have given; "" if there is none."""
+    for table, columns in (("fetch", fetches), ("arrival", arrivals or {})):
+        for name, (least, most) in _BOUNDS[table].items():
+            column = columns.get(name)
+            if column is not None and len(column):
+                for value in (int(column.min()), int(column.max())):
+                    if not least <= value <= most:
+                        return f"{name} {value}"
+    is_before = fetches["end_ns"] < fetches["start_ns"]
+    if is_before.any():
+        return f"a fetch that ended before it began (seq {fetches['seq'][is_before][0]})"
+    return ""
 
 
 def load_accounts(store: Store, run: RunRow) -> Accounts:

@@ -131,6 +131,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="go on with the experiment in DIR that was interrupted: only what is missing is run",
     )
+    parser.add_argument(
+        "--allow-foreign",
+        action="store_true",
+        help="with --resume: run crawlers and interpreters that DIR names and that are not of this "
+        "package; only for results that are yours",
+    )
 
 
 def _add_crawl(parser: argparse.ArgumentParser) -> None:

@@ -40,13 +40,16 @@ def run_experiment(arguments: Namespace) -> int:
     """`crawlbench run`: the sweep, tables, plots, the page."""
     from bench import reading
 
+    if arguments.allow_foreign and arguments.resume is None:
+        _say("--allow-foreign belongs to --resume DIR: without it you name the programs yourself")
+        return EXIT_USAGE
     if arguments.resume is None:
         folder, failed = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
     elif beside := _given_beside_resume(arguments):
         _say(f"--resume goes on with what was asked before: leave out {', '.join(beside)}")
         return EXIT_USAGE
     else:
-        folder, failed = resume(arguments.resume)
+        folder, failed = resume(arguments.resume, allow_foreign=arguments.allow_foreign)
     if folder is None:
         return EXIT_INTERRUPTED
     code = reading.show(folder, arguments.format)
@@ -55,7 +58,7 @@ def run_experiment(arguments: Namespace) -> int:
 
 def _given_beside_resume(arguments: Namespace) -> list[str]:
     """Options that say what to measure."""
-    about_results = ("function", "resume", "format")
+    about_results = ("function", "resume", "format", "allow_foreign")
     return [
         f"--{name}"
         for name, value in vars(arguments).items()
@@ -79,7 +82,7 @@ def calibrate(arguments: Namespace) -> int:
         floor=floor(),
         kind=CALIBRATION,
     )
-    folder, failed = measure(asked, arguments.out or DEFAULT_OUT, "latest-calibration")
+    folder, failed = measure(asked, arguments.out or DEFAULT_OUT)
     if folder is None:
         return EXIT_INTERRUPTED
     code = reading.report(Namespace(folder=folder, all=False, split=False))

@@ -261,9 +261,11 @@ def print_comparison(comparison: Comparison, form: str, console: "Console") -> N
             print(f"| {' | '.join(row)} |")
         print(f"\n{footnote}")
     else:
+        from rich.markup import escape
+
         table = make_table(title, _COLUMNS, ("verdict",), footnote)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
     for warning in comparison.warnings:
         prefix = "\n" if form == MARKDOWN else ""

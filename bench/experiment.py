@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from bench.delays import Delay
 from bench.entrants import Entrant
 from crawlers.work import Work
+from server.request_plan import MAX_DELAY_US
 
 SWEEP = "sweep"
 CALIBRATION = "calibration"
@@ -21,6 +22,9 @@ PRIMES = "primes"
 CELL = "cell"
 CEILING = "ceiling"
 """The roles of a run: a point of the sweep, or how fast the server answers a floor client."""
+
+MAX_RUNS = 1_000_000
+"""Of an experiment that was read from a file."""
 
 CEILING_CONCURRENCY = 100
 CEILING_REQUESTS = 10_000
@@ -85,6 +89,9 @@ class Asked(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """For a results file; `kind` is one of the kinds."""
+
+    def check(self) -> None:
+        """Raises ValueError for what cannot have been asked for, of values of the right types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,22 @@ class Experiment:
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
         return shlex.join(words)
 
+    def check(self) -> None:
+        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        for delay in self.delays:
+            if not 0 <= delay.low_us <= delay.high_us <= MAX_DELAY_US:
+                raise ValueError(f"it asks for a delay of {delay}")
+        cells = len(self.entrants) * len(self.concurrencies) * len(self.delays)
+        check_counts(
+            {
+                "concurrency": min(self.concurrencies),
+                "trials": self.trials,
+                "requests": self.requests or self.waves,
+                "timeout": self.timeout_s,
+            },
+            cells * self.trials,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """For a results file."""
         return asdict(self)
@@ -194,6 +217,15 @@ class Experiment:
             delays=tuple(Delay(**delay) for delay in fields["delays"]),
             **{**rest, "concurrencies": tuple(fields["concurrencies"])},
         )
+
+
+def check_counts(counts: Mapping[str, float], runs: int) -> None:
+    """Raises ValueError where nothing is asked for, or more than anybody has time for."""
+    for name, count in counts.items():
+        if count <= 0:
+            raise ValueError(f"it asks for {name} {count}")
+    if runs > MAX_RUNS:
+        raise ValueError(f"it asks for {runs:,} runs, of {MAX_RUNS:,} at the most")
 
 
 def seed_of_trial(seed: int, trial: int) -> int:

@@ -68,9 +68,9 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
     # What is nested in one row may be nothing in another: `server` beside `server.cpu_share`.
     nested = {name.rpartition(".")[0] for name in found}
     columns = [name for name in found if name not in nested]
-    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in flat)
 
 
 def export_requests(store: Store, form: str, stream: IO[str]) -> None:
@@ -83,7 +83,13 @@ def export_requests(store: Store, form: str, stream: IO[str]) -> None:
         return
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(REQUEST_COLUMNS)
-    writer.writerows(rows)
+    writer.writerows(map(_cell, row) for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would compute is quoted: https://owasp.org/www-community/attacks/CSV_Injection."""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:

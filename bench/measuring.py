@@ -11,17 +11,20 @@ from bench.environment import describe_environment, differences
 from bench.experiment import PRIMES, Asked, PlannedRun
 from bench.limits import check_count, check_limits
 from bench.pinning import choose_pinning, pin
+from bench.primes.savers import SAVERS
+from bench.printable import printable
 from bench.program import PROGRAM
 from bench.progress import expected_s, progress_on_stderr, span_shown
-from bench.readiness import installed, printable
-from bench.results import find_file, held, new_folder
+from bench.readiness import installed
+from bench.results import find_file, held, link_latest, new_folder
 from bench.runner import ProcessRunner, RunResult, ServerGoneError
 from bench.store import FILE_NAME, Store, StoreError
 from bench.sweep import sweep
 from bench.targets import private_server
+from crawlers.registry import REGISTRY, find
 
 
-def measure(asked: Asked, out: Path, latest: str = "latest") -> tuple[Path | None, bool]:
+def measure(asked: Asked, out: Path) -> tuple[Path | None, bool]:
     """Do an experiment: the folder of its results, None if it was interrupted; whether runs failed.
 
     What was measured before an interruption is kept. Raises what names a mistake: StoreError,
@@ -29,7 +32,7 @@ def measure(asked: Asked, out: Path, latest: str = "latest") -> tuple[Path | Non
     """
     runs = _order(asked)
     check_limits(runs)
-    folder = new_folder(out, latest=latest)
+    folder = new_folder(out)
     environment = describe_environment(choose_pinning().note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
     _announce(runs, folder)
@@ -38,19 +41,22 @@ def measure(asked: Asked, out: Path, latest: str = "latest") -> tuple[Path | Non
         return _run_all(runs, store, asked)
 
 
-def resume(folder: Path) -> tuple[Path | None, bool]:
-    """Do what is missing of an experiment; as `measure`. Raises StoreError."""
+def resume(folder: Path, *, allow_foreign: bool) -> tuple[Path | None, bool]:
+    """Do what is missing of an experiment; as `measure`. Raises StoreError.
+
+    `allow_foreign`: programs that the file names and that are not of this package may be run.
+    """
     path = find_file(folder)
     with held(path.parent):
-        return _resume(path)
+        return _resume(path, allow_foreign)
 
 
-def _resume(path: Path) -> tuple[Path | None, bool]:
-    store = Store.open(path)
+def _resume(path: Path, allow_foreign: bool) -> tuple[Path | None, bool]:
+    store = Store.open(path, may_write=True)
     try:
         store.check()
         asked = _asked(store)
-        _say_foreign(asked)
+        _check_foreign(asked, path.parent, allow_foreign)
         missing = _missing(asked, store)
         if missing:
             check_limits(missing)
@@ -70,25 +76,28 @@ def _resume(path: Path) -> tuple[Path | None, bool]:
     return _run_all(missing, store, asked)
 
 
-def _say_foreign(asked: Asked) -> None:
-    """What is not of this package, and is run because the file says so."""
-    for entrant in asked.entrants:
-        if entrant.python or (":" in entrant.crawler and not entrant.crawler.startswith("bench.")):
-            print(
-                f"crawlbench: the results name a program, which is run: {entrant}", file=sys.stderr
-            )
+def _check_foreign(asked: Asked, folder: Path, is_allowed: bool) -> None:
+    """What is not of this package would be run because the file says so. Raises StoreError."""
+    runs = asked.order({one.label: find(one.crawler).max_concurrency for one in asked.entrants})
+    ours = {info.name for info in REGISTRY} | {saver.crawler for saver in SAVERS}
+    # Whatever is to be started, the client that measures the server's ceiling included.
+    entrants = dict.fromkeys((*asked.entrants, *(run.entrant for run in runs)))
+    foreign = [str(one) for one in entrants if one.python or one.crawler not in ours]
+    if foreign and not is_allowed:
+        raise StoreError(
+            f"the results in {folder} name programs that are not of this package: "
+            f"{', '.join(foreign)}; if they are yours, --allow-foreign runs them"
+        )
+    for one in foreign:
+        print(f"crawlbench: the results name a program, which is run: {one}", file=sys.stderr)
 
 
 def _asked(store: Store) -> Asked:
-    asked = store.asked()
-    if asked["kind"] != PRIMES:
+    if store.asked()["kind"] != PRIMES:
         return store.experiment()
     from bench.primes.experiment import PrimesExperiment
 
-    try:
-        return PrimesExperiment.from_json(asked)
-    except (ValueError, TypeError, LookupError) as error:
-        raise StoreError(f"cannot read {store.path}: {error}") from error
+    return store.read_asked(PrimesExperiment.from_json)
 
 
 def _order(asked: Asked) -> tuple[PlannedRun, ...]:
@@ -132,13 +141,22 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> tuple[P
         target = stack.enter_context(private_server(pinning, runs))
         stack.enter_context(_on_cpus(pinning.server))
         progress = stack.enter_context(progress_on_stderr(runs))
+        is_begun = bool(store.runs())
+
+        def kept(result: RunResult) -> None:
+            nonlocal is_begun
+            if not is_begun:  # an experiment without a run is nothing to look at
+                link_latest(folder, store.asked()["kind"])
+            is_begun = True
+            progress.done(result)
+
         try:
             failed = sweep(
                 runs,
                 ProcessRunner(target, asked.timeout_s, pinning),
                 store,
                 progress.start,
-                progress.done,
+                kept,
             )
         except KeyboardInterrupt:
             print(

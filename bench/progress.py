@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.experiment import CELL, PlannedRun, ideal_makespan_ns
+from bench.printable import bare, printable
 from bench.runner import RunResult
 
 _START_S = 0.6
@@ -37,7 +38,8 @@ class Progress:
         cell = run.cell
         what = f"trial {run.trial}" if run.role == CELL else "the server's ceiling"
         work = f", {run.work.kind} {run.work.size:,}" if run.work is not None else ""
-        self._show(f"{what}: {cell.crawler} at {cell.concurrency}, {cell.delay}{work}", 0.0)
+        where = f"{printable(cell.crawler)} at {cell.concurrency}"
+        self._show(f"{what}: {where}, {cell.delay}{work}", 0.0)
 
     def done(self, result: RunResult) -> None:
         """A run has been kept."""
@@ -61,8 +63,8 @@ def progress_on_stderr(runs: Sequence[PlannedRun]) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
+        TextColumn("{task.description}", markup=False),
+        console=Console(file=bare(sys.stderr)),
         refresh_per_second=2,  # this machine is being measured
         transient=True,
     )

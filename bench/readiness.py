@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.entrants import Entrant, with_labels_of_their_own
 from bench.interpreters import check_interpreter, crawler_command
 from bench.listing import install_command, installed_versions
+from bench.printable import printable
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
 from crawlers.spec import CAN_LOAD
 
@@ -78,8 +79,3 @@ def _check_loads(entrant: Entrant) -> None:
         if entrant.crawler not in reason:
             reason = f"crawler {entrant.crawler!r} cannot be loaded: {reason}"
         raise CrawlerNotInstalledError(reason + where)
-
-
-def printable(text: str) -> str:
-    """Without what would command a terminal."""
-    return "".join(one if one.isprintable() else "?" for one in text)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.conditions import Conditions
 from bench.delays import Delay
+from bench.shapes import check_shape
 from crawlers.spec import Usage
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
@@ -162,7 +163,9 @@ class RunRow:
 
     def check(self) -> None:
         """Raises ValueError for what no run can have been."""
+        check_shape(self, RunRow, "a run")
         bounds = (
+            ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
             ("cores", 1, MAX_CONCURRENCY),
             ("requests", 1, MAX_REQUESTS),
@@ -171,7 +174,7 @@ class RunRow:
         )
         for name, least, most in bounds:
             value = getattr(self, name)
-            if type(value) is not int or not least <= value <= most:
+            if not least <= value <= most:
                 raise ValueError(f"run {self.number} has {name} {value!r}")
         if self.work is not None:
             self.work.check()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.analysis import load_accounts
+from bench.analysis import load_run
 from bench.cells import Trial
 from bench.experiment import Experiment, PlannedRun
 from bench.runner import Runner, RunResult
@@ -22,6 +22,7 @@ def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[Ru
         Path(FILE_NAME), asked, 1, {}, result.started_utc, is_in_memory=True
     ) as store:
         store.append(result)
-        (run,) = store.runs()
-        summary = summarise(run, load_accounts(store, run))
+        (kept,) = store.runs()
+        run, accounts = load_run(store, kept)
+        summary = summarise(run, accounts)
     return result, Trial(run, summary, judge(run, summary, ceiling_per_s=None))

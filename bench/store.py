@@ -1,22 +1,33 @@
 """The results file: SQLite, one transaction a run, raw requests only. docs/results.md describes it.
 
-Summaries and plots are derived from it and never stored.
+Summaries and plots are derived from it and never stored. A file may come from anybody: what is read
+of it is checked here, and text becomes printable here, before anything else sees it.
 """
 
 import json
 import sqlite3
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from bench.conditions import Conditions
 from bench.experiment import CALIBRATION, PRIMES, SWEEP, Asked, Experiment
+from bench.printable import printable, shortened
 from bench.program import PROGRAM
 from bench.runner import RunResult
 from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
+from bench.shapes import check_shape, parsed_object
+from bench.sqlite_file import (
+    SqliteFileError,
+    check_nothing_added,
+    check_tables,
+    connect,
+    make_durable,
+)
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from crawlers.registry import find
 from crawlers.spec import Usage
@@ -33,17 +44,31 @@ IntColumns = dict[str, "NDArray[np.int64]"]
 
 FILE_NAME = "results.sqlite"
 
+_READING_S = 300.0
+"""For one question to a file: no real one takes nearly as long."""
+_STEPS = 10_000
+"""Of SQLite's machine, from one look at the clock to the next."""
+
+_Asked = TypeVar("_Asked", bound=Asked)
+
 
 class StoreError(RuntimeError):
     """A results file that cannot be read or written; the text names it, the cause and the fix."""
+
+    def __init__(self, text: str) -> None:
+        # Causes are quoted as SQLite words them, and it quotes the file.
+        super().__init__(printable(text))
 
 
 class Store:
     """One results file. `create` or `open` it; it is a context manager."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, may_write: bool) -> None:
         self.path = path
         self._connection = connection
+        self._may_write = may_write
+        self._deadline_s = float("inf")
+        connection.set_progress_handler(lambda: monotonic() > self._deadline_s, _STEPS)
 
     @classmethod
     def create(
@@ -62,8 +87,7 @@ class Store:
         """
         mode = "memory" if is_in_memory else "rwc"
         with _opened(path, mode, "cannot write") as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            make_durable(connection)
             with connection:
                 connection.executescript(f"BEGIN;{SCHEMA}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -75,14 +99,14 @@ class Store:
                     "INSERT INTO experiment VALUES (1, ?, ?, ?, ?)",
                     (created_utc, asked, runs, json.dumps(environment)),
                 )
-        return cls(path, connection)
+        return cls(path, connection, may_write=True)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """An existing file, to be read. Raises StoreError."""
+    def open(cls, path: Path, *, may_write: bool = False) -> Self:
+        """An existing file, to be read, or to be gone on with. Raises StoreError."""
         if not path.is_file():
             raise StoreError(f"there is no {path}")
-        with _opened(path, "rw", "cannot read") as connection:
+        with _opened(path, "rw" if may_write else "ro", "cannot read") as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 raise StoreError(f"cannot read {path}: it is no results file, or was never begun")
@@ -91,7 +115,11 @@ class Store:
                     f"{path} has schema {version}, and this version of crawlbench reads "
                     f"{SCHEMA_VERSION}: use the version that wrote it"
                 )
-        return cls(path, connection)
+            check_tables(connection)
+            if may_write:
+                check_nothing_added(connection)
+                make_durable(connection)
+        return cls(path, connection, may_write=may_write)
 
     def append(self, result: RunResult) -> None:
         """Add a run and all its requests in one transaction. Raises StoreError."""
@@ -116,7 +144,7 @@ class Store:
             requests=planned.requests,
             name=planned.name,
             started_utc=result.started_utc,
-            failure=result.failure,
+            failure=shortened(result.failure),
             unrecorded=ledger.unrecorded if ledger else None,
             request_head=ledger.first_request_head if ledger else None,
             usage=outcome.usage if outcome else None,
@@ -157,10 +185,16 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Whatever is wrong with the file is a StoreError."""
+        self._deadline_s = monotonic() + _READING_S
         try:
             yield
-        except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
-            raise StoreError(f"cannot read {self.path}: {error}") from error
+        except RecursionError as error:
+            raise StoreError(f"cannot read {self.path}: its JSON is nested too deeply") from error
+        except _WRONG as error:
+            text = f"it takes more than {_READING_S:g} s" if _is_late(error) else error
+            raise StoreError(f"cannot read {self.path}: {text}") from error
+        finally:
+            self._deadline_s = float("inf")
 
     def check(self) -> None:
         """Read all of it, as far as SQLite can tell what is whole. Raises StoreError."""
@@ -172,10 +206,19 @@ class Store:
     def asked(self) -> dict[str, Any]:
         """What was asked, as JSON; its `kind` says what of. Raises StoreError, as all that read."""
         with self._reading():
-            asked = dict(json.loads(self._about("asked")))
+            asked = parsed_object(self._about("asked"))
             if asked["kind"] not in (SWEEP, CALIBRATION, PRIMES):
-                raise ValueError(f"an experiment of a kind {asked['kind']!r}")
+                raise ValueError(f"it is of a kind that is not known: {asked['kind']}")
             return asked
+
+    def read_asked(self, parse: Callable[[Mapping[str, Any]], _Asked]) -> _Asked:
+        """What was asked, as `parse` makes it of JSON. Raises StoreError for whatever it raises."""
+        asked = self.asked()
+        with self._reading():
+            parsed = parse(asked)
+            check_shape(parsed, type(parsed), "what was asked")
+            parsed.check()
+            return parsed
 
     def experiment(self) -> Experiment:
         """What was asked of crawlers."""
@@ -185,13 +228,18 @@ class Store:
                 f"{self.path} is of {PROGRAM} {PRIMES}: {PROGRAM} report and {PROGRAM} plots show "
                 "it; runs of crawlers alone are compared, or exported"
             )
-        with self._reading():
-            return Experiment.from_json(asked)
+        return self.read_asked(Experiment.from_json)
 
     def environment(self) -> dict[str, Any]:
         """On what it was measured."""
         with self._reading():
-            return dict(json.loads(self._about("environment")))
+            about = parsed_object(self._about("environment"))
+            if not isinstance(about.get("libraries", {}), dict):
+                raise ValueError("its environment has libraries that are no object")
+            for resumed in about.get("resumed", []):
+                check_shape(resumed["at_utc"], str, "resumed at")
+                check_shape(resumed["different"], list[str], "resumed")
+            return about
 
     def created_utc(self) -> str:
         """When the experiment began."""
@@ -214,8 +262,10 @@ class Store:
             return int(self._about("runs"))
 
     def _about(self, column: str) -> str:
-        (text,) = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
-        return str(text)
+        row = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
+        if row is None:
+            raise ValueError("it is of no experiment")
+        return shortened(str(row[0])) if column == "created_utc" else str(row[0])
 
     def runs(self) -> list[RunRow]:
         """All runs, in the order in which they were done."""
@@ -227,10 +277,13 @@ class Store:
                 row: dict[str, Any] = dict(zip(names, values, strict=True))
                 row["keep_alive"] = bool(row["keep_alive"])
                 row["resends"] = bool(row["resends"])
-                row["usage"] = Usage.from_json(json.loads(row["usage"])) if row["usage"] else None
-                row["versions"] = json.loads(row["versions"])
-                row["conditions"] = Conditions(**json.loads(row["conditions"]))
-                row["work"] = Work(**json.loads(row["work"])) if row["work"] else None
+                usage, work = row["usage"], row["work"]
+                row["usage"] = Usage.from_json(parsed_object(usage)) if usage else None
+                row["versions"] = parsed_object(row["versions"])
+                row["conditions"] = Conditions(**parsed_object(row["conditions"]))
+                row["work"] = Work(**parsed_object(work)) if work else None
+                for name in ("role", "crawler", "program", "name", "started_utc", "failure"):
+                    row[name] = shortened(row[name])
                 rows.append(RunRow(**row))
                 rows[-1].check()
         return rows
@@ -259,17 +312,22 @@ class Store:
         with self._reading():
             (length,) = self._connection.execute(count, (number,)).fetchone()
             columns = np.empty((len(names), length), dtype=np.int64)
+            is_filled = np.zeros(length, dtype=bool)
             cursor = self._connection.execute(query, (number,))
             # Rows lie in the order of seq, where the view finds them, and go to their ordinals.
             while rows := cursor.fetchmany(20_000):
                 ordinals, *values = np.array(rows, dtype=np.int64).T
                 columns[:, ordinals] = values
+                is_filled[ordinals] = True
+            if not is_filled.all():
+                raise ValueError(f"the ordinals of {table} in run {number} have gaps")
         return dict(zip(names, columns, strict=True))
 
     def close(self) -> None:
         """Close the file: one file from now on, that can be read where nothing can be written."""
-        with suppress(sqlite3.Error):
-            self._connection.execute("PRAGMA journal_mode = DELETE")
+        if self._may_write:
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -284,14 +342,22 @@ def _opened(path: Path, mode: str, complaint: str) -> Iterator[sqlite3.Connectio
     """A connection that stays open, unless the block fails."""
     connection = None
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+        connection = connect(path, mode)
         yield connection
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error | SqliteFileError):
             raise StoreError(f"{complaint} {path}: {error}") from error
         raise
+
+
+_WRONG = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What is raised of a file that holds something else than it should."""
+
+
+def _is_late(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
 
 
 def _to_sql(row: RunRow) -> tuple[Any, ...]:

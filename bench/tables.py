@@ -1,7 +1,9 @@
 """How a table looks on a terminal, and how numbers are shown in it."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from bench.printable import bare, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,16 +16,24 @@ LEVEL_COLOURS = {"VALID": "green", "SUSPECT": "yellow", "INVALID": "red"}
 
 
 def make_console(to_stderr: bool = False) -> "Console":
-    """A rich console: colours on a terminal only and never under NO_COLOR."""
+    """A rich console: colours on a terminal only and never under NO_COLOR.
+
+    The only control characters that it prints are its own.
+    """
     from rich.console import Console
+    from rich.text import Text
 
     class QuietConsole(Console):
         def on_broken_pipe(self) -> None:
             """Leave it to the command line: rich would exit with 1."""
             raise BrokenPipeError
 
+        def render_str(self, text: str, **options: Any) -> Text:
+            """All text passes here, cells and titles too."""
+            return super().render_str("\n".join(map(printable, text.split("\n"))), **options)
+
     stream = sys.stderr if to_stderr else sys.stdout
-    console = QuietConsole(file=stream, highlight=False, soft_wrap=False)
+    console = QuietConsole(file=bare(stream), highlight=False, soft_wrap=False, emoji=False)
     # A narrower terminal wraps the lines; rich would leave numbers out.
     console.width = max(console.width if stream.isatty() else 0, _LEAST_WIDTH)
     return console
@@ -34,11 +44,12 @@ def make_table(
 ) -> "Table":
     """A table of a first column that names the row, then columns of numbers, then of words."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
-        title=title or None,
-        caption=caption or None,
+        title=escape(title) or None,
+        caption=escape(caption) or None,
         box=box.SIMPLE,
         title_justify="left",
         caption_justify="left",

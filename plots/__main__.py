@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.experiment import PRIMES
+from bench.printable import protect_standard_streams
 from bench.results import find_file
 from bench.store import Store, StoreError
 from plots.files import whole
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    protect_standard_streams()
     arguments = parse_arguments(parser, argv)
     try:
         for path in draw_all(arguments.folder, arguments.format):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.compare_report import NotComparableError, compare_two
 from bench.environment import versions_shown
+from bench.printable import protect_standard_streams
 from bench.store import StoreError
 from bench.validity import Level
 from plots.comparison import comparison_figure
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--in", dest="folder", type=Path)
     parser.add_argument("--metric", default="throughput")
     parser.add_argument("--valid-only", action="store_true")
+    protect_standard_streams()
     asked = parse_arguments(parser, argv)
     worst = Level.VALID if asked.valid_only else Level.SUSPECT
     try:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN_CONCURRENCY = 100
 """Figures of one concurrency are of that next to this one."""
+_NAME_CHARACTERS = 100
+"""Of a crawler, in the name of a file: file systems take 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,4 +213,4 @@ def _service_ns(
 
 def _file_name(crawler: str) -> str:
     """A crawler that was brought along has a name with a colon, and may have anything."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", crawler)
+    return re.sub(r"[^A-Za-z0-9._-]", "_", crawler)[:_NAME_CHARACTERS]

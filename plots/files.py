@@ -12,7 +12,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """Written whole or not at all: a plot half written is taken for a plot."""
     draft = path.with_name(f".{path.name}-{os.getpid()}")  # another may draw the same
     try:
-        with draft.open("wb") as stream:
+        draft.unlink(missing_ok=True)  # in a folder of somebody else it may lead anywhere
+        with draft.open("xb") as stream:
             yield stream
         draft.replace(path)
     except BaseException as error:

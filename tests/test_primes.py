@@ -203,11 +203,11 @@ def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
     [
         (
             'UPDATE experiment SET asked = replace(asked, \'"trials": 1\', \'"trials": "x"\')',
-            "no num",
+            "trials is 'x'",
         ),
         ("UPDATE experiment SET asked = replace(asked, '.work:', '.evil:')", "work by '"),
         ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
-        ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "of a kind 'x'"),
+        ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "not known: x"),
         ("UPDATE run SET work = replace(work, '20', '-20')", "of -20"),
         ("UPDATE run SET work = ''", "nobody asked for run"),
         ("UPDATE run SET crawler = 'x'", "nobody asked for run"),

@@ -1,3 +1,5 @@
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.results import find_file, new_folder
 from bench.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
 from bench.store import FILE_NAME, Store, StoreError
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
@@ -39,7 +40,8 @@ def test_raw_requests_survive_the_store(
     for row in rows:
         seq, at, until, status, size, word = row
         recorder(seq, min(at, until), max(at, until), status, size, word)
-        ledger.arrive(row[0], 2**32 - 1, row[1], 60_000_000, row[3])
+        # Of a server, no other numbers are taken.
+        ledger.arrive(max(-1, seq // 2), 2**32 - 1, abs(at // 4), 60_000_000, status)
     path = tmp_path_factory.mktemp("store") / FILE_NAME
     made = result(planned())
     outcome = Outcome(usage(), {"python": "3"}, recorder.columns(), WorkLog().columns())
@@ -121,26 +123,6 @@ def test_what_is_no_results_file_is_said_to_be_none(tmp_path: Path) -> None:
         Store.open(tmp_path / "elsewhere")
 
 
-def test_a_folder_is_named_after_the_time_and_the_latest_is_linked(tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    first = new_folder(tmp_path / "results", now)
-    second = new_folder(tmp_path / "results", now)
-    assert (first.name, second.name) == ("2026-01-02T03-04-05Z", "2026-01-02T03-04-05Z-2")
-    assert (tmp_path / "results" / "latest").resolve() == second
-    with pytest.raises(StoreError, match=r"there is no results\.sqlite in"):
-        find_file(first)
-    (first / FILE_NAME).touch()
-    assert find_file(first) == find_file(first / FILE_NAME) == first / FILE_NAME
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"cannot make a folder in .*; name another with --out"):
-        new_folder(tmp_path / "file")
-
-
 def test_a_damaged_file_is_said_to_be_one(store: Store) -> None:
     store.append(result(planned()))
     store.close()
@@ -157,3 +139,80 @@ def test_a_closed_file_is_one_file(store: Store) -> None:
     store.append(result(planned()))
     store.close()
     assert [path.name for path in store.path.parent.iterdir()] == [FILE_NAME]
+
+
+def test_each_run_is_on_the_disk_when_it_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with Store.create(path, experiment(), 2, {}, "now") as store:
+        assert durability(store) == ("wal", 2)
+        store.append(result(planned()))
+    with Store.open(path, may_write=True) as store:
+        assert durability(store) == ("wal", 2)
+
+
+def durability(store: Store) -> tuple[str, int]:
+    """The mode of the journal; and whether what is written is synced (2: at each commit)."""
+    connection = vars(store)["_connection"]
+    pragmas = ("journal_mode", "synchronous")
+    (mode,), (synchronous,) = (connection.execute(f"PRAGMA {one}").fetchone() for one in pragmas)
+    return mode, synchronous
+
+
+def test_who_reads_writes_nothing(store: Store) -> None:
+    store.append(result(planned()))
+    with Store.open(store.path) as reader:
+        assert len(reader.runs()) == 1
+        with pytest.raises(StoreError, match=r"cannot write .*readonly"):
+            reader.append(result(planned(number=2)))
+        with pytest.raises(StoreError, match=r"cannot write .*readonly"):
+            reader.note_resumption("now", [])
+    store.append(result(planned(number=2)))
+
+
+def test_what_a_crash_left_in_the_log_is_read(store: Store, tmp_path: Path) -> None:
+    store.append(result(planned()))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{store.path}{suffix}", copy)
+    assert (copy / f"{FILE_NAME}-wal").stat().st_size
+    with Store.open(copy / FILE_NAME) as reader:
+        assert len(reader.runs()) == 1
+    with Store.open(copy / FILE_NAME, may_write=True) as again:
+        assert len(again.runs()) == 1
+    assert [one.name for one in copy.iterdir()] == [FILE_NAME]
+
+
+def test_a_question_that_takes_too_long_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(result(planned(concurrency=1000)))
+    assert len(store.fetches(1)["seq"]) == 10_000
+    monkeypatch.setattr("bench.store._READING_S", -1.0)
+    with pytest.raises(StoreError, match="it takes more than -1 s"):
+        store.fetches(1)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_where_nothing_can_be_written_what_is_whole_is_read(store: Store, tmp_path: Path) -> None:
+    store.append(result(planned()))
+    crashed, whole = tmp_path / "crashed", tmp_path / "whole"
+    for folder in (crashed, whole):
+        folder.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{store.path}{suffix}", crashed)
+    store.close()
+    shutil.copy(store.path, whole)
+    connection = sqlite3.connect(whole / FILE_NAME)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    for folder in (crashed, whole):
+        folder.chmod(0o555)
+    try:
+        with pytest.raises(StoreError, match=r"runs are in results\.sqlite-wal beside it"):
+            Store.open(crashed / FILE_NAME)
+        with Store.open(whole / FILE_NAME) as reader:
+            assert len(reader.runs()) == 1
+    finally:
+        for folder in (crashed, whole):
+            folder.chmod(0o755)

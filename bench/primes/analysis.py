@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from bench.analysis import load_accounts
+from bench.analysis import load_run
 from bench.primes.experiment import PrimesExperiment
 from bench.primes.options import PRIMES
 from bench.primes.saved_run import SavedRun, look_at
@@ -135,16 +135,13 @@ def speed_up(cell: SavedCell, savers: dict[str, SavedCell]) -> float | None:
 
 def analyse_primes(store: Store) -> PrimesAnalysis:
     """Everything in a results file of this kind. Raises StoreError."""
-    try:
-        experiment = PrimesExperiment.from_json(store.asked())
-    except (ValueError, TypeError, LookupError) as error:
-        raise StoreError(f"cannot read {store.path}: {error}") from error
+    experiment = store.read_asked(PrimesExperiment.from_json)
     asked = {(key_of(cell.work), cell.saver) for cell in experiment.cells}
     runs: dict[tuple[WorkKey, str], list[SavedRun]] = {}
     for run in store.runs():
         if run.work is None or (key_of(run.work), run.crawler) not in asked:
             raise StoreError(f"cannot read {store.path}: nobody asked for run {run.number}")
-        saved = look_at(run, load_accounts(store, run), store.work(run.number))
+        saved = look_at(*load_run(store, run), store.work(run.number))
         runs.setdefault((key_of(run.work), run.crawler), []).append(saved)
     rank = {saver.name: n for n, saver in enumerate(SAVERS)}
     cells = []

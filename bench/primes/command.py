@@ -42,7 +42,7 @@ def primes(arguments: Namespace) -> int:
         )
         return EXIT_USAGE
     try:
-        folder, failed = measure(within, arguments.out or DEFAULT_OUT, "latest-primes")
+        folder, failed = measure(within, arguments.out or DEFAULT_OUT)
     except ServerGoneError as error:
         _say(str(error))
         if error.result is not None:

@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from bench.delays import Delay
 from bench.entrants import Entrant
-from bench.experiment import PRIMES, Cell, PlannedRun, seed_of_trial
+from bench.experiment import PRIMES, Cell, PlannedRun, check_counts, seed_of_trial
 from bench.primes import work as computing
 from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
+from server.request_plan import MAX_DELAY_US
 
 _FUNCTIONS = frozenset(f"{computing.__name__}:{kind}" for kind in ("primes", "hashes"))
 FAILING = "500"
@@ -114,6 +115,17 @@ class PrimesExperiment:
             f"each save takes {self.delay}; up to {self.concurrency} at a time; {trials}{refused}"
         )
 
+    def check(self) -> None:
+        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        if not 0 <= self.delay.low_us <= self.delay.high_us <= MAX_DELAY_US:
+            raise ValueError(f"it asks for a delay of {self.delay}")
+        counts = {
+            "concurrency": self.concurrency,
+            "trials": self.trials,
+            "timeout": self.timeout_s,
+        }
+        check_counts(counts, len(self.cells) * self.trials)
+
     def to_json(self) -> dict[str, Any]:
         """For a results file."""
         return asdict(self)
@@ -129,7 +141,7 @@ class PrimesExperiment:
             cell.work.check()
             if cell.work.function not in _FUNCTIONS:  # it would be imported, and called
                 raise ValueError(f"work by {cell.work.function!r}")
-        asked = cls(
+        return cls(
             **{
                 **fields,
                 "cells": cells,
@@ -137,11 +149,6 @@ class PrimesExperiment:
                 "failing": tuple(fields["failing"]),
             }
         )
-        counts = (asked.concurrency, asked.trials, asked.delay.high_us + 1, asked.timeout_s)
-        numbers = (*counts, asked.delay.low_us, asked.seed, *asked.failing)
-        if not all(type(one) in (int, float) for one in numbers) or min(counts) <= 0:
-            raise ValueError("it asks for what is no number")
-        return asked
 
 
 def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Iterator[PrimesCell]:
