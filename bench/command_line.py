@@ -198,7 +198,9 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         help="exit with 99 if a cell is worse, beyond noise, by this much or more",
     )
     parser.add_argument(
-        "--valid-only", action="store_true", help="leave SUSPECT runs out, not only INVALID ones"
+        "--valid-only",
+        action="store_true",
+        help="use VALID runs only; without it, INVALID runs alone are left out",
     )
     parser.add_argument(
         "--plot",

@@ -196,7 +196,7 @@ def _print_trial(trial: "Trial", *, as_json: bool) -> None:
         "crawler": trial.run.crawler,
         "verdict": trial.verdict.level.name,
         "reasons": [
-            {"level": one.level.name, "check": one.check, "text": one.text}
+            {"level": one.word, "check": one.check, "text": one.text}
             for one in trial.verdict.reasons
         ],
         "limited_by": asdict(bottleneck(trial.summary, trial.verdict)),

@@ -1,4 +1,4 @@
-"""Whether a run may be believed: VALID, SUSPECT or INVALID, and why. Pure.
+"""Whether a run may be believed: VALID, UNCHECKED, SUSPECT or INVALID, and why. Pure.
 
 docs/validity.md has the checks in a table, with what each is for.
 """
@@ -46,8 +46,10 @@ class Level(IntEnum):
 
     VALID = 0
     """As a reason: something to know, and no fault."""
-    SUSPECT = 1
-    INVALID = 2
+    UNCHECKED = 1
+    """There is no ledger, so that most checks could not be made; those that could found nothing."""
+    SUSPECT = 2
+    INVALID = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Reason:
     level: Level
     check: str
     text: str
+
+    @property
+    def word(self) -> str:
+        """How its level is written: a reason of level VALID is a note."""
+        return self.level.name if self.level else "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) 
             *_of_the_client(run, summary),
             *_of_the_kernel(run, summary),
             *_of_the_machine(run, summary),
-            *_of_the_plan(run),
+            *_of_the_plan(run, summary),
         )
     )
 
@@ -105,6 +112,10 @@ def _suspect(check: str, text: str) -> Reason:
     return Reason(Level.SUSPECT, check, text)
 
 
+def _unchecked(check: str, text: str) -> Reason:
+    return Reason(Level.UNCHECKED, check, text)
+
+
 def _note(check: str, text: str) -> Reason:
     return Reason(Level.VALID, check, text)
 
@@ -115,6 +126,12 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "ledger",
             f"the server had no room for {run.unrecorded} requests in its ledger: what the crawler "
             "says cannot be checked",
+        )
+    elif summary.ledger is None:
+        yield _unchecked(
+            "no ledger",
+            "there is no ledger of what reached the server: only the crawler's own account was "
+            "checked",
         )
     if summary.ledger is not None:
         for mismatch in summary.ledger.unexplained:
@@ -361,14 +378,16 @@ def of_the_host(conditions: Conditions, crawl_ns: int) -> Iterator[Reason]:
         )
 
 
-def _of_the_plan(run: RunRow) -> Iterator[Reason]:
-    if run.delay.high_us and run.slots > 1 and run.requests % run.slots:
+def _of_the_plan(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    if not summary.ideal_ns:
+        return
+    if run.slots > 1 and run.requests % run.slots:
         yield _note(
             "last wave",
             f"{run.requests} requests are no multiple of {run.slots}: the last wave is not full, "
             "as the ideal makespan takes into account",
         )
-    elif run.delay.high_us and run.requests < WAVES * run.slots:
+    elif run.requests < WAVES * run.slots:
         yield _note(
             "few waves",
             f"{run.requests // run.slots} full waves: opening the connections weighs more than in "

@@ -88,6 +88,28 @@ def test_a_server_of_ours_is_crawled_with_its_ledger_and_any_other_without() -> 
     assert "is not the address of a crawlbench server" in other.stderr
     assert "none: the server is not ours" in other.stdout
     assert "5, 5 good" in other.stdout
+    assert "UNCHECKED" in other.stdout
+    # Five requests at the default delay of one server are no waves of another's.
+    assert "wave" not in other.stdout
+
+
+def test_notes_are_notes_and_a_foreign_server_is_unchecked_in_json() -> None:
+    """Three requests at a time, of four, are a last wave that is not full."""
+    with ServerProcess() as server:
+        address = ("--url", server.addresses.data_url, "--delay", "2")
+        other = ("--url", f"{server.addresses.control_url}/health")
+        for where, word, check in (
+            (address, "note", "last wave"),
+            (other, "UNCHECKED", "no ledger"),
+        ):
+            done = bench("crawl", "asyncio", "-n", "4", "-c", "3", *where, "--json")
+            assert done.returncode == 0, done
+            told = json.loads(done.stdout)
+            reasons = {(one["level"], one["check"]) for one in told["reasons"]}
+            assert (word, check) in reasons
+            assert "VALID" not in {level for level, _ in reasons}
+            if word == "UNCHECKED":
+                assert told["verdict"] in ("UNCHECKED", "SUSPECT")  # of a busy machine
 
 
 def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from bench.summary import (
     ServerLoad,
     summarise,
 )
-from bench.validity import Level, Verdict, judge
+from bench.validity import Level, Reason, Verdict, judge
 from server.packed_columns import Columns
 from tests.accounts import load
 from tests.controls.__main__ import CONTROLS, HONEST, Control, verdict_on
@@ -82,6 +82,17 @@ def of_lateness(share: float) -> Change:
         return run, replace(summary, slot_time=replace(summary.slot_time, late=share))
 
     return change
+
+
+def both(first: Change, second: Change) -> Change:
+    return lambda run, summary: second(*first(run, summary))
+
+
+def foreign(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
+    """The same account of the client, with a server that is not ours."""
+    without = dict.fromkeys(("ledger", "in_flight", "connections", "split", "slot_time", "server"))
+    summary = replace(summary, ideal_ns=0, efficiency=None, **without)  # type: ignore[arg-type]
+    return replace(run, unrecorded=None), summary
 
 
 def reconciled(**counts: object) -> Reconciliation:
@@ -296,6 +307,9 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
         ),
         (Level.VALID, "last wave", of_run(requests=1050), of_run(requests=1100)),
         (Level.VALID, "few waves", of_run(requests=900), of_run(requests=1000)),
+        # The ideal makespan is of no run but one whose delays are known.
+        (Level.VALID, "last wave", of_run(requests=1050), both(of_run(requests=1050), foreign)),
+        (Level.VALID, "few waves", of_run(requests=900), both(of_run(requests=900), foreign)),
     ],
 )
 def test_a_check_fires_and_does_not_where_all_is_well(
@@ -312,6 +326,26 @@ def test_a_check_fires_and_does_not_where_all_is_well(
 def test_a_crawl_that_failed_is_invalid_and_says_why() -> None:
     (reason,) = judge(run_row(4, failure="died of SIGSEGV"), None, None).reasons
     assert (reason.level, reason.text) == (Level.INVALID, "died of SIGSEGV")
+
+
+def test_a_run_without_a_ledger_is_unchecked_and_neither_valid_nor_suspect() -> None:
+    verdict = judge(*foreign(*honest()), None)
+    assert (verdict.level, [one.check for one in verdict.reasons]) == (
+        Level.UNCHECKED,
+        ["no ledger"],
+    )
+    # What the client's own account shows counts as it does elsewhere.
+    failed = both(foreign, of_summary(errors={"timeout": 1}, good=999))
+    assert judge(*failed(*honest()), None).level is Level.SUSPECT
+
+
+def test_a_reason_that_is_no_fault_is_called_a_note() -> None:
+    run, summary = of_summary(cpu_share=0.95)(*honest())
+    (note,) = judge(run, summary, None).reasons
+    assert note.word == "note"
+    assert {Reason(level, "", "").word for level in Level} == {
+        *("note", "UNCHECKED", "SUSPECT", "INVALID")
+    }
 
 
 def test_without_delay_a_low_concurrency_is_no_cap() -> None:
