@@ -140,6 +140,12 @@ class RunSummary:
     """None without a ledger, or with one that had no room for all."""
     client_peak: int
     """Requests at a time, by the client's own account."""
+    client_plateau: Plateau | None
+    """Of the same: what was hardly ever exceeded between the first wave and the last start."""
+    queued_share: float | None
+    """Of the time: by its own account the client had more requests under way than it had
+    connections all in all, more than were ever in flight at the server, and more than failed. So
+    some waited inside it. None without a ledger."""
     impossible: tuple[Impossible, ...]
     client_stall: Stall | None
     idle_stall: Stall
@@ -169,6 +175,8 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     # Most runs are all good: a million rows need not be copied for that.
     good_rows = slice(None) if good == count else is_good
     good_fetches = {name: column[good_rows] for name, column in fetches.items()}
+    in_flight = _in_flight(ledger, run.slots) if ledger is not None else None
+    connections = len(np.unique(ledger["connection"])) if ledger is not None else None
     split = Split.of(run.requests, good_fetches, ledger) if ledger is not None else None
     client_levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
     server_cpu_ns, server = _server_load(accounts.load, first_ns, last_ns)
@@ -190,8 +198,8 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         slot_time=(
             _slot_time(split, run.slots, makespan_ns, ideal_ns) if split is not None else None
         ),
-        in_flight=_in_flight(ledger, run.slots) if ledger is not None else None,
-        connections=len(np.unique(ledger["connection"])) if ledger is not None else None,
+        in_flight=in_flight,
+        connections=connections,
         cpu_us_per_request=usage.cpu_ns / count / 1e3,
         cpu_share=usage.cpu_ns / max(1, usage.wall_ns) / run.cores,
         waited_share=_waited_share(usage),
@@ -206,6 +214,12 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
             else None
         ),
         client_peak=client_levels.peak,
+        client_plateau=steady_plateau(client_levels, fetches["start_ns"], run.slots),
+        queued_share=(
+            client_levels.share_above(max(connections, in_flight.peak) + sum(errors.values()))
+            if in_flight is not None and connections is not None
+            else None
+        ),
         impossible=_impossible(split, np.array(delays_us)) if split is not None else (),
         client_stall=client_stall(fetches, ledger) if ledger is not None else None,
         idle_stall=idle_stall(client_levels, run.slots, run.requests),
@@ -264,7 +278,7 @@ def _in_flight(arrivals: IntColumns, slots: int) -> InFlight:
     levels = Levels.at_server(arrivals)
     if levels is None:
         return InFlight(0.0, 0, None)
-    return InFlight(levels.mean, levels.peak, steady_plateau(levels, arrivals, slots))
+    return InFlight(levels.mean, levels.peak, steady_plateau(levels, arrivals["arrived_ns"], slots))
 
 
 def _slot_time(split: Split, slots: int, makespan_ns: int, ideal_ns: int) -> SlotTime:

@@ -16,6 +16,7 @@ from bench.summary import (
     Accounts,
     Clusters,
     Impossible,
+    InFlight,
     RunSummary,
     ServerLoad,
     summarise,
@@ -23,7 +24,7 @@ from bench.summary import (
 from bench.validity import Level, Reason, Verdict, judge
 from server.packed_columns import Columns
 from tests.accounts import load
-from tests.controls.__main__ import CONTROLS, HONEST, Control, verdict_on
+from tests.controls.__main__ import CONTROLS, HONEST, POOLS, Control, verdict_on
 from tests.factories import MS, conditions, planned, result, run_row, usage
 
 SLOTS = 100
@@ -189,6 +190,40 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             "capped",
             of_plateau(67, 0.8),
             of_plateau(67, 0.8, server=replace(LOAD, cpu_share=0.9)),
+        ),
+        # At any delay, however busy the CPU: by its own account it never used its slots ...
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(client_plateau=Plateau(50, 0.9), cpu_share=1.0),
+            of_summary(client_plateau=Plateau(100, 0.9), cpu_share=1.0),
+        ),
+        # ... which threads that are still being started do not either, but at ever other levels.
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(client_plateau=Plateau(50, 0.9)),
+            of_summary(client_plateau=Plateau(50, 0.08)),
+        ),
+        # ... or it has more under way than it has connections.
+        (
+            Level.SUSPECT,
+            "capped",
+            both(of_peak(50, connections=50, queued_share=0.9), of_plateau(50, 0.01)),
+            both(of_peak(50, connections=50, queued_share=0.0), of_plateau(50, 0.01)),
+        ),
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(connections=50, queued_share=0.9, in_flight=InFlight(50.0, 50, None)),
+            of_summary(connections=98, queued_share=0.9, in_flight=InFlight(50.0, 50, None)),
+        ),
+        # A flat top at the server, of a crawler that opens a connection for each request.
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(connections=1000, in_flight=InFlight(50.0, 60, Plateau(60, 0.06))),
+            of_summary(connections=1000, in_flight=InFlight(50.0, 61, Plateau(60, 0.06))),
         ),
         (Level.SUSPECT, "connections", of_summary(connections=101), of_summary(connections=100)),
         (
@@ -366,7 +401,14 @@ _STEADY = ("ledger", "overrun", "impossible", "capped", "stall", "late", "descri
 
 @pytest.mark.parametrize(
     "control",
-    [one for one in CONTROLS if one.check in _STEADY],
+    [
+        *(one for one in CONTROLS if one.check in _STEADY),
+        *(
+            one
+            for one in POOLS
+            if one.name.endswith(("aiohttp, C=200, 5 ms", "workers, C=200, 0 ms"))
+        ),
+    ],
     ids=lambda control: str(control.name),
 )
 def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from time import monotonic_ns
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -202,3 +203,83 @@ def slower(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Reco
             return seq, start_ns, end_ns
 
     honest(jobs, concurrency, timeout_s, Slow(record))
+
+
+_POOL = 100
+"""Of connections, whatever is asked for: the default of aiohttp and httpx."""
+
+
+def pool_of_aiohttp(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has as many workers as it should, and a pool of 100 connections."""
+    connector = aiohttp.TCPConnector
+    aiohttp.TCPConnector = lambda limit, **more: connector(limit=min(limit, _POOL), **more)  # type: ignore[assignment, misc]
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_httpx(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same with httpx."""
+    import httpx2
+
+    from crawlers.httpx_asyncio import crawl
+
+    limits = httpx2.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
+    httpx2.Limits = lambda **_: limits  # type: ignore[assignment, misc]
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_urllib3(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same with threads, which wait for a connection."""
+    import urllib3
+
+    from crawlers.threads_urllib3 import crawl
+
+    manager = urllib3.PoolManager
+    urllib3.PoolManager = lambda maxsize, **more: manager(  # type: ignore[assignment, misc]
+        maxsize=min(maxsize, _POOL), block=True, **more
+    )
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_geventhttpclient(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same with greenlets."""
+    from geventhttpclient import HTTPClient
+
+    from crawlers.gevent_geventhttpclient import crawl
+
+    from_url = HTTPClient.from_url
+    HTTPClient.from_url = lambda url, concurrency, **more: from_url(  # type: ignore[method-assign]
+        url, concurrency=min(concurrency, _POOL), **more
+    )
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_tornado(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Tornado's own client, which opens a connection for each request, 100 at a time."""
+    from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+    from crawlers.tornado_coroutine import crawl
+
+    initialize = SimpleAsyncHTTPClient.initialize
+
+    def limited(self: SimpleAsyncHTTPClient, max_clients: int, **more: Any) -> None:
+        initialize(self, min(max_clients, _POOL), **more)
+
+    SimpleAsyncHTTPClient.initialize = limited  # type: ignore[assignment, method-assign]
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def hundred_workers(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has 100 workers, whatever is asked for."""
+    honest(jobs, min(concurrency, _POOL), timeout_s, record)
