@@ -15,7 +15,7 @@ from bench.ledger import Reconciliation
 from bench.quantiles import quantile, tail_quantile
 from bench.schema import RunRow
 from bench.split import Split, SplitSummary
-from bench.stalls import Stall, client_stall, idle_stall
+from bench.stalls import IdleSlots, Stall, client_stall, idle_slots, idle_stall
 from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
 
@@ -150,6 +150,7 @@ class RunSummary:
     client_stall: Stall | None
     idle_stall: Stall
     """The longest time without an act of the client with a free slot and jobs left."""
+    idle_slots: IdleSlots
     clusters: Clusters | None
     overtime: int
     """Good requests that took longer than the limit of time and a tenth."""
@@ -223,6 +224,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         impossible=_impossible(split, np.array(delays_us)) if split is not None else (),
         client_stall=client_stall(fetches, ledger) if ledger is not None else None,
         idle_stall=idle_stall(client_levels, run.slots, run.requests),
+        idle_slots=idle_slots(client_levels, run.slots, run.requests),
         clusters=_clusters(split) if split is not None else None,
         overtime=int((service_ns > max(1.1 * run.timeout_ns, run.timeout_ns + _SLACK_NS)).sum()),
         outside_ns=max(0, usage.wall_ns - makespan_ns),

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from bench.bottleneck import bottleneck
+from bench.cells import Trial
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Experiment
@@ -26,7 +28,10 @@ WAVES = 10
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that is wrong, and what must be said of it. `check` "" is for an honest run."""
+    """One thing that is wrong, and what must be said of it.
+
+    `check` and `limit` are "" for an honest run.
+    """
 
     name: str
     crawler: str = "asyncio"
@@ -34,6 +39,8 @@ class Control:
     """Of the server."""
     level: Level = Level.VALID
     check: str = ""
+    limit: str = ""
+    """The word of bench.bottleneck that must be found, instead of a check."""
     delay_ms: int = 50
     concurrency: int = 100
     is_machine_busy: bool = False
@@ -44,6 +51,7 @@ def _dishonest(crawler: str, level: Level, check: str) -> Control:
     return Control(name, f"tests.controls.crawlers:{crawler}", level=level, check=check)
 
 
+_IDLE = "idle slots"
 HONEST = Control("nothing: asyncio")
 CONTROLS = (
     HONEST,
@@ -58,6 +66,9 @@ CONTROLS = (
     _dishonest("stands_still", Level.SUSPECT, "stall"),
     _dishonest("suspended", Level.SUSPECT, "stall"),
     _dishonest("few_files", Level.SUSPECT, "descriptors"),
+    Control(
+        "crawler: paces itself", "tests.controls.crawlers:paces_itself", limit=_IDLE, delay_ms=50
+    ),
     # With delays of 40 ms and more the ACK comes with the answer.
     replace(_dishonest("two_pieces", Level.SUSPECT, "delayed ACK"), delay_ms=5),
     Control("server: late", illness="late", level=Level.SUSPECT, check="late"),
@@ -124,7 +135,7 @@ class SickServer(ServerProcess):
             self._command[at : at + 1] = ["tests.controls.sick_server", illness]
 
 
-def verdict_on(control: Control) -> Verdict:
+def trial_of(control: Control) -> Trial:
     """Run it, and judge it as the bench does."""
     slots = control.concurrency
     asked = Experiment(
@@ -146,7 +157,17 @@ def verdict_on(control: Control) -> Verdict:
             stack.enter_context(_busy_cpu(pinning))
         runner = ProcessRunner(Target(*server.addresses), asked.timeout_s, pinning)
         _, trial = run_once(asked, planned, runner)
-    return trial.verdict
+    return trial
+
+
+def verdict_on(control: Control) -> Verdict:
+    """What the bench says of a run of it."""
+    return trial_of(control).verdict
+
+
+def limit_of(trial: Trial) -> str:
+    """The word for what limits it."""
+    return bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else "-"
 
 
 @contextmanager
@@ -180,16 +201,20 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1, metavar="N", help="runs of each (1)")
     asked = parser.parse_args()
     sets = {"controls": lambda: CONTROLS, "pools": lambda: POOLS, "honest": honest_runs}
-    table = make_table("", ("what is wrong",), ("must find", "found", "verdicts", "reasons"))
+    table = make_table(
+        "", ("what is wrong",), ("must find", "found", "verdicts", "limited by", "reasons")
+    )
     wrong = runs = 0
     for control in sets[asked.set]():
         if asked.words and not any(word in control.name for word in asked.words):
             continue
-        verdicts = []
+        trials = []
         for number in range(1, asked.times + 1):
             print(f"{control.name} ({number} of {asked.times}) ...", file=sys.stderr)
-            verdicts.append(verdict_on(control))
-        right = sum(is_right(control, verdict) for verdict in verdicts)
+            trials.append(trial_of(control))
+        right = sum(is_right(control, trial) for trial in trials)
+        verdicts = [trial.verdict for trial in trials]
+        limits = Counter(limit_of(trial) for trial in trials)
         wrong += len(verdicts) - right
         runs += len(verdicts)
         levels = Counter(verdict.level.name for verdict in verdicts)
@@ -198,9 +223,10 @@ def main() -> int:
         counts = Counter(check for one in verdicts for check in {r.check for r in _faults([one])})
         table.add_row(
             control.name,
-            control.check or "nothing",
+            control.check or control.limit or "nothing",
             f"{right} of {len(verdicts)}" + ("" if right == len(verdicts) else " (!)"),
-            ", ".join(f"{count} {level}" for level, count in levels.items()),
+            _counts(levels),
+            _counts(limits),
             "\n".join(f"{counts[check]}: {text}" for check, text in texts.items()) or "-",
         )
     make_console().print(table)
@@ -208,11 +234,20 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def is_right(control: Control, verdict: Verdict) -> bool:
+def is_right(control: Control, trial: Trial) -> bool:
     """Whether it is found; whether an honest run is not accused of anything."""
     if control.check:
-        return verdict.finds(control.check)
-    return not any(reason.check in ACCUSATIONS for reason in _faults([verdict]))
+        return trial.verdict.finds(control.check)
+    if control.limit:
+        # On a busy machine, the machine is the limit.
+        return limit_of(trial) in (control.limit, "machine")
+    if limit_of(trial) == _IDLE:
+        return False
+    return not any(reason.check in ACCUSATIONS for reason in _faults([trial.verdict]))
+
+
+def _counts(words: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in words.items())
 
 
 def _faults(verdicts: list[Verdict]) -> list[Reason]:

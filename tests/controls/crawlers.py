@@ -142,6 +142,26 @@ def stands_still(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
     honest(with_a_pause(), concurrency, timeout_s, record)
 
 
+def paces_itself(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Sleeps for 50 ms after each request, its slot free."""
+
+    async def main() -> None:
+        connector = aiohttp.TCPConnector(limit=concurrency)
+        async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
+
+            async def work() -> None:
+                for job in jobs:
+                    start_ns = monotonic_ns()
+                    async with session.get(job.url) as response:
+                        size_bytes = len(await response.read())
+                    record(job.seq, start_ns, monotonic_ns(), response.status, size_bytes)
+                    await asyncio.sleep(0.05)
+
+            await asyncio.gather(*(work() for _ in range(concurrency)))
+
+    asyncio.run(main())
+
+
 def suspended(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Is stopped by somebody, and continued after 0.4 s."""
 
