@@ -152,6 +152,8 @@ class RunSummary:
     """The longest time without an act of the client with a free slot and jobs left."""
     idle_slots: IdleSlots
     clusters: Clusters | None
+    out_of_order: int
+    """Requests that were started more than `slots` places away from their place by seq."""
     overtime: int
     """Good requests that took longer than the limit of time and a tenth."""
     outside_ns: int
@@ -226,6 +228,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         idle_stall=idle_stall(client_levels, run.slots, run.requests),
         idle_slots=idle_slots(client_levels, run.slots, run.requests),
         clusters=_clusters(split) if split is not None else None,
+        out_of_order=_out_of_order(fetches, run.slots),
         overtime=int((service_ns > max(1.1 * run.timeout_ns, run.timeout_ns + _SLACK_NS)).sum()),
         outside_ns=max(0, usage.wall_ns - makespan_ns),
     )
@@ -340,6 +343,18 @@ def _impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossib
         if is_wrong.any():
             found.append(Impossible(what, int(is_wrong.sum()), int(split.seq[is_wrong][0])))
     return tuple(found)
+
+
+def _out_of_order(fetches: IntColumns, slots: int) -> int:
+    """Jobs are handed out in the order of seq, one to a slot; a clock may be read a little later.
+
+    What was recorded again does not count, and what is missing shifts nobody.
+    """
+    by_start = fetches["seq"][np.argsort(fetches["start_ns"], kind="stable")]
+    seqs, at = np.unique(by_start, return_index=True)
+    place = np.empty(len(seqs), dtype=np.int64)
+    place[np.argsort(at)] = np.arange(len(seqs))
+    return int((np.abs(place - np.arange(len(seqs))) > slots).sum())
 
 
 def _clusters(split: Split) -> Clusters:

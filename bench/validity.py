@@ -49,6 +49,8 @@ GC_PAUSE_NS = 5_000_000
 CLUSTER_SHARE = 0.05
 CLUSTER_LEAST = 10
 CLUSTER_CPU_SHARE = 0.50
+ORDER_SHARE = 0.001
+"""Of the requests, and two of them: a thread may be stopped between taking a job and its clock."""
 WAVES = 10
 
 
@@ -164,6 +166,13 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "ledger",
             f"{run.conditions.beside} requests reached the server beside those of the run: by the "
             "crawler, or somebody else",
+        )
+    if summary.out_of_order > max(2, ORDER_SHARE * run.requests):
+        yield _suspect(
+            "order",
+            f"{summary.out_of_order} of {run.requests} requests were started more than {run.slots} "
+            "places away from their place in the order of the jobs: the ideal makespan is that of "
+            "another order",
         )
     if summary.overtime:
         yield _invalid(

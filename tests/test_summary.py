@@ -163,3 +163,21 @@ def test_the_level_of_the_client_itself_is_looked_for_in_the_steady_part() -> No
     summary = summarise(run, Accounts(fetches(*rows), None, load()))
     assert summary is not None
     assert summary.client_plateau == Plateau(1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], 0),
+        ([1, 0, 3, 2, 5, 4, 7, 6], 0),  # as many places as there are slots
+        ([2, 1, 0, 3, 4, 5, 6, 7], 0),
+        ([3, 1, 2, 0, 4, 5, 6, 7], 2),
+        ([7, 6, 5, 4, 3, 2, 1, 0], 6),
+        ([4, 5, 6, 7, 4], 0),  # the others are missing, and one was recorded again
+    ],
+)
+def test_a_start_far_from_its_place_in_the_order_of_the_jobs_is_out_of_order(
+    order: list[int], expected: int
+) -> None:
+    rows = [(seq, at, at + 10, 200, 1, 0) for at, seq in enumerate(order)]
+    assert summary_of(fetches(*rows), None, 8).out_of_order == expected

@@ -307,6 +307,19 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_run(conditions=conditions(beside=1)),
             of_run(conditions=conditions(beside=None)),
         ),
+        (
+            Level.SUSPECT,
+            "order",
+            of_summary(out_of_order=3),
+            of_summary(out_of_order=2),
+        ),
+        # One of a thousand is a thread that was stopped before it read its clock.
+        (
+            Level.SUSPECT,
+            "order",
+            both(of_run(requests=10_000), of_summary(out_of_order=11)),
+            both(of_run(requests=10_000), of_summary(out_of_order=10)),
+        ),
         (Level.INVALID, "overtime", of_summary(overtime=1), of_summary(overtime=0)),
         (
             Level.INVALID,
@@ -396,7 +409,7 @@ def test_a_crawler_of_which_nothing_is_declared_may_open_connections() -> None:
 
 
 # What does not depend on how busy the machine is that runs the tests. scripts/controls has all.
-_STEADY = ("ledger", "overrun", "impossible", "capped", "stall", "late", "descriptors")
+_STEADY = ("ledger", "overrun", "impossible", "capped", "stall", "late", "descriptors", "order")
 
 
 @pytest.mark.parametrize(
@@ -419,5 +432,5 @@ def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> 
 
 def test_an_honest_crawler_at_the_same_setting_is_not_accused() -> None:
     verdict = verdict_on(HONEST)
-    for check in ("ledger", "overrun", "impossible", "capped", "descriptors", "failures"):
+    for check in ("ledger", "overrun", "impossible", "capped", "descriptors", "failures", "order"):
         assert not verdict.finds(check), verdict

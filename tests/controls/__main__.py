@@ -63,6 +63,7 @@ CONTROLS = (
     _dishonest("early_clock", Level.INVALID, "overrun"),
     _dishonest("late_clock", Level.INVALID, "impossible"),
     _dishonest("hurries", Level.INVALID, "impossible"),
+    _dishonest("shuffles", Level.SUSPECT, "order"),
     _dishonest("stands_still", Level.SUSPECT, "stall"),
     _dishonest("suspended", Level.SUSPECT, "stall"),
     _dishonest("few_files", Level.SUSPECT, "descriptors"),

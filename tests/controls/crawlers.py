@@ -162,6 +162,11 @@ def paces_itself(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
     asyncio.run(main())
 
 
+def shuffles(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Takes all jobs first, and fetches them in an order of its own."""
+    honest(reversed(list(jobs)), concurrency, timeout_s, record)
+
+
 def suspended(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Is stopped by somebody, and continued after 0.4 s."""
 
