@@ -37,6 +37,10 @@ QUEUED_SHARE = 0.25
 STALL_NS = 50_000_000
 STALL_SHARE = 0.03
 OUTSIDE_SHARE = 0.05
+UNWAITED_NS = 50_000_000
+"""What starting a Python that does nothing costs."""
+UNWAITED_SHARE = 0.05
+"""Of the crawler's CPU time."""
 WAITED_SHARE = 0.05
 WAITED_NS = 5_000_000
 STOLEN_SHARE = 0.03
@@ -284,11 +288,33 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             f"the crawler worked or slept for {summary.outside_ns / 1e9:.2f} s before its first "
             "start and after its last end, which no number counts",
         )
+    yield from _of_other_processes(run)
     if summary.gc_share > GC_SHARE or summary.gc_longest_ns > GC_PAUSE_NS:
         yield _note(
             "gc",
             f"the garbage collector paused the crawler for {summary.gc_share:.1%} of the time, "
             f"{summary.gc_longest_ns / 1e6:.1f} ms at the longest",
+        )
+
+
+def _of_other_processes(run: RunRow) -> Iterator[Reason]:
+    usage = run.usage
+    if usage is None:
+        return
+    unwaited_ns = usage.unwaited_cpu_ns
+    # Where the system knows of a thread, it knows of processes.
+    if unwaited_ns is None and usage.main_cpu_ns is not None:
+        yield _suspect(
+            "other processes",
+            "the crawler ignores SIGCHLD, so that the system does not count what processes that it "
+            "starts use: its CPU time may be more",
+        )
+    if unwaited_ns is not None and unwaited_ns > max(UNWAITED_NS, UNWAITED_SHARE * usage.cpu_ns):
+        yield _suspect(
+            "other processes",
+            f"processes that the crawler started and did not wait for used {unwaited_ns / 1e9:.2f} "
+            "s of CPU: that is in its CPU time, but what they use later is in no number, nor is "
+            "their memory",
         )
 
 

@@ -24,7 +24,14 @@ from bench.summary import (
 from bench.validity import Level, Reason, Verdict, judge
 from server.packed_columns import Columns
 from tests.accounts import load
-from tests.controls.__main__ import CONTROLS, HONEST, POOLS, Control, verdict_on
+from tests.controls.__main__ import (
+    CONTROLS,
+    HONEST,
+    POOLS,
+    Control,
+    trial_of,
+    verdict_on,
+)
 from tests.factories import MS, conditions, planned, result, run_row, usage
 
 SLOTS = 100
@@ -339,6 +346,19 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_summary(outside_ns=60 * MS),
             of_summary(outside_ns=40 * MS),
         ),
+        (
+            Level.SUSPECT,
+            "other processes",
+            of_run(usage=replace(usage(), unwaited_cpu_ns=60 * MS)),
+            of_run(usage=replace(usage(), unwaited_cpu_ns=40 * MS)),
+        ),
+        # SIGCHLD is ignored; or the system knows of no other process at all.
+        (
+            Level.SUSPECT,
+            "other processes",
+            of_run(usage=replace(usage(), unwaited_cpu_ns=None)),
+            of_run(usage=replace(usage(), unwaited_cpu_ns=None, main_cpu_ns=None)),
+        ),
         # A time slice in a run of a few milliseconds.
         (
             Level.SUSPECT,
@@ -409,7 +429,17 @@ def test_a_crawler_of_which_nothing_is_declared_may_open_connections() -> None:
 
 
 # What does not depend on how busy the machine is that runs the tests. scripts/controls has all.
-_STEADY = ("ledger", "overrun", "impossible", "capped", "stall", "late", "descriptors", "order")
+_STEADY = (
+    "ledger",
+    "overrun",
+    "impossible",
+    "capped",
+    "stall",
+    "late",
+    "descriptors",
+    "order",
+    "other processes",
+)
 
 
 @pytest.mark.parametrize(
@@ -432,5 +462,21 @@ def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> 
 
 def test_an_honest_crawler_at_the_same_setting_is_not_accused() -> None:
     verdict = verdict_on(HONEST)
-    for check in ("ledger", "overrun", "impossible", "capped", "descriptors", "failures", "order"):
+    for check in (
+        "ledger",
+        "overrun",
+        "impossible",
+        "capped",
+        "descriptors",
+        "failures",
+        "order",
+        "other processes",
+    ):
         assert not verdict.finds(check), verdict
+
+
+def test_a_child_that_is_waited_for_is_in_the_cpu_time_and_is_no_fault() -> None:
+    trial = trial_of(Control("honest", "tests.controls.crawlers:child_waited_for"))
+    assert trial.run.usage is not None
+    assert trial.run.usage.cpu_ns > 300 * MS
+    assert not trial.verdict.finds("other processes")

@@ -66,6 +66,9 @@ CONTROLS = (
     _dishonest("shuffles", Level.SUSPECT, "order"),
     _dishonest("stands_still", Level.SUSPECT, "stall"),
     _dishonest("suspended", Level.SUSPECT, "stall"),
+    _dishonest("child_left_running", Level.SUSPECT, "other processes"),
+    _dishonest("child_of_another_session", Level.SUSPECT, "other processes"),
+    _dishonest("child_of_a_child", Level.SUSPECT, "other processes"),
     _dishonest("few_files", Level.SUSPECT, "descriptors"),
     Control(
         "crawler: paces itself", "tests.controls.crawlers:paces_itself", limit=_IDLE, delay_ms=50

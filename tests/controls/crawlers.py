@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -182,6 +183,71 @@ def suspended(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
     # The shell's end must not be waited for, nor warned of.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     honest(with_a_stop(), concurrency, timeout_s, record)
+
+
+_BUSY = """
+import os, sys, time
+if sys.argv[1:] == ["again"]:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+while time.process_time() < 0.3:
+    pass
+print("busy", flush=True)
+sys.stdin.read()
+"""
+
+
+def _beside_a_busy_child(
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+    *words: str,
+    has_session: bool = False,
+) -> None:
+    """Honest, but for a process that uses 0.3 s of CPU, and ends with this one."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _BUSY, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=has_session,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    if words:
+        child.wait()  # its own child goes on
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def child_left_running(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has a child that uses CPU, and does not wait for it."""
+    _beside_a_busy_child(jobs, concurrency, timeout_s, record)
+
+
+def child_of_another_session(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same, in a session of its own."""
+    _beside_a_busy_child(jobs, concurrency, timeout_s, record, has_session=True)
+
+
+def child_of_a_child(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same by a child that has ended."""
+    _beside_a_busy_child(jobs, concurrency, timeout_s, record, "again")
+
+
+def child_waited_for(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Honest: has a child that uses as much, and waits for it."""
+    command = [sys.executable, "-c", _BUSY]
+    subprocess.run(command, input=b"", stdout=subprocess.DEVNULL, check=True)
+    honest(jobs, concurrency, timeout_s, record)
 
 
 def few_files(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
