@@ -42,7 +42,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
             f"left, and {cpu}: the client pauses between requests, or limits its own rate",
         )
     if slot_time is None:
-        return Bottleneck("not known", f"the server is not ours; {cpu}")
+        return Bottleneck("not known", f"there is no ledger; {cpu}")
     if slot_time.delay + slot_time.unavoidable >= _NEARLY_ALL:
         return Bottleneck(
             "delay", f"{slot_time.delay:.0%} of the slots' time is the delay itself; {cpu}"

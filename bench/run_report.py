@@ -47,7 +47,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
 def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     if summary.ledger is None or summary.in_flight is None:
         reason = (
-            "none: the server is not ours"
+            "none: the server is not ours, or its ledger is not used"
             if run.unrecorded is None
             else f"incomplete: the server had no room for {run.unrecorded} requests"
         )

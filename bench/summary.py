@@ -4,6 +4,7 @@ What they are worth is for bench.validity to say.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from bench.split import Split, SplitSummary
 from bench.stalls import IdleSlots, Stall, client_stall, idle_slots, idle_stall
 from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
+from server.request_plan import Plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +43,9 @@ class Accounts:
     fetches: IntColumns
     arrivals: IntColumns | None
     load: IntColumns
+    plans: tuple[Plan, ...] = ()
+    """What each request asked for, in the order of seq, where that is not drawn from the run's own
+    model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +173,13 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     is_planned = accounts.arrivals is not None
     # A ledger that had no room for all says nothing of those that are missing.
     ledger = accounts.arrivals if not run.unrecorded else None
-    is_good, errors = _errors(run.requests, fetches, is_planned, ledger)
+    is_good, errors = _errors(run.requests, fetches, is_planned, ledger, accounts.plans)
     count, good = len(is_good), int(is_good.sum())
     first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
     makespan_ns = last_ns - first_ns
-    delays_us = run.delays_us() if is_planned else []
+    delays_us: Sequence[int] = run.delays_us() if is_planned else []
+    if accounts.plans:
+        delays_us = [plan.delay_us for plan in accounts.plans]
     ideal_ns = ideal_makespan_ns(delays_us, run.slots)
     service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[is_good])
     # Most runs are all good: a million rows need not be copied for that.
@@ -244,7 +251,11 @@ def good_service_ns(run: RunRow, accounts: Accounts) -> "NDArray[np.int64]":
 
 
 def _errors(
-    requests: int, fetches: IntColumns, is_planned: bool, ledger: IntColumns | None
+    requests: int,
+    fetches: IntColumns,
+    is_planned: bool,
+    ledger: IntColumns | None,
+    plans: tuple[Plan, ...] = (),
 ) -> tuple["NDArray[np.bool_]", dict[str, int]]:
     """Which fetches are good, and what is wrong with the others; a job without a fetch counts too.
 
@@ -273,7 +284,8 @@ def _errors(
         if (code != 200) if is_planned else not 100 <= code < 400:
             set_aside(status == code, f"status {code}")
     if is_planned:
-        set_aside(size != 1, "size")
+        planned = np.array([plan.size_bytes for plan in plans] or [1])
+        set_aside(size != planned[np.clip(seq, 0, len(planned) - 1)], "size")
     if ledger is not None:
         set_aside(~np.isin(seq, ledger["seq"]), "never arrived")
     return rest, dict(by_word.most_common())

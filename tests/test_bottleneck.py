@@ -73,7 +73,7 @@ PAUSES = SlotTime(0.6, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, i
         (run(LATE, cpu_share=0.1, idle_slots=IdleSlots(0.1, 0.9)), "server", "lateness"),
         (run(CLIENT, good=0), "failures", "not one request was good"),
         (run(None, cpu_share=0.95), "client CPU", "95% busy"),
-        (run(None, cpu_share=0.3), "not known", "the server is not ours"),
+        (run(None, cpu_share=0.3), "not known", "there is no ledger"),
     ],
 )
 def test_where_the_time_of_the_slots_goes_says_what_limits(

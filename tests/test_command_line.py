@@ -140,6 +140,37 @@ def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:
             server.kill()
 
 
+def test_urls_that_are_one_run_of_a_server_of_ours_are_checked_with_its_ledger(
+    tmp_path: Path,
+) -> None:
+    """Their delays and sizes are those planned, and the ideal makespan is theirs."""
+    with ServerProcess() as server:
+        base = f"{server.addresses.data_url}/add?name=listed"
+        asked = [f"{base}&seq={seq}&delay={10 + seq}&size={1 + seq}" for seq in range(6)]
+        (tmp_path / "urls").write_text("\n".join(asked))
+        plain = ("--urls", str(tmp_path / "urls"), "--json")
+        done = bench("crawl", "asyncio", "-c", "1", *plain)
+        told = json.loads(done.stdout)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (told["good"], told["errors"], told["ledger"]["matched"]) == (6, {}, 6)
+        assert told["ideal_ns"] == sum(range(10, 16)) * 1_000_000
+        assert told["verdict"] in ("VALID", "SUSPECT")  # of a busy machine
+        # The ledger of the first has been taken: the same list again is another run.
+        twice = bench("crawl", "tests.broken_crawlers:fetch_twice", "-c", "1", *plain)
+        assert twice.returncode == 1
+        assert json.loads(twice.stdout)["ledger"]["duplicate"] == 6
+
+
+def test_urls_of_ours_in_another_shape_are_fetched_without_the_ledger(tmp_path: Path) -> None:
+    with ServerProcess() as server:
+        (tmp_path / "urls").write_text(f"{server.addresses.data_url}/add?delay=1&name=a\n")
+        done = bench("crawl", "asyncio", "-c", "1", "--urls", str(tmp_path / "urls"))
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "these URLs are of a crawlbench server, whose ledger is not used: http" in done.stderr
+    assert "should have seq=0" in done.stderr
+    assert "UNCHECKED" in done.stdout
+
+
 def test_a_delay_is_for_the_address_of_a_server_alone() -> None:
     with ServerProcess() as server:
         url = f"{server.addresses.data_url}/add"
