@@ -159,7 +159,10 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", type=checked_url, help="crawl this")
     parser.add_argument(
-        "--urls", metavar="FILE", help="fetch each of these once: one a line, - for stdin"
+        "--urls",
+        metavar="FILE",
+        help="fetch each of these URLs once: one on each line, - for stdin; /add URLs of one "
+        "crawlbench server, with one name= and seq=0, 1, ..., are checked with its ledger",
     )
     add_trust_options(parser)
     add_seed(parser)
