@@ -214,8 +214,9 @@ def main() -> int:
             continue
         trials = []
         for number in range(1, asked.times + 1):
-            print(f"{control.name} ({number} of {asked.times}) ...", file=sys.stderr)
             trials.append(trial_of(control))
+            said = "as it must be" if is_right(control, trials[-1]) else "NOT as it must be"
+            print(f"{control.name} ({number} of {asked.times}): judged {said}", file=sys.stderr)
         right = sum(is_right(control, trial) for trial in trials)
         verdicts = [trial.verdict for trial in trials]
         limits = Counter(limit_of(trial) for trial in trials)
