@@ -6,6 +6,8 @@ from bench.summary import RunSummary, SlotTime
 from bench.validity import CLIENT_CPU_SHARE, Verdict
 
 _NEARLY_ALL = 0.95
+_IDLE_SHARE = 0.25
+"""Of the makespan: a slot was idle with jobs left, and the client's CPU had nothing to do."""
 _BY_ITSELF = {"capped": "cap", "server-limited": "server", "busy machine": "machine"}
 """Checks that find a limit, whatever else there is, in this order; and its word."""
 
@@ -33,13 +35,33 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     if summary.cpu_share > CLIENT_CPU_SHARE:
         return Bottleneck("client CPU", cpu)
     slot_time = summary.slot_time
+    if _are_slots_idle(summary):
+        return Bottleneck(
+            "idle slots",
+            f"{summary.idle_slots.share:.0%} of the slots' time they have no request, with jobs "
+            f"left, and {cpu}: the client pauses between requests, or limits its own rate",
+        )
     if slot_time is None:
-        return Bottleneck("not known", f"the server is not ours; {cpu}")
+        return Bottleneck("not known", f"there is no ledger; {cpu}")
     if slot_time.delay + slot_time.unavoidable >= _NEARLY_ALL:
         return Bottleneck(
             "delay", f"{slot_time.delay:.0%} of the slots' time is the delay itself; {cpu}"
         )
     return _largest_loss(summary, slot_time, cpu)
+
+
+def _are_slots_idle(summary: RunSummary) -> bool:
+    """Whether most is lost by slots that the client does not use, and could.
+
+    A client whose CPU is busy takes its next jobs late too. A slot may be idle while the CPU is
+    busy, or taken by another process, for as long as it is: what is beyond that is a pause.
+    """
+    idle, slot_time = summary.idle_slots, summary.slot_time
+    most = 1 - _NEARLY_ALL
+    if slot_time is not None:
+        most = max(most, slot_time.opening, slot_time.late, slot_time.under_way)
+    busy = summary.cpu_share + (summary.waited_share or 0.0)
+    return idle.share > most and idle.time_share - busy > _IDLE_SHARE
 
 
 def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottleneck:

@@ -69,12 +69,14 @@ class CellSummary:
 
     @property
     def level(self) -> Level:
-        """INVALID if any trial is; SUSPECT if at least half are, so that the median may be."""
-        levels = [trial.verdict.level for trial in self.trials]
-        if Level.INVALID in levels:
-            return Level.INVALID
-        suspect = levels.count(Level.SUSPECT)
-        return Level.SUSPECT if 2 * suspect >= max(1, len(levels)) else Level.VALID
+        """INVALID if any trial is, else the worst that half of them reach: the median may be one.
+
+        Of no trial it is VALID.
+        """
+        levels = sorted((trial.verdict.level for trial in self.trials), reverse=True)
+        if not levels:
+            return Level.VALID
+        return Level.INVALID if levels[0] is Level.INVALID else levels[(len(levels) - 1) // 2]
 
     @property
     def errors(self) -> dict[str, int]:

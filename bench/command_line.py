@@ -165,7 +165,10 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", type=checked_url, help="crawl this")
     parser.add_argument(
-        "--urls", metavar="FILE", help="fetch each of these once: one a line, - for stdin"
+        "--urls",
+        metavar="FILE",
+        help="fetch each of these URLs once: one on each line, - for stdin; /add URLs of one "
+        "crawlbench server, with one name= and seq=0, 1, ..., are checked with its ledger",
     )
     add_trust_options(parser)
     add_seed(parser)
@@ -204,7 +207,9 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         help="exit with 99 if a cell is worse, beyond noise, by this much or more",
     )
     parser.add_argument(
-        "--valid-only", action="store_true", help="leave SUSPECT runs out, not only INVALID ones"
+        "--valid-only",
+        action="store_true",
+        help="use VALID runs only; without it, INVALID runs alone are left out",
     )
     parser.add_argument(
         "--plot",

@@ -23,7 +23,7 @@ from bench.pinning import choose_pinning
 from bench.presets import CHAPTER, QUICK, STANDARD
 from bench.readiness import chosen_entrants, floor, installed
 from bench.runner import ProcessRunner, RunResult, Target
-from bench.targets import private_server, read_urls, recognise
+from bench.targets import private_server, read_urls, recognise, recognise_urls
 from crawlers.contract import ERROR_WORDS
 from crawlers.trust import Trust
 
@@ -98,6 +98,9 @@ def crawl_once(arguments: Namespace) -> int:
     if urls and (arguments.url or arguments.delay is not None or arguments.requests):
         _say("--urls says what is fetched, and how often: leave out --url, --delay and -n")
         return EXIT_USAGE
+    target, why_no_ledger = recognise_urls(urls) if urls else (None, "")
+    if why_no_ledger:
+        _say(f"these URLs are of a crawlbench server, whose ledger is not used: {why_no_ledger}")
     (entrant,) = chosen_entrants((arguments.crawler,))
     info = installed(entrant)
     if arguments.concurrency > info.max_concurrency:
@@ -108,7 +111,7 @@ def crawl_once(arguments: Namespace) -> int:
     asked = Experiment(
         entrants=(entrant,),
         concurrencies=(min(arguments.concurrency, info.max_concurrency),),
-        delays=(_DEFAULT_DELAY if arguments.delay is None else arguments.delay,),
+        delays=(_delay(arguments, target),),
         trials=1,
         waves=1,
         seed=_seed(arguments),
@@ -119,8 +122,9 @@ def crawl_once(arguments: Namespace) -> int:
     check_limits([planned])
     pinning = choose_pinning()
     with ExitStack() as stack:
-        if urls:
-            target = Target(urls[0], "", urls)
+        if target is not None:
+            if target.is_ours:
+                check_server(target, planned.cell.concurrency)
         elif arguments.url:
             target = recognise(arguments.url)
             if not _may_crawl(target, planned, arguments.delay is not None):
@@ -129,7 +133,7 @@ def crawl_once(arguments: Namespace) -> int:
             target = stack.enter_context(private_server(pinning, [planned]))
         target = replace(target, trust=Trust(arguments.cafile or "", arguments.insecure))
         runner = ProcessRunner(target, asked.timeout_s, pinning)
-        result, trial = run_once(asked, planned, runner)
+        result, trial = run_once(asked, planned, runner, target.plans)
     if result.failure:
         print_failure(result)
         return EXIT_REQUESTS_FAILED
@@ -137,10 +141,18 @@ def crawl_once(arguments: Namespace) -> int:
         _say("not one request was recorded")
         return EXIT_REQUESTS_FAILED
     _print_trial(trial, as_json=arguments.json)
-    if not target.is_ours:
+    if urls or not target.is_ours:
         _print_failed(result, target)
     is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
     return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
+
+
+def _delay(arguments: Namespace, target: Target | None) -> Delay:
+    """As asked for; of URLs of one run, the range of what they ask for."""
+    if target is not None and target.plans:
+        delays_us = [plan.delay_us for plan in target.plans]
+        return Delay(min(delays_us), max(delays_us))
+    return _DEFAULT_DELAY if arguments.delay is None else arguments.delay
 
 
 def _may_crawl(target: Target, planned: PlannedRun, has_delay: bool) -> bool:
@@ -199,7 +211,7 @@ def _print_trial(trial: "Trial", *, as_json: bool) -> None:
         "crawler": trial.run.crawler,
         "verdict": trial.verdict.level.name,
         "reasons": [
-            {"level": one.level.name, "check": one.check, "text": one.text}
+            {"level": one.word, "check": one.check, "text": one.text}
             for one in trial.verdict.reasons
         ],
         "limited_by": asdict(bottleneck(trial.summary, trial.verdict)),

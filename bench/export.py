@@ -49,10 +49,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
     for trial in sorted(trials, key=lambda trial: trial.run.number):
         about = {name: getattr(trial.run, name) for name in _ABOUT_RUN}
         about["verdict"] = trial.verdict.level.name
-        about["reasons"] = [
-            f"{one.level.name if one.level else 'note'}: {one.text}"
-            for one in trial.verdict.reasons
-        ]
+        about["reasons"] = [f"{one.word}: {one.text}" for one in trial.verdict.reasons]
         about["versions"] = [f"{name} {version}" for name, version in trial.run.versions.items()]
         about["limited_by"] = (
             bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else None

@@ -66,6 +66,11 @@ class Levels:
         spans = np.diff(self.instant_ns)
         return float((self.level[:-1] * spans).sum() / max(1, spans.sum()))
 
+    def share_above(self, limit: int) -> float:
+        """The share of the time in which the level was higher than this."""
+        spans = np.diff(self.instant_ns)
+        return float(spans[self.level[:-1] > limit].sum() / max(1, spans.sum()))
+
     def plateau(self, from_ns: int, to_ns: int) -> Plateau | None:
         """What was hardly ever exceeded in a window; None of an empty one."""
         spans = np.diff(np.clip(self.instant_ns, from_ns, to_ns))
@@ -78,13 +83,13 @@ class Levels:
         return Plateau(level, float(time_at[level]))
 
 
-def steady_plateau(levels: Levels, arrivals: IntColumns, slots: int) -> Plateau | None:
-    """The plateau between the first wave of arrivals and the last arrival.
+def steady_plateau(levels: Levels, begins_ns: "NDArray[np.int64]", slots: int) -> Plateau | None:
+    """The plateau between the first wave of requests and the beginning of the last request.
 
-    A burst at the start may touch the concurrency asked for and hide a cap; after the last arrival
-    there is nothing left to send. None where there is nothing in between.
+    A burst at the start may touch the concurrency asked for and hide a cap; after the last request
+    has begun there is nothing left to send. None where there is nothing in between.
     """
-    arrived = np.sort(arrivals["arrived_ns"])
-    if len(arrived) <= 2 * slots:
+    if len(begins_ns) <= 2 * slots:
         return None
-    return levels.plateau(int(arrived[slots]), int(arrived[-1]))
+    ordered = np.sort(begins_ns)
+    return levels.plateau(int(ordered[slots]), int(ordered[-1]))

@@ -21,9 +21,9 @@ def print_run(run: RunRow, summary: RunSummary, verdict: Verdict, console: "Cons
     for name, text in lines.items():
         console.print(f"{name:>27}  {text}", soft_wrap=True, markup=False)
     for reason in sorted(verdict.reasons, key=lambda one: -one.level):
-        word = reason.level.name if reason.level else "note"
         style = LEVEL_COLOURS[reason.level.name] if reason.level else None
-        console.print(f"{word:>27}  {reason.text}", soft_wrap=True, markup=False, style=style)
+        line = f"{reason.word:>27}  {reason.text}"
+        console.print(line, soft_wrap=True, markup=False, style=style)
 
 
 def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
@@ -47,7 +47,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
 def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     if summary.ledger is None or summary.in_flight is None:
         reason = (
-            "none: the server is not ours"
+            "none: the server is not ours, or its ledger is not used"
             if run.unrecorded is None
             else f"incomplete: the server had no room for {run.unrecorded} requests"
         )

@@ -25,6 +25,7 @@ from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, announce_run, delete_run, fetch_run, stats
 from server.ledger import MOST_ROWS, WAITING, RunRecord
 from server.process import LastWords
+from server.request_plan import Plan
 
 _GRACE_S = 30.0
 """Beyond what a crawl may take: to start a process, import a library, write the outcome."""
@@ -56,10 +57,12 @@ class Target:
     url: str
     control_url: str
     urls: tuple[str, ...] = ()
-    """Instead of one, of servers that are not ours."""
+    """Instead of one: fetched once each, as they are."""
     trust: Trust = BY_DEFAULT
     ledger_rows: int = MOST_ROWS
     """Of its ledger, at the most."""
+    plans: tuple[Plan, ...] = ()
+    """What each of `urls` asks for, where all are one run of a server of ours."""
 
     @property
     def is_ours(self) -> bool:
@@ -162,7 +165,7 @@ class ProcessRunner:
             concurrency=cell.concurrency,
             timeout_s=self._timeout_s,
             base_url=self._target.url,
-            is_planned=self._target.is_ours,
+            is_planned=self._target.is_ours and not self._target.urls,
             run_name=self._name(planned),
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
@@ -246,6 +249,8 @@ class ProcessRunner:
         return self._pinning.single_core_crawler
 
     def _name(self, planned: PlannedRun) -> str:
+        if self._target.plans:
+            return self._target.plans[0].name
         return f"{planned.name}-{self._token}"
 
     def _counted(self) -> _Counted:

@@ -1,5 +1,6 @@
 """One run by itself: made, kept in memory for a moment, and judged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.analysis import load_run
@@ -9,13 +10,17 @@ from bench.runner import Runner, RunResult
 from bench.store import FILE_NAME, Store
 from bench.summary import summarise
 from bench.validity import judge
+from server.request_plan import Plan
 
 
-def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[RunResult, Trial]:
+def run_once(
+    asked: Experiment, planned: PlannedRun, runner: Runner, plans: tuple[Plan, ...] = ()
+) -> tuple[RunResult, Trial]:
     """What came of it, and its numbers with their verdict. Raises what the runner raises.
 
     Through a store of results, so that there is one way from a run to its numbers. There is no
-    ceiling to judge it by.
+    ceiling to judge it by. `plans` are of a run whose requests do not follow the model of the
+    experiment.
     """
     result = runner.run(planned)
     with Store.create(
@@ -24,5 +29,5 @@ def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[Ru
         store.append(result)
         (kept,) = store.runs()
         run, accounts = load_run(store, kept)
-        summary = summarise(run, accounts)
+        summary = summarise(run, replace(accounts, plans=plans))
     return result, Trial(run, summary, judge(run, summary, ceiling_per_s=None))

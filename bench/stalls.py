@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleSlots:
+    """Slots without a request, by the client's own account, while there were jobs left."""
+
+    share: float
+    """Of the time of all slots."""
+    time_share: float
+    """Of the makespan: at least one was idle."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stall:
     """The longest: from when on, and how long."""
 
@@ -43,11 +53,24 @@ def idle_stall(levels: Levels, slots: int, requests: int) -> Stall:
 
     `levels` are of the client's own starts and ends.
     """
-    is_start = np.diff(levels.level, prepend=0) > 0
-    could = (levels.level[:-1] < slots) & (np.cumsum(is_start)[:-1] < requests)
-    spans = np.where(could, np.diff(levels.instant_ns), 0)
+    spans = _free_spans(levels, slots, requests)
     at = int(spans.argmax()) if len(spans) else 0
     return Stall(int(levels.instant_ns[at]), int(spans[at]) if len(spans) else 0)
+
+
+def idle_slots(levels: Levels, slots: int, requests: int) -> IdleSlots:
+    """How much of the time slots were free with jobs left. `levels` are of the client's own."""
+    spans = _free_spans(levels, slots, requests)
+    makespan_ns = max(1, int(levels.instant_ns[-1] - levels.instant_ns[0]))
+    idle = int((spans * (slots - levels.level[:-1])).sum())
+    return IdleSlots(idle / (slots * makespan_ns), int(spans.sum()) / makespan_ns)
+
+
+def _free_spans(levels: Levels, slots: int, requests: int) -> "NDArray[np.int64]":
+    """How long each level lasted, in ns; 0 where no slot was free, or no job was left."""
+    is_start = np.diff(levels.level, prepend=0) > 0
+    could = (levels.level[:-1] < slots) & (np.cumsum(is_start)[:-1] < requests)
+    return np.where(could, np.diff(levels.instant_ns), 0)
 
 
 def _longest(

@@ -4,6 +4,7 @@ What they are worth is for bench.validity to say.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ from bench.ledger import Reconciliation
 from bench.quantiles import quantile, tail_quantile
 from bench.schema import RunRow
 from bench.split import Split, SplitSummary
-from bench.stalls import Stall, client_stall, idle_stall
+from bench.stalls import IdleSlots, Stall, client_stall, idle_slots, idle_stall
 from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
+from server.request_plan import Plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +43,9 @@ class Accounts:
     fetches: IntColumns
     arrivals: IntColumns | None
     load: IntColumns
+    plans: tuple[Plan, ...] = ()
+    """What each request asked for, in the order of seq, where that is not drawn from the run's own
+    model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +145,20 @@ class RunSummary:
     """None without a ledger, or with one that had no room for all."""
     client_peak: int
     """Requests at a time, by the client's own account."""
+    client_plateau: Plateau | None
+    """Of the same: what was hardly ever exceeded between the first wave and the last start."""
+    queued_share: float | None
+    """Of the time: by its own account the client had more requests under way than it had
+    connections all in all, more than were ever in flight at the server, and more than failed. So
+    some waited inside it. None without a ledger."""
     impossible: tuple[Impossible, ...]
     client_stall: Stall | None
     idle_stall: Stall
     """The longest time without an act of the client with a free slot and jobs left."""
+    idle_slots: IdleSlots
     clusters: Clusters | None
+    out_of_order: int
+    """Requests that were started more than `slots` places away from their place by seq."""
     overtime: int
     """Good requests that took longer than the limit of time and a tenth."""
     outside_ns: int
@@ -159,16 +173,20 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     is_planned = accounts.arrivals is not None
     # A ledger that had no room for all says nothing of those that are missing.
     ledger = accounts.arrivals if not run.unrecorded else None
-    is_good, errors = _errors(run.requests, fetches, is_planned, ledger)
+    is_good, errors = _errors(run.requests, fetches, is_planned, ledger, accounts.plans)
     count, good = len(is_good), int(is_good.sum())
     first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
     makespan_ns = last_ns - first_ns
-    delays_us = run.delays_us() if is_planned else []
+    delays_us: Sequence[int] = run.delays_us() if is_planned else []
+    if accounts.plans:
+        delays_us = [plan.delay_us for plan in accounts.plans]
     ideal_ns = ideal_makespan_ns(delays_us, run.slots)
     service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[is_good])
     # Most runs are all good: a million rows need not be copied for that.
     good_rows = slice(None) if good == count else is_good
     good_fetches = {name: column[good_rows] for name, column in fetches.items()}
+    in_flight = _in_flight(ledger, run.slots) if ledger is not None else None
+    connections = len(np.unique(ledger["connection"])) if ledger is not None else None
     split = Split.of(run.requests, good_fetches, ledger) if ledger is not None else None
     client_levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
     server_cpu_ns, server = _server_load(accounts.load, first_ns, last_ns)
@@ -190,8 +208,8 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         slot_time=(
             _slot_time(split, run.slots, makespan_ns, ideal_ns) if split is not None else None
         ),
-        in_flight=_in_flight(ledger, run.slots) if ledger is not None else None,
-        connections=len(np.unique(ledger["connection"])) if ledger is not None else None,
+        in_flight=in_flight,
+        connections=connections,
         cpu_us_per_request=usage.cpu_ns / count / 1e3,
         cpu_share=usage.cpu_ns / max(1, usage.wall_ns) / run.cores,
         waited_share=_waited_share(usage),
@@ -206,10 +224,18 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
             else None
         ),
         client_peak=client_levels.peak,
+        client_plateau=steady_plateau(client_levels, fetches["start_ns"], run.slots),
+        queued_share=(
+            client_levels.share_above(max(connections, in_flight.peak) + sum(errors.values()))
+            if in_flight is not None and connections is not None
+            else None
+        ),
         impossible=_impossible(split, np.array(delays_us)) if split is not None else (),
         client_stall=client_stall(fetches, ledger) if ledger is not None else None,
         idle_stall=idle_stall(client_levels, run.slots, run.requests),
+        idle_slots=idle_slots(client_levels, run.slots, run.requests),
         clusters=_clusters(split) if split is not None else None,
+        out_of_order=_out_of_order(fetches, run.slots),
         overtime=int((service_ns > max(1.1 * run.timeout_ns, run.timeout_ns + _SLACK_NS)).sum()),
         outside_ns=max(0, usage.wall_ns - makespan_ns),
     )
@@ -225,7 +251,11 @@ def good_service_ns(run: RunRow, accounts: Accounts) -> "NDArray[np.int64]":
 
 
 def _errors(
-    requests: int, fetches: IntColumns, is_planned: bool, ledger: IntColumns | None
+    requests: int,
+    fetches: IntColumns,
+    is_planned: bool,
+    ledger: IntColumns | None,
+    plans: tuple[Plan, ...] = (),
 ) -> tuple["NDArray[np.bool_]", dict[str, int]]:
     """Which fetches are good, and what is wrong with the others; a job without a fetch counts too.
 
@@ -254,7 +284,8 @@ def _errors(
         if (code != 200) if is_planned else not 100 <= code < 400:
             set_aside(status == code, f"status {code}")
     if is_planned:
-        set_aside(size != 1, "size")
+        planned = np.array([plan.size_bytes for plan in plans] or [1])
+        set_aside(size != planned[np.clip(seq, 0, len(planned) - 1)], "size")
     if ledger is not None:
         set_aside(~np.isin(seq, ledger["seq"]), "never arrived")
     return rest, dict(by_word.most_common())
@@ -264,7 +295,7 @@ def _in_flight(arrivals: IntColumns, slots: int) -> InFlight:
     levels = Levels.at_server(arrivals)
     if levels is None:
         return InFlight(0.0, 0, None)
-    return InFlight(levels.mean, levels.peak, steady_plateau(levels, arrivals, slots))
+    return InFlight(levels.mean, levels.peak, steady_plateau(levels, arrivals["arrived_ns"], slots))
 
 
 def _slot_time(split: Split, slots: int, makespan_ns: int, ideal_ns: int) -> SlotTime:
@@ -324,6 +355,18 @@ def _impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossib
         if is_wrong.any():
             found.append(Impossible(what, int(is_wrong.sum()), int(split.seq[is_wrong][0])))
     return tuple(found)
+
+
+def _out_of_order(fetches: IntColumns, slots: int) -> int:
+    """Jobs are handed out in the order of seq, one to a slot; a clock may be read a little later.
+
+    What was recorded again does not count, and what is missing shifts nobody.
+    """
+    by_start = fetches["seq"][np.argsort(fetches["start_ns"], kind="stable")]
+    seqs, at = np.unique(by_start, return_index=True)
+    place = np.empty(len(seqs), dtype=np.int64)
+    place[np.argsort(at)] = np.arange(len(seqs))
+    return int((np.abs(place - np.arange(len(seqs))) > slots).sum())
 
 
 def _clusters(split: Split) -> Clusters:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _LEAST_WIDTH = 160
 
-LEVEL_COLOURS = {"VALID": "green", "SUSPECT": "yellow", "INVALID": "red"}
+LEVEL_COLOURS = {"VALID": "green", "UNCHECKED": "blue", "SUSPECT": "yellow", "INVALID": "red"}
 """By the name of a level of bench.validity, which is not imported for it."""
 
 

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from socket import create_connection
@@ -15,8 +16,9 @@ from bench.pinning import Pinning, pin
 from bench.runner import Target, ledger_rows
 from crawlers.checked import checked_url
 from server.announcement import parse_greeting
-from server.control_client import ControlError
+from server.control_client import ControlError, fetch_run
 from server.process import ServerProcess
+from server.request_plan import PATH, Plan, PlanError, parse_query
 
 _RECOGNISE_TIMEOUT_S = 5.0
 _RECOGNISE_BYTES = 10_000
@@ -82,6 +84,67 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def recognise_urls(urls: Sequence[str]) -> tuple[Target, str]:
+    """A list of URLs as a target: with a ledger, if it is one run of one delay server.
+
+    That is so if all are of its /add, have one name that the server does not know yet, and are
+    numbered by seq from 0 in their order. Else each is fetched all the same, and the second value
+    says why the ledger of a server of ours cannot be used; it is "" where there is none.
+    """
+    without = Target(urls[0], "", tuple(urls))
+    plain = next((parts for parts in map(urlsplit, urls) if _is_add(parts)), None)
+    if plain is None:
+        return without, ""
+    server = recognise(f"http://{plain.netloc}")
+    if not server.is_ours:
+        return without, ""
+    try:
+        plans = _plans_of_one_run(urls, plain.netloc)
+        _check_unknown(server.control_url, plans[0].name)
+    except (_NotOneRunError, PlanError, ControlError) as error:
+        return without, str(error)
+    return replace(without, control_url=server.control_url, plans=plans), ""
+
+
+class _NotOneRunError(ValueError):
+    """URLs of a delay server that its ledger cannot tell apart; the text says why."""
+
+
+def _is_add(parts: SplitResult) -> bool:
+    return parts.scheme == "http" and parts.path == PATH
+
+
+def _plans_of_one_run(urls: Sequence[str], address: str) -> tuple[Plan, ...]:
+    """What each asks for. Raises _NotOneRunError, PlanError."""
+    plans: list[Plan] = []
+    for seq, url in enumerate(urls):
+        parts = urlsplit(url)
+        if not _is_add(parts) or parts.netloc != address:
+            raise _NotOneRunError(f"{url} is not of http://{address}{PATH}, as others are")
+        plan = parse_query(parts.query)
+        plans.append(plan)
+        if not plan.name:
+            raise _NotOneRunError(f"{url} has no name=, by which the server records it")
+        if plan.name != plans[0].name:
+            raise _NotOneRunError(f"{url} has another name than the first of them")
+        if plan.seq != seq:
+            raise _NotOneRunError(
+                f"{url} should have seq={seq}: they are numbered from 0, in the order of the list"
+            )
+    return tuple(plans)
+
+
+def _check_unknown(control_url: str, name: str) -> None:
+    """Raises _NotOneRunError where the server has requests of that name, and ControlError."""
+    try:
+        fetch_run(control_url, name)
+    except ControlError as error:
+        if error.status == 404:
+            return
+        raise
+    raise _NotOneRunError(f"the server has requests of the name {name!r} already: choose another")
 
 
 class UrlsError(ValueError):

@@ -1,4 +1,4 @@
-"""Whether a run may be believed: VALID, SUSPECT or INVALID, and why. Pure.
+"""Whether a run may be believed: VALID, UNCHECKED, SUSPECT or INVALID, and why. Pure.
 
 docs/validity.md has the checks in a table, with what each is for.
 """
@@ -23,9 +23,24 @@ CAP_SLACK = 0.97
 CAP_TIME_SHARE = 0.25
 """Of the time that must be spent on one level exactly for it to be a plateau: noise around a mean
 spreads over many levels."""
+FLAT_TOP = 50
+FLAT_TOP_SHARE = 0.05
+"""The highest level of all, if it is as high as this, and the share of the time spent on it that
+makes it a plateau: noise touches its highest level for less than 1 % of the time."""
+OWN_CAP_SHARE = 0.50
+"""The same as CAP_TIME_SHARE, by the crawler's own account, which has less noise: honest crawlers
+are on their C for 80 % of the time and more; threads that are still being started are on no level
+for more than 8 %."""
+QUEUED_SHARE = 0.25
+"""Of the time with requests waiting inside the crawler: 0 of honest crawlers, 90 % of a pool of
+100 behind a concurrency of 200."""
 STALL_NS = 50_000_000
 STALL_SHARE = 0.03
 OUTSIDE_SHARE = 0.05
+UNWAITED_NS = 50_000_000
+"""What starting a Python that does nothing costs."""
+UNWAITED_SHARE = 0.05
+"""Of the crawler's CPU time."""
 WAITED_SHARE = 0.05
 WAITED_NS = 5_000_000
 STOLEN_SHARE = 0.03
@@ -38,6 +53,8 @@ GC_PAUSE_NS = 5_000_000
 CLUSTER_SHARE = 0.05
 CLUSTER_LEAST = 10
 CLUSTER_CPU_SHARE = 0.50
+ORDER_SHARE = 0.001
+"""Of the requests, and two of them: a thread may be stopped between taking a job and its clock."""
 WAVES = 10
 
 
@@ -46,8 +63,10 @@ class Level(IntEnum):
 
     VALID = 0
     """As a reason: something to know, and no fault."""
-    SUSPECT = 1
-    INVALID = 2
+    UNCHECKED = 1
+    """There is no ledger, so that most checks could not be made; those that could found nothing."""
+    SUSPECT = 2
+    INVALID = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,11 @@ class Reason:
     level: Level
     check: str
     text: str
+
+    @property
+    def word(self) -> str:
+        """How its level is written: a reason of level VALID is a note."""
+        return self.level.name if self.level else "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +116,7 @@ def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) 
             *_of_the_client(run, summary),
             *_of_the_kernel(run, summary),
             *_of_the_machine(run, summary),
-            *_of_the_plan(run),
+            *_of_the_plan(run, summary),
         )
     )
 
@@ -105,6 +129,10 @@ def _suspect(check: str, text: str) -> Reason:
     return Reason(Level.SUSPECT, check, text)
 
 
+def _unchecked(check: str, text: str) -> Reason:
+    return Reason(Level.UNCHECKED, check, text)
+
+
 def _note(check: str, text: str) -> Reason:
     return Reason(Level.VALID, check, text)
 
@@ -115,6 +143,12 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "ledger",
             f"the server had no room for {run.unrecorded} requests in its ledger: what the crawler "
             "says cannot be checked",
+        )
+    elif summary.ledger is None:
+        yield _unchecked(
+            "no ledger",
+            "there is no ledger of what reached the server: only the crawler's own account was "
+            "checked",
         )
     if summary.ledger is not None:
         for mismatch in summary.ledger.unexplained:
@@ -136,6 +170,13 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "ledger",
             f"{run.conditions.beside} requests reached the server beside those of the run: by the "
             "crawler, or somebody else",
+        )
+    if summary.out_of_order > max(2, ORDER_SHARE * run.requests):
+        yield _suspect(
+            "order",
+            f"{summary.out_of_order} of {run.requests} requests were started more than {run.slots} "
+            "places away from their place in the order of the jobs: the ideal makespan is that of "
+            "another order",
         )
     if summary.overtime:
         yield _invalid(
@@ -247,6 +288,7 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             f"the crawler worked or slept for {summary.outside_ns / 1e9:.2f} s before its first "
             "start and after its last end, which no number counts",
         )
+    yield from _of_other_processes(run)
     if summary.gc_share > GC_SHARE or summary.gc_longest_ns > GC_PAUSE_NS:
         yield _note(
             "gc",
@@ -255,8 +297,69 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
         )
 
 
+def _of_other_processes(run: RunRow) -> Iterator[Reason]:
+    usage = run.usage
+    if usage is None:
+        return
+    unwaited_ns = usage.unwaited_cpu_ns
+    # Where the system knows of a thread, it knows of processes.
+    if unwaited_ns is None and usage.main_cpu_ns is not None:
+        yield _suspect(
+            "other processes",
+            "the crawler ignores SIGCHLD, so that the system does not count what processes that it "
+            "starts use: its CPU time may be more",
+        )
+    if unwaited_ns is not None and unwaited_ns > max(UNWAITED_NS, UNWAITED_SHARE * usage.cpu_ns):
+        yield _suspect(
+            "other processes",
+            f"processes that the crawler started and did not wait for used {unwaited_ns / 1e9:.2f} "
+            "s of CPU: that is in its CPU time, but what they use later is in no number, nor is "
+            "their memory",
+        )
+
+
 def _cap(run: RunRow, summary: RunSummary) -> str:
-    """What shows a limit below the concurrency asked for; "" if nothing does.
+    """What shows a limit below the concurrency asked for; "" if nothing does."""
+    most = min(CAP_SLACK * run.slots, run.slots - 1)
+    return (
+        _own_cap(run, summary, most)
+        or _queue(run, summary, most)
+        or _cap_at_the_server(run, summary, most)
+    )
+
+
+def _own_cap(run: RunRow, summary: RunSummary, most: float) -> str:
+    """The crawler itself says that it never used all slots."""
+    plateau = summary.client_plateau
+    if plateau is None or plateau.level > most or plateau.share < OWN_CAP_SHARE:
+        return ""
+    return (
+        f"capped: by its own account {plateau.level} at a time for {plateau.share:.0%} of the time "
+        f"and hardly ever more, of {run.slots} asked for"
+    )
+
+
+def _queue(run: RunRow, summary: RunSummary, most: float) -> str:
+    """The crawler counts requests as under way that can only wait inside it.
+
+    This holds without a delay and for a crawler that is busy, too: whatever it has sent is on a
+    connection.
+    """
+    in_flight, connections = summary.in_flight, summary.connections
+    if in_flight is None or connections is None or summary.queued_share is None:
+        return ""
+    limit = max(connections, in_flight.peak)
+    if limit > most or summary.queued_share < QUEUED_SHARE or run.requests < 2 * run.slots:
+        return ""
+    return (
+        f"capped: by its own account more than {limit} under way for {summary.queued_share:.0%} of "
+        f"the time, of {run.slots} asked for, and it has {connections} connections: requests wait "
+        "inside it, and its clocks run"
+    )
+
+
+def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
+    """In flight at the server stays at one level.
 
     Without delay a peak of one is normal; where a CPU is busy, that is the limit.
     """
@@ -270,17 +373,18 @@ def _cap(run: RunRow, summary: RunSummary) -> str:
         or server_share >= SERVER_CPU_SHARE
     ):
         return ""
-    most = min(CAP_SLACK * run.slots, run.slots - 1)
     beside = (
         f"of {run.slots} asked for, with {summary.connections} connections and the client's CPU "
         f"{summary.cpu_share:.0%} busy"
     )
     plateau = in_flight.plateau
-    if plateau is not None and plateau.level <= most and plateau.share >= CAP_TIME_SHARE:
-        return (
-            f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly "
-            f"ever more, {beside}"
-        )
+    if plateau is not None and plateau.level <= most:
+        is_flat_top = plateau.level == in_flight.peak >= FLAT_TOP
+        if plateau.share >= (FLAT_TOP_SHARE if is_flat_top else CAP_TIME_SHARE):
+            return (
+                f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly "
+                f"ever more, {beside}"
+            )
     # Too short for a plateau, but never as many connections as slots, each used again.
     if (
         plateau is None
@@ -361,14 +465,16 @@ def of_the_host(conditions: Conditions, crawl_ns: int) -> Iterator[Reason]:
         )
 
 
-def _of_the_plan(run: RunRow) -> Iterator[Reason]:
-    if run.delay.high_us and run.slots > 1 and run.requests % run.slots:
+def _of_the_plan(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
+    if not summary.ideal_ns:
+        return
+    if run.slots > 1 and run.requests % run.slots:
         yield _note(
             "last wave",
             f"{run.requests} requests are no multiple of {run.slots}: the last wave is not full, "
             "as the ideal makespan takes into account",
         )
-    elif run.delay.high_us and run.requests < WAVES * run.slots:
+    elif run.requests < WAVES * run.slots:
         yield _note(
             "few waves",
             f"{run.requests // run.slots} full waves: opening the connections weighs more than in "

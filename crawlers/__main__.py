@@ -11,7 +11,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 # Until there is something to say, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from server.parent import continue_when_parent_ends, end_with_stdin, kill_own_group
+from server.parent import adopt_orphans, continue_when_parent_ends, end_with_stdin, kill_own_group
 
 if __name__ == "__main__" and sys.argv[1:] == ["--worker"]:
     continue_when_parent_ends()  # at once: nobody sees stdin end while stopped
@@ -52,6 +52,7 @@ from server.process_usage import (
     main_thread_times,
     peak_memory_bytes,
     raise_descriptor_limit,
+    unwaited_cpu_ns,
 )
 from server.standard_streams import run_program
 
@@ -173,17 +174,27 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usage:
     raise_descriptor_limit()
+    if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # handed down by whoever started the bench
+    adopt_orphans()
     pauses = GcPauses()
     jobs = SharedIterator(spec.jobs(log))
+    unwaited_before_ns = unwaited_cpu_ns()
     times_before = main_thread_times()
     start_ns, start_cpu_ns = monotonic_ns(), process_time_ns() + children_cpu_ns()
     with pauses:
         crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
     cpu_ns, end_ns = process_time_ns() + children_cpu_ns(), monotonic_ns()
     times = main_thread_times()
+    unwaited_ns = unwaited_cpu_ns()
+    if unwaited_ns is not None:
+        # What a process used that was there before is not of this crawl, waited for or not.
+        unwaited_ns -= unwaited_before_ns or 0
+        cpu_ns += unwaited_ns
     return Usage(
         wall_ns=end_ns - start_ns,
-        cpu_ns=cpu_ns - start_cpu_ns,
+        cpu_ns=max(0, cpu_ns - start_cpu_ns),
+        unwaited_cpu_ns=max(0, unwaited_ns) if unwaited_ns is not None else None,
         peak_memory_bytes=peak_memory_bytes(),
         gc_pauses=pauses.count,
         gc_pause_ns=pauses.sum_ns,

@@ -117,6 +117,10 @@ class Spec:
         return to_target(Plan(self.run_name, seq, delay_us, fault=fault))
 
 
+_MAY_LACK = ("main_cpu_ns", "waited_ns", "descriptors", "unwaited_cpu_ns")
+"""Fields of Usage that a system may not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a crawl cost its process."""
@@ -124,8 +128,8 @@ class Usage:
     wall_ns: int
     """From before the crawl function was called to after it returned."""
     cpu_ns: int
-    """CPU time of all threads, and of processes that were started, user and system, over the same
-    span."""
+    """CPU time of all threads, and of processes that were started, whether they have ended or not,
+    user and system, over the same span."""
     peak_memory_bytes: int
     """Of the process, its libraries included."""
     gc_pauses: int
@@ -138,13 +142,17 @@ class Usage:
     """Time in which the main thread could have run, and another ran on its CPU."""
     descriptors: int | None
     """How many open files the process was allowed; None: no such limit."""
+    unwaited_cpu_ns: int | None = 0
+    """Of `cpu_ns`, what processes used that the crawl had started and not waited for; None: the
+    system does not say, or the crawler ignored SIGCHLD, so that the kernel does not count them.
+    Results of older versions have none."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """What asdict gave. Raises ValueError, TypeError for anything else."""
         usage = cls(**values)
         for name, value in values.items():
-            may_lack = name in ("main_cpu_ns", "waited_ns", "descriptors")
+            may_lack = name in _MAY_LACK
             is_number = type(value) is int and 0 <= value < HUGE
             if not is_number and not (value is None and may_lack):
                 raise ValueError(f"{name} is {repr(value)[:40]}")

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         lines[-1] += "".join(
             f"; {levels.count(level)} of {len(levels)} runs are {level.name}"
             + (", and left out" if level > worst else "")
-            for level in (Level.SUSPECT, Level.INVALID)
+            for level in (Level.UNCHECKED, Level.SUSPECT, Level.INVALID)
             if level in levels
         )
         figure = comparison_figure(comparison, "\n".join(lines))

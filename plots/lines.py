@@ -25,6 +25,7 @@ _LEADER: dict[str, Any] = {
     "relpos": (0, 0.5),
 }
 _MEANING = {
+    Level.UNCHECKED: "half filled: UNCHECKED, there was no ledger",
     Level.SUSPECT: "hollow: SUSPECT, see the report",
     Level.INVALID: "cross: INVALID, not to be believed",
 }

@@ -127,12 +127,15 @@ def styles_of_delays(delays: Sequence[Delay]) -> dict[str, LineStyle]:
 
 
 def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
-    """How a point is marked that is VALID, SUSPECT (hollow) or INVALID (a cross)."""
+    """How a point is marked: VALID is filled, UNCHECKED half, SUSPECT not, INVALID is a cross."""
     if level is Level.INVALID:
         return {"marker": "x", "color": colour, "markeredgewidth": 2.5}
     if level is Level.SUSPECT:
         hollow = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 2.0}
         return {"marker": marker, "color": colour, **hollow}
+    if level is Level.UNCHECKED:
+        half = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgecolor": colour}
+        return {"marker": marker, "color": colour, **half}
     size = {"markersize": 13} if marker == "*" else {}  # it has little to show of its size
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.8}
     return {"marker": marker, "color": colour, **edge, **size}
@@ -140,7 +143,11 @@ def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
 
 def marks_explained(levels: Iterable[Level]) -> str:
     """For small print: "; hollow: SUSPECT" where there are such runs."""
-    said = {Level.SUSPECT: "; hollow: SUSPECT", Level.INVALID: "; cross: INVALID"}
+    said = {
+        Level.UNCHECKED: "; half filled: UNCHECKED",
+        Level.SUSPECT: "; hollow: SUSPECT",
+        Level.INVALID: "; cross: INVALID",
+    }
     return "".join(said[level] for level in sorted(set(levels)) if level in said)
 
 

@@ -37,8 +37,8 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     """Medians with min to max over the trials; the ceilings are dashed.
 
     Each crawler's line has its name as gid, C / delay has "ceiling", the server's has "server",
-    a ring around a knee `CRAWLER knee`. Markers are hollow where a cell is SUSPECT, crosses where
-    it is INVALID. The analysis is of one delay.
+    a ring around a knee `CRAWLER knee`. Markers show the verdict of
+    a cell, as in `marker_of`. The analysis is of one delay.
     """
     experiment, cells = analysis.experiment, analysis.cells
     (delay,) = experiment.delays

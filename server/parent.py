@@ -46,17 +46,24 @@ def kill_own_group() -> None:
     os._exit(130)
 
 
+def adopt_orphans() -> None:
+    """From now on a process whose parent has ended becomes a child of this one, not of init.
+
+    Of a child that forks and ends nothing else would be known. Linux only.
+    """
+    if sys.platform == "linux":
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 @contextmanager
 def adopted_orphans() -> Iterator[None]:
-    """Meanwhile a process whose parent has ended becomes a child of this one, not of init."""
-    if sys.platform != "linux":
-        yield
-        return
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    """The same, for a while."""
+    adopt_orphans()
     try:
         yield
     finally:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+        if sys.platform == "linux":
+            _prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bench.bottleneck import bottleneck
+from bench.stalls import IdleSlots
 from bench.summary import RunSummary, SlotTime
 from bench.validity import Level, Reason, Verdict
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
+from tests.controls.__main__ import CONTROLS, HONEST, trial_of
 
 FINE = Verdict(())
 
@@ -22,6 +24,8 @@ DELAY = SlotTime(0.9, late=0.01, opening=0.01, under_way=0.01, unavoidable=0.06,
 LATE = SlotTime(0.7, late=0.2, opening=0.05, under_way=0.03, unavoidable=0, idle=0.02)
 OPENING = SlotTime(0.7, late=0.01, opening=0.2, under_way=0.05, unavoidable=0, idle=0.04)
 CLIENT = SlotTime(0.8, late=0.02, opening=0.08, under_way=0.06, unavoidable=0, idle=0.04)
+
+PAUSES = SlotTime(0.6, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, idle=0.31)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +46,34 @@ CLIENT = SlotTime(0.8, late=0.02, opening=0.08, under_way=0.06, unavoidable=0, i
             "round trip",
             "more than the client's CPU explains (30% busy)",
         ),
+        # The client pauses: with a slot free its CPU is idle for half of the time.
+        (
+            run(PAUSES, cpu_share=0.3, waited_share=0.1, idle_slots=IdleSlots(0.3, 0.9)),
+            "idle slots",
+            "30% of the slots' time they have no request, with jobs left",
+        ),
+        (run(None, cpu_share=0.3, idle_slots=IdleSlots(0.3, 0.9)), "idle slots", "30% busy"),
+        # A slot is idle while the client's CPU is busy with others, or another process has it.
+        (
+            run(PAUSES, cpu_us_per_request=1.0, cpu_share=0.7, idle_slots=IdleSlots(0.3, 0.9)),
+            "round trip",
+            "more than the client's CPU explains",
+        ),
+        (
+            run(
+                PAUSES,
+                cpu_us_per_request=1.0,
+                cpu_share=0.3,
+                waited_share=0.4,
+                idle_slots=IdleSlots(0.3, 0.9),
+            ),
+            "round trip",
+            "more than the client's CPU explains",
+        ),
+        (run(LATE, cpu_share=0.1, idle_slots=IdleSlots(0.1, 0.9)), "server", "lateness"),
         (run(CLIENT, good=0), "failures", "not one request was good"),
         (run(None, cpu_share=0.95), "client CPU", "95% busy"),
-        (run(None, cpu_share=0.3), "not known", "the server is not ours"),
+        (run(None, cpu_share=0.3), "not known", "there is no ledger"),
     ],
 )
 def test_where_the_time_of_the_slots_goes_says_what_limits(
@@ -63,3 +92,15 @@ def test_what_is_a_limit_by_itself_comes_first(check: str, word: str) -> None:
     verdict = Verdict((Reason(Level.SUSPECT, check, "the evidence"),))
     found = bottleneck(run(DELAY, cpu_share=0.99), verdict)
     assert (found.word, found.evidence) == (word, "the evidence")
+
+
+def test_a_crawler_that_paces_itself_has_idle_slots() -> None:
+    (control,) = (one for one in CONTROLS if one.limit == "idle slots")
+    trial = trial_of(control)
+    assert trial.summary is not None
+    # Whatever else the machine does meanwhile.
+    calm = replace(trial.summary, waited_share=None)
+    assert bottleneck(calm, FINE).word == "idle slots"
+    honest = trial_of(HONEST).summary
+    assert honest is not None
+    assert bottleneck(honest, FINE).word != "idle slots"

@@ -33,6 +33,11 @@ def test_a_cell_is_suspect_if_its_median_may_be() -> None:
     assert together(honest, suspect) is Level.VALID
     assert together(honest, suspect, suspect, suspect) is Level.SUSPECT
     assert together(honest, invalid) is Level.INVALID
+    unchecked = cell("a", 1, 4, level=Level.UNCHECKED)
+    assert together(unchecked) is Level.UNCHECKED
+    assert together(honest, unchecked) is Level.VALID
+    assert together(unchecked, suspect) is Level.SUSPECT
+    assert together(suspect, unchecked, unchecked) is Level.UNCHECKED
 
 
 @pytest.mark.parametrize(

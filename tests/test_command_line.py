@@ -88,6 +88,28 @@ def test_a_server_of_ours_is_crawled_with_its_ledger_and_any_other_without() -> 
     assert "is not the address of a crawlbench server" in other.stderr
     assert "none: the server is not ours" in other.stdout
     assert "5, 5 good" in other.stdout
+    assert "UNCHECKED" in other.stdout
+    # Five requests at the default delay of one server are no waves of another's.
+    assert "wave" not in other.stdout
+
+
+def test_notes_are_notes_and_a_foreign_server_is_unchecked_in_json() -> None:
+    """Three requests at a time, of four, are a last wave that is not full."""
+    with ServerProcess() as server:
+        address = ("--url", server.addresses.data_url, "--delay", "2")
+        other = ("--url", f"{server.addresses.control_url}/health")
+        for where, word, check in (
+            (address, "note", "last wave"),
+            (other, "UNCHECKED", "no ledger"),
+        ):
+            done = bench("crawl", "asyncio", "-n", "4", "-c", "3", *where, "--json")
+            assert done.returncode == 0, done
+            told = json.loads(done.stdout)
+            reasons = {(one["level"], one["check"]) for one in told["reasons"]}
+            assert (word, check) in reasons
+            assert "VALID" not in {level for level, _ in reasons}
+            if word == "UNCHECKED":
+                assert told["verdict"] in ("UNCHECKED", "SUSPECT")  # of a busy machine
 
 
 def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:
@@ -116,6 +138,37 @@ def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:
             assert "bad, line 2: 'ftp://x' is not a URL like" in bad.stderr
         finally:
             server.kill()
+
+
+def test_urls_that_are_one_run_of_a_server_of_ours_are_checked_with_its_ledger(
+    tmp_path: Path,
+) -> None:
+    """Their delays and sizes are those planned, and the ideal makespan is theirs."""
+    with ServerProcess() as server:
+        base = f"{server.addresses.data_url}/add?name=listed"
+        asked = [f"{base}&seq={seq}&delay={10 + seq}&size={1 + seq}" for seq in range(6)]
+        (tmp_path / "urls").write_text("\n".join(asked))
+        plain = ("--urls", str(tmp_path / "urls"), "--json")
+        done = bench("crawl", "asyncio", "-c", "1", *plain)
+        told = json.loads(done.stdout)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (told["good"], told["errors"], told["ledger"]["matched"]) == (6, {}, 6)
+        assert told["ideal_ns"] == sum(range(10, 16)) * 1_000_000
+        assert told["verdict"] in ("VALID", "SUSPECT")  # of a busy machine
+        # The ledger of the first has been taken: the same list again is another run.
+        twice = bench("crawl", "tests.broken_crawlers:fetch_twice", "-c", "1", *plain)
+        assert twice.returncode == 1
+        assert json.loads(twice.stdout)["ledger"]["duplicate"] == 6
+
+
+def test_urls_of_ours_in_another_shape_are_fetched_without_the_ledger(tmp_path: Path) -> None:
+    with ServerProcess() as server:
+        (tmp_path / "urls").write_text(f"{server.addresses.data_url}/add?delay=1&name=a\n")
+        done = bench("crawl", "asyncio", "-c", "1", "--urls", str(tmp_path / "urls"))
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "these URLs are of a crawlbench server, whose ledger is not used: http" in done.stderr
+    assert "should have seq=0" in done.stderr
+    assert "UNCHECKED" in done.stdout
 
 
 def test_a_delay_is_for_the_address_of_a_server_alone() -> None:

@@ -100,8 +100,8 @@ def test_a_plateau_is_looked_for_between_the_first_wave_and_the_last_arrival() -
     levels = Levels.at_server(arrived)
     assert levels is not None
     assert levels.peak == 4
-    assert steady_plateau(levels, arrived, 4) == Plateau(2, 1.0)
-    assert steady_plateau(levels, arrived, 10) is None
+    assert steady_plateau(levels, arrived["arrived_ns"], 4) == Plateau(2, 1.0)
+    assert steady_plateau(levels, arrived["arrived_ns"], 10) is None
 
 
 def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:

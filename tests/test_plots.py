@@ -112,6 +112,12 @@ def test_what_is_not_valid_is_marked(store: Store) -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     assert len(legend.get_texts()) >= 2
+    unchecked = replace(analysis, cells=(serial, levelled(first, Level.UNCHECKED), second))
+    figure = throughput_figure(unchecked, "")
+    assert line(figure, "asyncio UNCHECKED").get_fillstyle() == "bottom"
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert any("UNCHECKED" in text.get_text() for text in legend.get_texts())
     legend = throughput_figure(analysis, "").axes[0].get_legend()
     assert legend is None or "hollow" not in str([one.get_text() for one in legend.get_texts()])
 

@@ -2,6 +2,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from bench.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
 from bench.store import FILE_NAME, Store, StoreError
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
-from crawlers.spec import Outcome
+from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog
 from server.ledger import COLUMNS, RunLedger
 from tests.factories import experiment, planned, record_of, result, usage
@@ -216,3 +217,13 @@ def test_where_nothing_can_be_written_what_is_whole_is_read(store: Store, tmp_pa
     finally:
         for folder in (crashed, whole):
             folder.chmod(0o755)
+
+
+def test_a_usage_of_an_older_version_is_read() -> None:
+    """It says nothing of processes that were not waited for."""
+    values = asdict(usage())
+    del values["unwaited_cpu_ns"]
+    assert Usage.from_json(values) == usage()
+    assert Usage.from_json({**values, "unwaited_cpu_ns": None}).unwaited_cpu_ns is None
+    with pytest.raises(ValueError, match="unwaited_cpu_ns is -1"):
+        Usage.from_json({**values, "unwaited_cpu_ns": -1})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.in_flight import Plateau
 from bench.ledger import Reconciliation
 from bench.summary import Accounts, Clusters, summarise
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, load, summary_of
@@ -142,3 +143,41 @@ def test_a_good_fetch_beyond_the_limit_of_time_is_overtime() -> None:
     patient = summarise(replace(run, timeout_ns=20 * MS), accounts)
     assert patient is not None
     assert patient.overtime == 0
+
+
+def test_requests_that_can_only_wait_inside_the_client_are_a_queue() -> None:
+    """Four at a time by its own account, on two connections; from 110 ms on two are left."""
+    fetched = [(seq, 0, 110 + seq // 2 * 110, 200, 1, 0) for seq in range(4)]
+    queued = summary_of(fetches(*fetched), arrivals(*ARRIVED), 4)
+    assert queued.queued_share == pytest.approx(0.5)
+    assert summary_of(fetches(*GOOD), arrivals(*ARRIVED), 4).queued_share == 0
+    # Requests that failed may never have had a connection.
+    failed = [(*row[:3], 0, 0, 2) if row[0] > 1 else row for row in fetched]
+    assert summary_of(fetches(*failed), arrivals(*ARRIVED), 4).queued_share == 0
+    assert summary_of(fetches(*fetched), None, 4).queued_share is None
+
+
+def test_the_level_of_the_client_itself_is_looked_for_in_the_steady_part() -> None:
+    rows = [(seq, seq * 100, seq * 100 + 100, 200, 1, 0) for seq in range(9)]
+    run = run_row(9, concurrency=4)
+    summary = summarise(run, Accounts(fetches(*rows), None, load()))
+    assert summary is not None
+    assert summary.client_plateau == Plateau(1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], 0),
+        ([1, 0, 3, 2, 5, 4, 7, 6], 0),  # as many places as there are slots
+        ([2, 1, 0, 3, 4, 5, 6, 7], 0),
+        ([3, 1, 2, 0, 4, 5, 6, 7], 2),
+        ([7, 6, 5, 4, 3, 2, 1, 0], 6),
+        ([4, 5, 6, 7, 4], 0),  # the others are missing, and one was recorded again
+    ],
+)
+def test_a_start_far_from_its_place_in_the_order_of_the_jobs_is_out_of_order(
+    order: list[int], expected: int
+) -> None:
+    rows = [(seq, at, at + 10, 200, 1, 0) for at, seq in enumerate(order)]
+    assert summary_of(fetches(*rows), None, 8).out_of_order == expected

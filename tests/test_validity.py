@@ -16,14 +16,22 @@ from bench.summary import (
     Accounts,
     Clusters,
     Impossible,
+    InFlight,
     RunSummary,
     ServerLoad,
     summarise,
 )
-from bench.validity import Level, Verdict, judge
+from bench.validity import Level, Reason, Verdict, judge
 from server.packed_columns import Columns
 from tests.accounts import load
-from tests.controls.__main__ import CONTROLS, HONEST, Control, verdict_on
+from tests.controls.__main__ import (
+    CONTROLS,
+    HONEST,
+    POOLS,
+    Control,
+    trial_of,
+    verdict_on,
+)
 from tests.factories import MS, conditions, planned, result, run_row, usage
 
 SLOTS = 100
@@ -82,6 +90,17 @@ def of_lateness(share: float) -> Change:
         return run, replace(summary, slot_time=replace(summary.slot_time, late=share))
 
     return change
+
+
+def both(first: Change, second: Change) -> Change:
+    return lambda run, summary: second(*first(run, summary))
+
+
+def foreign(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
+    """The same account of the client, with a server that is not ours."""
+    without = dict.fromkeys(("ledger", "in_flight", "connections", "split", "slot_time", "server"))
+    summary = replace(summary, ideal_ns=0, efficiency=None, **without)  # type: ignore[arg-type]
+    return replace(run, unrecorded=None), summary
 
 
 def reconciled(**counts: object) -> Reconciliation:
@@ -179,6 +198,40 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_plateau(67, 0.8),
             of_plateau(67, 0.8, server=replace(LOAD, cpu_share=0.9)),
         ),
+        # At any delay, however busy the CPU: by its own account it never used its slots ...
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(client_plateau=Plateau(50, 0.9), cpu_share=1.0),
+            of_summary(client_plateau=Plateau(100, 0.9), cpu_share=1.0),
+        ),
+        # ... which threads that are still being started do not either, but at ever other levels.
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(client_plateau=Plateau(50, 0.9)),
+            of_summary(client_plateau=Plateau(50, 0.08)),
+        ),
+        # ... or it has more under way than it has connections.
+        (
+            Level.SUSPECT,
+            "capped",
+            both(of_peak(50, connections=50, queued_share=0.9), of_plateau(50, 0.01)),
+            both(of_peak(50, connections=50, queued_share=0.0), of_plateau(50, 0.01)),
+        ),
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(connections=50, queued_share=0.9, in_flight=InFlight(50.0, 50, None)),
+            of_summary(connections=98, queued_share=0.9, in_flight=InFlight(50.0, 50, None)),
+        ),
+        # A flat top at the server, of a crawler that opens a connection for each request.
+        (
+            Level.SUSPECT,
+            "capped",
+            of_summary(connections=1000, in_flight=InFlight(50.0, 60, Plateau(60, 0.06))),
+            of_summary(connections=1000, in_flight=InFlight(50.0, 61, Plateau(60, 0.06))),
+        ),
         (Level.SUSPECT, "connections", of_summary(connections=101), of_summary(connections=100)),
         (
             Level.VALID,
@@ -261,6 +314,19 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_run(conditions=conditions(beside=1)),
             of_run(conditions=conditions(beside=None)),
         ),
+        (
+            Level.SUSPECT,
+            "order",
+            of_summary(out_of_order=3),
+            of_summary(out_of_order=2),
+        ),
+        # One of a thousand is a thread that was stopped before it read its clock.
+        (
+            Level.SUSPECT,
+            "order",
+            both(of_run(requests=10_000), of_summary(out_of_order=11)),
+            both(of_run(requests=10_000), of_summary(out_of_order=10)),
+        ),
         (Level.INVALID, "overtime", of_summary(overtime=1), of_summary(overtime=0)),
         (
             Level.INVALID,
@@ -280,6 +346,19 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_summary(outside_ns=60 * MS),
             of_summary(outside_ns=40 * MS),
         ),
+        (
+            Level.SUSPECT,
+            "other processes",
+            of_run(usage=replace(usage(), unwaited_cpu_ns=60 * MS)),
+            of_run(usage=replace(usage(), unwaited_cpu_ns=40 * MS)),
+        ),
+        # SIGCHLD is ignored; or the system knows of no other process at all.
+        (
+            Level.SUSPECT,
+            "other processes",
+            of_run(usage=replace(usage(), unwaited_cpu_ns=None)),
+            of_run(usage=replace(usage(), unwaited_cpu_ns=None, main_cpu_ns=None)),
+        ),
         # A time slice in a run of a few milliseconds.
         (
             Level.SUSPECT,
@@ -296,6 +375,9 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
         ),
         (Level.VALID, "last wave", of_run(requests=1050), of_run(requests=1100)),
         (Level.VALID, "few waves", of_run(requests=900), of_run(requests=1000)),
+        # The ideal makespan is of no run but one whose delays are known.
+        (Level.VALID, "last wave", of_run(requests=1050), both(of_run(requests=1050), foreign)),
+        (Level.VALID, "few waves", of_run(requests=900), both(of_run(requests=900), foreign)),
     ],
 )
 def test_a_check_fires_and_does_not_where_all_is_well(
@@ -314,6 +396,26 @@ def test_a_crawl_that_failed_is_invalid_and_says_why() -> None:
     assert (reason.level, reason.text) == (Level.INVALID, "died of SIGSEGV")
 
 
+def test_a_run_without_a_ledger_is_unchecked_and_neither_valid_nor_suspect() -> None:
+    verdict = judge(*foreign(*honest()), None)
+    assert (verdict.level, [one.check for one in verdict.reasons]) == (
+        Level.UNCHECKED,
+        ["no ledger"],
+    )
+    # What the client's own account shows counts as it does elsewhere.
+    failed = both(foreign, of_summary(errors={"timeout": 1}, good=999))
+    assert judge(*failed(*honest()), None).level is Level.SUSPECT
+
+
+def test_a_reason_that_is_no_fault_is_called_a_note() -> None:
+    run, summary = of_summary(cpu_share=0.95)(*honest())
+    (note,) = judge(run, summary, None).reasons
+    assert note.word == "note"
+    assert {Reason(level, "", "").word for level in Level} == {
+        *("note", "UNCHECKED", "SUSPECT", "INVALID")
+    }
+
+
 def test_without_delay_a_low_concurrency_is_no_cap() -> None:
     run, summary = of_plateau(1, 0.9)(*honest())
     run = replace(run, delay_low_us=0, delay_high_us=0)
@@ -327,12 +429,29 @@ def test_a_crawler_of_which_nothing_is_declared_may_open_connections() -> None:
 
 
 # What does not depend on how busy the machine is that runs the tests. scripts/controls has all.
-_STEADY = ("ledger", "overrun", "impossible", "capped", "stall", "late", "descriptors")
+_STEADY = (
+    "ledger",
+    "overrun",
+    "impossible",
+    "capped",
+    "stall",
+    "late",
+    "descriptors",
+    "order",
+    "other processes",
+)
 
 
 @pytest.mark.parametrize(
     "control",
-    [one for one in CONTROLS if one.check in _STEADY],
+    [
+        *(one for one in CONTROLS if one.check in _STEADY),
+        *(
+            one
+            for one in POOLS
+            if one.name.endswith(("aiohttp, C=200, 5 ms", "workers, C=200, 0 ms"))
+        ),
+    ],
     ids=lambda control: str(control.name),
 )
 def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> None:
@@ -343,5 +462,21 @@ def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> 
 
 def test_an_honest_crawler_at_the_same_setting_is_not_accused() -> None:
     verdict = verdict_on(HONEST)
-    for check in ("ledger", "overrun", "impossible", "capped", "descriptors", "failures"):
+    for check in (
+        "ledger",
+        "overrun",
+        "impossible",
+        "capped",
+        "descriptors",
+        "failures",
+        "order",
+        "other processes",
+    ):
         assert not verdict.finds(check), verdict
+
+
+def test_a_child_that_is_waited_for_is_in_the_cpu_time_and_is_no_fault() -> None:
+    trial = trial_of(Control("honest", "tests.controls.crawlers:child_waited_for"))
+    assert trial.run.usage is not None
+    assert trial.run.usage.cpu_ns > 300 * MS
+    assert not trial.verdict.finds("other processes")

@@ -4,27 +4,34 @@ import argparse
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from bench.bottleneck import bottleneck
+from bench.cells import Trial
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Experiment
+from bench.listing import installed_versions
 from bench.pinning import Pinning, choose_pinning, pin
 from bench.runner import ProcessRunner, Target
 from bench.single import run_once
 from bench.tables import make_console, make_table
-from bench.validity import Level, Verdict
+from bench.validity import Level, Reason, Verdict
+from crawlers.registry import REGISTRY
 from server.process import ServerProcess
 
-CONCURRENCY = 100
-REQUESTS = 1000
+WAVES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that is wrong, and what must be said of it. `check` "" is for an honest run."""
+    """One thing that is wrong, and what must be said of it.
+
+    `check` and `limit` are "" for an honest run.
+    """
 
     name: str
     crawler: str = "asyncio"
@@ -32,7 +39,10 @@ class Control:
     """Of the server."""
     level: Level = Level.VALID
     check: str = ""
+    limit: str = ""
+    """The word of bench.bottleneck that must be found, instead of a check."""
     delay_ms: int = 50
+    concurrency: int = 100
     is_machine_busy: bool = False
 
 
@@ -41,6 +51,7 @@ def _dishonest(crawler: str, level: Level, check: str) -> Control:
     return Control(name, f"tests.controls.crawlers:{crawler}", level=level, check=check)
 
 
+_IDLE = "idle slots"
 HONEST = Control("nothing: asyncio")
 CONTROLS = (
     HONEST,
@@ -52,9 +63,16 @@ CONTROLS = (
     _dishonest("early_clock", Level.INVALID, "overrun"),
     _dishonest("late_clock", Level.INVALID, "impossible"),
     _dishonest("hurries", Level.INVALID, "impossible"),
+    _dishonest("shuffles", Level.SUSPECT, "order"),
     _dishonest("stands_still", Level.SUSPECT, "stall"),
     _dishonest("suspended", Level.SUSPECT, "stall"),
+    _dishonest("child_left_running", Level.SUSPECT, "other processes"),
+    _dishonest("child_of_another_session", Level.SUSPECT, "other processes"),
+    _dishonest("child_of_a_child", Level.SUSPECT, "other processes"),
     _dishonest("few_files", Level.SUSPECT, "descriptors"),
+    Control(
+        "crawler: paces itself", "tests.controls.crawlers:paces_itself", limit=_IDLE, delay_ms=50
+    ),
     # With delays of 40 ms and more the ACK comes with the answer.
     replace(_dishonest("two_pieces", Level.SUSPECT, "delayed ACK"), delay_ms=5),
     Control("server: late", illness="late", level=Level.SUSPECT, check="late"),
@@ -64,6 +82,51 @@ CONTROLS = (
     Control("server: short backlog", illness="short-backlog", level=Level.SUSPECT, check="backlog"),
     Control("machine: busy", is_machine_busy=True, level=Level.SUSPECT, check="busy machine"),
 )
+
+
+def _pool(crawler: str, *delays_ms: int) -> tuple[Control, ...]:
+    one = _dishonest(crawler, Level.SUSPECT, "capped")
+    return tuple(
+        replace(
+            one,
+            name=f"{one.name}, C={at}, {delay_ms} ms",
+            concurrency=at,
+            delay_ms=delay_ms,
+        )
+        for at in (200, 400)
+        for delay_ms in delays_ms
+    )
+
+
+POOLS = (
+    *_pool("pool_of_aiohttp", 0, 5, 20, 100),
+    *_pool("pool_of_httpx", 0, 5, 20, 100),
+    *_pool("pool_of_geventhttpclient", 0, 5, 20, 100),
+    # With shorter delays the CPU never lets them reach 100.
+    *_pool("pool_of_urllib3", 20, 100),
+    *_pool("pool_of_tornado", 100),
+    *_pool("hundred_workers", 0, 5, 20, 100),
+)
+"""A limit of 100 behind a concurrency of 200 and 400."""
+
+ACCUSATIONS = frozenset(
+    (
+        *("ledger", "failures", "overrun", "impossible", "overtime", "capped", "connections"),
+        *("descriptors", "order", "other processes"),
+    )
+)
+"""Checks that find nothing in an honest crawler, however busy the machine is."""
+
+
+def honest_runs() -> tuple[Control, ...]:
+    """Every crawler that is installed, at the settings of the pools, and at C=500."""
+    return tuple(
+        Control(f"{info.name}, C={at}, {delay_ms} ms", info.name, delay_ms=delay_ms, concurrency=at)
+        for info in REGISTRY
+        if installed_versions(info)
+        for at in ((200, 400, 500) if info.max_concurrency > 1 else (1,))
+        for delay_ms in (0, 5, 20, 100)
+    )
 
 
 class SickServer(ServerProcess):
@@ -76,19 +139,20 @@ class SickServer(ServerProcess):
             self._command[at : at + 1] = ["tests.controls.sick_server", illness]
 
 
-def verdict_on(control: Control) -> Verdict:
+def trial_of(control: Control) -> Trial:
     """Run it, and judge it as the bench does."""
+    slots = control.concurrency
     asked = Experiment(
         entrants=(Entrant("control", control.crawler),),
-        concurrencies=(CONCURRENCY,),
+        concurrencies=(slots,),
         delays=(Delay.fixed(control.delay_ms * 1000),),
         trials=1,
         waves=1,
         seed=1,
         timeout_s=10.0,
-        requests=REQUESTS,
+        requests=WAVES * slots,
     )
-    (planned,) = asked.order({"control": CONCURRENCY})
+    (planned,) = asked.order({"control": slots})
     pinning = choose_pinning()
     with ExitStack() as stack:
         server = stack.enter_context(SickServer(control.illness))
@@ -97,7 +161,17 @@ def verdict_on(control: Control) -> Verdict:
             stack.enter_context(_busy_cpu(pinning))
         runner = ProcessRunner(Target(*server.addresses), asked.timeout_s, pinning)
         _, trial = run_once(asked, planned, runner)
-    return trial.verdict
+    return trial
+
+
+def verdict_on(control: Control) -> Verdict:
+    """What the bench says of a run of it."""
+    return trial_of(control).verdict
+
+
+def limit_of(trial: Trial) -> str:
+    """The word for what limits it."""
+    return bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else "-"
 
 
 @contextmanager
@@ -118,28 +192,71 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/controls",
         description="Runs dishonest crawlers, sick servers and a busy machine, "
-        f"{REQUESTS} requests at {CONCURRENCY} each, and prints what is said of them.",
+        f"{WAVES} x C requests each, and prints what is said of them.",
     )
     parser.add_argument("words", nargs="*", help="only controls whose name has one of these words")
-    words = parser.parse_args().words
-    table = make_table("", ("what is wrong",), ("must find", "found", "verdict", "reasons"))
-    wrong = 0
-    for control in CONTROLS:
-        if words and not any(word in control.name for word in words):
+    parser.add_argument(
+        "--set",
+        choices=("controls", "pools", "honest"),
+        default="controls",
+        help="controls: one of each kind (the default); pools: crawlers with 100 connections at "
+        "C=200 and 400; honest: all crawlers of `list`, which must not be accused of anything",
+    )
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="runs of each (1)")
+    asked = parser.parse_args()
+    sets = {"controls": lambda: CONTROLS, "pools": lambda: POOLS, "honest": honest_runs}
+    table = make_table(
+        "", ("what is wrong",), ("must find", "found", "verdicts", "limited by", "reasons")
+    )
+    wrong = runs = 0
+    for control in sets[asked.set]():
+        if asked.words and not any(word in control.name for word in asked.words):
             continue
-        print(f"{control.name} ...", file=sys.stderr)
-        verdict = verdict_on(control)
-        # A busy machine is not the control's fault, nor does it hide what must be found.
-        levels = [one.level for one in verdict.reasons if one.check != "busy machine"]
-        is_right = (
-            verdict.finds(control.check) if control.check else max(levels, default=Level.VALID)
-        ) in (True, Level.VALID)
-        wrong += not is_right
-        reasons = "\n".join(one.text for one in verdict.reasons if one.level) or "-"
-        found = "yes" if is_right else "NO"
-        table.add_row(control.name, control.check or "nothing", found, verdict.level.name, reasons)
+        trials = []
+        for number in range(1, asked.times + 1):
+            trials.append(trial_of(control))
+            said = "as it must be" if is_right(control, trials[-1]) else "NOT as it must be"
+            print(f"{control.name} ({number} of {asked.times}): judged {said}", file=sys.stderr)
+        right = sum(is_right(control, trial) for trial in trials)
+        verdicts = [trial.verdict for trial in trials]
+        limits = Counter(limit_of(trial) for trial in trials)
+        wrong += len(verdicts) - right
+        runs += len(verdicts)
+        levels = Counter(verdict.level.name for verdict in verdicts)
+        # One text of each check, and how many runs it was found in.
+        texts = {one.check: one.text for one in _faults(verdicts)}
+        counts = Counter(check for one in verdicts for check in {r.check for r in _faults([one])})
+        table.add_row(
+            control.name,
+            control.check or control.limit or "nothing",
+            f"{right} of {len(verdicts)}" + ("" if right == len(verdicts) else " (!)"),
+            _counts(levels),
+            _counts(limits),
+            "\n".join(f"{counts[check]}: {text}" for check, text in texts.items()) or "-",
+        )
     make_console().print(table)
+    print(f"{runs - wrong} of {runs} runs were judged as they must be")
     return 1 if wrong else 0
+
+
+def is_right(control: Control, trial: Trial) -> bool:
+    """Whether it is found; whether an honest run is not accused of anything."""
+    if control.check:
+        return trial.verdict.finds(control.check)
+    if control.limit:
+        # On a busy machine, the machine is the limit.
+        return limit_of(trial) in (control.limit, "machine")
+    if limit_of(trial) == _IDLE:
+        return False
+    return not any(reason.check in ACCUSATIONS for reason in _faults([trial.verdict]))
+
+
+def _counts(words: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in words.items())
+
+
+def _faults(verdicts: list[Verdict]) -> list[Reason]:
+    return [reason for verdict in verdicts for reason in verdict.reasons if reason.level]
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from time import monotonic_ns
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -141,6 +143,31 @@ def stands_still(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
     honest(with_a_pause(), concurrency, timeout_s, record)
 
 
+def paces_itself(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Sleeps for 50 ms after each request, its slot free."""
+
+    async def main() -> None:
+        connector = aiohttp.TCPConnector(limit=concurrency)
+        async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
+
+            async def work() -> None:
+                for job in jobs:
+                    start_ns = monotonic_ns()
+                    async with session.get(job.url) as response:
+                        size_bytes = len(await response.read())
+                    record(job.seq, start_ns, monotonic_ns(), response.status, size_bytes)
+                    await asyncio.sleep(0.05)
+
+            await asyncio.gather(*(work() for _ in range(concurrency)))
+
+    asyncio.run(main())
+
+
+def shuffles(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Takes all jobs first, and fetches them in an order of its own."""
+    honest(reversed(list(jobs)), concurrency, timeout_s, record)
+
+
 def suspended(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Is stopped by somebody, and continued after 0.4 s."""
 
@@ -156,6 +183,71 @@ def suspended(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
     # The shell's end must not be waited for, nor warned of.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     honest(with_a_stop(), concurrency, timeout_s, record)
+
+
+_BUSY = """
+import os, sys, time
+if sys.argv[1:] == ["again"]:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+while time.process_time() < 0.3:
+    pass
+print("busy", flush=True)
+sys.stdin.read()
+"""
+
+
+def _beside_a_busy_child(
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+    *words: str,
+    has_session: bool = False,
+) -> None:
+    """Honest, but for a process that uses 0.3 s of CPU, and ends with this one."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _BUSY, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=has_session,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    if words:
+        child.wait()  # its own child goes on
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def child_left_running(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has a child that uses CPU, and does not wait for it."""
+    _beside_a_busy_child(jobs, concurrency, timeout_s, record)
+
+
+def child_of_another_session(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same, in a session of its own."""
+    _beside_a_busy_child(jobs, concurrency, timeout_s, record, has_session=True)
+
+
+def child_of_a_child(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same by a child that has ended."""
+    _beside_a_busy_child(jobs, concurrency, timeout_s, record, "again")
+
+
+def child_waited_for(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Honest: has a child that uses as much, and waits for it."""
+    command = [sys.executable, "-c", _BUSY]
+    subprocess.run(command, input=b"", stdout=subprocess.DEVNULL, check=True)
+    honest(jobs, concurrency, timeout_s, record)
 
 
 def few_files(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -202,3 +294,83 @@ def slower(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Reco
             return seq, start_ns, end_ns
 
     honest(jobs, concurrency, timeout_s, Slow(record))
+
+
+_POOL = 100
+"""Of connections, whatever is asked for: the default of aiohttp and httpx."""
+
+
+def pool_of_aiohttp(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has as many workers as it should, and a pool of 100 connections."""
+    connector = aiohttp.TCPConnector
+    aiohttp.TCPConnector = lambda limit, **more: connector(limit=min(limit, _POOL), **more)  # type: ignore[assignment, misc]
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_httpx(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same with httpx."""
+    import httpx2
+
+    from crawlers.httpx_asyncio import crawl
+
+    limits = httpx2.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
+    httpx2.Limits = lambda **_: limits  # type: ignore[assignment, misc]
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_urllib3(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same with threads, which wait for a connection."""
+    import urllib3
+
+    from crawlers.threads_urllib3 import crawl
+
+    manager = urllib3.PoolManager
+    urllib3.PoolManager = lambda maxsize, **more: manager(  # type: ignore[assignment, misc]
+        maxsize=min(maxsize, _POOL), block=True, **more
+    )
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_geventhttpclient(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """The same with greenlets."""
+    from geventhttpclient import HTTPClient
+
+    from crawlers.gevent_geventhttpclient import crawl
+
+    from_url = HTTPClient.from_url
+    HTTPClient.from_url = lambda url, concurrency, **more: from_url(  # type: ignore[method-assign]
+        url, concurrency=min(concurrency, _POOL), **more
+    )
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def pool_of_tornado(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Tornado's own client, which opens a connection for each request, 100 at a time."""
+    from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+    from crawlers.tornado_coroutine import crawl
+
+    initialize = SimpleAsyncHTTPClient.initialize
+
+    def limited(self: SimpleAsyncHTTPClient, max_clients: int, **more: Any) -> None:
+        initialize(self, min(max_clients, _POOL), **more)
+
+    SimpleAsyncHTTPClient.initialize = limited  # type: ignore[assignment, method-assign]
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def hundred_workers(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has 100 workers, whatever is asked for."""
+    honest(jobs, min(concurrency, _POOL), timeout_s, record)
