@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHOWN = 5
+MAX_RESENDS = 2**31
+"""More than there can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ class Reconciliation:
 
         has_arrived, is_recorded = arrivals_of > 0, fetches_of > 0
         is_whole = is_recorded & ~has_error
-        most = resends if resend_condition or not resends else len(arrived)
         repeats_of = np.maximum(arrivals_of - 1, 0)
+        most = _most_resends(resends, resend_condition)
         resent = int(np.minimum(repeats_of, most).sum())
         refetched = int((fetches_of[is_recorded] - 1).sum() + (~is_fetch_ours).sum())
         every_seq = np.arange(requests)
@@ -88,13 +90,7 @@ class Reconciliation:
                 "recorded as fetched, and never answered",
                 every_seq[has_arrived & is_whole & ~was_answered],
             ),
-            _mismatch(
-                f"sent more than {most + 1} times, and the crawler declares {most} resends"
-                if most
-                else "sent more than once, which the crawler does not declare",
-                every_seq[repeats_of > most],
-            ),
-            *_breaches(resend_condition, arrivals, is_ours),
+            *_resend_mismatches(requests, arrivals, resends, resend_condition),
             _mismatch("recorded more than once", every_seq[fetches_of > 1]),
             _mismatch("recorded, and never asked for", seqs[~is_fetch_ours]),
             _mismatch("arrived, and never asked for", arrived[~is_ours]),
@@ -117,21 +113,40 @@ class Reconciliation:
         )
 
 
-def _breaches(
-    condition: str, arrivals: IntColumns, is_ours: "NDArray[np.bool_]"
+def resend_mismatches(
+    requests: int, arrivals: IntColumns, resends: int, condition: str
 ) -> tuple[Mismatch, ...]:
-    """Requests that were sent again without the reason that is declared for it."""
-    if not condition:
-        return ()
-    again = sent_again(arrivals) & is_ours
+    """Requests that were sent again more often than is declared, or without the reason that is.
+
+    `resends` and `condition` are those of Reconciliation.of.
+    """
+    return tuple(
+        one for one in _resend_mismatches(requests, arrivals, resends, condition) if one.count
+    )
+
+
+def _resend_mismatches(
+    requests: int, arrivals: IntColumns, resends: int, condition: str
+) -> tuple[Mismatch, ...]:
+    seqs = arrivals["seq"]
+    is_ours = (seqs >= 0) & (seqs < requests)
+    most = _most_resends(resends, condition)
+    too_often = np.arange(requests)[np.bincount(seqs[is_ours], minlength=requests) > most + 1]
+    if not resends:
+        return (_mismatch("sent more than once, which the crawler does not declare", too_often),)
+    again = sent_again(arrivals) & is_ours & bool(condition)
     answered = again & (arrivals["outcome"] == ANSWERED)
     fresh = again & ~on_kept_connections(arrivals) & (condition == ON_A_KEPT_CONNECTION)
-    declared = f"and the crawler declares it only if {RESEND_CONDITIONS[condition]}"
-    seqs = arrivals["seq"]
+    declared = f"and the crawler declares it only if {RESEND_CONDITIONS.get(condition)}"
     return (
+        _mismatch(f"sent more than {most + 1} times, as the crawler declares at most", too_often),
         _mismatch(f"sent again after an answer, {declared}", np.unique(seqs[answered])),
         _mismatch(f"sent again from a fresh connection, {declared}", np.unique(seqs[fresh])),
     )
+
+
+def _most_resends(resends: int, condition: str) -> int:
+    return resends if condition or not resends else MAX_RESENDS
 
 
 def sent_again(arrivals: IntColumns) -> "NDArray[np.bool_]":

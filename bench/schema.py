@@ -14,7 +14,6 @@ SCHEMA_VERSION = 4
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
-MAX_RESENDS = 2**31
 
 ARRIVAL_COLUMNS = (
     "seq",
@@ -168,7 +167,7 @@ class RunRow:
         bounds = (
             ("slots", 1, MAX_CONCURRENCY),
             ("cores", 1, MAX_CONCURRENCY),
-            ("resends", 0, MAX_RESENDS),
+            ("resends", 0, MAX_CONCURRENCY),
             ("requests", 1, MAX_REQUESTS),
             ("delay_low_us", 0, self.delay_high_us),
             ("delay_high_us", 0, MAX_DELAY_US),

@@ -87,6 +87,7 @@ class Connection(IOStream):
         self._is_discarding = False
         self._has_discarded = False
         self._is_parked = False
+        self._played: Reply | None = None
         # The answer that the kernel has not taken whole yet:
         self._unfinished: _Pending | None = None
         self._unfinished_since_ns = 0
@@ -237,6 +238,7 @@ class Connection(IOStream):
     def _misbehave(self, reply: Reply, now_ns: int) -> None:
         """Play what was asked for; the connection ends with it."""
         self._service.settle(reply, MISBEHAVED, now_ns)
+        self._played = reply
         self._is_discarding = True
         self._reader.began_ns = 0
         self._active_ns = now_ns
@@ -349,5 +351,7 @@ class Connection(IOStream):
             if pending.reply.status != 100:
                 self._service.settle(pending.reply, CLIENT_GONE, now_ns)
         self._pending.clear()
+        if self._played is not None and self._played.run is not None:
+            self._played.run.end_fault(self._played.row, now_ns)
         self._reader.close()
         self._service.forget(self)

@@ -41,6 +41,11 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 
 
 _LOAD = "load."
+_FAULT = "fault."
+
+FAULT_COLUMNS: tuple[tuple[str, str], ...] = (("row", "q"), ("ended_ns", "q"))
+"""Of each MISBEHAVED request whose connection has closed: its row, counted from 0, and
+CLOCK_MONOTONIC when it closed, by either side."""
 
 
 class RunLedger:
@@ -50,6 +55,8 @@ class RunLedger:
         "arrived_ns",
         "connection",
         "delay_us",
+        "fault_ended_ns",
+        "fault_row",
         "first_request_head",
         "outcome",
         "replied_ns",
@@ -68,6 +75,8 @@ class RunLedger:
         self.delay_us = array("I")
         self.status = array("H")
         self.outcome = array("B")
+        self.fault_row = array("q")
+        self.fault_ended_ns = array("q")
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -88,6 +97,11 @@ class RunLedger:
         self.replied_ns[row] = replied_ns
         self.outcome[row] = outcome
 
+    def end_fault(self, row: int, ended_ns: int) -> None:
+        """Say when the connection of a MISBEHAVED row closed."""
+        self.fault_row.append(row)
+        self.fault_ended_ns.append(ended_ns)
+
     def pack(self, name: str, load: Columns) -> Iterator[bytes]:
         """The run in its travelling form: packed columns with the header of `RunRecord`.
 
@@ -102,7 +116,8 @@ class RunLedger:
         }
         columns = {column: getattr(self, column) for column, _ in COLUMNS}
         samples = {f"{_LOAD}{column}": values for column, values in load.items()}
-        return pack(header, {**columns, **samples})
+        faults = {f"{_FAULT}row": self.fault_row, f"{_FAULT}ended_ns": self.fault_ended_ns}
+        return pack(header, {**columns, **samples, **faults})
 
 
 class Ledger:
@@ -147,7 +162,8 @@ class Ledger:
 class RunRecord(NamedTuple):
     """A run as it came over the control port.
 
-    `columns` maps COLUMNS' names to arrays, `load` those of server.loop_lag.LOAD_COLUMNS.
+    `columns` maps COLUMNS' names to arrays, `load` those of server.loop_lag.LOAD_COLUMNS, `faults`
+    those of FAULT_COLUMNS.
     """
 
     name: str
@@ -156,21 +172,26 @@ class RunRecord(NamedTuple):
     first_request_head: bytes
     columns: "dict[str, array[int]]"
     load: "dict[str, array[int]]"
+    faults: "dict[str, array[int]]"
 
     @classmethod
     def empty(cls, name: str) -> Self:
         """A run of which nothing has arrived."""
         columns = {column: array(typecode) for column, typecode in COLUMNS}
-        return cls(name, 0, 0, b"", columns, {})
+        return cls(name, 0, 0, b"", columns, {}, {})
 
 
 def unpack(packed: bytes) -> RunRecord:
     """The run in what `RunLedger.pack` yielded. Raises ValueError if it is cut short."""
     header, columns = read_packed(io.BytesIO(packed))
     head = base64.b64decode(header["first_request_head"])
-    load = {
-        name.removeprefix(_LOAD): columns.pop(name)
-        for name in list(columns)
-        if name.startswith(_LOAD)
-    }
-    return RunRecord(header["name"], header["rows"], header["unrecorded"], head, columns, load)
+    load, faults = (
+        {
+            name.removeprefix(prefix): columns.pop(name)
+            for name in list(columns)
+            if name.startswith(prefix)
+        }
+        for prefix in (_LOAD, _FAULT)
+    )
+    rows, unrecorded = header["rows"], header["unrecorded"]
+    return RunRecord(header["name"], rows, unrecorded, head, columns, load, faults)

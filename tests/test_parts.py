@@ -92,7 +92,7 @@ def arrived_on(*connections_and_outcomes: tuple[int, int]) -> IntColumns:
         (5, "kept", [(7, 3), (7, 3), (7, 3)], (2, 0), ""),
         (1, "any", [(8, 3), (9, 3)], (1, 0), ""),
         (1, "kept", [(8, 3), (9, 3)], (1, 0), "1 sent again from a fresh connection"),
-        (1, "any", [(7, 3), (8, 3), (9, 3)], (1, 1), "1 sent more than 2 times, and the crawler"),
+        (1, "any", [(7, 3), (8, 3), (9, 3)], (1, 1), "1 sent more than 2 times, as the crawler"),
         (0, "", [(7, 3), (8, 3)], (0, 1), "1 sent more than once, which the crawler does not"),
         (1, "any", [(7, 1), (7, 1)], (1, 0), "1 sent again after an answer"),
         # Files of earlier versions declare no condition, and no number.
