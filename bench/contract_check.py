@@ -282,7 +282,7 @@ def _of_faults(runner: ContractRunner) -> Iterator[Rule]:
         "what failed is sent again no more than declared",
         partial(_resends, runner, played),
     )
-    rules = [_rule_of_failing(one) for one in played.faults]
+    rules = [rule_of_failing(one) for one in played.faults]
     yield from rules
     for one, failing in zip(played.faults, rules, strict=True):
         if failing.finding().is_kept:  # otherwise the word is not what matters
@@ -290,7 +290,8 @@ def _of_faults(runner: ContractRunner) -> Iterator[Rule]:
             yield Rule(SHOULD, f"fault {one.fault} is {exact}", partial(_is_exact, one), one)
 
 
-def _rule_of_failing(one: Played) -> Rule:
+def rule_of_failing(one: Played) -> Rule:
+    """That a fault is recorded, and not as a good answer."""
     failing = "a recorded failure" if one.wanted else "not a good answer"
     return Rule(MUST, f"fault {one.fault} is {failing}", partial(_fails, one), one)
 
