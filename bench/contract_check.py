@@ -95,7 +95,7 @@ def check_contract(
             _of_slots,
             _of_answers,
             of_bodies,
-            _of_faults,
+            of_faults,
             _of_resends,
             _of_a_server_that_goes,
         ):
@@ -273,7 +273,7 @@ def of_bodies(runner: ContractRunner) -> Iterator[Rule]:
     yield Rule(MUST, "a fetch ends with the last byte of its body", late)
 
 
-def _of_faults(runner: ContractRunner) -> Iterator[Rule]:
+def of_faults(runner: ContractRunner) -> Iterator[Rule]:
     """A server that misbehaves does not end the crawl."""
     played = play_faults(runner)
     yield Rule(MUST, "after a failure the crawl goes on", partial(_goes_on, played))

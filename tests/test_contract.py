@@ -18,6 +18,7 @@ from bench.contract_check import (
     check_contract,
     of_a_plain_run,
     of_bodies,
+    of_faults,
 )
 from bench.contract_run import ContractRunner
 from bench.entrants import Entrant
@@ -172,10 +173,11 @@ def test_a_fault_that_stops_a_crawler_is_found_among_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bench.faults_played, "PLAYED", ("hang", "500", "close"))
-    found = {
-        finding.rule: finding
-        for finding in check_contract(Entrant("fragile", "tests.broken_crawlers:dies_of_500"))
-    }
+    with ServerProcess() as server:
+        name = "tests.broken_crawlers:dies_of_500"
+        runner = ContractRunner(Entrant("fragile", name), find(name), server, {})
+        findings = [rule.finding() for rule in of_faults(runner)]
+    found = {finding.rule: finding for finding in findings}
     assert not found["after a failure the crawl goes on"].is_kept
     broken = [one for rule, one in found.items() if rule.startswith("fault ") and not one.is_kept]
     assert [one.played.fault for one in broken if one.played is not None] == ["500"]
