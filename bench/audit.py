@@ -19,7 +19,7 @@ from bench.single import run_once
 from bench.tables import make_console, make_table, shown
 from bench.targets import private_server
 from bench.validity import Level
-from crawlers.registry import find
+from crawlers.registry import NOT_DECLARED, find
 
 _DELAY = Delay.fixed(100_000)
 _COSTLY_REQUESTS = 10_000
@@ -85,11 +85,11 @@ def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None,
         *("crawler", "at C", "in flight", "connections", "requests each", "bytes sent"),
         *("resent", "CPU us", "x protocol", "MB at C=1000"),
     )
-    words = ("timeout bounds", "headers sent")
-    cells = [_row(*row, floor_us) for row in rows]
+    words = ("may resend", "timeout bounds", "headers sent")
+    cells = [audit_row(*row, floor_us) for row in rows]
     if md:
         print(f"| {' | '.join((*columns, *words))} |")
-        print("|---|" + "--:|" * (len(columns) - 1) + "---|---|")
+        print("|---|" + "--:|" * (len(columns) - 1) + "---|" * len(words))
         for row in cells:
             print(f"| {' | '.join(row)} |")
         return
@@ -99,7 +99,7 @@ def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None,
         columns,
         words,
         "in flight: mean at the server. bytes sent: the head of a request. x protocol: CPU a "
-        "request as a multiple of the floor crawler's.",
+        "request as a multiple of the floor crawler's. may resend, timeout bounds: as declared.",
     )
     for row in cells:
         table.add_row(*row)
@@ -116,10 +116,15 @@ def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None,
                 console.print(f"{entrant.label}: {limit.word}", soft_wrap=True, markup=False)
 
 
-def _row(entrant: Entrant, plain: Trial, many: Trial, floor_us: float | None) -> tuple[str, ...]:
+def audit_row(
+    entrant: Entrant, plain: Trial, many: Trial, floor_us: float | None
+) -> tuple[str, ...]:
+    """The cells of one crawler, in the order of the columns."""
     summary = plain.summary
+    info = find(entrant.crawler)
+    declared = (info.resends_shown, info.timeout if info.is_declared else NOT_DECLARED)
     if summary is None:
-        return (entrant.label, *["-"] * 8, "-", "-", plain.run.failure)
+        return (entrant.label, *["-"] * 9, *declared, plain.run.failure)
     head = (plain.run.request_head or b"").decode("latin-1")
     names = [line.partition(":")[0] for line in head.split("\r\n")[1:] if line]
     connections = summary.connections or 0
@@ -137,6 +142,6 @@ def _row(entrant: Entrant, plain: Trial, many: Trial, floor_us: float | None) ->
         f"{cpu_us:.0f}",
         shown(cpu_us / floor_us if floor_us else None, ".1f"),
         shown(memory, ".0f", 1e6),
-        find(entrant.crawler).timeout,
+        *declared,
         ", ".join(names),
     )

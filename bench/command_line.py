@@ -271,7 +271,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(function="bench.checking:check")
     parser.description = (
         "Runs crawlers through the whole contract, against servers of their own that misbehave in "
-        "every way, and prints what holds, line by line. Exit code 1 if something does not."
+        "every way, and prints what holds, line by line. MUST: otherwise a number would be wrong, "
+        "and the exit code is 1. SHOULD: otherwise something is said less precisely."
     )
     parser.epilog = EXIT_CODES
     parser.add_argument(
@@ -284,8 +285,15 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--faults",
         action="store_true",
-        help="print the words for all faults instead, a Markdown table",
+        help="play the faults alone, and print what became of each as Markdown tables",
     )
+    parser.add_argument(
+        "--plot",
+        type=_checked_plot,
+        metavar="FILE",
+        help="draw that, as png, svg or pdf by the name of the file",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,8 @@ class Conditions:
     """Connections that the server closed at once, for want of descriptors."""
     beside: int | None
     """Requests that the server got and that are not of the run. These two: None: not our server."""
+    resend_condition: str = ""
+    """After what the crawler's library is declared to send a request again; "": nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ class Observation:
             stolen_ns=stolen_ns,
             turned_away=turned_away,
             beside=beside,
-            **tcp,
+            listen_overflows=tcp["listen_overflows"],
+            listen_drops=tcp["listen_drops"],
+            syn_retransmits=tcp["syn_retransmits"],
         )
 
 

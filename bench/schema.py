@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.conditions import Conditions
 from bench.delays import Delay
 from bench.shapes import check_shape
+from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
@@ -136,8 +137,9 @@ class RunRow:
     """How many CPUs it can use and was given."""
     keep_alive: bool
     """Whether it is declared to use a connection for more than one request."""
-    resends: bool
-    """Whether the crawler's library is known to send a request again."""
+    resends: int
+    """How often the crawler's library is declared to send a request again, at most. When:
+    `conditions.resend_condition`; if that is "", this file is older, and 1 means any number."""
     delay_low_us: int
     delay_high_us: int
     delay_seed: int
@@ -168,6 +170,7 @@ class RunRow:
             ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
             ("cores", 1, MAX_CONCURRENCY),
+            ("resends", 0, MAX_CONCURRENCY),
             ("requests", 1, MAX_REQUESTS),
             ("delay_low_us", 0, self.delay_high_us),
             ("delay_high_us", 0, MAX_DELAY_US),
@@ -176,6 +179,10 @@ class RunRow:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ValueError(f"run {self.number} has {name} {value!r}")
+        if self.conditions.resend_condition not in ("", *RESEND_CONDITIONS):
+            raise ValueError(
+                f"run {self.number} has resends if {self.conditions.resend_condition!r}"
+            )
         if self.work is not None:
             self.work.check()
 

@@ -9,7 +9,7 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -149,7 +149,7 @@ class Store:
             request_head=ledger.first_request_head if ledger else None,
             usage=outcome.usage if outcome else None,
             versions=outcome.versions if outcome else {},
-            conditions=result.conditions,
+            conditions=replace(result.conditions, resend_condition=info.resend_condition),
             timeout_ns=round(result.timeout_s * 1e9),
             work=planned.work,
         )
@@ -276,7 +276,6 @@ class Store:
             for values in self._connection.execute(query).fetchall():
                 row: dict[str, Any] = dict(zip(names, values, strict=True))
                 row["keep_alive"] = bool(row["keep_alive"])
-                row["resends"] = bool(row["resends"])
                 usage, work = row["usage"], row["work"]
                 row["usage"] = Usage.from_json(parsed_object(usage)) if usage else None
                 row["versions"] = parsed_object(row["versions"])

@@ -219,7 +219,9 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         server_cpu_us_per_request=server_cpu_ns / count / 1e3 if server_cpu_ns else None,
         server=server,
         ledger=(
-            Reconciliation.of(run.requests, fetches, ledger, run.resends)
+            Reconciliation.of(
+                run.requests, fetches, ledger, run.resends, run.conditions.resend_condition
+            )
             if ledger is not None
             else None
         ),

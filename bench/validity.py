@@ -11,6 +11,7 @@ from bench.conditions import Conditions
 from bench.limits import SPARE_DESCRIPTORS
 from bench.schema import RunRow
 from bench.summary import RunSummary
+from crawlers.registry import RESEND_CONDITIONS
 
 CLOCK_STEP_NS = 50_000_000
 LATE_SHARE = 0.03
@@ -111,6 +112,7 @@ def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) 
     return Verdict(
         (
             *_of_the_accounts(run, summary),
+            *_of_resends(run),
             *_of_physics(run, summary),
             *_of_the_server(run, summary, ceiling_per_s),
             *_of_the_client(run, summary),
@@ -192,6 +194,16 @@ def _of_the_accounts(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "overrun",
             f"by its own account {summary.client_peak} requests at a time, and {run.slots} were "
             "asked for: it starts clocks before it holds a slot, or exceeds the concurrency",
+        )
+
+
+def _of_resends(run: RunRow) -> Iterator[Reason]:
+    if run.resends and run.unrecorded is None:
+        yield _note(
+            "resent",
+            "the crawler's library may send a request again, and without a ledger nobody counts "
+            f"that; it declares {run.resends} for each request at most, if "
+            f"{RESEND_CONDITIONS.get(run.conditions.resend_condition, 'a connection dropped')}",
         )
 
 

@@ -8,9 +8,18 @@ from crawlers.contract import Crawl
 ANY = 2**31
 """More than can be asked for."""
 
+NOT_DECLARED = "not declared"
+"""What tables say of a crawler that was brought along."""
 
 UNBOUNDED = "unbounded"
 """Instead of `timeout`: no limit of time ends it."""
+
+ON_ANY_CONNECTION, ON_A_KEPT_CONNECTION = "any", "kept"
+RESEND_CONDITIONS = {
+    ON_ANY_CONNECTION: "a connection dropped before an answer",
+    ON_A_KEPT_CONNECTION: "a kept connection dropped before an answer",
+}
+"""After what a library sends a request again by itself, by the words that results files have."""
 
 
 class UnknownCrawlerError(LookupError):
@@ -36,8 +45,10 @@ class CrawlerInfo:
     max_concurrency: int = ANY
     cores: int = 1
     """How many cores it can use."""
-    resends: bool = False
-    """Whether the library itself sends a request again when a kept connection drops."""
+    resends: int = 0
+    """How often the library itself sends a request again, at most."""
+    resend_condition: str = ""
+    """After what it does so, of RESEND_CONDITIONS; "" if it never does."""
     timeout: str = "whole fetch"
     """What `timeout_s` bounds."""
     said_instead: tuple[tuple[str, str], ...] = ()
@@ -49,6 +60,16 @@ class CrawlerInfo:
     """Whether it waits for `due_ns`."""
     extra: str = ""
     """The optional dependency of this project that installs it; "": always installed."""
+    is_declared: bool = True
+    """Whether somebody has declared all this: nobody has of a crawler that was brought along."""
+
+    @property
+    def resends_shown(self) -> str:
+        """The declaration of resends in words."""
+        if not self.is_declared:
+            return NOT_DECLARED
+        condition = RESEND_CONDITIONS.get(self.resend_condition)
+        return f"{self.resends}, if {condition}" if self.resends else "none"
 
 
 # What http.client does, and with it requests and urllib3: a bad Content-Length is none, so that the
@@ -125,7 +146,8 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("aiohttp",),
         style="coroutines",
         is_of_chapter=True,
-        resends=True,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
     ),
     CrawlerInfo(
         name="asyncio-uvloop",
@@ -134,7 +156,8 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("aiohttp", "uvloop"),
         style="coroutines, on libuv",
         is_of_chapter=True,
-        resends=True,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
     ),
     CrawlerInfo(
         name="twisted",
@@ -163,7 +186,8 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
             "tornado",
         ),
         style="coroutines, on libcurl",
-        resends=True,
+        resends=5,
+        resend_condition=ON_A_KEPT_CONNECTION,
         extra="curl",
     ),
     CrawlerInfo(
@@ -175,8 +199,6 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
             "gevent",
         ),
         style="greenlets",
-        resends=True,
-        said_instead=(("reset", "closed"),),
         extra="geventhttpclient",
     ),
     CrawlerInfo(
@@ -226,7 +248,13 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
         if declared_as:
             return replace(find(declared_as), name=name, module=module, function=function)
         return CrawlerInfo(
-            name, module, function, libraries=(), style="brought along", keep_alive=False
+            name,
+            module,
+            function,
+            libraries=(),
+            style="brought along",
+            keep_alive=False,
+            is_declared=False,
         )
     for info in REGISTRY:
         if info.name == name:

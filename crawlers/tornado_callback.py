@@ -19,7 +19,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
 
     async def main() -> None:
         loop = IOLoop.current()
-        client = make_client(concurrency)
+        client = make_client(concurrency, SIMPLE)
         all_done: asyncio.Future[None] = asyncio.Future()
         busy = concurrency
 

@@ -23,7 +23,7 @@ def crawl_with(
     """Fetch every job with the client that Tornado is configured for."""
 
     async def main() -> None:
-        client = make_client(concurrency)
+        client = make_client(concurrency, kind)
 
         async def work() -> None:
             for job in jobs:

@@ -29,7 +29,7 @@ _WORDS = {
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
     AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
-    kind = Kind(_curl_word, {"prepare_curl_callback": _no_proxy})
+    kind = Kind(_curl_word, {"prepare_curl_callback": _no_proxy}, takes_context=False)
     crawl_with(kind, jobs, concurrency, timeout_s, record)
 
 

@@ -98,6 +98,7 @@ class Connection(IOStream):
         self._rest = b""  # received, and not parsed yet
         self._has_read = False  # a request, since the share was begun
         self._awaits_turn = False
+        self._played: Reply | None = None
         # The answer that the kernel has not taken whole yet:
         self._unfinished: _Pending | None = None
         self._unfinished_since_ns = 0
@@ -291,6 +292,7 @@ class Connection(IOStream):
     def _misbehave(self, reply: Reply, now_ns: int) -> None:
         """Play what was asked for; the connection ends with it."""
         self._service.settle(reply, MISBEHAVED, now_ns)
+        self._played = reply
         self._is_discarding = True
         self._reader.began_ns = 0
         self._active_ns = now_ns
@@ -407,5 +409,7 @@ class Connection(IOStream):
             if pending.reply.status != 100:
                 self._service.settle(pending.reply, CLIENT_GONE, now_ns)
         self._pending.clear()
+        if self._played is not None and self._played.run is not None:
+            self._played.run.end_fault(self._played.row, now_ns)
         self._reader.close()
         self._service.forget(self)

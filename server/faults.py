@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from typing import NamedTuple
 
+from server.request_plan import LATE_S
+
 STATUSES = {"500": 500, "503": 503, "429": 429, "302": 302}
 """Faults that are an answer with this status, whole and in order."""
 
@@ -42,6 +44,7 @@ def script_of(fault: str) -> Script:
 
 _DRIPS = int(LONGEST_S / DRIP_EVERY_S)
 _HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n....."
+_LATE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n"
 # What has been sent must arrive before the connection goes, or nobody could tell the two apart.
 _ARRIVES_S = 0.02
 
@@ -63,6 +66,10 @@ _SCRIPTS: dict[str, Callable[[], Script]] = {
     "reset-body": _once(_HALF, RESET),
     "close": lambda: Script(iter([]), CLOSE),
     "close-body": _once(_HALF, CLOSE),
+    "late-body": lambda: Script(
+        iter([Piece(0.0, _LATE_HEAD + b"....."), Piece(LATE_S, b"....."), Piece(_ARRIVES_S, b"")]),
+        CLOSE,
+    ),
     "bad-length": _once(b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n..........", CLOSE),
     "bad-status": _once(b"HTTP/1.1 2xx Fine\r\nContent-Length: 1\r\n\r\n.", CLOSE),
     "bad-chunk": _once(

@@ -53,7 +53,19 @@ MOST_ROWS = 4_000_000
 """Requests that a server records by default, at the most."""
 
 _LOAD = "load."
-_LAYOUT = dict((*COLUMNS, *((f"{_LOAD}{name}", "q") for name in LOAD_COLUMNS)))
+_FAULT = "fault."
+
+FAULT_COLUMNS: tuple[tuple[str, str], ...] = (("row", "q"), ("ended_ns", "q"))
+"""Of each MISBEHAVED request whose connection has closed: its row, counted from 0, and
+CLOCK_MONOTONIC when it closed, by either side."""
+
+_LAYOUT = dict(
+    (
+        *COLUMNS,
+        *((f"{_LOAD}{name}", "q") for name in LOAD_COLUMNS),
+        *((f"{_FAULT}{name}", typecode) for name, typecode in FAULT_COLUMNS),
+    )
+)
 _MOST_SAMPLES = 100_000
 
 
@@ -64,6 +76,8 @@ class RunLedger:
         "arrived_ns",
         "connection",
         "delay_us",
+        "fault_ended_ns",
+        "fault_row",
         "first_request_head",
         "outcome",
         "replied_ns",
@@ -85,6 +99,8 @@ class RunLedger:
         self.delay_us = array("I")
         self.status = array("H")
         self.outcome = array("B")
+        self.fault_row = array("q")
+        self.fault_ended_ns = array("q")
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -105,6 +121,11 @@ class RunLedger:
         self.replied_ns[row] = replied_ns
         self.outcome[row] = outcome
 
+    def end_fault(self, row: int, ended_ns: int) -> None:
+        """Say when the connection of a MISBEHAVED row closed."""
+        self.fault_row.append(row)
+        self.fault_ended_ns.append(ended_ns)
+
     def pack(self, name: str, load: Columns) -> Iterator[bytes]:
         """The run in its travelling form: packed columns with the header of `RunRecord`.
 
@@ -119,7 +140,8 @@ class RunLedger:
         }
         columns = {column: getattr(self, column) for column, _ in COLUMNS}
         samples = {f"{_LOAD}{column}": values for column, values in load.items()}
-        return pack(header, {**columns, **samples})
+        faults = {f"{_FAULT}row": self.fault_row, f"{_FAULT}ended_ns": self.fault_ended_ns}
+        return pack(header, {**columns, **samples, **faults})
 
 
 class Ledger:
@@ -205,7 +227,8 @@ class Ledger:
 class RunRecord(NamedTuple):
     """A run as it came over the control port.
 
-    `columns` maps COLUMNS' names to arrays, `load` those of LOAD_COLUMNS.
+    `columns` maps COLUMNS' names to arrays, `load` those of LOAD_COLUMNS, `faults` those of
+    FAULT_COLUMNS.
     """
 
     name: str
@@ -214,12 +237,13 @@ class RunRecord(NamedTuple):
     first_request_head: bytes
     columns: "dict[str, array[int]]"
     load: "dict[str, array[int]]"
+    faults: "dict[str, array[int]]"
 
     @classmethod
     def empty(cls, name: str) -> Self:
         """A run of which nothing has arrived."""
         columns = {column: array(typecode) for column, typecode in COLUMNS}
-        return cls(name, 0, 0, b"", columns, {})
+        return cls(name, 0, 0, b"", columns, {}, {})
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -236,17 +260,22 @@ class RunRecord(NamedTuple):
         if type(unrecorded) is not int or not 0 <= unrecorded < HUGE:
             raise ValueError("a run without a number of unrecorded requests")
         load = {column: columns.pop(f"{_LOAD}{column}") for column in LOAD_COLUMNS}
+        faults = {column: columns.pop(f"{_FAULT}{column}") for column, _ in FAULT_COLUMNS}
         if type(rows) is not int or {len(column) for column in columns.values()} != {rows}:
             raise ValueError("the columns of a run differ in length")
         if len({len(column) for column in load.values()}) != 1:
             raise ValueError("the columns of the server's load differ in length")
+        if len({len(column) for column in faults.values()}) != 1:
+            raise ValueError("the columns of the faults differ in length")
         check_range("seq", columns["seq"], -1, HUGE - 1)
         check_range("outcome", columns["outcome"], WAITING, MISBEHAVED)
         for column in ("arrived_ns", "replied_ns"):
             check_range(column, columns[column], 0, HUGE - 1)
         for column in LOAD_COLUMNS:
             check_range(column, load[column], -1, HUGE - 1)
-        return cls(name, rows, unrecorded, base64.b64decode(head), columns, load)
+        check_range("row", faults["row"], 0, rows - 1)
+        check_range("ended_ns", faults["ended_ns"], 0, HUGE - 1)
+        return cls(name, rows, unrecorded, base64.b64decode(head), columns, load, faults)
 
 
 def unpack(packed: bytes) -> RunRecord:

@@ -42,11 +42,15 @@ FAULTS = (
     "503",
     "429",
     "302",
+    "late-body",
 )
 """What may go wrong, after the delay: nothing comes for a minute; a byte of the body, or of the
 headers, every 50 ms for a minute; the connection is reset, or closed, before the answer or in
 mid-body; Content-Length is no number, the status is none, a chunk has no size; an answer of this
-status, 503 and 429 with Retry-After, 302 with a Location."""
+status, 503 and 429 with Retry-After, 302 with a Location. The last one is a whole answer, and no
+fault: half of its body of 10 bytes comes LATE_S later than the rest."""
+
+LATE_S = 0.2
 
 _DELAY_MS = re.compile(r"([0-9]{1,5})(?:\.([0-9]{1,3}))?")
 

@@ -89,6 +89,19 @@ def with_urllib(jobs: Iterator[Job], concurrency: int, timeout_s: float, record:
         record(job.seq, start_ns, monotonic_ns(), status, size, error)
 
 
+def all_failed(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Sound, but for its words: every failure is `failed`."""
+    from crawlers.asyncio_protocol import crawl
+
+    class Imprecise(Recorder):
+        def __call__(
+            self, seq: int, start: int, end: int, status: int, size: int, error: str = ""
+        ) -> None:
+            record(seq, start, end, *((0, 0, "failed") if error or status != 200 else (200, size)))
+
+    crawl(jobs, concurrency, timeout_s, Imprecise())
+
+
 async def nobody_awaits(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:

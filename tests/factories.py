@@ -72,9 +72,10 @@ def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunRes
     )
 
 
-def conditions(**changes: int | None) -> Conditions:
+def conditions(**changes: int | str | None) -> Conditions:
     """In which nothing happened."""
-    fields: dict[str, int | None] = dict.fromkeys(Conditions.__dataclass_fields__, 0)
+    fields: dict[str, int | str | None] = dict.fromkeys(Conditions.__dataclass_fields__, 0)
+    fields["resend_condition"] = ""
     return Conditions(**(fields | changes))  # type: ignore[arg-type]
 
 
@@ -101,7 +102,7 @@ def run_row(
         slots=concurrency,
         cores=1,
         keep_alive=True,
-        resends=False,
+        resends=0,
         delay_low_us=delay_us,
         delay_high_us=delay_us,
         delay_seed=0,

@@ -8,11 +8,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 import bench.contract_check
-from bench.contract_check import FAULT_WORDS, Finding, check_contract
+import bench.contract_run
+import bench.faults_played
+from bench.audit import audit_row
+from bench.contract_check import (
+    MUST,
+    SHOULD,
+    Finding,
+    check_contract,
+    of_a_plain_run,
+    of_bodies,
+    of_faults,
+)
+from bench.contract_run import ContractRunner
 from bench.entrants import Entrant
+from bench.faults_played import FAULT_WORDS, PLAYED, Played
 from crawlers.contract import ERROR_WORDS
-from crawlers.registry import REGISTRY, UNBOUNDED
+from crawlers.registry import REGISTRY, RESEND_CONDITIONS, UNBOUNDED, find
+from server.process import ServerProcess
 from server.request_plan import FAULTS
+from tests.accounts import cell
+
+LARGE, LATE = "the whole body is read", "a fetch ends with the last byte of its body"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +50,7 @@ def test_a_crawler_of_ours_keeps_every_rule(
 ) -> None:
     found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
-    assert len(found) == 14 + len(FAULTS)
+    assert len(found) == 18 + 2 * len(PLAYED)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +65,17 @@ def of_the_wrong_one() -> dict[str, Finding]:
     [
         ("each job is fetched once and recorded once", "70 jobs, sent: 140"),
         ("never more than C at a time", "70 at a time by its own clocks, 7 were asked for"),
+        ("an answer in order is no error", "bodies of 1 byte, recorded as 1 (0)"),
         ("the times are true", "ended before its answer"),
         ("all C slots are used", "36 in flight at the server, 12 were asked for"),
-        ("the whole body is read", "[0, 0] bytes of 5000000 each"),
-        ("no connection is a failure recorded", "recorded as {}"),
+        ("the whole body is read", "[0, 0] bytes of 16777216 each"),
+        ("a fetch ends with the last byte", "[0, 0] bytes of 10 each"),
+        ("a refused connection is a recorded failure", "recorded as {}"),
         ("after a failure the crawl goes on", "recorded: "),
-        ("what failed is not sent again", "sent again: "),
-        ("fault hang", "never recorded"),
+        ("what failed is sent again", "29 sent more than once, which the crawler does not declare"),
+        ("many that fail at once", "60 sent more than once, which the crawler does not declare"),
+        ("fault hang is a recorded failure", "never recorded"),
+        ("fault reset-body is a recorded failure", "taken for good"),
         ("a server that goes in mid-run", "recorded: "),
     ],
 )
@@ -62,8 +83,76 @@ def test_a_crawler_that_does_everything_wrong_fails_line_by_line(
     of_the_wrong_one: dict[str, Finding], rule: str, evidence: str
 ) -> None:
     (finding,) = [one for name, one in of_the_wrong_one.items() if name.startswith(rule)]
-    assert not finding.is_kept
+    assert finding.is_broken
     assert evidence in finding.evidence
+
+
+CHEATS = {
+    "by_content_length": {LARGE, LATE},
+    "one_byte": {LARGE, LATE},
+    "as_planned": {LARGE, LATE},
+    "first_piece": {LARGE, LATE},
+    "off_the_clock": {LATE},
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_body_that_is_not_read_or_not_on_the_clock_is_found_out(cheat: str) -> None:
+    with ServerProcess() as server:
+        name = f"tests.unread_bodies:{cheat}"
+        runner = ContractRunner(Entrant(cheat, name), find(name), server, {})
+        broken = {
+            rule.title
+            for rules in (of_a_plain_run, of_bodies)
+            for rule in rules(runner)
+            if rule.finding().is_broken
+        }
+    # Of answers of one byte it cannot be told: that is why there are rules about others.
+    assert broken == CHEATS[cheat]
+
+
+def test_an_honest_crawler_that_is_imprecise_breaks_no_rule_about_words() -> None:
+    """As in the example of README, a crawler may call every failure `failed`."""
+    name = "tests.broken_crawlers:all_failed"
+    found = list(check_contract(Entrant("plain", name)))
+    assert [finding.rule for finding in found if finding.is_broken] == []
+    missed = [finding for finding in found if not finding.is_kept]
+    assert {finding.level for finding in missed} == {SHOULD}
+    words = {finding.played.fault: finding.played.word for finding in missed if finding.played}
+    assert words == dict.fromkeys(PLAYED, "failed")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_failure", "is_exact", "is_as_declared", "heard"),
+    [
+        ({"word": "timeout", "wanted": "timeout"}, True, True, False, "timeout"),
+        ({"word": "failed", "wanted": "timeout"}, True, False, False, "failed"),
+        ({"word": "closed", "wanted": "reset", "declared": "closed"}, True, False, True, "closed"),
+        ({"word": "", "status": 200, "wanted": "malformed"}, False, False, False, "good"),
+        (
+            {"word": "", "status": 200, "wanted": "malformed", "declared": ""},
+            False,
+            False,
+            True,
+            "good",
+        ),
+        ({"wanted": "timeout", "declared": UNBOUNDED}, False, False, True, "unbounded"),
+        ({"wanted": "timeout"}, False, False, False, "not recorded"),
+        ({"word": "", "status": 503, "fault": "503"}, True, True, False, "503"),
+        ({"word": "failed", "fault": "503"}, True, False, False, "failed"),
+    ],
+)
+def test_a_fault_is_judged_by_what_was_recorded(
+    words: dict[str, object], is_failure: bool, is_exact: bool, is_as_declared: bool, heard: str
+) -> None:
+    known = {"crawler": "x", "fault": "hang", "wanted": "", "declared": None, **words}
+    played = Played(**known)  # type: ignore[arg-type]
+    assert (played.is_failure, played.is_exact, played.is_as_declared, played.heard) == (
+        is_failure,
+        is_exact,
+        is_as_declared,
+        heard,
+    )
 
 
 def test_a_crawler_that_crashes_breaks_what_it_was_run_for() -> None:
@@ -83,22 +172,24 @@ def test_a_crawler_that_records_nothing_is_told_what_it_may_be() -> None:
 def test_a_fault_that_stops_a_crawler_is_found_among_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bench.contract_check, "FAULTS", ("hang", "500", "close"))
-    found = {
-        finding.rule: finding
-        for finding in check_contract(Entrant("fragile", "tests.broken_crawlers:dies_of_500"))
-    }
+    monkeypatch.setattr(bench.faults_played, "PLAYED", ("hang", "500", "close"))
+    with ServerProcess() as server:
+        name = "tests.broken_crawlers:dies_of_500"
+        runner = ContractRunner(Entrant("fragile", name), find(name), server, {})
+        findings = [rule.finding() for rule in of_faults(runner)]
+    found = {finding.rule: finding for finding in findings}
     assert not found["after a failure the crawl goes on"].is_kept
-    faults = {fault: found[f"fault {fault}"] for fault in ("hang", "500", "close")}
-    assert [fault for fault, finding in faults.items() if not finding.is_kept] == ["500"]
-    assert "exit code 9" in faults["500"].evidence
+    broken = [one for rule, one in found.items() if rule.startswith("fault ") and not one.is_kept]
+    assert [one.played.fault for one in broken if one.played is not None] == ["500"]
+    assert "exit code 9" in broken[0].evidence
+    assert broken[0].level is MUST
 
 
 def test_a_crawler_that_never_ends_is_not_looked_at_any_further(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bench.contract_check, "_PLAIN_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(bench.contract_check, "_GRACE_S", 1.0)
+    monkeypatch.setattr(bench.contract_run, "GRACE_S", 1.0)
     *_, last = check_contract(Entrant("hang", "tests.broken_crawlers:hang"))
     assert (last.rule, last.is_kept) == ("the other rules", False)
 
@@ -116,5 +207,28 @@ def test_the_check_is_printed_line_by_line_and_its_exit_code_counts() -> None:
     command = [sys.executable, "-P", "-m", "bench", "check", "tests.broken_crawlers:crash"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.returncode == 1
-    assert "BROKEN  A plain run comes to an end" in done.stdout
-    assert "rules broken" in done.stdout
+    assert "BROKEN  MUST    A plain run comes to an end" in done.stdout
+    assert "2 rules broken, 0 could be better" in done.stdout
+
+
+def test_resends_are_declared_with_a_condition_or_not_at_all() -> None:
+    for info in REGISTRY:
+        assert (info.resends > 0) == (info.resend_condition in RESEND_CONDITIONS)
+    foreign = find("tests.broken_crawlers:chat")
+    assert (foreign.is_declared, foreign.resends_shown) == (False, "not declared")
+
+
+@pytest.mark.parametrize(
+    ("crawler", "declared"),
+    [
+        ("tests.broken_crawlers:chat", ("not declared", "not declared")),
+        ("protocol", ("none", "whole fetch")),
+        ("tornado-curl", ("5, if a kept connection dropped before an answer", "whole fetch")),
+    ],
+)
+def test_an_audit_prints_no_declaration_that_nobody_has_made(
+    crawler: str, declared: tuple[str, str]
+) -> None:
+    trial = cell(crawler, 2, 100.0).trials[0]
+    *_, may_resend, timeout_bounds, _ = audit_row(Entrant("x", crawler), trial, trial, 10.0)
+    assert (may_resend, timeout_bounds) == declared

@@ -1,15 +1,16 @@
 """What the server does wrong when it is asked to, on both loops."""
 
 import asyncio
+from time import monotonic_ns
 
 import pytest
 
 from server.control_client import fetch_run
 from server.faults import STATUSES
 from server.ledger import ANSWERED, MISBEHAVED
-from server.request_plan import FAULTS, Plan, PlanError, parse_query, to_target
+from server.request_plan import FAULTS, LATE_S, Plan, PlanError, parse_query, to_target
 from tests.conftest import InProcessServer
-from tests.raw_client import request
+from tests.raw_client import request, until
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -50,6 +51,10 @@ async def test_a_status_is_an_answer_in_order(server: InProcessServer, status: i
         ("close", b""),
         ("close-body", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n....."),
         ("bad-length", b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n.........."),
+        (
+            "late-body",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n..........",
+        ),
         ("bad-status", b"HTTP/1.1 2xx Fine\r\nContent-Length: 1\r\n\r\n."),
         (
             "bad-chunk",
@@ -65,7 +70,34 @@ async def test_a_faulty_answer_ends_the_connection(
     assert await client.read_to_end() == said
     record = await asyncio.to_thread(fetch_run, server.addresses.control_url, "t")
     assert list(record.columns["outcome"]) == [MISBEHAVED]
+    assert list(record.faults["row"]) == [0]
+    assert record.faults["ended_ns"][0] > record.columns["replied_ns"][0]
     assert server.data.in_flight == 0
+
+
+async def test_the_second_half_of_a_late_body_comes_later(server: InProcessServer) -> None:
+    client = await server.connect()
+    before_ns = monotonic_ns()
+    client.send(request("GET", "/add?delay=0&fault=late-body"))
+    await client.read_head()
+    assert await client.read_exactly(5) == b"....."
+    assert await client.read_to_end() == b"....."
+    assert monotonic_ns() - before_ns > LATE_S * 0.9e9  # uvloop's timers may be a little early
+
+
+async def test_when_a_client_leaves_a_faulty_answer_is_in_the_ledger(
+    server: InProcessServer,
+) -> None:
+    client = await server.connect()
+    client.send(request("GET", "/add?name=t&delay=0&fault=drip-body"))
+    await client.read_head()
+    record = await asyncio.to_thread(fetch_run, server.addresses.control_url, "t")
+    assert list(record.faults["ended_ns"]) == []
+    client.abort()
+    await until(lambda: not server.data.connections)
+    record = await asyncio.to_thread(fetch_run, server.addresses.control_url, "t")
+    (ended_ns,) = record.faults["ended_ns"]
+    assert ended_ns > record.columns["replied_ns"][0]
 
 
 @pytest.mark.parametrize("fault", ["reset", "reset-body"])

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -16,7 +17,7 @@ from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
 from bench.pinning import UNPINNED
 from bench.runner import ProcessRunner, Target
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import ERROR_WORDS, Job, Recorder
 from crawlers.registry import REGISTRY
 from crawlers.trust import BY_DEFAULT, Trust
 from tests.foreign_servers import (
@@ -154,6 +155,28 @@ def test_with_insecure_any_certificate_will_do(
     answers: dict[str, "Future[Answers]"], name: str
 ) -> None:
     assert answers[name].result().insecure == [*OF_AIOHTTP, OF_AIOHTTP[0], OF_AIOHTTP[0]]
+
+
+@pytest.mark.parametrize("function", ["tornado_coroutine", "tornado_callback"])
+def test_a_client_of_tornados_makes_one_context_and_not_one_for_each_request(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    made: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def create_and_count(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        made.append(create(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", create_and_count)
+    crawl = import_module(f"crawlers.{function}").crawl
+    for told in (Trust(cafile=servers.cafile), Trust(is_insecure=True)):
+        made.clear()
+        monkeypatch.setattr("crawlers.trust._trust", told)
+        recorder = Recorder()
+        crawl((Job(seq, f"{servers.https}/length") for seq in range(6)), 2, 5.0, recorder)
+        assert list(recorder.columns()["status"]) == [200] * 6
+        assert len(made) == 1
 
 
 def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers) -> None:

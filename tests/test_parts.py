@@ -12,6 +12,7 @@ from bench.in_flight import Levels, Plateau, steady_plateau
 from bench.ledger import Mismatch, Reconciliation
 from bench.split import Split
 from bench.stalls import Stall, client_stall, idle_stall
+from bench.store import IntColumns
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.factories import MS
 
@@ -24,43 +25,43 @@ UNDECLARED = "sent more than once, which the crawler does not declare"
 @pytest.mark.parametrize(
     ("fetched", "arrived", "resends", "counts", "unexplained"),
     [
-        (GOOD, ARRIVED, False, (4, 0, 0, 0, 0, 0), []),
-        (GOOD, ARRIVED[:3], False, (3, 0, 1, 0, 0, 0), [(NEVER_ARRIVED, 3)]),
-        (GOOD[:3], ARRIVED[:3], False, (3, 0, 1, 0, 0, 0), [(NEVER_FETCHED, 3)]),
-        (GOOD[:3], ARRIVED, False, (3, 0, 0, 1, 0, 0), [(NEVER_RECORDED, 3)]),
-        (GOOD, [*ARRIVED, ARRIVED[0]], False, (4, 0, 0, 0, 1, 0), [(UNDECLARED, 0)]),
-        (GOOD, [*ARRIVED, ARRIVED[0]], True, (4, 1, 0, 0, 0, 0), []),
-        ([*GOOD, GOOD[1]], ARRIVED, True, (4, 0, 0, 0, 1, 0), [("recorded more than once", 1)]),
+        (GOOD, ARRIVED, 0, (4, 0, 0, 0, 0, 0), []),
+        (GOOD, ARRIVED[:3], 0, (3, 0, 1, 0, 0, 0), [(NEVER_ARRIVED, 3)]),
+        (GOOD[:3], ARRIVED[:3], 0, (3, 0, 1, 0, 0, 0), [(NEVER_FETCHED, 3)]),
+        (GOOD[:3], ARRIVED, 0, (3, 0, 0, 1, 0, 0), [(NEVER_RECORDED, 3)]),
+        (GOOD, [*ARRIVED, ARRIVED[0]], 0, (4, 0, 0, 0, 1, 0), [(UNDECLARED, 0)]),
+        (GOOD, [*ARRIVED, ARRIVED[0]], 1, (4, 1, 0, 0, 0, 0), []),
+        ([*GOOD, GOOD[1]], ARRIVED, 1, (4, 0, 0, 0, 1, 0), [("recorded more than once", 1)]),
         (
             [*GOOD, (9, 0, 1, 200, 1, 0)],
             ARRIVED,
-            False,
+            0,
             (4, 0, 0, 0, 1, 0),
             [("recorded, and never asked for", 9)],
         ),
         (
             GOOD,
             [*ARRIVED, (-1, *ARRIVED[0][1:])],
-            False,
+            0,
             (4, 0, 0, 0, 0, 1),
             [("arrived, and never asked for", -1)],
         ),
         (
             GOOD,
             [*ARRIVED[:3], (*ARRIVED[3][:6], 2)],
-            False,
+            0,
             (4, 0, 0, 0, 0, 0),
             [(NEVER_ANSWERED, 3)],
         ),
         # What failed, and says so, is explained: the server may have seen it, or not.
-        ([*GOOD[:3], (3, 0, 9, 0, 0, 1)], ARRIVED, False, (3, 0, 0, 1, 0, 0), []),
-        ([*GOOD[:3], (3, 0, 9, 0, 0, 2)], ARRIVED[:3], False, (3, 0, 1, 0, 0, 0), []),
+        ([*GOOD[:3], (3, 0, 9, 0, 0, 1)], ARRIVED, 0, (3, 0, 0, 1, 0, 0), []),
+        ([*GOOD[:3], (3, 0, 9, 0, 0, 2)], ARRIVED[:3], 0, (3, 0, 1, 0, 0, 0), []),
     ],
 )
 def test_both_accounts_are_reconciled(
     fetched: list[tuple[int, ...]],
     arrived: list[tuple[int, ...]],
-    resends: bool,
+    resends: int,
     counts: tuple[int, int, int, int, int, int],
     unexplained: list[tuple[str, int]],
 ) -> None:
@@ -71,8 +72,49 @@ def test_both_accounts_are_reconciled(
     assert found.matched + found.abandoned + found.lost == 4
 
 
+ANSWERED = 1
+
+
+def arrived_on(*connections_and_outcomes: tuple[int, int]) -> IntColumns:
+    """Arrivals of seq 1, one for each connection, after a good one of seq 0 on connection 7."""
+    rows = [
+        (1, one, 200 + at, 201 + at, 0, 200, outcome)
+        for at, (one, outcome) in enumerate(connections_and_outcomes)
+    ]
+    return arrivals((0, 7, 1, 2, 0, 200, ANSWERED), *rows)
+
+
+@pytest.mark.parametrize(
+    ("resends", "condition", "arrived", "counts", "mismatch"),
+    [
+        # A kept connection drops, and the request is sent again from a fresh one.
+        (1, "kept", [(7, 3), (8, 3)], (1, 0), ""),
+        (5, "kept", [(7, 3), (7, 3), (7, 3)], (2, 0), ""),
+        (1, "any", [(8, 3), (9, 3)], (1, 0), ""),
+        (1, "kept", [(8, 3), (9, 3)], (1, 0), "1 sent again from a fresh connection"),
+        (1, "any", [(7, 3), (8, 3), (9, 3)], (1, 1), "1 sent more than 2 times, as the crawler"),
+        (0, "", [(7, 3), (8, 3)], (0, 1), "1 sent more than once, which the crawler does not"),
+        (1, "any", [(7, 1), (7, 1)], (1, 0), "1 sent again after an answer"),
+        # Files of earlier versions declare no condition, and no number.
+        (1, "", [(8, 3), (9, 3), (10, 3)], (2, 0), ""),
+    ],
+)
+def test_resends_are_held_to_their_number_and_their_condition(
+    resends: int,
+    condition: str,
+    arrived: list[tuple[int, int]],
+    counts: tuple[int, int],
+    mismatch: str,
+) -> None:
+    fetched = fetches((0, 0, 9, 200, 1, 0), (1, 10, 900, 0, 0, 4))
+    found = Reconciliation.of(2, fetched, arrived_on(*arrived), resends, condition)
+    assert (found.resent, found.duplicate) == counts
+    assert [str(one) for one in found.unexplained if not str(one).startswith(mismatch)] == []
+    assert len(found.unexplained) == bool(mismatch)
+
+
 def test_a_mismatch_names_the_first_of_its_requests() -> None:
-    found = Reconciliation.of(9, fetches(), arrivals(), False)
+    found = Reconciliation.of(9, fetches(), arrivals())
     (mismatch,) = found.unexplained
     assert str(mismatch) == "9 never fetched (seq 0, 1, 2, 3, 4, ...)"
 

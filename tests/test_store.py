@@ -60,6 +60,23 @@ def test_raw_requests_survive_the_store(
         assert (run.unrecorded, run.request_head) == (0, b"head")
 
 
+def test_resends_are_kept_with_their_number_and_their_condition(store: Store) -> None:
+    store.append(result(planned("tornado-curl")))
+    (run,) = store.runs()
+    assert (run.resends, run.conditions.resend_condition) == (5, "kept")
+
+
+def test_a_file_of_before_resends_had_a_condition_is_read(store: Store) -> None:
+    store.append(result(planned()))
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(
+            "UPDATE run SET conditions = json_remove(conditions, '$.resend_condition')"
+        )
+    connection.close()
+    (run,) = store.runs()
+    assert (run.resends, run.conditions.resend_condition) == (1, "")
+
+
 def test_the_columns_of_the_store_are_those_of_the_ledger() -> None:
     assert tuple(name for name, _ in COLUMNS) == ARRIVAL_COLUMNS
     assert tuple(Recorder().columns()) == FETCH_COLUMNS

@@ -373,6 +373,14 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_peak(50, connections=50),
             of_peak(50, connections=100),
         ),
+        # Without a ledger nobody counts what a library sends again.
+        (
+            Level.VALID,
+            "resent",
+            of_run(unrecorded=None, resends=5, conditions=conditions(resend_condition="kept")),
+            of_run(unrecorded=None, resends=0),
+        ),
+        (Level.VALID, "resent", of_run(unrecorded=None, resends=1), of_run(resends=1)),
         (Level.VALID, "last wave", of_run(requests=1050), of_run(requests=1100)),
         (Level.VALID, "few waves", of_run(requests=900), of_run(requests=1000)),
         # The ideal makespan is of no run but one whose delays are known.

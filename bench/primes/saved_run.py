@@ -81,7 +81,13 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
     is_exact, saved = is_complete, 0
     summary = summarise(run, accounts)
     if saves and accounts.arrivals is not None:
-        joined = Reconciliation.of(run.requests, accounts.fetches, accounts.arrivals, run.resends)
+        joined = Reconciliation.of(
+            run.requests,
+            accounts.fetches,
+            accounts.arrivals,
+            run.resends,
+            run.conditions.resend_condition,
+        )
         refused = int((accounts.fetches["status"] >= 400).sum())
         is_exact = is_complete and joined.matched == run.requests and not joined.unexplained
         saved = max(0, joined.matched - refused)
