@@ -73,8 +73,8 @@ def _like(stream: object, raw: io.FileIO) -> TextIO:
         io.BufferedWriter(raw),
         stream.encoding,
         stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
+        # With PYTHONUNBUFFERED a stream writes through to what is not buffered: ours is.
+        line_buffering=stream.line_buffering or stream.write_through,
     )
 
 

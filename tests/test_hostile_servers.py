@@ -16,7 +16,7 @@ from bench.runner import Target
 from bench.targets import recognise
 from server.announcement import greeting
 from server.control_client import ControlError, delete_run, fetch_run, health, stats
-from server.ledger import COLUMNS, LOAD_COLUMNS
+from server.ledger import COLUMNS, FAULT_COLUMNS, LOAD_COLUMNS
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 GOOD_STATS = {"requests": 1, "connections": {"turned_away": 0, "most": 5}}
@@ -103,6 +103,7 @@ def test_a_server_says_who_it_is_or_that_is_one_line() -> None:
 def ledger(**changes: object) -> bytes:
     columns = [[name, code, 0] for name, code in COLUMNS]
     columns += [[f"load.{name}", "q", 0] for name in LOAD_COLUMNS]
+    columns += [[f"fault.{name}", code, 0] for name, code in FAULT_COLUMNS]
     header = {
         "name": "run",
         "rows": 0,
@@ -146,6 +147,7 @@ def test_a_ledger_that_is_none_is_one_line(data: bytes, said: str) -> None:
 def test_a_ledger_of_more_rows_than_can_be_is_refused_before_they_come() -> None:
     columns = [[name, code, 10**12] for name, code in COLUMNS]
     columns += [[f"load.{name}", "q", 0] for name in LOAD_COLUMNS]
+    columns += [[f"fault.{name}", code, 0] for name, code in FAULT_COLUMNS]
     with (
         serving(saying(ledger(rows=10**12, columns=columns))) as url,
         pytest.raises(ControlError, match="longer than 4000000 items"),
