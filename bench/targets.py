@@ -5,7 +5,6 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from socket import create_connection
 from time import monotonic
@@ -48,6 +47,7 @@ def recognise(url: str) -> Target:
     answer = b""
     try:
         with create_connection((parts.hostname or "", parts.port or 80), _RECOGNISE_TIMEOUT_S) as s:
+            peer = str(s.getpeername()[0])
             s.sendall(f"GET / HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode("latin-1"))
             while (left_s := deadline - monotonic()) > 0 and len(answer) < _RECOGNISE_BYTES:
                 s.settimeout(left_s)
@@ -61,7 +61,7 @@ def recognise(url: str) -> Target:
     if greeting is None:
         return Target(url, "")
     control_url = greeting[1]
-    if not _is_same_host(parts, control_url):
+    if _host_of(control_url) not in (parts.hostname, peer):
         raise ControlError(
             f"the server at {url} says that its control port is at {control_url!r}, which is "
             "another host, and is not asked: give the address of the server as it has it itself"
@@ -69,21 +69,13 @@ def recognise(url: str) -> Target:
     return Target(url, control_url)
 
 
-def _is_same_host(asked: SplitResult, control_url: str) -> bool:
+def _host_of(control_url: str) -> str | None:
+    """None if it names no host or no port."""
     try:
-        host, port = urlsplit(control_url).hostname, urlsplit(control_url).port
+        parts = urlsplit(control_url)
+        return parts.hostname if parts.port else None
     except ValueError:
-        return False
-    if host is None or port is None:
-        return False
-    return host == asked.hostname or (_is_loopback(host) and _is_loopback(asked.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return None
 
 
 def recognise_urls(urls: Sequence[str]) -> tuple[Target, str]:
