@@ -52,8 +52,18 @@ def _main(argv: list[str] | None) -> int:
     except BrokenPipeError:  # whoever read the output has gone
         raise
     except OSError as error:
+        if not _has_current_folder():
+            error = OSError("the current folder no longer exists: change to another one")
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - no pathlib for this
+    except OSError:
+        return False
+    return True
 
 
 def _stopping_signals() -> list[signal.Signals]:

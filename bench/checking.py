@@ -19,7 +19,7 @@ from bench.readiness import chosen_entrants, installed
 from bench.tables import make_console, shown
 from crawlers.registry import find
 
-_WORDS = {True: ("ok    ", "green"), False: ("BROKEN", "red")}
+_WORDS = {True: ("ok     ", "green"), None: ("unknown", "yellow"), False: ("BROKEN ", "red")}
 
 
 def check(arguments: Namespace) -> int:
@@ -49,20 +49,22 @@ def check(arguments: Namespace) -> int:
 
 def _print_finding(finding: Finding) -> None:
     word, style = _WORDS[finding.is_kept]
-    if not finding.is_kept and finding.level is not MUST:
-        word, style = "missed", "yellow"
+    if finding.is_kept is False and finding.level is not MUST:
+        word, style = "missed ", "yellow"
     console = make_console()
     console.print(f"  [{style}]{word}[/]  {finding.level.value:6}  ", end="", soft_wrap=True)
     console.print(f"{finding.rule}: {finding.evidence}", soft_wrap=True, markup=False)
 
 
 def _summed_up(findings: Sequence[Finding]) -> str:
-    """`2 rules broken, 5 could be better`."""
+    """`2 MUST rules broken, 5 SHOULD missed`."""
     broken = sum(one.is_broken for one in findings)
-    better = sum(not one.is_kept for one in findings) - broken
-    if not broken and not better:
+    missed = sum(one.is_kept is False for one in findings) - broken
+    unknown = sum(one.is_kept is None for one in findings)
+    if not broken and not missed and not unknown:
         return "all rules kept"
-    said = f"{broken or 'no'} rule{'' if broken == 1 else 's'} broken, {better} could be better"
+    said = f"{broken or 'no'} MUST rule{'' if broken == 1 else 's'} broken, {missed} SHOULD missed"
+    said += f", {unknown} unknown" if unknown else ""
     return f"{said}; docs/crawlers.md has what MUST and SHOULD mean"
 
 
@@ -96,8 +98,8 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
         if code:
             return code
     every = [one for all_ in found.values() for one in all_.faults]
-    is_kept = all(rule_of_failing(one).finding().is_kept for one in every)
-    return EXIT_OK if is_kept else EXIT_REQUESTS_FAILED
+    is_broken = any(rule_of_failing(one).finding().is_broken for one in every)
+    return EXIT_OK if not is_broken else EXIT_REQUESTS_FAILED
 
 
 def _draw(told: dict[str, Any], path: Path) -> int:

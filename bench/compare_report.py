@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.analysis import Analysis, analyse
 from bench.cells import CellSummary
 from bench.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
-from bench.environment import differences, machine_shown
-from bench.experiment import Cell, Experiment
+from bench.environment import OF_CRAWLERS, differences, machine_shown
+from bench.experiment import SWEEP, Cell, Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
 from bench.program import PROGRAM
 from bench.results import find_file
@@ -104,7 +104,7 @@ def compare_two(
     chosen = METRICS[metric]
     if folder is None and _is_results(baseline) and _is_results(candidate):
         return _compare_folders(Path(baseline), Path(candidate), chosen, worst)
-    path = find_file(folder)
+    path = find_file(folder, SWEEP)
     with Store.open(path) as store:
         analysis = analyse(store)
         measured_on = [_measured_on(store)]
@@ -233,7 +233,7 @@ def _with_versions(store: Store) -> dict[str, Any]:
     for run in store.runs():
         for name, version in run.versions.items():
             told.setdefault(name, set()).add(version)
-    versions = {f"crawlers' {name}": ", ".join(sorted(found)) for name, found in told.items()}
+    versions = {f"{OF_CRAWLERS}{name}": ", ".join(sorted(found)) for name, found in told.items()}
     return {**store.environment(), **versions}
 
 

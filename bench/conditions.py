@@ -34,6 +34,8 @@ class Conditions:
     """Connections that the server closed at once, for want of descriptors."""
     beside: int | None
     """Requests that the server got and that are not of the run. These two: None: not our server."""
+    accepted: int | None = None
+    """Connections that the server accepted; None also in files of older versions."""
     resend_condition: str = ""
     """After what the crawler's library is declared to send a request again; "": nothing is."""
 
@@ -60,7 +62,11 @@ class Observation:
         )
 
     def until(
-        self, later: "Observation", turned_away: int | None, beside: int | None
+        self,
+        later: "Observation",
+        turned_away: int | None,
+        beside: int | None,
+        accepted: int | None = None,
     ) -> Conditions:
         """What happened between two observations."""
         tcp = {
@@ -77,6 +83,7 @@ class Observation:
             stolen_ns=stolen_ns,
             turned_away=turned_away,
             beside=beside,
+            accepted=accepted,
             listen_overflows=tcp["listen_overflows"],
             listen_drops=tcp["listen_drops"],
             syn_retransmits=tcp["syn_retransmits"],

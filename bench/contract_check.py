@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bench.contract_run import BrokenError, ContractRunner, accounts_of
+from bench.contract_run import BrokenError, ContractRunner, UnknownError, accounts_of
 from bench.entrants import Entrant
 from bench.faults_played import AllPlayed, Played, play_faults
 from bench.in_flight import Levels
@@ -51,7 +51,7 @@ class Rule:
     level: RuleLevel
     title: str
     look: Callable[[], str]
-    """Returns the evidence that it is kept. Raises BrokenError."""
+    """Returns the evidence that it is kept. Raises BrokenError, UnknownError."""
     played: Played | None = None
     """Of a rule about a fault."""
 
@@ -59,6 +59,8 @@ class Rule:
         """Look."""
         try:
             return Finding(self.level, self.title, True, self.look(), self.played)
+        except UnknownError as unknown:
+            return Finding(self.level, self.title, None, str(unknown), self.played)
         except BrokenError as broken:
             return Finding(self.level, self.title, False, str(broken), self.played)
 
@@ -70,7 +72,8 @@ class Finding:
     level: RuleLevel
     rule: str
     """Its title."""
-    is_kept: bool
+    is_kept: bool | None
+    """None: it could not be found out, and no number is wrong for it."""
     evidence: str
     played: Played | None = None
     """The fault that the rule is about."""
@@ -78,7 +81,7 @@ class Finding:
     @property
     def is_broken(self) -> bool:
         """Whether a number would be wrong."""
-        return self.level is MUST and not self.is_kept
+        return self.level is MUST and self.is_kept is False
 
 
 def check_contract(
@@ -285,7 +288,7 @@ def of_faults(runner: ContractRunner) -> Iterator[Rule]:
     rules = [rule_of_failing(one) for one in played.faults]
     yield from rules
     for one, failing in zip(played.faults, rules, strict=True):
-        if failing.finding().is_kept:  # otherwise the word is not what matters
+        if not failing.finding().is_broken:  # otherwise the word is not what matters
             exact = f"called {one.wanted}" if one.wanted else f"recorded as status {one.fault}"
             yield Rule(SHOULD, f"fault {one.fault} is {exact}", partial(_is_exact, one), one)
 
@@ -363,15 +366,15 @@ def _fails(played: Played) -> str:
     if played.is_unbounded:
         return "not played: no limit of time ends it, as declared"
     if played.never_ended and played.fault != "hang":
-        # It is not known what would have been recorded, and a slow answer makes no number wrong.
-        return f"not known: {played.failure}"
+        # What would have been recorded is not known, and a slow answer makes no number wrong.
+        raise UnknownError(played.failure)
     _want(not played.failure, played.failure)
     _want(played.word is not None, "never recorded")
     if not played.is_failure and played.is_as_declared:
         return "taken for good, as declared"
     if not played.is_failure and played.fault == "bad-length":
         # RFC 9112, 6.3, wants an error; but what was sent has been read, up to the close.
-        return "taken for good, and read to its end"
+        raise UnknownError("taken for good, and all that was sent has been read")
     _want(played.is_failure, "taken for good")
     return f"{_shown(played)} after {played.took_s:.2f} s"
 

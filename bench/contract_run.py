@@ -25,6 +25,10 @@ class BrokenError(Exception):
     """A rule is not kept; the text is the evidence."""
 
 
+class UnknownError(Exception):
+    """It cannot be found out whether a rule is kept; the text says why."""
+
+
 class NoOutcomeError(BrokenError):
     """A run left no outcome: the crawler crashed, or was killed because it did not end."""
 

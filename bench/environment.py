@@ -11,6 +11,8 @@ from typing import Any
 from bench.schema import RunRow
 from server import __version__
 
+OF_CRAWLERS = "crawlers' "
+"""How the names of the versions begin that crawlers reported."""
 _DISTRIBUTIONS = ("tornado", "httptools", "uvloop", "numpy", "matplotlib")
 
 
@@ -36,7 +38,10 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
         {**one, **one.get("libraries", {}), "libraries": ""} for one in (before, after)
     )
     for name in sorted({*flat_before, *flat_after} - {"resumed"}):
-        if flat_before.get(name) != flat_after.get(name):
+        is_in_both = name in flat_before and name in flat_after
+        is_of_one = name.startswith(OF_CRAWLERS) and not is_in_both
+        # A library of a crawler that took part in one of the two alone.
+        if flat_before.get(name) != flat_after.get(name) and not is_of_one:
             yield f"{name} differs: {flat_before.get(name)} and {flat_after.get(name)}"
 
 

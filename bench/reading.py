@@ -16,7 +16,7 @@ from bench.exit_codes import (
     EXIT_USAGE,
     signal_name,
 )
-from bench.experiment import CALIBRATION, PRIMES
+from bench.experiment import CALIBRATION, PRIMES, SWEEP
 from bench.program import PROGRAM
 from bench.results import find_file
 from bench.store import Store
@@ -93,7 +93,7 @@ def export(arguments: Namespace) -> int:
     """`crawlbench export`: runs or requests, to stdout."""
     from bench.export import export_requests, export_runs
 
-    with Store.open(find_file(arguments.folder)) as store:
+    with Store.open(find_file(arguments.folder, SWEEP)) as store:
         write = export_requests if arguments.what == "requests" else export_runs
         write(store, arguments.form, sys.stdout)
     return EXIT_OK

@@ -124,13 +124,16 @@ def held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def find_file(folder: Path | None) -> Path:
+def find_file(folder: Path | None, kind: str = "") -> Path:
     """The results file in a folder; of the latest experiment for None. Raises StoreError.
 
-    Links are followed now: `latest` may lead elsewhere before all is read.
+    `kind`: the latest of this kind, where there is one. Links are followed now: `latest` may lead
+    elsewhere before all is read.
     """
     if folder is None:
-        folder = DEFAULT_FOLDER / LATEST
+        folder = DEFAULT_FOLDER / f"{LATEST}-{kind}"
+        if not kind or not folder.exists():
+            folder = DEFAULT_FOLDER / LATEST
         if not folder.exists():
             raise StoreError(f"there is no {folder}: run an experiment first, or name a folder")
     path = folder if folder.is_file() else folder / FILE_NAME

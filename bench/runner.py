@@ -89,6 +89,7 @@ class _Counted(NamedTuple):
 
     turned_away: int
     requests: int
+    accepted: int
 
 
 class Runner(Protocol):
@@ -142,12 +143,13 @@ class ProcessRunner:
                 timeout_s=self._timeout_s,
             )
             raise
-        beside = None
+        beside = turned_away = accepted = None
         if ledger is not None:
             recorded = ledger.rows + ledger.unrecorded
             beside = counted_after.requests - counted.requests - recorded
-        turned_away = counted_after.turned_away - counted.turned_away
-        conditions = before.until(after, turned_away if ledger is not None else None, beside)
+            turned_away = counted_after.turned_away - counted.turned_away
+            accepted = counted_after.accepted - counted.accepted
+        conditions = before.until(after, turned_away, beside, accepted)
         return RunResult(
             *(planned, started_utc, failure, stderr_tail, outcome, ledger, conditions),
             timeout_s=self._timeout_s,
@@ -255,10 +257,13 @@ class ProcessRunner:
 
     def _counted(self) -> _Counted:
         if not self._target.is_ours:
-            return _Counted(0, 0)
+            return _Counted(0, 0, 0)
         try:
             told = stats(self._target.control_url)
-            return _Counted(told["connections"]["turned_away"], told["requests"])
+            of_connections = told["connections"]
+            return _Counted(
+                of_connections["turned_away"], told["requests"], of_connections["accepted"]
+            )
         except ControlError as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 

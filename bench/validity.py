@@ -51,6 +51,9 @@ TIME_WAIT = 14_000
 """Half of the ports that Linux gives out, 28 232 by default: a run may need as many again."""
 GC_SHARE = 0.01
 GC_PAUSE_NS = 5_000_000
+UNUSED_LEAST = 5
+UNUSED_SHARE = 0.05
+"""Of the slots: connections without a request. A library may open one more than it needs."""
 CLUSTER_SHARE = 0.05
 CLUSTER_LEAST = 10
 CLUSTER_CPU_SHARE = 0.50
@@ -272,6 +275,14 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
             "connections",
             f"{summary.connections} connections for {run.slots} slots, by a crawler that is "
             "declared to keep them",
+        )
+    unused = (run.conditions.accepted or 0) - (summary.connections or 0)
+    most_unused = max(UNUSED_LEAST, UNUSED_SHARE * run.slots) + sum(summary.errors.values())
+    if summary.connections is not None and unused > most_unused:
+        yield _suspect(
+            "connections",
+            f"{unused} connections besides the {summary.connections} of the run carried no whole "
+            "request of it: opening them, and what was sent on them, is in no number",
         )
     usage = run.usage
     needed = run.slots + SPARE_DESCRIPTORS

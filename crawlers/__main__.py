@@ -52,6 +52,7 @@ from server.process_usage import (
     main_thread_times,
     peak_memory_bytes,
     raise_descriptor_limit,
+    reap_children,
     unwaited_cpu_ns,
 )
 from server.standard_streams import run_program
@@ -179,22 +180,24 @@ def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usag
     adopt_orphans()
     pauses = GcPauses()
     jobs = SharedIterator(spec.jobs(log))
-    unwaited_before_ns = unwaited_cpu_ns()
+    reap_children()
+    others_before_ns, living_before_ns = children_cpu_ns(), unwaited_cpu_ns() or 0
     times_before = main_thread_times()
-    start_ns, start_cpu_ns = monotonic_ns(), process_time_ns() + children_cpu_ns()
+    start_ns, start_cpu_ns = monotonic_ns(), process_time_ns()
     with pauses:
         crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
-    cpu_ns, end_ns = process_time_ns() + children_cpu_ns(), monotonic_ns()
+    cpu_ns, end_ns = process_time_ns() - start_cpu_ns, monotonic_ns()
     times = main_thread_times()
-    unwaited_ns = unwaited_cpu_ns()
-    if unwaited_ns is not None:
-        # What a process used that was there before is not of this crawl, waited for or not.
-        unwaited_ns -= unwaited_before_ns or 0
-        cpu_ns += unwaited_ns
+    waited_for_ns = children_cpu_ns() - others_before_ns
+    reap_children()
+    living_ns = unwaited_cpu_ns()
+    # What a process used that was there before is not of this crawl, waited for or not.
+    unwaited_ns = children_cpu_ns() - others_before_ns - waited_for_ns
+    unwaited_ns += (living_ns or 0) - living_before_ns
     return Usage(
         wall_ns=end_ns - start_ns,
-        cpu_ns=max(0, cpu_ns - start_cpu_ns),
-        unwaited_cpu_ns=max(0, unwaited_ns) if unwaited_ns is not None else None,
+        cpu_ns=cpu_ns + max(0, waited_for_ns + unwaited_ns),
+        unwaited_cpu_ns=max(0, unwaited_ns) if living_ns is not None else None,
         peak_memory_bytes=peak_memory_bytes(),
         gc_pauses=pauses.count,
         gc_pause_ns=pauses.sum_ns,

@@ -177,6 +177,9 @@ def main() -> int:
         _print(soak, counted, level, soak.level(), seconds)
     for line in soak.wrong:
         print(f"does not balance: {line}")
+    if not soak.wrong:
+        spare = f"{_SPARE_BYTES / 1e6:.0f} MB"
+        print(f"all balances; memory may grow by {spare}, descriptors and threads by none")
     return 1 if soak.wrong else 0
 
 
@@ -237,4 +240,8 @@ def _print(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("soak: interrupted", file=sys.stderr)
+        sys.exit(130)

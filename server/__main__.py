@@ -206,12 +206,13 @@ def _is_loopback(listening: socket.socket) -> bool:
 
 
 def _warn(bind: str, new_token: str) -> None:
-    made = f" (this one was made: {TOKEN_VARIABLE}={new_token})" if new_token else ""
     print(
-        f"server: {bind} is not loopback: other machines can use the data port, and the control "
-        f"port with the token in {TOKEN_VARIABLE}{made}",
+        f"server: warning: {bind} is not loopback: other machines can use the data port, and the "
+        f"control port with the token in {TOKEN_VARIABLE}",
         file=sys.stderr,
     )
+    if new_token:
+        print(f"server: a token was made: {TOKEN_VARIABLE}={new_token}", file=sys.stderr)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

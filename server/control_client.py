@@ -45,7 +45,10 @@ def health(control_url: str) -> dict[str, Any]:
 
 def stats(control_url: str) -> dict[str, Any]:
     """The server's counters; docs/server.md says what each means. Raises ControlError."""
-    counters = (("requests",), ("connections", "turned_away"), ("connections", "most"))
+    counters = (
+        ("requests",),
+        *(("connections", name) for name in ("accepted", "turned_away", "most")),
+    )
     return _json(control_url, "/stats", *counters)
 
 

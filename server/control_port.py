@@ -15,7 +15,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from server import __version__
 from server.control_token import TOKEN_VARIABLE, is_authorized
 from server.data_port import DataPort
-from server.host_rule import FOREIGN_PAGE, HostRule, is_of_foreign_page
+from server.host_rule import FOREIGN_PAGE, HostRule, host_refused, is_of_foreign_page
 from server.loop_lag import LoopLag
 from server.process_usage import peak_memory_bytes
 from server.request_reader import SECOND_NS
@@ -102,7 +102,7 @@ class _Handler(web.RequestHandler):
         headers = self.request.headers
         host = headers.get("Host", "")
         if not self.host_rule.allows(host):
-            raise web.HTTPError(403, reason="this Host is not loopback")
+            raise web.HTTPError(403, reason=host_refused(host))
         page = headers.get("Origin", ""), headers.get("Sec-Fetch-Site", "")
         if is_of_foreign_page(host, *page):
             raise web.HTTPError(403, reason=FOREIGN_PAGE)
@@ -185,8 +185,11 @@ class _Run(_Handler):
         rows = self.get_query_argument("rows", "")
         if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
             raise web.HTTPError(400, reason="rows is a whole number from 0 to 999999999")
-        if not self.data_port.ledger.announce(name, int(rows)):
-            raise web.HTTPError(409, reason="this run is known, or too many have been announced")
+        ledger = self.data_port.ledger
+        if ledger.find(name) is not None:
+            raise web.HTTPError(409, reason="a run of that name is known already")
+        if not ledger.announce(name, int(rows)):
+            raise web.HTTPError(409, reason="too many runs are announced: DELETE some of them")
         self.set_status(204)
 
     def delete(self, name: str) -> None:

@@ -11,9 +11,9 @@ from tornado.tcpserver import TCPServer
 from server.announcement import greeting, url_of
 from server.connection import Connection, Reply
 from server.faults import EXTRA_LINES, STATUSES
-from server.host_rule import HostRule
+from server.host_rule import HostRule, host_refused
 from server.ledger import CLIENT_GONE, Ledger, RunLedger
-from server.request_plan import PATH, Plan, PlanError, parse_query, shown
+from server.request_plan import PATH, Plan, PlanError, parse_query
 from server.request_reader import Limits
 from server.responses import Dots, Heads, error_body
 
@@ -194,7 +194,7 @@ class DataPort(TCPServer):
         if not separator or scheme.lower() != "http" or not host:
             return "", _error(0, 400, "the request target is not a path")
         if not self.allows_host(host):
-            return "", _error(0, 403, f"Host {shown(host)} is not loopback")
+            return "", _error(0, 403, host_refused(host))
         return slash + path or "/", None
 
 

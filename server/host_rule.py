@@ -10,6 +10,8 @@ the answer: browsers say from where such a request comes.
 
 import ipaddress
 
+from server.request_plan import shown
+
 _REMEMBERED = 256
 
 FOREIGN_PAGE = "a web page of another origin may not send requests to this server"
@@ -24,6 +26,11 @@ def is_of_foreign_page(host: str, origin: str, fetch_site: str) -> bool:
     return (
         bool(origin) and origin.lower() != f"http://{host.lower()}"
     ) or fetch_site.lower() not in ("", "none", "same-origin")
+
+
+def host_refused(host: str) -> str:
+    """Why a request is not let in, and what would be; in ASCII."""
+    return f"Host {shown(host)} is refused: ask by an IP address, or by localhost"
 
 
 class HostRule:

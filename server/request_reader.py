@@ -10,8 +10,7 @@ from typing import NamedTuple, Protocol
 
 import httptools
 
-from server.host_rule import FOREIGN_PAGE, is_of_foreign_page
-from server.request_plan import shown
+from server.host_rule import FOREIGN_PAGE, host_refused, is_of_foreign_page
 
 SECOND_NS = 1_000_000_000
 _BEFORE_HEAD_BYTES = 16_384
@@ -209,7 +208,8 @@ class RequestReader:
         elif name == b"expect":
             self._expect = value.lower()
         elif name == b"origin":
-            self._origin = value
+            # Of two, one is foreign: browsers send one.
+            self._origin = b"null" if self._origin else value
         else:
             self._fetch_site = value
 
@@ -227,7 +227,7 @@ class RequestReader:
             if version == "1.1":
                 raise RefusalError(400, "an HTTP/1.1 request needs a Host header")
         elif not self._allows_host(self._host.decode("latin-1")):
-            raise RefusalError(403, f"Host {shown(self._host.decode('latin-1'))} is not loopback")
+            raise RefusalError(403, host_refused(self._host.decode("latin-1")))
         if self._origin or self._fetch_site:
             self._check_page()
         if self._is_chunked and version == "1.0":

@@ -207,8 +207,8 @@ def test_the_check_is_printed_line_by_line_and_its_exit_code_counts() -> None:
     command = [sys.executable, "-P", "-m", "bench", "check", "tests.broken_crawlers:crash"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.returncode == 1
-    assert "BROKEN  MUST    A plain run comes to an end" in done.stdout
-    assert "2 rules broken, 0 could be better" in done.stdout
+    assert "BROKEN   MUST    A plain run comes to an end" in done.stdout
+    assert "2 MUST rules broken, 0 SHOULD missed" in done.stdout
 
 
 def test_resends_are_declared_with_a_condition_or_not_at_all() -> None:

@@ -67,7 +67,7 @@ async def test_a_run_is_announced_before_it_begins(server: InProcessServer) -> N
     url = server.addresses.control_url
     await asyncio.to_thread(announce_run, url, "t", 2)
     assert (await asyncio.to_thread(fetch_run, url, "t")).rows == 0
-    with pytest.raises(ControlError, match="409, this run is known"):
+    with pytest.raises(ControlError, match="409, a run of that name is known already"):
         await asyncio.to_thread(announce_run, url, "t", 2)
     client = await server.connect()
     await client.get("/add?name=t&delay=0")

@@ -176,6 +176,12 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_summary(client_stall=Stall(0, 60 * MS), makespan_ns=10_000 * MS),
         ),
         (
+            Level.SUSPECT,
+            "connections",
+            of_run(conditions=conditions(accepted=107)),
+            of_run(conditions=conditions(accepted=103)),
+        ),
+        (
             Level.INVALID,
             "descriptors",
             of_run(conditions=conditions(turned_away=1)),
@@ -488,3 +494,11 @@ def test_a_child_that_is_waited_for_is_in_the_cpu_time_and_is_no_fault() -> None
     assert trial.run.usage is not None
     assert trial.run.usage.cpu_ns > 300 * MS
     assert not trial.verdict.finds("other processes")
+
+
+def test_a_child_that_the_kernel_forgets_takes_nothing_from_the_cpu_time() -> None:
+    trial = trial_of(Control("forgotten", "tests.controls.early_child:crawl"))
+    usage = trial.run.usage
+    assert usage is not None
+    assert usage.main_cpu_ns is not None
+    assert usage.cpu_ns >= usage.main_cpu_ns * 0.9 > 0

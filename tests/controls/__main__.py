@@ -69,6 +69,9 @@ CONTROLS = (
     _dishonest("child_left_running", Level.SUSPECT, "other processes"),
     _dishonest("child_of_another_session", Level.SUSPECT, "other processes"),
     _dishonest("child_of_a_child", Level.SUSPECT, "other processes"),
+    _dishonest("starts_programs", Level.SUSPECT, "other processes"),
+    _dishonest("ignores_in_c", Level.SUSPECT, "other processes"),
+    _dishonest("reconnects", Level.SUSPECT, "connections"),
     _dishonest("few_files", Level.SUSPECT, "descriptors"),
     Control(
         "crawler: paces itself", "tests.controls.crawlers:paces_itself", limit=_IDLE, delay_ms=50

@@ -1,6 +1,7 @@
 """Crawlers that are `asyncio` but for one thing that they do wrong, or that happens to them."""
 
 import asyncio
+import ctypes
 import os
 import resource
 import signal
@@ -374,3 +375,36 @@ def hundred_workers(
 ) -> None:
     """Has 100 workers, whatever is asked for."""
     honest(jobs, min(concurrency, _POOL), timeout_s, record)
+
+
+def starts_programs(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Starts a short program for each job, and waits for none: each uses less than a clock tick."""
+
+    def with_programs() -> Iterator[Job]:
+        for job in jobs:
+            os.posix_spawn("/bin/true", ["true"], {})
+            yield job
+
+    honest(with_programs(), concurrency, timeout_s, record)
+
+
+def ignores_in_c(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Ignores SIGCHLD behind the back of the signal module."""
+    ctypes.CDLL(None).signal(signal.SIGCHLD.value, ctypes.c_void_p(1))
+    honest(jobs, concurrency, timeout_s, record)
+
+
+def reconnects(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Opens a further connection for each job, and sends half a request on it."""
+
+    def with_halves() -> Iterator[Job]:
+        for job in jobs:
+            parts = urlsplit(job.url)
+            address = parts.hostname or "", parts.port or 80
+            with socket.create_connection(address) as connection:
+                connection.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost:".encode())
+            yield job
+
+    honest(with_halves(), concurrency, timeout_s, record)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from bench.exit_codes import EXIT_INTERRUPTED
 from tests.faults import every
 from tests.faults.place import ShortfallError
 from tests.faults.table import Fault, NotHereError, inject
@@ -50,7 +51,7 @@ def _print(result: Result, number: int, count: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; 0 if everything happened that must, 1 otherwise."""
+    """Print the table; 0 if everything happened that must, 1 otherwise, 130 if interrupted."""
     parser = argparse.ArgumentParser(
         prog="scripts/faults",
         description="Injects every fault of tests/faults, one after another: what must happen, and "
@@ -66,14 +67,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments.words
         or any(word in f"{one.group}: {one.name}" for word in arguments.words)
     ]
+    if not chosen:
+        parser.error(f"no fault has one of these words in its row: {' '.join(arguments.words)}")
     print(f"{len(chosen)} faults; seed {seed}")
     before_s = time.monotonic()
     results: list[Result] = []
-    with ThreadPoolExecutor(_AT_ONCE) as executor:
-        waiting = [executor.submit(look_at, one, seed + n) for n, one in enumerate(chosen)]
+    executor = ThreadPoolExecutor(_AT_ONCE)
+    waiting = [executor.submit(look_at, one, seed + n) for n, one in enumerate(chosen)]
+    try:
         for future in waiting:
             results.append(future.result())
             _print(results[-1], len(results), len(chosen))
+    except KeyboardInterrupt:
+        print("\nfaults: interrupted; waiting for those that are under way", file=sys.stderr)
+        executor.shutdown(cancel_futures=True)
+        return EXIT_INTERRUPTED
+    executor.shutdown()
     counts = {
         word: sum(one.word == word for one in results) for word in ("ok", "SHORT", "not here")
     }

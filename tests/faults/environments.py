@@ -97,13 +97,12 @@ def _(place: Place) -> str:
     return f"exit {done.code}: {done.last_line}"
 
 
-@fault(GROUP, "a current folder that is gone", "the crawl is sound, or one line")
+@fault(GROUP, "a current folder that is gone", "exit 3; one line says so")
 def _(place: Place) -> str:
     gone = place.folder / "gone"
     script = f'mkdir "{gone}" && cd "{gone}" && rmdir "{gone}" && exec "$@"'
     done = place.run(["bash", "-c", script, "bash", *place.command(*_CRAWL)])
-    must("Traceback" not in done.stderr, "a traceback")
-    return f"exit {done.code}: {done.last_line or 'sound'}"
+    return done.must_say(3, "the current folder no longer exists")
 
 
 def _checkout(place: Place, name: str) -> Path:

@@ -159,7 +159,7 @@ def _(place: Place) -> str:
 
 def _ledger(layout: bytes) -> Callable[[socket.socket, bytes], None]:
     """A control port that is right in all but the ledger."""
-    counters = b'{"requests": 5, "connections": {"most": 1000, "turned_away": 0}, "in_flight": 0}'
+    counters = b'{"requests": 5, "connections": {"accepted": 1, "most": 1000, "turned_away": 0}}'
 
     def answer(client: socket.socket, head: bytes) -> None:
         is_ledger = head.startswith(b"GET /runs/")
