@@ -51,7 +51,7 @@ def _main(argv: list[str] | None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # whoever read the output has gone
         raise
-    except OSError as error:
+    except OSError:
         if not _has_current_folder():
             error = OSError("the current folder no longer exists: change to another one")
         print(f"crawlbench: {error}", file=sys.stderr)
