@@ -165,8 +165,12 @@ class Connection(IOStream):
             return None
         if not data:
             return 0
+        is_short = len(data) <= _READ_SHARE_BYTES
+        if is_short and not self._pending:  # nearly always
+            self._feed(data)
+            return None
         is_held_back = len(self._pending) >= self._service.limits.pipelined
-        if self._is_discarding or (len(data) <= _READ_SHARE_BYTES and not is_held_back):
+        if self._is_discarding or (is_short and not is_held_back):
             self._feed(data)
             return None
         # A body costs little, and need not wait; what comes behind it must.

@@ -170,13 +170,9 @@ class RequestReader:
         self._url = b""
         self._host = None
         self._expect = b""
-        self._origin = b""
-        self._fetch_site = b""
-        self._has_connection_header = False
-        self._is_chunked = False
-        self._content_length = 0
-        self._body_bytes = 0
-        self._unaccounted_bytes = 0
+        self._origin = self._fetch_site = b""
+        self._has_connection_header = self._is_chunked = False
+        self._content_length = self._body_bytes = self._unaccounted_bytes = 0
         self.method = ""
 
     def on_url(self, part: bytes) -> None:
