@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bench.cells import CellSummary, Trial
+from bench.columns import IntColumns
 from bench.delays import Delay
 from bench.experiment import CEILING, Cell, Experiment
 from bench.schema import RunRow
-from bench.store import IntColumns, Store
+from bench.store import Store
 from bench.summary import Accounts, RunSummary, summarise
 from bench.validity import Level, Verdict, judge
 from crawlers.contract import ERROR_WORDS

@@ -22,7 +22,8 @@ from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.pinning import choose_pinning
 from bench.presets import CHAPTER, QUICK, STANDARD
 from bench.readiness import chosen_entrants, floor, installed
-from bench.runner import ProcessRunner, RunResult, Target
+from bench.run_result import RunResult
+from bench.runner import ProcessRunner, Target
 from bench.targets import private_server, read_urls, recognise, recognise_urls
 from crawlers.contract import ERROR_WORDS
 from crawlers.trust import Trust

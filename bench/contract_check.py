@@ -11,12 +11,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.contract_run import BrokenError, ContractRunner, UnknownError, accounts_of
 from bench.entrants import Entrant
 from bench.faults_played import AllPlayed, Played, play_faults
 from bench.in_flight import Levels
 from bench.ledger import resend_mismatches, sent_again
-from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import NOT_DECLARED, CrawlerInfo, find
 from server.control_client import ControlError, fetch_run, stats

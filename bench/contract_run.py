@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
 from bench.pinning import UNPINNED
-from bench.runner import ProcessRunner, RunResult, Target
-from bench.store import IntColumns
+from bench.run_result import RunResult
+from bench.runner import ProcessRunner, Target
 from crawlers.registry import CrawlerInfo
 from server.process import ServerProcess
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.contract_run import ContractRunner, NoOutcomeError, accounts_of
-from bench.runner import RunResult
+from bench.run_result import RunResult
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import UNBOUNDED
 from server.request_plan import FAULTS

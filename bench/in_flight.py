@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from bench.store import IntColumns
+from bench.columns import IntColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from bench.store import IntColumns
+from bench.columns import IntColumns
 from crawlers.registry import ON_A_KEPT_CONNECTION, RESEND_CONDITIONS
 from server.ledger import ANSWERED
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from bench.experiment import PlannedRun
 from bench.runner import Target
-from bench.schema import MAX_REQUESTS
+from bench.schema import MAX_REQUESTS, SPARE_DESCRIPTORS
 from server.control_client import stats
 
-SPARE_DESCRIPTORS = 100
 MAX_RUNS = 100_000
 """Of an experiment: at a second each, more than a day."""
 

@@ -17,7 +17,8 @@ from bench.program import PROGRAM
 from bench.progress import expected_s, progress_on_stderr, span_shown
 from bench.readiness import installed
 from bench.results import find_file, held, link_latest, new_folder
-from bench.runner import ProcessRunner, RunResult, ServerGoneError
+from bench.run_result import RunResult
+from bench.runner import ProcessRunner, ServerGoneError
 from bench.store import FILE_NAME, Store, StoreError
 from bench.sweep import sweep
 from bench.targets import private_server

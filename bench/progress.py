@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from bench.experiment import CELL, PlannedRun, ideal_makespan_ns
 from bench.printable import bare, printable
-from bench.runner import RunResult
+from bench.run_result import RunResult
 
 _START_S = 0.6
 """What a run costs beside its crawl, roughly: a process, its imports, the store."""

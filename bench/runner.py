@@ -13,12 +13,13 @@ from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
-from bench.conditions import Conditions, Observation
 from bench.descendants import none_left
 from bench.exit_codes import signal_name
 from bench.experiment import PlannedRun, ideal_makespan_ns
 from bench.interpreters import crawler_command
+from bench.observation import Observation
 from bench.pinning import Pinning, pin
+from bench.run_result import RunResult
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import NoOutcomeError, Outcome, Spec
 from crawlers.trust import BY_DEFAULT, Trust
@@ -68,20 +69,6 @@ class Target:
     def is_ours(self) -> bool:
         """Whether requests carry plans, and the server keeps a ledger."""
         return bool(self.control_url)
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What came of a run. `failure` is "" or why there is no outcome, in one line."""
-
-    planned: PlannedRun
-    started_utc: str
-    failure: str
-    stderr_tail: str
-    outcome: Outcome | None
-    ledger: RunRecord | None
-    conditions: Conditions
-    timeout_s: float
 
 
 class _Counted(NamedTuple):

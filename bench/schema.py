@@ -15,6 +15,8 @@ SCHEMA_VERSION = 4
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
+SPARE_DESCRIPTORS = 100
+"""That a process opens besides its connections."""
 
 ARRIVAL_COLUMNS = (
     "seq",

@@ -6,7 +6,8 @@ from pathlib import Path
 from bench.analysis import load_run
 from bench.cells import Trial
 from bench.experiment import Experiment, PlannedRun
-from bench.runner import Runner, RunResult
+from bench.run_result import RunResult
+from bench.runner import Runner
 from bench.store import FILE_NAME, Store
 from bench.summary import summarise
 from bench.validity import judge

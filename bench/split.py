@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.quantiles import quantile, tail_quantile
-from bench.store import IntColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

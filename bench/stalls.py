@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.in_flight import Levels
-from bench.store import IntColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,13 +12,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
+from bench.columns import IntColumns
 from bench.conditions import Conditions
 from bench.experiment import CALIBRATION, PRIMES, SWEEP, Asked, Experiment
 from bench.printable import printable, shortened
 from bench.program import PROGRAM
-from bench.runner import RunResult
+from bench.run_result import RunResult
 from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
 from bench.shapes import check_shape, parsed_object
 from bench.sqlite_file import (
@@ -33,14 +34,6 @@ from crawlers.registry import find
 from crawlers.spec import Usage
 from crawlers.work import WORK_COLUMNS, Work
 from server.packed_columns import Columns
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-IntColumns = dict[str, "NDArray[np.int64]"]
-"""Columns of a table, by name, all of one length."""
 
 FILE_NAME = "results.sqlite"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.experiment import ideal_makespan_ns
 from bench.in_flight import Levels, Plateau, steady_plateau
 from bench.ledger import Reconciliation
@@ -17,7 +18,6 @@ from bench.quantiles import quantile, tail_quantile
 from bench.schema import RunRow
 from bench.split import Split, SplitSummary
 from bench.stalls import IdleSlots, Stall, client_stall, idle_slots, idle_stall
-from bench.store import IntColumns
 from crawlers.contract import ERROR_WORDS
 from server.request_plan import Plan
 

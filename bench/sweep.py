@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from bench.experiment import PlannedRun
-from bench.runner import Runner, RunResult
+from bench.run_result import RunResult
+from bench.runner import Runner
 
 
 class Keeper(Protocol):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bench.conditions import Conditions
-from bench.limits import SPARE_DESCRIPTORS
-from bench.schema import RunRow
+from bench.schema import SPARE_DESCRIPTORS, RunRow
 from bench.summary import RunSummary
 from crawlers.registry import RESEND_CONDITIONS
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.cells import Trial
+from bench.columns import IntColumns
 from bench.in_flight import Levels
-from bench.store import IntColumns
 from plots.style import GREY, SERVER, add_small_print, doubt_shown, new_figure
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.columns import IntColumns
 from bench.primes.saved_run import SavedRun
-from bench.store import IntColumns
 from bench.summary import Accounts
 from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure
 

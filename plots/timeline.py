@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
 from bench.cells import Trial
-from bench.store import IntColumns
+from bench.columns import IntColumns
 from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from bench.cells import CellSummary, Trial
+from bench.columns import IntColumns
 from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS
-from bench.store import IntColumns
 from bench.summary import Accounts, RunSummary, summarise
 from bench.validity import Level, Reason, Verdict
 from crawlers.contract import FETCH_COLUMNS

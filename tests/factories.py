@@ -7,7 +7,7 @@ from bench.conditions import Conditions
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, Experiment, PlannedRun
-from bench.runner import RunResult
+from bench.run_result import RunResult
 from bench.schema import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage

@@ -16,7 +16,8 @@ from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
 from bench.pinning import UNPINNED
-from bench.runner import ProcessRunner, RunResult, Target
+from bench.run_result import RunResult
+from bench.runner import ProcessRunner, Target
 from crawlers.contract import FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome, write_outcome
 from crawlers.work import WorkLog

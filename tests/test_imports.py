@@ -179,3 +179,23 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
         f"crawlbench: {namesakes / 'crawlers.py'} hides the package 'crawlers' of crawlbench: "
         "rename it, or take its folder out of PYTHONPATH\n"
     )
+
+
+PURE = (
+    *("bench.bottleneck", "bench.cells", "bench.columns", "bench.comparison", "bench.conditions"),
+    *("bench.delays", "bench.entrants", "bench.experiment", "bench.in_flight", "bench.inference"),
+    *("bench.ledger", "bench.quantiles", "bench.run_result", "bench.schema", "bench.split"),
+    *("bench.stalls", "bench.summary", "bench.validity"),
+    "bench.primes.schedule",
+)
+"""What numbers mean: without files, processes, command lines or terminals."""
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_is_pure_imports_nothing_that_is_not(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+    impure = {"sqlite3", "subprocess", "argparse", "rich", "socket", "tempfile", "psutil"}
+    assert not impure & set(done.stdout.split())

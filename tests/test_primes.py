@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.columns import IntColumns
 from bench.delays import Delay
 from bench.primes import command
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
@@ -30,7 +31,7 @@ from bench.primes.experiment import (
 from bench.primes.saved_run import hidden_share, merged
 from bench.primes.savers import NO_IO, SAVERS, saver_of
 from bench.primes.work import hashes, is_prime, primes
-from bench.store import FILE_NAME, IntColumns, Store, StoreError
+from bench.store import FILE_NAME, Store, StoreError
 from bench.validity import Level
 from crawlers.registry import find
 from crawlers.work import Found

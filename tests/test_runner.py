@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import bench.runner
+from bench.columns import IntColumns
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Cell, PlannedRun
 from bench.ledger import Reconciliation
 from bench.pinning import UNPINNED, choose_pinning
-from bench.runner import ProcessRunner, RunResult, ServerGoneError, Target
-from bench.store import IntColumns
+from bench.run_result import RunResult
+from bench.runner import ProcessRunner, ServerGoneError, Target
 from bench.targets import recognise
 from server.control_client import announce_run, delete_run, stats
 from server.packed_columns import Columns

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import load_accounts
+from bench.columns import IntColumns
 from bench.delays import Delay
 from bench.experiment import ideal_makespan_ns
 from bench.measuring import measure
@@ -22,7 +23,7 @@ from bench.primes.experiment import PrimesCell, PrimesExperiment, work_of
 from bench.primes.saved_run import SavedRun, look_at
 from bench.primes.savers import Saver, saver_of
 from bench.primes.schedule import Hold, longest_hold, shortest_ns
-from bench.store import FILE_NAME, IntColumns, Store
+from bench.store import FILE_NAME, Store
 from bench.summary import Accounts
 from bench.validity import Level
 from crawlers.contract import Job, Recorder, SharedIterator

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.experiment import PlannedRun
-from bench.runner import RunResult, ServerGoneError
+from bench.run_result import RunResult
+from bench.runner import ServerGoneError
 from bench.store import FILE_NAME, Store, StoreError
 from bench.sweep import sweep
 from tests.factories import experiment, result

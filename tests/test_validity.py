@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.columns import IntColumns
 from bench.in_flight import Plateau
 from bench.ledger import Mismatch, Reconciliation
-from bench.runner import RunResult
+from bench.run_result import RunResult
 from bench.schema import RunRow
 from bench.stalls import Stall
-from bench.store import IntColumns
 from bench.summary import (
     Accounts,
     Clusters,

@@ -22,7 +22,8 @@ from bench.primes.report import work_shown, works_shown
 from bench.primes.saved_run import failures_of, shown_item
 from bench.primes.savers import SAVERS
 from bench.progress import expected_s, span_shown
-from bench.runner import RunResult, ServerGoneError
+from bench.run_result import RunResult
+from bench.runner import ServerGoneError
 from crawlers.registry import find
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.ledger import Reconciliation
 from bench.primes.experiment import items_of
 from bench.primes.savers import saver_of
 from bench.primes.schedule import longest_hold, shortest_ns
 from bench.schema import RunRow
-from bench.store import IntColumns
 from bench.summary import Accounts, RunSummary, summarise
 from bench.validity import Level, Reason, Verdict, judge, of_the_host
 from crawlers.contract import ERROR_WORDS

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.columns import IntColumns
 from bench.in_flight import Levels
-from bench.store import IntColumns
 
 
 @dataclass(frozen=True, slots=True)
