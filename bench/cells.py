@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from statistics import median
 from typing import NamedTuple, Self
 
@@ -136,23 +137,57 @@ def _worth(cell: CellSummary) -> tuple[bool, float]:
     return cell.level is not Level.INVALID, cell.requests_per_s[0]
 
 
-def knee(cells: Sequence[CellSummary]) -> str:
-    """The smallest concurrency that reaches 95 % of the best throughput of these cells.
+class KneeKind(Enum):
+    """What is known of a knee."""
 
-    The cells are of one series. "not reached" if only the highest of several concurrencies does:
-    there may be more to be had above it. "-" of a single one; "<= 10" of the smallest.
-    """
+    AT = "at"
+    """Both sides of it were measured, or it is at 1."""
+    AT_MOST = "at most"
+    """The smallest concurrency measured is enough: a smaller one may be, too."""
+    NOT_REACHED = "not reached"
+    """Only the highest concurrency measured is enough: a higher one may bring more."""
+    UNKNOWN = "unknown"
+    """Fewer than two concurrencies were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """The smallest concurrency that reaches 95 % of the best throughput of a series."""
+
+    kind: KneeKind
+    concurrency: int | None = None
+    """Of AT and AT_MOST."""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case KneeKind.AT:
+                return str(self.concurrency)
+            case KneeKind.AT_MOST:
+                return f"<= {self.concurrency}"
+            case KneeKind.NOT_REACHED:
+                return "not reached"
+            case KneeKind.UNKNOWN:
+                return "-"
+
+    @property
+    def exact(self) -> int | None:
+        """The concurrency, where it is known exactly."""
+        return self.concurrency if self.kind is KneeKind.AT else None
+
+
+def knee(cells: Sequence[CellSummary]) -> Knee:
+    """The knee of the cells of one series, those with INVALID runs left out."""
     measured = [cell for cell in cells if cell.measured and cell.level is not Level.INVALID]
     asked = [cell.cell.concurrency for cell in measured]
     if len(asked) < 2:
-        return "-"
+        return Knee(KneeKind.UNKNOWN)
     most = max(cell.requests_per_s[0] for cell in measured)
     first = min(
         cell.cell.concurrency for cell in measured if cell.requests_per_s[0] >= KNEE_SHARE * most
     )
     if first == max(asked):
-        return "not reached"
-    return f"<= {first}" if first == min(asked) > 1 else str(first)
+        return Knee(KneeKind.NOT_REACHED)
+    return Knee(KneeKind.AT_MOST if first == min(asked) > 1 else KneeKind.AT, first)
 
 
 def order_effects(cell: CellSummary, cells: int) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ def _limits_table(analysis: Analysis, cells: Sequence[CellSummary]) -> "Table":
         table.add_row(
             escape(analysis.series_shown(cell.cell)),
             str(cell.cell.concurrency),
-            knee([other for other in analysis.cells if Series.of(other.cell) == series]),
+            str(knee([one for one in analysis.cells if Series.of(one.cell) == series])),
             limit.word,
             escape(limit.evidence),
         )

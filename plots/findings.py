@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.analysis import Analysis
-from bench.cells import CellSummary, Trial, best_cells, knee
+from bench.cells import CellSummary, KneeKind, Trial, best_cells, knee
 from bench.experiment import Experiment
 from bench.validity import Level
 from plots.cost import floor_of, times_floor
@@ -26,10 +26,10 @@ def of_throughput(analysis: Analysis) -> str:
         text += f". Least: {_rate_at(best[-1])}"
     by_crawler = analysis.by_crawler()
     knees = {name: knee(cells) for name, cells in by_crawler.items()}
-    within = [f"{name} at {at}" for name, at in knees.items() if at.isdigit()]
+    within = [f"{name} at {at}" for name, at in knees.items() if at.exact is not None]
     if within:
         text += f". 95 % of its best is reached by {', '.join(within)}"
-    rising = [name for name, at in knees.items() if at == "not reached"]
+    rising = [name for name, at in knees.items() if at.kind is KneeKind.NOT_REACHED]
     if rising:
         most = max(cell.cell.concurrency for cell in analysis.cells)
         text += f". At {most}, the highest measured, still rising: {', '.join(rising)}"
@@ -65,8 +65,8 @@ def of_time(analysis: Analysis) -> str:
         text = f"{name}: {_seconds(first, asked):.3g} s at {first.cell.concurrency}"
         if best is not first:
             text += f", {_seconds(best, asked):.3g} s at {best.cell.concurrency}"
-        at = knee(cells)
-        if at.isdigit() and at != str(best.cell.concurrency):
+        at = knee(cells).exact
+        if at is not None and at != best.cell.concurrency:
             text += f" (95 % of that rate from {at} on)"
         texts.append(text)
     return f"Time for {n:,} requests. {'; '.join(texts)}."

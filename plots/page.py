@@ -198,8 +198,7 @@ def _word(word: str) -> Value:
 def _knee(cell: CellSummary, analysis: Analysis) -> Value:
     series = Series.of(cell.cell)
     at = knee([one for one in analysis.cells if Series.of(one.cell) == series])
-    digits = "".join(character for character in at if character.isdigit())
-    return Value(at, float(digits) if digits else -1.0)
+    return Value(str(at), -1.0 if at.concurrency is None else float(at.concurrency))
 
 
 def _doubts(analysis: Analysis) -> list[Doubt]:

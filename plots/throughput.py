@@ -85,8 +85,8 @@ def _point(cell: CellSummary) -> Point:
 
 def _mark_knee(axes: Axes, cells: Sequence[CellSummary], colour: str, name: str) -> bool:
     """A ring around the knee, where there is one between the ends of the line."""
-    at = knee(cells)
-    found = next((cell for cell in cells if str(cell.cell.concurrency) == at), None)
+    at = knee(cells).exact
+    found = next((cell for cell in cells if cell.cell.concurrency == at), None)
     if found is None:
         return False
     axes.plot(

@@ -53,7 +53,9 @@ def test_a_cell_is_suspect_if_its_median_may_be() -> None:
     ],
 )
 def test_the_knee_is_where_nearly_all_is_reached(rates: dict[int, float], expected: str) -> None:
-    assert knee([cell("a", at, rate) for at, rate in rates.items()]) == expected
+    found = knee([cell("a", at, rate) for at, rate in rates.items()])
+    assert str(found) == expected
+    assert found.exact == (int(expected) if expected.isdigit() else None)
 
 
 def test_what_depends_on_the_order_of_the_trials_is_said() -> None:
