@@ -17,7 +17,7 @@ from bench.exit_codes import (
 )
 from bench.experiment import CALIBRATION, Experiment, PlannedRun
 from bench.limits import check_limits, check_server
-from bench.measuring import measure, print_failure, resume
+from bench.measuring import Ending, measure, print_failure, resume
 from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.pinning import choose_pinning
 from bench.presets import CHAPTER, QUICK, STANDARD
@@ -45,16 +45,16 @@ def run_experiment(arguments: Namespace) -> int:
         _say("--allow-foreign belongs to --resume DIR: without it you name the programs yourself")
         return EXIT_USAGE
     if arguments.resume is None:
-        folder, failed = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
+        measured = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
     elif beside := _given_beside_resume(arguments):
         _say(f"--resume goes on with what was asked before: leave out {', '.join(beside)}")
         return EXIT_USAGE
     else:
-        folder, failed = resume(arguments.resume, allow_foreign=arguments.allow_foreign)
-    if folder is None:
+        measured = resume(arguments.resume, allow_foreign=arguments.allow_foreign)
+    if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.show(folder, arguments.format)
-    return EXIT_REQUESTS_FAILED if failed else code
+    code = reading.show(measured.folder, arguments.format)
+    return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 
 def _given_beside_resume(arguments: Namespace) -> list[str]:
@@ -83,11 +83,11 @@ def calibrate(arguments: Namespace) -> int:
         floor=floor(),
         kind=CALIBRATION,
     )
-    folder, failed = measure(asked, arguments.out or DEFAULT_OUT)
-    if folder is None:
+    measured = measure(asked, arguments.out or DEFAULT_OUT)
+    if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.report(Namespace(folder=folder, all=False, split=False))
-    return EXIT_REQUESTS_FAILED if failed else code
+    code = reading.report(Namespace(folder=measured.folder, all=False, split=False))
+    return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 
 def crawl_once(arguments: Namespace) -> int:

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.environment import describe_environment, differences
 from bench.experiment import PRIMES, Asked, PlannedRun
@@ -25,8 +27,25 @@ from bench.targets import private_server
 from crawlers.registry import REGISTRY, find
 
 
-def measure(asked: Asked, out: Path) -> tuple[Path | None, bool]:
-    """Do an experiment: the folder of its results, None if it was interrupted; whether runs failed.
+class Ending(Enum):
+    """How an experiment ended."""
+
+    DONE = "done"
+    RUNS_FAILED = "runs failed"
+    """All runs were made, and some came to nothing."""
+    INTERRUPTED = "interrupted"
+
+
+class Measured(NamedTuple):
+    """An experiment that was made, or begun."""
+
+    folder: Path
+    """Of its results."""
+    ending: Ending
+
+
+def measure(asked: Asked, out: Path) -> Measured:
+    """Do an experiment.
 
     What was measured before an interruption is kept. Raises what names a mistake: StoreError,
     TooMuchError, CrawlerNotInstalledError and so on.
@@ -42,7 +61,7 @@ def measure(asked: Asked, out: Path) -> tuple[Path | None, bool]:
         return _run_all(runs, store, asked)
 
 
-def resume(folder: Path, *, allow_foreign: bool) -> tuple[Path | None, bool]:
+def resume(folder: Path, *, allow_foreign: bool) -> Measured:
     """Do what is missing of an experiment; as `measure`. Raises StoreError.
 
     `allow_foreign`: programs that the file names and that are not of this package may be run.
@@ -52,7 +71,7 @@ def resume(folder: Path, *, allow_foreign: bool) -> tuple[Path | None, bool]:
         return _resume(path, allow_foreign)
 
 
-def _resume(path: Path, allow_foreign: bool) -> tuple[Path | None, bool]:
+def _resume(path: Path, allow_foreign: bool) -> Measured:
     store = Store.open(path, may_write=True)
     try:
         store.check()
@@ -72,7 +91,7 @@ def _resume(path: Path, allow_foreign: bool) -> tuple[Path | None, bool]:
     if not missing:
         store.close()
         print(f"nothing is missing in {path.parent}", file=sys.stderr)
-        return path.parent, False
+        return Measured(path.parent, Ending.DONE)
     _announce(missing, path.parent)
     return _run_all(missing, store, asked)
 
@@ -134,7 +153,7 @@ def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:
     print(f"{len(runs)} runs, about {span}; results in {folder}; {note}", file=sys.stderr)
 
 
-def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> tuple[Path | None, bool]:
+def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measured:
     folder = opened.path.parent
     pinning = choose_pinning()
     with ExitStack() as stack:
@@ -165,12 +184,12 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> tuple[P
                 f"at them with {PROGRAM} report {folder}, {PROGRAM} plots {folder}",
                 file=sys.stderr,
             )
-            return None, False
+            return Measured(folder, Ending.INTERRUPTED)
         except (ServerGoneError, StoreError) as error:
             error.args = (f"{error}; {_what_is_kept(progress.count, runs, folder)}",)
             raise
     _print_failures(failed)
-    return folder, bool(failed)
+    return Measured(folder, Ending.RUNS_FAILED if failed else Ending.DONE)
 
 
 def _what_is_kept(done: int, runs: Sequence[PlannedRun], folder: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measuring import measure, resume
+from bench.measuring import Ending, measure, resume
 from bench.results import find_file, link_latest, new_folder
 from bench.store import FILE_NAME, StoreError
 from tests.factories import experiment
@@ -112,12 +112,14 @@ def test_an_experiment_without_a_run_is_not_the_latest(
 
     with monkeypatch.context() as patched:
         patched.setattr("bench.measuring.sweep", interrupted)
-        assert measure(asked, tmp_path) == (None, False)
+        interrupted_one = measure(asked, tmp_path)
+    assert interrupted_one.ending is Ending.INTERRUPTED
     assert "0 of 1 runs are kept" in capsys.readouterr().err
     assert (tmp_path / "latest").resolve() == before
     stillborn = max(tmp_path.glob("2*Z"))
     assert stillborn != before
-    assert resume(stillborn, allow_foreign=False) == (stillborn, False)
+    assert interrupted_one.folder == stillborn
+    assert resume(stillborn, allow_foreign=False) == (stillborn, Ending.DONE)
     assert (tmp_path / "latest").resolve() == stillborn
 
 

@@ -277,7 +277,6 @@ def test_the_old_scheme_is_found_in_its_results(
     cells = (PrimesCell("async", work_of("hashes", items, 3000)),)
     asked = PrimesExperiment(cells, items, Delay.fixed(10_000), 1, 1, 10.0)
     folder, _ = measure(asked, tmp_path)
-    assert folder is not None
     with Store.open(folder / FILE_NAME) as store:
         (row,) = store.runs()
         accounts = load_accounts(store, row)

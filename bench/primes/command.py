@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench import reading
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, EXIT_USAGE
 from bench.listing import install_command, installed_versions
-from bench.measuring import measure
+from bench.measuring import Ending, measure
 from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.primes.experiment import (
     PrimesCell,
@@ -43,16 +43,16 @@ def primes(arguments: Namespace) -> int:
         )
         return EXIT_USAGE
     try:
-        folder, failed = measure(within, arguments.out or DEFAULT_OUT)
+        measured = measure(within, arguments.out or DEFAULT_OUT)
     except ServerGoneError as error:
         _say(str(error))
         if error.result is not None:
             _say_not_saved(error.result)
         return EXIT_REQUESTS_FAILED
-    if folder is None:
+    if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.show(folder, arguments.format)
-    return EXIT_REQUESTS_FAILED if failed else code
+    code = reading.show(measured.folder, arguments.format)
+    return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 
 def _experiment(arguments: Namespace) -> PrimesExperiment:
