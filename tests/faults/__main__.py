@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     if not chosen:
         parser.error(f"no fault has one of these words in its row: {' '.join(arguments.words)}")
+    # Under nohup a hang-up is ignored, by those that are started here as well, and rightly so.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     print(f"{len(chosen)} faults; seed {seed}")
     before_s = time.monotonic()
     results: list[Result] = []
