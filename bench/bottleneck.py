@@ -8,8 +8,6 @@ from bench.validity import CLIENT_CPU_SHARE, Verdict
 _NEARLY_ALL = 0.95
 _IDLE_SHARE = 0.25
 """Of the makespan: a slot was idle with jobs left, and the client's CPU had nothing to do."""
-_BY_ITSELF = {"capped": "cap", "server-limited": "server", "busy machine": "machine"}
-"""Checks that find a limit, whatever else there is, in this order; and its word."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,6 @@ def print_crawlers(console: "Console") -> None:
     console.print(table)
 
 
-def _missing(info: CrawlerInfo) -> str:
-    return f"not installed: {install_command(info)}"
-
-
 def installed_versions(info: CrawlerInfo) -> list[str]:
     """`library version` of a crawler's libraries; empty if one is missing."""
     try:
