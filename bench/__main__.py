@@ -83,13 +83,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _do(argv: list[str] | None) -> int:
     arguments = make_parser().parse_args(argv)
-    from bench.compare_report import NotComparableError
-    from bench.entrants import EntrantError
-    from bench.interpreters import InterpreterError
-    from bench.limits import TooMuchError
-    from bench.runner import ServerGoneError
-    from bench.store import StoreError
-    from bench.targets import UrlsError
+    from bench.errors import MachineError, UsageError
     from server.control_client import ControlError
     from server.process import ServerStartError
     from server.process_usage import raise_descriptor_limit
@@ -98,18 +92,10 @@ def _do(argv: list[str] | None) -> int:
     try:
         module, _, function = arguments.function.partition(":")
         return int(getattr(import_module(module), function)(arguments))
-    except (EntrantError, UnknownCrawlerError, UrlsError, NotComparableError) as error:
+    except (UsageError, UnknownCrawlerError) as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except (
-        ControlError,
-        CrawlerNotInstalledError,
-        InterpreterError,
-        ServerGoneError,
-        ServerStartError,
-        StoreError,
-        TooMuchError,
-    ) as error:
+    except (MachineError, ControlError, CrawlerNotInstalledError, ServerStartError) as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
 

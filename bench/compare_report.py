@@ -10,6 +10,7 @@ from bench.analysis import Analysis, analyse
 from bench.cells import CellSummary
 from bench.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
 from bench.environment import OF_CRAWLERS, differences, machine_shown
+from bench.errors import UsageError
 from bench.experiment import SWEEP, Cell, Experiment
 from bench.inference import ERROR_RATE, LEAST_TRIALS
 from bench.program import PROGRAM
@@ -34,7 +35,7 @@ _UNITS = {
 _COLUMNS = ("cell", "baseline", "candidate", "ratio", "95 %", "p", "trials")
 
 
-class NotComparableError(ValueError):
+class NotComparableError(UsageError):
     """What was named cannot be compared; the text says why, and what can."""
 
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from bench.errors import UsageError
+
 _LABEL = re.compile(r"[A-Za-z0-9._+-]{1,40}")
 
 
-class EntrantError(ValueError):
+class EntrantError(UsageError):
     """A text that names no entrant; it says why."""
 
 

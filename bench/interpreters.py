@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from bench.entrants import Entrant
+from bench.errors import MachineError
 
 _ROOT = str(Path(__file__).parent.parent)
 # Of ours, another environment gets these two packages and the crawler brought along, and nothing
@@ -22,7 +23,7 @@ runpy.run_module("crawlers", run_name="__main__", alter_sys=True)
 """
 
 
-class InterpreterError(RuntimeError):
+class InterpreterError(MachineError):
     """An interpreter that is not there; the text names it."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bench.errors import MachineError
 from bench.experiment import PlannedRun
 from bench.runner import Target
 from bench.schema import MAX_REQUESTS, SPARE_DESCRIPTORS
@@ -11,7 +12,7 @@ MAX_RUNS = 100_000
 """Of an experiment: at a second each, more than a day."""
 
 
-class TooMuchError(ValueError):
+class TooMuchError(MachineError):
     """What was asked cannot be done; the text says how much can, and how to get more."""
 
 

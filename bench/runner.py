@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
 from bench.descendants import none_left
+from bench.errors import MachineError
 from bench.exit_codes import signal_name
 from bench.experiment import PlannedRun, ideal_makespan_ns
 from bench.interpreters import crawler_command
@@ -44,7 +45,7 @@ _SETTLE_S = 2.0
 """For the server to notice that a crawler that has ended has closed its connections."""
 
 
-class ServerGoneError(RuntimeError):
+class ServerGoneError(MachineError):
     """The server does not answer on its control port any more: no further run makes sense."""
 
     result: "RunResult | None" = None

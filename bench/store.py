@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from bench.columns import IntColumns
 from bench.conditions import Conditions
+from bench.errors import MachineError
 from bench.experiment import CALIBRATION, PRIMES, SWEEP, Asked, Experiment
 from bench.printable import printable, shortened
 from bench.program import PROGRAM
@@ -45,7 +46,7 @@ _STEPS = 10_000
 _Asked = TypeVar("_Asked", bound=Asked)
 
 
-class StoreError(RuntimeError):
+class StoreError(MachineError):
     """A results file that cannot be read or written; the text names it, the cause and the fix."""
 
     def __init__(self, text: str) -> None:

@@ -10,6 +10,7 @@ from socket import create_connection
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
+from bench.errors import UsageError
 from bench.experiment import PlannedRun
 from bench.pinning import Pinning, pin
 from bench.runner import Target, ledger_rows
@@ -139,7 +140,7 @@ def _check_unknown(control_url: str, name: str) -> None:
     raise _NotOneRunError(f"the server has requests of the name {name!r} already: choose another")
 
 
-class UrlsError(ValueError):
+class UrlsError(UsageError):
     """A list of URLs that cannot be used; the text names the line."""
 
 
