@@ -1,0 +1,65 @@
+"""Results files that earlier versions wrote are read, with the same numbers.
+
+Those of tests/data/schema-4 were measured by the last version before outcomes came over a pipe:
+
+    run --crawlers protocol,asyncio --concurrency 1,10 --delay 20 --trials 6 -n 40
+    calibrate --crawlers protocol,serial -n 100
+    primes --work primes --sizes 64,128 --savers no-io,serial,batches,threads --delay 5
+
+with ceilings of 200 requests.
+"""
+
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from bench.store import FILE_NAME
+from tests.test_command_line import bench
+
+DATA = Path(__file__).parent / "data" / "schema-4"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy: what is read must not be changed."""
+    shutil.copy(DATA / f"{request.param}.sqlite", tmp_path / FILE_NAME)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("folder", "numbers"),
+    [
+        ("sweep", ("protocol 425 406-448 10 9.3/10 0.850 20.9", "asyncio 401 347-423")),
+        ("calibration", ("protocol 10 0.292 - 0.076", "serial 1 1.359 - 0.589")),
+        ("primes", ("serial 0.258", "batches 0.045", "31 of 31")),
+    ],
+    indirect=["folder"],
+)
+def test_a_report_of_older_results_has_the_same_numbers(
+    folder: Path, numbers: tuple[str, ...]
+) -> None:
+    before = (folder / FILE_NAME).read_bytes()
+    done = bench("report", "--all", str(folder))
+    assert done.returncode == 0, done
+    words = done.stdout.split()
+    for line in numbers:
+        assert line.split() in [words[at : at + len(line.split())] for at in range(len(words))], (
+            line
+        )
+    assert (folder / FILE_NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "digest"),
+    [
+        ("sweep", "57ff7faa76f72223cc49e34efeaef51e9ea95fce6b76664d4c535e9e2e62a067"),
+        ("calibration", "e47b298dd5c05e719919cd4bda725779e32591a8bd97966ce784124bb84f3b10"),
+    ],
+    indirect=["folder"],
+)
+def test_requests_of_older_results_are_exported_byte_for_byte(folder: Path, digest: str) -> None:
+    done = bench("export", str(folder), "--what", "requests")
+    assert done.returncode == 0, done
+    assert sha256(done.stdout.encode()).hexdigest() == digest
