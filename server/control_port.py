@@ -5,6 +5,7 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
 import time
 from typing import Any
 
@@ -140,6 +141,7 @@ class _Stats(_Handler):
                 "monotonic_ns": time.monotonic_ns(),
                 "cpu_seconds": time.process_time(),
                 "peak_memory_bytes": peak_memory_bytes(),
+                "allocated_blocks": sys.getallocatedblocks(),
                 "loop_lag": {
                     "samples": lag.samples,
                     "mean_ms": lag.sum_ns / max(1, lag.samples) / 1e6,

@@ -39,7 +39,7 @@ soak.fetch_run = without_first
 soak.stats = lambda url: stats(url) | {"client_gone": -1}
 soak.delete_run = lambda url, name: None
 soak.MISBEHAVED = soak.ANSWERED
-soak._SPARE_BYTES = -10**12
+soak._SPARE_BYTES = soak._SPARE_BLOCKS = -10**12
 """
 
 
@@ -52,5 +52,6 @@ def test_what_does_not_balance_is_found() -> None:
         "client_gone is -1, and 0 was expected",
         "the ledger is not empty",
         "the server's memory has grown",
+        "the server has more objects than before",
     ):
         assert said in done.stdout
