@@ -17,10 +17,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.experiment import PRIMES
+from bench.errors import StoreError
 from bench.printable import protect_standard_streams
 from bench.results import find_file
-from bench.store import Store, StoreError
+from bench.store import Store
 from plots.files import whole
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
@@ -66,7 +66,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
     path = find_file(folder)
     with Store.open(path) as store:
-        if store.asked()["kind"] == PRIMES:
+        if store.asked()["kind"] == "primes":
             yield from _draw_primes(store, form)
             return
         analysis = analyse(store)

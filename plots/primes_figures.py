@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.analysis import load_accounts
 from bench.environment import machine_shown, versions_shown
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
-from bench.primes.options import HASHES
+from bench.primes.experiment import HASHES
 from bench.primes.report import work_shown
 from bench.store import Store
 from plots.overlap import overlap_figure
