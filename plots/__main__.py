@@ -19,8 +19,8 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
-from bench.results import find_file
-from bench.store import Store
+from bench.results.folder import find_file
+from bench.results.store import Store
 from plots.files import whole
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
@@ -60,7 +60,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
     Raises StoreError, OSError.
     """
-    from bench.analysis import analyse
+    from bench.analysis.analyse import analyse
     from plots.figures import figures_of
     from plots.page import Picture, page
 

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
 from plots.style import (
     GREY,
     LineStyle,

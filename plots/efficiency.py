@@ -5,8 +5,8 @@ from statistics import median
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
 from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis import Analysis, load_accounts
-from bench.cells import CellSummary, Trial
-from bench.environment import machine_shown, versions_shown
-from bench.store import Store
-from bench.summary import good_service_ns
+from bench.analysis.analyse import Analysis, load_accounts
+from bench.analysis.cells import CellSummary, Trial
+from bench.analysis.summary import good_service_ns
+from bench.results.environment import machine_shown, versions_shown
+from bench.results.store import Store
 from plots import findings
 from plots.cost import cost_figure
 from plots.efficiency import efficiency_figure

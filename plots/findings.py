@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary, KneeKind, Trial, best_cells, knee
-from bench.experiment import Experiment
-from bench.validity import Level
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, KneeKind, Trial, best_cells, knee
+from bench.analysis.validity import Level
+from bench.plan.experiment import Experiment
 from plots.cost import floor_of, times_floor
 from plots.time_vs_concurrency import SCALED_TO
 

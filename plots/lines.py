@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.experiment import Experiment
-from bench.validity import Level
+from bench.analysis.validity import Level
+from bench.plan.experiment import Experiment
 from plots.style import GREY, LineStyle, marker_of, spread_labels
 
 _STEPS = 400

@@ -10,12 +10,12 @@ from statistics import median
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.analysis import Analysis
-from bench.bottleneck import bottleneck
-from bench.cells import CellSummary, Series, best_cells, knee
-from bench.store import Store
-from bench.tables import errors_shown
-from bench.validity import Level
+from bench.analysis.analyse import Analysis
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.cells import CellSummary, Series, best_cells, knee
+from bench.analysis.validity import Level
+from bench.report.tables import errors_shown
+from bench.results.store import Store
 from plots.cost import times_floor
 from plots.figures import small_print_of
 

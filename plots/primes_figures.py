@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.analysis import load_accounts
-from bench.environment import machine_shown, versions_shown
+from bench.analysis.analyse import load_accounts
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
 from bench.primes.experiment import HASHES
 from bench.primes.report import work_shown
-from bench.store import Store
+from bench.results.environment import machine_shown, versions_shown
+from bench.results.store import Store
 from plots.overlap import overlap_figure
 from plots.primes import primes_figure, workload_figure
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
 from plots.lines import Point, draw_line, plan_and_spread
 from plots.style import (
     GREY,

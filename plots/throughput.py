@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary, knee
-from bench.delays import Delay
-from bench.validity import CEILING_SHARE, Level
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, knee
+from bench.analysis.validity import CEILING_SHARE, Level
+from bench.plan.delays import Delay
 from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.style import (
     FAILED,

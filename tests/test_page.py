@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis import analyse
-from bench.store import FILE_NAME, Store
+from bench.analysis.analyse import analyse
+from bench.results.store import FILE_NAME, Store
 from plots.__main__ import draw_all
 from plots.page import COLUMNS, Picture, page
 from tests.factories import conditions, experiment, planned, result, usage
