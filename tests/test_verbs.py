@@ -160,7 +160,7 @@ def test_bash_completes(tmp_path: Path, line: str, completed: set[str]) -> None:
         'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
         '"${function%% *}" "$1" "${@: -1}" "${@: -2:1}"; printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    script = completion(make_parser(set(VERBS)), "bash")
+    script = completion(make_parser(), "bash")
     done = subprocess.run(
         ["/bin/bash", "-c", program, "bash", script, PROGRAM, *line.split()],
         capture_output=True,

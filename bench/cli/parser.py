@@ -46,7 +46,7 @@ def parse(words: Sequence[str]) -> tuple[Verb, Namespace]:
     words = with_verb(words)
     name = next((word for word in words if not word.startswith("-")), None)
     verb = next((one for one in VERBS if one.name == name), None)
-    parser = make_parser({verb} if verb else set())
+    parser = make_parser([verb] if verb else [])
     if verb is None and name is not None and words[0] == name:
         _refuse(parser, f"there is no verb {name!r}", name, [one.name for one in VERBS])
     arguments, unknown = parser.parse_known_args(words)
@@ -65,7 +65,7 @@ def with_verb(words: Sequence[str]) -> list[str]:
     return ["run", *words] if is_run else list(words)
 
 
-def make_parser(loaded: set[Verb]) -> ArgumentParser:
+def make_parser(loaded: Sequence[Verb] = VERBS) -> ArgumentParser:
     """All verbs; those `loaded` have their options too."""
     parser = ArgumentParser(
         prog=PROGRAM,
@@ -98,7 +98,7 @@ class _PrintCompletion(Action):
     def __call__(self, parser: ArgumentParser, _: Namespace, values: Any, __: Any = None) -> None:
         from bench.cli.completion import completion
 
-        print(completion(make_parser(set(VERBS)), str(values)))
+        print(completion(make_parser(), str(values)))
         parser.exit()
 
 
