@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt  # what rich depends on
 from markdown_it.token import Token
 
-from bench.cli.parser import make_parser
+from bench.cli.parser import parse
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -118,10 +118,8 @@ def test_the_readme_is_a_front_page_that_leads_to_all_others() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_is_accepted(page: Path) -> None:
     for words in commands_of(page):
-        # As benchmark.sh does it.
-        verb_first = words if words and not words[0].startswith("-") else ["run", *words]
         try:
-            make_parser().parse_args(verb_first)
+            parse(words)
         except SystemExit:
             pytest.fail(f"not accepted: ./benchmark.sh {shlex.join(words)}")
 
@@ -138,7 +136,7 @@ def test_commands_are_found(tmp_path: Path) -> None:
 
 def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit):
-        make_parser().parse_args([*words, "--help"])
+        parse([*words, "--help"])
     return capsys.readouterr().out
 
 

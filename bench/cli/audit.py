@@ -1,25 +1,22 @@
 """`crawlbench audit`: what each crawler sends, opens and costs, side by side."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from bench.analysis.bottleneck import bottleneck
-from bench.analysis.cells import Trial
-from bench.analysis.validity import Level
-from bench.cli.one_run import run_once
-from bench.cli.options import DEFAULT_TIMEOUT_S
+from bench.cli.options import DEFAULT_TIMEOUT_S, add_timeout, checked_entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
-from bench.measure.limits import check_limits
-from bench.measure.pinning import choose_pinning
-from bench.measure.readiness import chosen_entrants, installed
-from bench.measure.runner import ProcessRunner
-from bench.measure.targets import private_server
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment, PlannedRun
+from bench.program import PROGRAM
 from bench.report.tables import make_console, make_table, shown
+from crawlers.checked import checked_list
 from crawlers.registry import NOT_DECLARED, find
+
+if TYPE_CHECKING:
+    from bench.analysis.cells import Trial
 
 _DELAY = Delay.fixed(100_000)
 _COSTLY_REQUESTS = 10_000
@@ -30,8 +27,43 @@ _SLOW_REQUESTS = 50
 """Of a crawler that fetches one at a time: 100 ms each."""
 
 
-def audit(arguments: Namespace) -> int:
-    """`crawlbench audit`: two runs of each crawler, and the floor's for comparison."""
+DESCRIPTION = f"""\
+Makes two short runs of each crawler and shows the connections, bytes and
+headers that it sends, the concurrency that it reaches, requests sent again,
+CPU as a multiple of the floor crawler's, and memory at a concurrency of
+{_COSTLY_CONCURRENCY}."""
+
+EXAMPLES = (
+    ("audit", "all crawlers: about two minutes"),
+    ("audit --crawlers asyncio,mine:crawl", "two of them"),
+    ("audit --markdown > audit.md", "a table for a document"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Who, and in which form."""
+    parser.add_argument(
+        "--crawlers",
+        type=checked_list(checked_entrant, may_repeat=True),
+        default=(Entrant("all", "all"),),
+        metavar="NAME,NAME",
+        help=f"crawlers, as {PROGRAM} list names them, or your own as package.module:function "
+        "(default: all)",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    add_timeout(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Two runs of each crawler, and the floor's for comparison."""
+    from bench.analysis.validity import Level
+    from bench.cli.one_run import run_once
+    from bench.measure.limits import check_limits
+    from bench.measure.pinning import choose_pinning
+    from bench.measure.readiness import chosen_entrants, installed
+    from bench.measure.runner import ProcessRunner
+    from bench.measure.targets import private_server
+
     entrants = chosen_entrants(arguments.crawlers)
     for entrant in entrants:
         installed(entrant)
@@ -76,11 +108,16 @@ def _planned(entrant: Entrant) -> tuple[Experiment, list[PlannedRun]]:
     return asked, runs
 
 
-def _cpu_us(trial: Trial) -> float | None:
+def _cpu_us(trial: "Trial") -> float | None:
     return trial.summary.cpu_us_per_request if trial.summary is not None else None
 
 
-def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None, md: bool) -> None:
+def _print(
+    rows: "Sequence[tuple[Entrant, Trial, Trial]]", floor_us: float | None, md: bool
+) -> None:
+    from bench.analysis.bottleneck import bottleneck
+    from bench.analysis.validity import Level
+
     columns = (
         *("crawler", "at C", "in flight", "connections", "requests each", "bytes sent"),
         *("resent", "CPU us", "x protocol", "MB at C=1000"),
@@ -117,7 +154,7 @@ def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None,
 
 
 def audit_row(
-    entrant: Entrant, plain: Trial, many: Trial, floor_us: float | None
+    entrant: Entrant, plain: "Trial", many: "Trial", floor_us: float | None
 ) -> tuple[str, ...]:
     """The cells of one crawler, in the order of the columns."""
     summary = plain.summary
