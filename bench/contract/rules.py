@@ -17,7 +17,7 @@ from bench.contract.faults import AllPlayed, Played, play_faults
 from bench.contract.runs import BrokenError, ContractRunner, UnknownError, accounts_of
 from bench.plan.entrants import Entrant
 from bench.results.columns import IntColumns
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import failure_word, is_good
 from crawlers.registry import NOT_DECLARED, CrawlerInfo, find
 from server.control_client import ControlError, fetch_run, stats
 from server.ledger import ANSWERED, WAITING, RunRecord
@@ -307,7 +307,7 @@ def _goes_on(played: AllPlayed) -> str:
         fetches, _ = accounts_of(play.result)
         recorded = sorted(fetches["seq"].tolist())
         _want(recorded == list(range(play.requests)), f"recorded: {_brief(recorded)}")
-        failed = (fetches["error"] != 0) | (fetches["status"] != 200)
+        failed = ~is_good(fetches["error"], fetches["status"], is_planned=True)
         bad = sorted(set(fetches["seq"][failed].tolist()) - set(play.faulty))
         _want(not bad, f"requests after a fault failed too: {_brief(bad)}")
     _want(bool(played.plays), "; ".join(played.failures))
@@ -447,10 +447,10 @@ def _settled(runner: ContractRunner, name: str) -> RunRecord:
 
 
 def _words(fetches: IntColumns) -> dict[str, int]:
-    """How many failed, by word; a status that is not 200 counts as well."""
+    """How many failed, by word."""
     counts: dict[str, int] = {}
     for code, status in zip(fetches["error"].tolist(), fetches["status"].tolist(), strict=True):
-        word = ERROR_WORDS[code] or ("" if status == 200 else f"status {status}")
+        word = failure_word(code, status, is_planned=True)
         if word:
             counts[word] = counts.get(word, 0) + 1
     return counts

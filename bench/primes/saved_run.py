@@ -14,7 +14,7 @@ from bench.primes.savers import saver_of
 from bench.primes.schedule import longest_hold, shortest_ns
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import failure_word, is_good
 from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
             run.resends,
             run.conditions.resend_condition,
         )
-        refused = int((accounts.fetches["status"] >= 400).sum())
+        refused = int(((accounts.fetches["error"] == 0) & ~acknowledged(accounts.fetches)).sum())
         is_exact = is_complete and joined.matched == run.requests and not joined.unexplained
         saved = max(0, joined.matched - refused)
     usage = run.usage
@@ -183,15 +183,23 @@ def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterat
     )
 
 
+def acknowledged(fetches: IntColumns) -> "NDArray[np.bool_]":
+    """Of each fetch, whether the service acknowledged its item."""
+    return is_good(fetches["error"], fetches["status"], is_planned=True)
+
+
 def failures_of(fetches: IntColumns, items: "NDArray[np.int64]") -> tuple[Failure, ...]:
     """Each save that went wrong, by its item, in the order of items."""
-    wrong = (fetches["error"] != 0) | (fetches["status"] >= 400)
+    wrong = ~acknowledged(fetches)
+    seqs, statuses, codes = (
+        fetches["seq"][wrong].tolist(),
+        fetches["status"][wrong].tolist(),
+        fetches["error"][wrong].tolist(),
+    )
     failed = []
-    for seq, status, code in sorted(
-        zip(*(fetches[name][wrong].tolist() for name in ("seq", "status", "error")), strict=True)
-    ):
+    for seq, status, code in sorted(zip(seqs, statuses, codes, strict=True)):
         item = int(items[seq]) if 0 <= seq < len(items) else seq
-        failed.append(Failure(item, ERROR_WORDS[code] or f"status {status}"))
+        failed.append(Failure(item, failure_word(code, status, is_planned=True)))
     return tuple(failed)
 
 
