@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.summary import Accounts
+from bench.analysis.accounts import Accounts
 from bench.primes.saved_run import SavedRun, acknowledged
 from bench.results.columns import IntColumns
 from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.analysis.summary import Accounts
+from bench.analysis.accounts import Accounts
 from bench.primes.experiment import items_of
 from bench.primes.saved_run import look_at
 from crawlers.contract import ERROR_WORDS, failure_word, is_good

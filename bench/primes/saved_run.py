@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.reconciliation import Reconciliation
-from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict, judge, of_the_host
 from bench.primes.experiment import items_of
 from bench.primes.savers import saver_of
@@ -80,17 +81,13 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
     is_complete = np.array_equal(found, expected)
     is_exact, saved = is_complete, 0
     summary = summarise(run, accounts)
-    if saves and accounts.arrivals is not None:
-        joined = Reconciliation.of(
-            run.requests,
-            accounts.fetches,
-            accounts.arrivals,
-            run.resends,
-            run.conditions.resend_condition,
+    if saves and accounts.join is not None:
+        reconciled = Reconciliation.of(
+            run.requests, accounts.join, run.resends, run.conditions.resend_condition
         )
         refused = int(((accounts.fetches["error"] == 0) & ~acknowledged(accounts.fetches)).sum())
-        is_exact = is_complete and joined.matched == run.requests and not joined.unexplained
-        saved = max(0, joined.matched - refused)
+        is_exact = is_complete and reconciled.matched == run.requests and not reconciled.unexplained
+        saved = max(0, reconciled.matched - refused)
     usage = run.usage
     cpu_s = usage.cpu_ns / 1e9 if usage is not None else None
     processes = run.work.processes
