@@ -34,7 +34,7 @@ from crawlers.checked import (
     checked_seconds,
     checked_url,
 )
-from crawlers.contract import ERROR_WORDS, Crawl, Recorder, SharedIterator
+from crawlers.contract import Crawl, Recorder, SharedIterator, failure_word
 from crawlers.registry import (
     REGISTRY,
     CrawlerInfo,
@@ -135,10 +135,11 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     try:
         _measure(crawl, spec, recorder, WorkLog())
     except KeyboardInterrupt:
-        print(_line(recorder))
+        print(_line(recorder, _failures(recorder, spec)))
         return EXIT_INTERRUPTED
-    print(_line(recorder))
-    return EXIT_REQUESTS_FAILED if _failures(recorder) else EXIT_OK
+    failures = _failures(recorder, spec)
+    print(_line(recorder, failures))
+    return EXIT_REQUESTS_FAILED if failures else EXIT_OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -240,21 +241,21 @@ def _versions(info: CrawlerInfo) -> dict[str, str]:
     }
 
 
-def _failures(recorder: Recorder) -> dict[str, int]:
+def _failures(recorder: Recorder, spec: Spec) -> dict[str, int]:
+    """How many fetches failed, by word."""
     columns = recorder.columns()
     counts: dict[str, int] = {}
     for status, code in zip(columns["status"], columns["error"], strict=True):
-        if code or status >= 400:
-            word = ERROR_WORDS[code] or f"status {status}"
+        word = failure_word(code, status, is_planned=spec.is_planned)
+        if word:
             counts[word] = counts.get(word, 0) + 1
     return counts
 
 
-def _line(recorder: Recorder) -> str:
+def _line(recorder: Recorder, failures: dict[str, int]) -> str:
     if not len(recorder):
         return "0 requests"
     columns = recorder.columns()
-    failures = _failures(recorder)
     seconds = (max(columns["end_ns"]) - min(columns["start_ns"])) / 1e9
     words = ", ".join(f"{word} {count}" for word, count in failures.items())
     good = len(recorder) - sum(failures.values())

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.summary import Accounts
-from bench.primes.saved_run import SavedRun
+from bench.analysis.accounts import Accounts
+from bench.primes.saved_run import SavedRun, acknowledged
 from bench.results.columns import IntColumns
 from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure
 
@@ -33,9 +33,12 @@ def overlap_figure(
     starts, ends = work["start_ns"][rows], work["end_ns"][rows]
     _bars(axes, rows, starts - origin_ns, ends - starts, _WORK, _HEIGHT, "work", "computed")
     fetches, arrivals = accounts.fetches, accounts.arrivals
-    for is_bad, colour, label in ((False, CLIENT, "saved: client"), (True, FAILED, "not saved")):
-        bad = (fetches["error"] != 0) | (fetches["status"] >= 400)
-        chosen = np.isin(fetches["seq"], rows) & (bad == is_bad)
+    is_saved = acknowledged(fetches)
+    for of_these, colour, label in (
+        (is_saved, CLIENT, "saved: client"),
+        (~is_saved, FAILED, "not saved"),
+    ):
+        chosen = np.isin(fetches["seq"], rows) & of_these
         if chosen.any():
             start, end = fetches["start_ns"][chosen], fetches["end_ns"][chosen]
             _bars(

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
 from bench.analysis.cells import Trial
+from bench.analysis.join import Join
 from bench.results.columns import IntColumns
 from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
 
@@ -55,22 +56,22 @@ def timeline_figure(
     fetches = {name: column[is_job] for name, column in fetches.items()}
     order = np.argsort(fetches["start_ns"], kind="stable")
     origin_ns = int(fetches["start_ns"].min())
-    rows = np.full(run.requests, -1, dtype=np.int64)
-    rows[fetches["seq"][order]] = np.arange(len(order))
-    client = _spans(fetches["start_ns"], fetches["end_ns"], rows[fetches["seq"]], origin_ns)
+    rank_of_seq = np.zeros(run.requests, dtype=np.int64)
+    rank_of_seq[fetches["seq"][order]] = np.arange(len(order))
+    rows = rank_of_seq[fetches["seq"]]
+    client = _spans(fetches["start_ns"], fetches["end_ns"], rows, origin_ns)
     failed = fetches["error"] != 0
     handles = [Line2D([], [], color=CLIENT, linewidth=6, label="client: start to last byte")]
     if failed.any():
         handles.append(Line2D([], [], color=FAILED, linewidth=6, label="client: failed"))
     server = None
     if arrivals is not None:
-        seq = arrivals["seq"]
-        known = (seq >= 0) & (seq < len(rows)) & (arrivals["replied_ns"] > 0)
-        known[known] = rows[seq[known]] >= 0
+        fetch_of = Join.of(fetches, arrivals).fetch_of()
+        known = (fetch_of >= 0) & (arrivals["replied_ns"] > 0)
         server = _spans(
             arrivals["arrived_ns"][known],
             arrivals["replied_ns"][known],
-            rows[seq[known]],
+            rows[fetch_of[known]],
             origin_ns,
         )
         handles.append(

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.cells import CellSummary, Trial
-from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict
 from bench.results.columns import IntColumns
 from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench.analysis.bottleneck import bottleneck
+from bench.analysis.slot_time import SlotTime
 from bench.analysis.stalls import IdleSlots
-from bench.analysis.summary import RunSummary, SlotTime
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Reason, Verdict
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.controls.__main__ import CONTROLS, HONEST, trial_of

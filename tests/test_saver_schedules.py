@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import load_accounts
-from bench.analysis.summary import Accounts
 from bench.analysis.validity import Level
 from bench.measure.session import measure
 from bench.plan.delays import Delay

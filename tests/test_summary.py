@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis.accounts import Accounts
+from bench.analysis.anomalies import Clusters
 from bench.analysis.in_flight import Plateau
 from bench.analysis.reconciliation import Reconciliation
-from bench.analysis.summary import Accounts, Clusters, summarise
+from bench.analysis.summary import summarise
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, load, summary_of
 from tests.factories import MS, planned, result, run_row
 

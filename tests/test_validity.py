@@ -6,18 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.analysis.in_flight import Plateau
+from bench.analysis.accounts import Accounts
+from bench.analysis.anomalies import Clusters, Impossible
+from bench.analysis.in_flight import InFlight, Plateau
 from bench.analysis.reconciliation import Mismatch, Reconciliation
+from bench.analysis.server_load import ServerLoad
 from bench.analysis.stalls import Stall
-from bench.analysis.summary import (
-    Accounts,
-    Clusters,
-    Impossible,
-    InFlight,
-    RunSummary,
-    ServerLoad,
-    summarise,
-)
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict, judge
 from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult

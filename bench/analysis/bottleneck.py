@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from bench.analysis.summary import RunSummary, SlotTime
+from bench.analysis.slot_time import SlotTime
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 
 _NEARLY_ALL = 0.95

@@ -21,7 +21,7 @@ from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment, PlannedRun
 from bench.program import PROGRAM, say
 from crawlers.checked import add_trust_options, checked_count, checked_url
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import failure_word
 
 if TYPE_CHECKING:
     from bench.analysis.cells import Trial
@@ -191,10 +191,11 @@ def _print_failed(result: "RunResult", target: "Target") -> None:
     for seq, status, code in sorted(
         zip(fetches["seq"], fetches["status"], fetches["error"], strict=True)
     ):
-        if not code and status < 400:
+        word = failure_word(code, status, is_planned=target.is_ours)
+        if not word:
             continue
         url = target.urls[seq] if seq < len(target.urls) else target.url
-        what = f"{ERROR_WORDS[code] or f'status {status}'}: {url}"
+        what = f"{word}: {url}"
         failed[what] = failed.get(what, 0) + 1
     for what, count in list(failed.items())[:_SHOWN_FAILURES]:
         print(f"    {what}{f' ({count} times)' if count > 1 else ''}", file=sys.stderr)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.analysis.analyse import Analysis
+from bench.analysis.analyse import Analysis, load_accounts
+from bench.analysis.good import GoodRequests
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.split import Part
 from bench.analysis.validity import Level
@@ -36,14 +37,10 @@ def print_calibration(store: Store, analysis: Analysis, console: "Console") -> N
             summary = trial.summary
             if summary is None or summary.split is None:
                 continue
-            fetches = store.fetches(trial.run.number)
+            accounts = load_accounts(store, trial.run)
+            fetches = accounts.fetches
             drawn_ns = np.array(trial.run.delays_us(), dtype=np.int64) * 1000
-            is_good = (
-                (fetches["error"] == 0)
-                & (fetches["status"] == 200)
-                & (fetches["seq"] >= 0)
-                & (fetches["seq"] < trial.run.requests)
-            )
+            is_good = GoodRequests.of(trial.run, accounts).is_good
             seq = fetches["seq"][is_good]
             service_ns = (fetches["end_ns"] - fetches["start_ns"])[is_good]
             added = np.sort(service_ns - drawn_ns[seq])

@@ -10,11 +10,9 @@ from dataclasses import asdict
 from itertools import chain
 from typing import IO, Any
 
-import numpy as np
-
+from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import analyse, load_accounts
 from bench.analysis.bottleneck import bottleneck
-from bench.analysis.summary import Accounts
 from bench.results.schema import RunRow
 from bench.results.store import Store
 from crawlers.contract import ERROR_WORDS
@@ -91,29 +89,21 @@ def _cell(value: Any) -> Any:
 
 def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
     about = (run.number, run.trial, run.crawler, run.concurrency)
-    fetches, arrivals = accounts.fetches, accounts.arrivals
-    n = len(fetches["seq"])
-    row_of = np.full(n, -1, dtype=np.int64)
-    left_over = np.empty(0, dtype=np.int64)
-    if arrivals is not None:
-        order = np.argsort(arrivals["seq"], kind="stable")
-        at = np.searchsorted(arrivals["seq"][order], fetches["seq"], side="right") - 1
-        is_found = at >= 0
-        is_found[is_found] = arrivals["seq"][order][at[is_found]] == fetches["seq"][is_found]
-        row_of[is_found] = order[at[is_found]]
-        left_over = np.setdiff1d(np.arange(len(order)), row_of)
+    fetches, join = accounts.fetches, accounts.join
     ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
-    theirs = [arrivals[name].tolist() for name in _OF_ARRIVAL] if arrivals is not None else []
+    theirs = [join.arrivals[name].tolist() for name in _OF_ARRIVAL] if join is not None else []
     if theirs:
         theirs[-1] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[-1]]
+    arrival_of = join.arrival_of.tolist() if join is not None else [-1] * len(fetches["seq"])
     for row, (seq, start, end, status, size, error) in zip(
-        row_of.tolist(), zip(*ours, strict=True), strict=True
+        arrival_of, zip(*ours, strict=True), strict=True
     ):
         arrival = [column[row] for column in theirs] if row >= 0 else [None] * len(_OF_ARRIVAL)
         yield (*about, seq, start, end, status, size, _WORDS.get(error, "?"), *arrival)
-    for row in left_over.tolist():
-        assert arrivals is not None
-        seq = int(arrivals["seq"][row])
+    if join is None:
+        return
+    for row in join.left_over().tolist():
+        seq = int(join.arrivals["seq"][row])
         yield (*about, seq, *[None] * len(_OF_FETCH), *(column[row] for column in theirs))
 
 
