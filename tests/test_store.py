@@ -241,7 +241,7 @@ def test_a_usage_of_an_older_version_is_read() -> None:
     """It says nothing of processes that were not waited for."""
     values = asdict(usage())
     del values["unwaited_cpu_ns"]
-    assert Usage.from_json(values) == usage()
-    assert Usage.from_json({**values, "unwaited_cpu_ns": None}).unwaited_cpu_ns is None
+    assert Usage(**values) == usage()
+    Usage(**{**values, "unwaited_cpu_ns": None}).check()
     with pytest.raises(ValueError, match="unwaited_cpu_ns is -1"):
-        Usage.from_json({**values, "unwaited_cpu_ns": -1})
+        Usage(**{**values, "unwaited_cpu_ns": -1}).check()

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits
@@ -66,8 +66,8 @@ class Kind(Protocol):
     """What must be known of a kind of experiment to go on with one; bench.kinds has them."""
 
     @property
-    def from_json(self) -> Callable[[Mapping[str, Any]], Asked]:
-        """Reads what was asked."""
+    def asked(self) -> type[Asked]:
+        """The class of what is asked."""
 
     @property
     def programs(self) -> frozenset[str]:
@@ -89,7 +89,7 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
     try:
         store.check()
         kind = kind_of(store)
-        asked = store.read_asked(kind.from_json)
+        asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
         missing = _missing(asked, store)
         if missing:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from bench.plan.delays import Delay
 from bench.results.conditions import Conditions
-from bench.results.shapes import check_shape
 from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
 from crawlers.work import Work
@@ -166,8 +165,7 @@ class RunRow:
         return Delay(self.delay_low_us, self.delay_high_us)
 
     def check(self) -> None:
-        """Raises ValueError for what no run can have been."""
-        check_shape(self, RunRow, "a run")
+        """Raises ValueError for what no run can have been, of values of the right types."""
         bounds = (
             ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
@@ -185,6 +183,8 @@ class RunRow:
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"
             )
+        if self.usage is not None:
+            self.usage.check()
         if self.work is not None:
             self.work.check()
 

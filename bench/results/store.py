@@ -4,13 +4,13 @@ Summaries and plots are derived from it and never stored. A file may come from a
 of it is checked here, and text becomes printable here, before anything else sees it.
 """
 
-import json
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
+from reprlib import repr as shortened_repr
 from time import monotonic
 from typing import Any, Self, TypeVar
 
@@ -18,11 +18,11 @@ from bench.errors import StoreError
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.printable import shortened
 from bench.program import PROGRAM
+from bench.results.codec import check_values, decode_object, encode, to_class
 from bench.results.columns import IntColumns
-from bench.results.conditions import Conditions
+from bench.results.environment import Resumption
 from bench.results.run_result import RunResult
 from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
-from bench.results.shapes import check_shape, parsed_object
 from bench.results.sqlite_file import (
     SqliteFileError,
     check_nothing_added,
@@ -32,8 +32,7 @@ from bench.results.sqlite_file import (
 )
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from crawlers.registry import find
-from crawlers.spec import Usage
-from crawlers.work import WORK_COLUMNS, Work
+from crawlers.work import WORK_COLUMNS
 from server.packed_columns import Columns
 
 FILE_NAME = "results.sqlite"
@@ -80,10 +79,9 @@ class Store:
                 connection.executemany(
                     "INSERT INTO error_word VALUES (?, ?)", enumerate(ERROR_WORDS)
                 )
-                asked = json.dumps(experiment.to_json())
                 connection.execute(
                     "INSERT INTO experiment VALUES (1, ?, ?, ?, ?)",
-                    (created_utc, asked, runs, json.dumps(environment)),
+                    (created_utc, encode(experiment), runs, encode(environment)),
                 )
         return cls(path, connection, may_write=True)
 
@@ -192,18 +190,17 @@ class Store:
     def asked(self) -> dict[str, Any]:
         """What was asked, as JSON; its `kind` says what of. Raises StoreError, as all that read."""
         with self._reading():
-            asked = parsed_object(self._about("asked"))
-            check_shape(asked["kind"], str, "kind")
+            asked = decode_object(self._about("asked"), "asked")
+            to_class(asked.get("kind"), str, "asked.kind")
             return asked
 
-    def read_asked(self, parse: Callable[[Mapping[str, Any]], _Asked]) -> _Asked:
-        """What was asked, as `parse` makes it of JSON. Raises StoreError for whatever it raises."""
+    def read_asked(self, kind: type[_Asked]) -> _Asked:
+        """What was asked, of the class of its kind. Raises StoreError if it cannot have been."""
         asked = self.asked()
         with self._reading():
-            parsed = parse(asked)
-            check_shape(parsed, type(parsed), "what was asked")
-            parsed.check()
-            return parsed
+            experiment = to_class(asked, kind, "asked")
+            experiment.check()
+            return experiment
 
     def experiment(self) -> Experiment:
         """What was asked of crawlers."""
@@ -213,17 +210,14 @@ class Store:
                 f"{self.path} is of {PROGRAM} {asked['kind']}: {PROGRAM} report and {PROGRAM} "
                 "plots show it; runs of crawlers alone are compared, or exported"
             )
-        return self.read_asked(Experiment.from_json)
+        return self.read_asked(Experiment)
 
     def environment(self) -> dict[str, Any]:
         """On what it was measured."""
         with self._reading():
-            about = parsed_object(self._about("environment"))
-            if not isinstance(about.get("libraries", {}), dict):
-                raise ValueError("its environment has libraries that are no object")
-            for resumed in about.get("resumed", []):
-                check_shape(resumed["at_utc"], str, "resumed at")
-                check_shape(resumed["different"], list[str], "resumed")
+            about = decode_object(self._about("environment"), "environment")
+            to_class(about.get("libraries", {}), dict[str, Any], "environment.libraries")
+            to_class(about.get("resumed", []), tuple[Resumption, ...], "environment.resumed")
             return about
 
     def created_utc(self) -> str:
@@ -234,10 +228,10 @@ class Store:
     def note_resumption(self, at_utc: str, different: list[str]) -> None:
         """The experiment goes on, on a machine that differs in this. Raises StoreError."""
         about = self.environment()
-        about.setdefault("resumed", []).append({"at_utc": at_utc, "different": different})
+        about.setdefault("resumed", []).append(Resumption(at_utc, different))
         try:
             with self._connection as connection:
-                connection.execute("UPDATE experiment SET environment = ?", (json.dumps(about),))
+                connection.execute("UPDATE experiment SET environment = ?", (encode(about),))
         except sqlite3.Error as error:
             raise StoreError(f"cannot write {self.path}: {error}") from error
 
@@ -259,16 +253,7 @@ class Store:
         query = f"SELECT {', '.join(names)} FROM run ORDER BY number"
         with self._reading():
             for values in self._connection.execute(query).fetchall():
-                row: dict[str, Any] = dict(zip(names, values, strict=True))
-                row["keep_alive"] = bool(row["keep_alive"])
-                usage, work = row["usage"], row["work"]
-                row["usage"] = Usage.from_json(parsed_object(usage)) if usage else None
-                row["versions"] = parsed_object(row["versions"])
-                row["conditions"] = Conditions(**parsed_object(row["conditions"]))
-                row["work"] = Work(**parsed_object(work)) if work else None
-                for name in ("role", "crawler", "program", "name", "started_utc", "failure"):
-                    row[name] = shortened(row[name])
-                rows.append(RunRow(**row))
+                rows.append(_from_sql(dict(zip(names, values, strict=True))))
                 rows[-1].check()
         return rows
 
@@ -345,9 +330,22 @@ def _is_late(error: Exception) -> bool:
 
 
 def _to_sql(row: RunRow) -> tuple[Any, ...]:
-    values = asdict(row)
-    values["usage"] = json.dumps(values["usage"]) if row.usage else None
-    values["versions"] = json.dumps(row.versions)
-    values["conditions"] = json.dumps(values["conditions"])
-    values["work"] = json.dumps(values["work"]) if row.work else ""
+    values = {field.name: getattr(row, field.name) for field in fields(row)}
+    values["usage"] = encode(row.usage) if row.usage else None
+    values["versions"] = encode(row.versions)
+    values["conditions"] = encode(row.conditions)
+    values["work"] = encode(row.work) if row.work else ""
     return tuple(values.values())
+
+
+def _from_sql(row: dict[str, Any]) -> RunRow:
+    name = f"run {shortened_repr(row['number'])}"
+    is_null = {"usage": row["usage"] is None, "work": row["work"] == ""}
+    for column, value in row.items():
+        if column in ("usage", "versions", "conditions", "work"):
+            json_name = f"{name}.{column}"
+            row[column] = None if is_null.get(column) else decode_object(value, json_name)
+        else:
+            row[column] = check_values(value, f"{name}.{column}")
+    row["keep_alive"] = bool(row["keep_alive"])
+    return to_class(row, RunRow, name)
