@@ -207,7 +207,7 @@ def test_a_question_that_takes_too_long_is_given_up(
 ) -> None:
     store.append(result(planned(concurrency=1000)))
     assert len(store.fetches(1)["seq"]) == 10_000
-    monkeypatch.setattr("bench.results.store._READING_S", -1.0)
+    monkeypatch.setattr("bench.results.reader._READING_S", -1.0)
     with pytest.raises(StoreError, match="it takes more than -1 s"):
         store.fetches(1)
 

@@ -22,7 +22,7 @@ from bench.plan.experiment import Asked, PlannedRun
 from bench.printable import printable
 from bench.program import PROGRAM
 from bench.results.environment import differences
-from bench.results.folder import find_file, held, link_latest, new_folder
+from bench.results.folder import exclusive_lock, find_file, link_latest, new_folder
 from bench.results.run_result import RunResult
 from bench.results.store import FILE_NAME, Store
 from crawlers.registry import REGISTRY, find
@@ -57,7 +57,7 @@ def measure(asked: Asked, out: Path) -> Measured:
     environment = describe_environment(choose_pinning().note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
     _announce(runs, folder)
-    with held(folder):
+    with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
         return _run_all(runs, store, asked)
 
@@ -80,7 +80,7 @@ def resume(folder: Path, kind_of: Callable[[Store], Kind], *, allow_foreign: boo
     `allow_foreign`: programs that the file names and that are not of this package may be run.
     """
     path = find_file(folder)
-    with held(path.parent):
+    with exclusive_lock(path.parent):
         return _resume(path, kind_of, allow_foreign)
 
 
