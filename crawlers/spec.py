@@ -143,10 +143,9 @@ class Usage:
     """Time in which the main thread could have run, and another ran on its CPU."""
     descriptors: int | None
     """How many open files the process was allowed; None: no such limit."""
-    unwaited_cpu_ns: int | None = 0
+    unwaited_cpu_ns: int | None
     """Of `cpu_ns`, what processes used that the crawl had started and not waited for; None: the
-    system does not say, or the crawler ignored SIGCHLD, so that the kernel does not count them.
-    Results of older versions have none."""
+    system does not say, or the crawler ignored SIGCHLD, so that the kernel does not count them."""
 
     def check(self) -> None:
         """Raises ValueError for a value that no process can have used."""

@@ -96,6 +96,13 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
             check_limits(missing)
             environment = describe_environment(choose_pinning().note)
             different = list(differences(store.environment(), environment))
+            copy = store.upgrade()
+            if copy is not None:
+                print(
+                    f"crawlbench: {path} is of an older version and is brought up to date; a copy "
+                    f"of it as it was is {copy}",
+                    file=sys.stderr,
+                )
             store.note_resumption(datetime.now(UTC).isoformat(timespec="seconds"), different)
             for difference in different:
                 print(f"crawlbench: since it was begun, {difference}", file=sys.stderr)

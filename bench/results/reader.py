@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -14,11 +14,13 @@ from bench.program import PROGRAM
 from bench.results.codec import decode_object, to_class
 from bench.results.columns import IntColumns
 from bench.results.environment import Resumption
+from bench.results.migrations import OLDEST_VERSION, migrate_copies
 from bench.results.rows import RUN_COLUMNS, from_sql
 from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA_VERSION, RunRow
-from bench.results.sqlite_file import SqliteFileError, check_tables, connect
+from bench.results.sqlite_file import SqliteFileError, check_tables, columns_of, connect
 from crawlers.contract import FETCH_COLUMNS
 from crawlers.work import WORK_COLUMNS
+from server import __version__
 
 _READING_S = 300.0
 """The longest time for one query; no real one takes nearly as long."""
@@ -41,14 +43,55 @@ class Reader:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._schema_version = SCHEMA_VERSION
         self._deadline_s = float("inf")
         connection.set_progress_handler(lambda: monotonic() > self._deadline_s, _STEPS)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open an existing file. Nothing is ever written to it."""
-        with open_existing(path, "ro") as connection:
-            return cls(path, connection)
+        return cls._open(path, "ro")
+
+    @classmethod
+    def _open(cls, path: Path, mode: str) -> Self:
+        """Open an existing file in a mode of SQLite; an older one is read as a present one."""
+        if not path.is_file():
+            raise StoreError(f"there is no {path}")
+        with open_connection(path, mode, "cannot read") as connection:
+            reader = cls(path, connection)
+            reader._schema_version = reader._read_version()
+            is_older = reader._schema_version < SCHEMA_VERSION
+            check_tables(connection, is_older=is_older)
+            reader._prepare(mode)
+            if is_older:
+                with reader._reading():
+                    migrate_copies(connection, reader._schema_version)
+        return reader
+
+    def _prepare(self, mode: str) -> None:
+        """Make the connection what it must be to be used in this mode."""
+
+    def _read_version(self) -> int:
+        """The version of the file's schema. Raises StoreError if it cannot be read."""
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            raise StoreError(f"cannot read {self.path}: it is no results file, or was never begun")
+        if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} has schema {version}, and crawlbench {__version__} reads schemas "
+                f"{OLDEST_VERSION} to {SCHEMA_VERSION}: use {self._writer()}"
+            )
+        return int(version)
+
+    def _writer(self) -> str:
+        """Which crawlbench wrote the file, as far as it says so."""
+        with suppress(StoreError, sqlite3.Error):
+            if columns_of(self._connection, "experiment"):
+                about = self.environment()
+                named = [about[name] for name in ("crawlbench", "commit") if about.get(name)]
+                if named:
+                    return f"crawlbench {' '.join(map(str, named))}, which wrote it"
+        return "the version that wrote it"
 
     def check(self) -> None:
         """Read all of the file, as far as SQLite can tell what is whole."""
@@ -173,27 +216,6 @@ class Reader:
             if not is_filled.all():
                 raise ValueError(f"the ordinals of {table} in run {number} have gaps")
         return dict(zip(names, columns, strict=True))
-
-
-@contextmanager
-def open_existing(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """Open a results file of this version; it stays open, unless the block fails.
-
-    Raises StoreError.
-    """
-    if not path.is_file():
-        raise StoreError(f"there is no {path}")
-    with open_connection(path, mode, "cannot read") as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            raise StoreError(f"cannot read {path}: it is no results file, or was never begun")
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} has schema {version}, and this version of crawlbench reads "
-                f"{SCHEMA_VERSION}: use the version that wrote it"
-            )
-        check_tables(connection)
-        yield connection
 
 
 @contextmanager

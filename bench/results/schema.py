@@ -10,7 +10,8 @@ from crawlers.spec import Usage
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+"""Kept as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
@@ -140,7 +141,7 @@ class RunRow:
     """Whether it is declared to use a connection for more than one request."""
     resends: int
     """How often the crawler's library is declared to send a request again, at most. When:
-    `conditions.resend_condition`; if that is "", this file is older, and 1 means any number."""
+    `conditions.resend_condition`; if that is "", the run is older, and 1 means any number."""
     delay_low_us: int
     delay_high_us: int
     delay_seed: int

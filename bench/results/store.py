@@ -3,10 +3,11 @@
 docs/results.md describes it. Summaries and plots are derived from it and never stored.
 """
 
+import os
 import sqlite3
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,8 @@ from bench.errors import StoreError
 from bench.plan.experiment import Asked
 from bench.results.codec import encode
 from bench.results.environment import Resumption
-from bench.results.reader import Reader, open_connection, open_existing
+from bench.results.migrations import migrate_file
+from bench.results.reader import Reader, open_connection
 from bench.results.rows import RUN_COLUMNS, row_of, to_sql
 from bench.results.run_result import RunResult
 from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION
@@ -66,11 +68,46 @@ class Store(Reader):
     @classmethod
     def open(cls, path: Path, *, may_write: bool = False) -> Self:
         """Open an existing file, to read it or to add runs to it. Raises StoreError."""
-        with open_existing(path, "rw" if may_write else "ro") as connection:
-            if may_write:
-                check_nothing_added(connection)
-                make_durable(connection)
-        return cls(path, connection, may_write=may_write)
+        return cls._open(path, "rw" if may_write else "ro")
+
+    def upgrade(self) -> Path | None:
+        """Bring a file of an older schema to the present one, which runs can be added to.
+
+        Returns the path of a copy of the file as it was, or None where nothing was to be done.
+        Raises StoreError.
+        """
+        version = self._schema_version
+        if version == SCHEMA_VERSION:
+            return None
+        copy = self.path.with_name(f"{self.path.name}.schema-{version}")
+        self._copy_to(copy)
+        self._schema_version = SCHEMA_VERSION
+        with self._writing():
+            self._connection.execute("BEGIN IMMEDIATE")
+            migrate_file(self._connection, version)
+        return copy
+
+    def _prepare(self, mode: str) -> None:
+        if mode == "rw":
+            check_nothing_added(self._connection)
+            make_durable(self._connection)
+            self._may_write = True
+
+    def _copy_to(self, path: Path) -> None:
+        """Copy the file, whole or not at all, to a path where nothing is. Raises StoreError."""
+        if os.path.lexists(path):
+            raise StoreError(f"{path} is in the way of a copy of the results: move it away")
+        draft = path.with_name(f".{path.name}-{os.getpid()}")
+        try:
+            draft.unlink(missing_ok=True)  # in the folder of a stranger it may lead anywhere
+            with closing(sqlite3.connect(draft)) as copy:
+                self._connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+            draft.replace(path)
+        except (sqlite3.Error, OSError) as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise StoreError(f"cannot write {path}: {error}") from error
 
     def append(self, result: RunResult) -> None:
         """Add a run and all its requests in one transaction. Raises StoreError."""
@@ -102,12 +139,14 @@ class Store(Reader):
         """Close the file: one file from now on, that can be read where nothing can be written."""
         if self._may_write:
             with suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA journal_mode = DELETE")
+                self._connection.execute("PRAGMA main.journal_mode = DELETE")
         super().close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction. Raises StoreError, or IntegrityError for a row that is there."""
+        if self._schema_version != SCHEMA_VERSION:
+            raise StoreError(f"cannot write {self.path}: it has schema {self._schema_version}")
         try:
             with self._connection:
                 yield
