@@ -1,8 +1,8 @@
 """The kinds of experiments, in one table: how each is read, reported and resumed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
@@ -31,8 +31,8 @@ class Kind:
     """One kind of experiment. `name` is what results files say."""
 
     name: str
-    from_json: Callable[[Mapping[str, Any]], Asked]
-    """Raises ValueError, TypeError or LookupError for what it cannot have written."""
+    asked: type[Asked]
+    """The class of what is asked; results files hold it as JSON."""
     print_report: Callable[["Store", "Console", ReportOptions], bool]
     """Prints the tables; returns whether no run is INVALID and no request failed."""
     has_figures: bool = True
@@ -68,11 +68,11 @@ def _report_primes(store: "Store", console: "Console", options: ReportOptions) -
 
 
 KINDS = (
-    Kind(SWEEP, Experiment.from_json, _report_sweep),
-    Kind(CALIBRATION, Experiment.from_json, _report_calibration, has_figures=False),
+    Kind(SWEEP, Experiment, _report_sweep),
+    Kind(CALIBRATION, Experiment, _report_calibration, has_figures=False),
     Kind(
         PRIMES,
-        PrimesExperiment.from_json,
+        PrimesExperiment,
         _report_primes,
         programs=frozenset(saver.crawler for saver in SAVERS),
     ),

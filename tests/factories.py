@@ -135,6 +135,7 @@ def usage() -> Usage:
         main_cpu_ns=10**8,
         waited_ns=0,
         descriptors=100_000,
+        unwaited_cpu_ns=0,
     )
 
 

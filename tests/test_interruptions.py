@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.results.folder import held
+from bench.results.folder import exclusive_lock
 from bench.results.store import FILE_NAME
 from tests.test_command_line import BENCH, bench, call
 
@@ -171,7 +171,7 @@ def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path)
     assert other.returncode == 2
     assert "leave out --trials, --seed" in other.stderr
 
-    with held((tmp_path / "latest").resolve()):
+    with exclusive_lock((tmp_path / "latest").resolve()):
         beside = bench("run", "--resume", str(tmp_path / "latest"))
     assert (beside.returncode, beside.stderr.count("\n")) == (3, 1)
     assert "another crawlbench is at work in" in beside.stderr

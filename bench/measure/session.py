@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits
@@ -22,7 +22,7 @@ from bench.plan.experiment import Asked, PlannedRun
 from bench.printable import printable
 from bench.program import PROGRAM
 from bench.results.environment import differences
-from bench.results.folder import find_file, held, link_latest, new_folder
+from bench.results.folder import exclusive_lock, find_file, link_latest, new_folder
 from bench.results.run_result import RunResult
 from bench.results.store import FILE_NAME, Store
 from crawlers.registry import REGISTRY, find
@@ -57,7 +57,7 @@ def measure(asked: Asked, out: Path) -> Measured:
     environment = describe_environment(choose_pinning().note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
     _announce(runs, folder)
-    with held(folder):
+    with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
         return _run_all(runs, store, asked)
 
@@ -66,8 +66,8 @@ class Kind(Protocol):
     """What must be known of a kind of experiment to go on with one; bench.kinds has them."""
 
     @property
-    def from_json(self) -> Callable[[Mapping[str, Any]], Asked]:
-        """Reads what was asked."""
+    def asked(self) -> type[Asked]:
+        """The class of what is asked."""
 
     @property
     def programs(self) -> frozenset[str]:
@@ -80,7 +80,7 @@ def resume(folder: Path, kind_of: Callable[[Store], Kind], *, allow_foreign: boo
     `allow_foreign`: programs that the file names and that are not of this package may be run.
     """
     path = find_file(folder)
-    with held(path.parent):
+    with exclusive_lock(path.parent):
         return _resume(path, kind_of, allow_foreign)
 
 
@@ -89,13 +89,20 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
     try:
         store.check()
         kind = kind_of(store)
-        asked = store.read_asked(kind.from_json)
+        asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
         missing = _missing(asked, store)
         if missing:
             check_limits(missing)
             environment = describe_environment(choose_pinning().note)
             different = list(differences(store.environment(), environment))
+            copy = store.upgrade()
+            if copy is not None:
+                print(
+                    f"crawlbench: {path} is of an older version and is brought up to date; a copy "
+                    f"of it as it was is {copy}",
+                    file=sys.stderr,
+                )
             store.note_resumption(datetime.now(UTC).isoformat(timespec="seconds"), different)
             for difference in different:
                 print(f"crawlbench: since it was begun, {difference}", file=sys.stderr)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from bench.plan.delays import Delay
 from bench.results.conditions import Conditions
-from bench.results.shapes import check_shape
 from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+"""Kept as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
@@ -141,7 +141,7 @@ class RunRow:
     """Whether it is declared to use a connection for more than one request."""
     resends: int
     """How often the crawler's library is declared to send a request again, at most. When:
-    `conditions.resend_condition`; if that is "", this file is older, and 1 means any number."""
+    `conditions.resend_condition`; if that is "", the run is older, and 1 means any number."""
     delay_low_us: int
     delay_high_us: int
     delay_seed: int
@@ -166,8 +166,7 @@ class RunRow:
         return Delay(self.delay_low_us, self.delay_high_us)
 
     def check(self) -> None:
-        """Raises ValueError for what no run can have been."""
-        check_shape(self, RunRow, "a run")
+        """Raises ValueError for what no run can have been, of values of the right types."""
         bounds = (
             ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
@@ -185,6 +184,8 @@ class RunRow:
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"
             )
+        if self.usage is not None:
+            self.usage.check()
         if self.work is not None:
             self.work.check()
 
