@@ -62,7 +62,8 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
     """
     from bench.analysis import analyse
     from plots.figures import figures_of
-    from plots.page import Picture, page
+    from plots.page import Picture
+    from plots.sweep_page import sweep_page
 
     path = find_file(folder)
     with Store.open(path) as store:
@@ -71,16 +72,21 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
             return
         analysis = analyse(store)
         pictures: list[Picture] = []
-        explained: set[str] = set()
         for drawn in figures_of(store, analysis):
             image = io.BytesIO()
             drawn.figure.savefig(image, format="png")
-            how = "" if drawn.how_to_read in explained else drawn.how_to_read
-            explained.add(drawn.how_to_read)
-            pictures.append(
-                Picture(drawn.stem, drawn.heading, image.getvalue(), how, drawn.finding)
-            )
             file = path.parent / f"{drawn.stem}.{form}"
+            pictures.append(
+                Picture(
+                    anchor=drawn.stem,
+                    file=file.name,
+                    heading=drawn.heading,
+                    crawler=drawn.crawler,
+                    png=image.getvalue(),
+                    how_to_read=drawn.how_to_read,
+                    finding=drawn.finding,
+                )
+            )
             with whole(file) as stream:
                 if form == "png":
                     stream.write(image.getvalue())
@@ -90,7 +96,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
         if not pictures:
             raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
         with whole(path.parent / PAGE) as stream:
-            stream.write(page(store, analysis, pictures).encode())
+            stream.write(sweep_page(store, analysis, pictures).encode())
         yield path.parent / PAGE
 
 

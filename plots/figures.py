@@ -42,6 +42,8 @@ class Drawn:
     how_to_read: str
     finding: str
     """What it shows of this run, in numbers."""
+    crawler: str = ""
+    """Whose single run it shows; "" for a figure of all crawlers."""
 
 
 def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
@@ -160,24 +162,26 @@ def _of_one_run(store: Store, trial: Trial, small_print: str) -> Iterator[Drawn]
     if timeline is not None:
         yield Drawn(
             f"timeline-{name}",
-            f"Calls over time: {run.crawler}",
+            "Calls over time",
             timeline,
             "A row a request: its span at the client, and on it that at the server. What shows of "
             "the client on the left was on its way or in the server's queue, on the right an "
             "answer that waited for the client.",
             findings.of_trial(trial),
+            run.crawler,
         )
     if accounts.arrivals is not None:
         in_flight = in_flight_figure(trial, accounts.arrivals, small_print)
         if in_flight is not None:
             yield Drawn(
                 f"in-flight-{name}",
-                f"Concurrency achieved: {run.crawler}",
+                "Concurrency achieved",
                 in_flight,
                 "Requests in flight at the server over time, beside the concurrency asked for. "
                 "Dips are a client that is busy between waves; a level that is never left is a "
                 "hidden limit.",
                 findings.of_in_flight(trial),
+                run.crawler,
             )
 
 
