@@ -16,8 +16,8 @@ from bench.cells import CellSummary, Series, best_cells, knee
 from bench.store import Store
 from bench.tables import errors_shown
 from bench.validity import Level
-from plots.cost import times_floor
-from plots.figures import small_print_of
+from plots.floor import times_floor
+from plots.scenes import small_print_of
 
 
 @dataclass(frozen=True, slots=True)
