@@ -21,7 +21,7 @@ from bench.experiment import PRIMES
 from bench.printable import protect_standard_streams
 from bench.results import find_file
 from bench.store import Store, StoreError
-from plots.files import whole
+from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
 
@@ -87,7 +87,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
                     finding=drawn.finding,
                 )
             )
-            with whole(file) as stream:
+            with atomic_write(file) as stream:
                 if form == "png":
                     stream.write(image.getvalue())
                 else:
@@ -95,19 +95,19 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
             yield file
         if not pictures:
             raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
-        with whole(path.parent / PAGE) as stream:
+        with atomic_write(path.parent / PAGE) as stream:
             stream.write(sweep_page(store, analysis, pictures).encode())
         yield path.parent / PAGE
 
 
 def _draw_primes(store: Store, form: str) -> Iterator[Path]:
-    from plots.primes_figures import primes_figures
+    from plots.figures import primes_figures
 
     has_drawn = False
     for drawn in primes_figures(store):
         has_drawn = True
         file = store.path.parent / f"{drawn.stem}.{form}"
-        with whole(file) as stream:
+        with atomic_write(file) as stream:
             drawn.figure.savefig(stream, format=form)
         yield file
     if not has_drawn:

@@ -13,7 +13,7 @@ from bench.program import PROGRAM
 from bench.quantiles import BEYOND
 from bench.store import Store
 from bench.tables import errors_shown
-from plots.cost import times_floor
+from plots.floor import times_floor
 from plots.page import (
     Column,
     Content,

@@ -24,16 +24,25 @@ from bench.presets import CHAPTER
 from bench.store import FILE_NAME, Store
 from bench.summary import good_service_ns
 from bench.validity import Level
-from plots import findings
 from plots.__main__ import draw_all
-from plots.comparison import comparison_figure
-from plots.cost import cost_figure, floor_of
-from plots.efficiency import efficiency_figure
-from plots.figures import figures_of
-from plots.service_time import service_time_figure
-from plots.throughput import throughput_figure
-from plots.time_vs_concurrency import ideal_s, time_figure
-from plots.timeline import MOST_LINES, Spans, coverage, timeline_figure
+from plots.figures import (
+    cost,
+    efficiency,
+    figures_of,
+    latency_split,
+    service_time,
+    throughput,
+    time_vs_concurrency,
+    timeline,
+)
+from plots.figures.compare import comparison_figure
+from plots.figures.cost import cost_figure
+from plots.figures.efficiency import efficiency_figure
+from plots.figures.service_time import service_time_figure
+from plots.figures.throughput import throughput_figure
+from plots.figures.time_vs_concurrency import ideal_s, time_figure
+from plots.figures.timeline import MOST_LINES, Spans, coverage, timeline_figure
+from plots.floor import floor_of
 from tests.factories import experiment, planned, result
 
 ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
@@ -105,13 +114,13 @@ def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio cpu_us_per_request"])[0] == pytest.approx([3])
     assert data(found["protocol cpu_us_per_request"])[0] == [1]
-    assert "3.0 (asyncio)" in findings.of_cost(cells, analysis)
+    assert "3.0 (asyncio)" in cost.findings(cells, analysis)
     # Without one they stand by themselves.
     del cells["protocol"]
     assert floor_of(cells) is None
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio peak_memory_bytes"])[0] == pytest.approx([40])
-    assert "No floor crawler" in findings.of_cost(cells, analysis)
+    assert "No floor crawler" in cost.findings(cells, analysis)
 
 
 def test_the_time_of_runs_of_different_size_is_scaled(analysis: Analysis) -> None:
@@ -119,7 +128,7 @@ def test_the_time_of_runs_of_different_size_is_scaled(analysis: Analysis) -> Non
     at, seconds = data(found["asyncio"])
     assert at == [1, 10]
     assert seconds == pytest.approx([125, 12.5])  # of 1000 requests
-    assert "Time for 1,000 requests" in findings.of_time(analysis)
+    assert "Time for 1,000 requests" in time_vs_concurrency.findings(analysis)
 
 
 def test_there_is_a_line_for_each_delay_and_figures_of_each(tmp_path: Path) -> None:
@@ -157,9 +166,7 @@ def test_service_times_are_lines_and_a_distribution(store: Store, analysis: Anal
     assert at[0] == pytest.approx(125)
     assert shares[0] == pytest.approx(0.01)
     assert shares[-1] == 1
-    assert "from 100.0 ms (protocol) to 125.0 ms (asyncio)" in findings.of_service_time(
-        analysis, 10
-    )
+    assert "from 100.0 ms (protocol) to 125.0 ms (asyncio)" in service_time.findings(analysis, 10)
 
 
 def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
@@ -170,26 +177,26 @@ def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
     more = replace(analysis, cells=(*analysis.cells, beyond))
     found = lines(throughput_figure(more, ""))
     assert data(found["asyncio knee"]) == ([10], pytest.approx([80]))
-    assert "95 % of its best is reached by asyncio at 10" in findings.of_throughput(more)
+    assert "95 % of its best is reached by asyncio at 10" in throughput.findings(more)
 
 
 def test_what_is_said_of_throughput_is_in_the_numbers(analysis: Analysis) -> None:
-    text = findings.of_throughput(analysis)
+    text = throughput.findings(analysis)
     assert text.startswith("Most: protocol, 100 requests/s at 10, 100% of the ceiling.")
     assert "Least: serial, 9.9 requests/s at 1." in text
     assert "still rising: asyncio, protocol" in text
-    assert "from 80.0% (asyncio) to 100.0% (protocol)" in findings.of_efficiency(analysis)
-    assert "20.0 ms (median) back, by asyncio" in findings.of_split(analysis)
+    assert "from 80.0% (asyncio) to 100.0% (protocol)" in efficiency.findings(analysis)
+    assert "20.0 ms (median) back, by asyncio" in latency_split.findings(analysis)
 
 
 def test_what_is_said_of_a_run_has_its_errors(analysis: Analysis) -> None:
     trial = analysis.cells[0].trials[0]
-    assert findings.of_trial(trial) == (
+    assert timeline.findings(trial) == (
         "10 requests in 1.01 s, of which 1.00 s are the delays alone."
     )
     assert trial.summary is not None
     bad = replace(trial, summary=replace(trial.summary, errors={"timeout": 3}, efficiency=None))
-    assert findings.of_trial(bad) == "10 requests in 1.01 s; wrong: timeout 3."
+    assert timeline.findings(bad) == "10 requests in 1.01 s; wrong: timeout 3."
 
 
 def test_many_calls_are_an_image_that_has_each_colour_by_its_share(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from bench.report import print_report
 from bench.store import FILE_NAME, Store, StoreError
 from bench.tables import make_console
 from plots.__main__ import main as draw
-from plots.files import whole
+from plots.files import atomic_write
 from plots.page import MANUALS, READ_ON
 from tests.hostile_results import (
     EVIL,
@@ -158,7 +158,7 @@ def test_a_draft_that_leads_elsewhere_is_not_written_to(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
     (tmp_path / f".a.png-{os.getpid()}").symlink_to(mine)
-    with whole(tmp_path / "a.png") as stream:
+    with atomic_write(tmp_path / "a.png") as stream:
         stream.write(b"image")
     assert (mine.read_text(), (tmp_path / "a.png").read_bytes()) == ("mine", b"image")
 

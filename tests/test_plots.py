@@ -20,11 +20,11 @@ from bench.store import FILE_NAME, Store
 from bench.validity import Level, Reason, Verdict
 from crawlers.contract import Recorder
 from plots.__main__ import draw_all, main
-from plots.in_flight import binned, in_flight_figure
-from plots.latency_split import latency_split_figure
+from plots.figures.in_flight import binned, in_flight_figure
+from plots.figures.latency_split import latency_split_figure
+from plots.figures.throughput import throughput_figure
+from plots.figures.timeline import timeline_figure
 from plots.style import spread_labels, styles_of
-from plots.throughput import throughput_figure
-from plots.timeline import timeline_figure
 from tests.factories import experiment, planned, result
 
 ASKED = experiment(("serial", "asyncio"), trials=3)

@@ -36,7 +36,8 @@ from bench.validity import Level
 from crawlers.registry import find
 from crawlers.work import Found
 from plots.__main__ import draw_all
-from plots.primes import primes_figure, workload_figure
+from plots.figures.primes import primes_figure
+from plots.figures.workload import workload_figure
 from tests.accounts import arrivals
 from tests.factories import MS
 from tests.test_command_line import BENCH, bench

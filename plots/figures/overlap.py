@@ -8,11 +8,27 @@ from matplotlib.ticker import MaxNLocator
 from bench.columns import IntColumns
 from bench.primes.saved_run import SavedRun
 from bench.summary import Accounts
+from plots.scenes import Drawn, SaverScene
 from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure
 
 ITEMS = 25
 _HEIGHT = 0.8
 _WORK = "#009E73"
+
+
+_HOW_TO_READ = (
+    "A row an item: when it was computed and when it was saved. A saver that works while it "
+    "waits has many saves beside one another; one that does not is a staircase."
+)
+
+
+def draw(scene: SaverScene) -> Drawn | None:
+    """overlap-SAVER.png; None if nothing was computed."""
+    figure = overlap_figure(scene.saved, scene.accounts, scene.work, scene.what, scene.small_print)
+    if figure is None:
+        return None
+    stem = f"overlap-{scene.saver}"
+    return Drawn(stem, "Work and waiting", figure, _HOW_TO_READ, "", scene.saver)
 
 
 def overlap_figure(

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis import Analysis
-from bench.cells import CellSummary
+from bench.cells import CellSummary, best_cells, knee
 from bench.delays import Delay
 from bench.experiment import Experiment
 from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.scenes import Drawn, SweepScene
 from plots.style import (
     GREY,
     LineStyle,
@@ -27,12 +28,30 @@ from plots.style import (
     styles_of,
     styles_of_delays,
 )
+from plots.words import rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCALED_TO = 1000
 """Requests: where runs differ in their number, the time that so many would have taken."""
+
+
+_HOW_TO_READ = (
+    "Down is better, on a logarithmic axis. Thin: the ideal, the delays alone. Where a "
+    "line leaves it, the crawler's own work has become the limit; where it flattens, more "
+    "concurrency buys nothing."
+)
+
+
+def draw(scene: SweepScene) -> Drawn | None:
+    """time-vs-concurrency.png; None if nothing was measured."""
+    figure = time_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    heading = "Time against concurrency"
+    finding = findings(scene.analysis)
+    return Drawn("time-vs-concurrency", heading, figure, _HOW_TO_READ, finding)
 
 
 def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -146,3 +165,30 @@ def ideal_s(
         return at, at.astype(float)
     waves = np.ceil(requests / at) if requests else SCALED_TO / at
     return at, waves * (delay.mean_us / 1e6)
+
+
+def findings(analysis: Analysis) -> str:
+    """What concurrency saves, for each series."""
+    asked = analysis.experiment
+    n = asked.requests or SCALED_TO
+    texts = []
+    for series, best in best_cells(analysis.cells).items():
+        cells = [
+            cell
+            for cell in analysis.cells
+            if (cell.cell.crawler, cell.cell.delay) == series and cell.measured
+        ]
+        name = analysis.series_shown(best.cell)
+        first = cells[0]
+        text = f"{name}: {_seconds(first, asked):.3g} s at {first.cell.concurrency}"
+        if best is not first:
+            text += f", {_seconds(best, asked):.3g} s at {best.cell.concurrency}"
+        at = knee(cells).exact
+        if at is not None and at != best.cell.concurrency:
+            text += f" (95 % of that rate from {at} on)"
+        texts.append(text)
+    return f"Time for {n:,} requests. {'; '.join(texts)}."
+
+
+def _seconds(cell: CellSummary, asked: Experiment) -> float:
+    return (asked.requests or SCALED_TO) / max(rate(cell), 1e-9)

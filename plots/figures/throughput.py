@@ -9,10 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from bench.analysis import Analysis
-from bench.cells import CellSummary, knee
+from bench.cells import CellSummary, KneeKind, best_cells, knee
 from bench.delays import Delay
 from bench.validity import CEILING_SHARE, Level
+from plots.figures.time_vs_concurrency import ideal_s
 from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.scenes import DelayScene, Drawn
 from plots.style import (
     FAILED,
     GREY,
@@ -21,7 +23,7 @@ from plots.style import (
     spread_ticks,
     styles_of,
 )
-from plots.time_vs_concurrency import ideal_s
+from plots.words import rate, rate_at
 
 _KNEE = "ring: knee, 95 % of its best"
 _RING: dict[str, Any] = {
@@ -31,6 +33,21 @@ _RING: dict[str, Any] = {
     "markeredgecolor": GREY,
     "markeredgewidth": 1.6,
 }
+
+
+_HOW_TO_READ = (
+    "Up is better. The dashed line is C / delay: with C requests in flight that take the delay "
+    "each, nothing can be above. A crawler on it spends its time waiting; where it bends away, "
+    "its own work has become the limit. Rings are knees."
+)
+
+
+def draw(scene: DelayScene) -> Drawn:
+    """throughput.png."""
+    figure = throughput_figure(scene.analysis, scene.small_print)
+    heading = f"Throughput{scene.title}"
+    finding = findings(scene.analysis)
+    return Drawn(f"throughput{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
 
 
 def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
@@ -187,3 +204,27 @@ def _draw_ceiling(axes: Axes, delay: Delay, most: int, top: float) -> None:
         color=GREY,
         fontsize=11,
     )
+
+
+def findings(analysis: Analysis) -> str:
+    """Who is fastest, how near the ceiling, and where the knees are."""
+    best = sorted(best_cells(analysis.cells).values(), key=rate, reverse=True)
+    if not best:
+        return "Nothing was measured."
+    first = best[0]
+    text = f"Most: {rate_at(first)}"
+    share = first.median_of("efficiency")
+    if share is not None:
+        text += f", {share:.0%} of the ceiling"
+    if len(best) > 1:
+        text += f". Least: {rate_at(best[-1])}"
+    by_crawler = analysis.by_crawler()
+    knees = {name: knee(cells) for name, cells in by_crawler.items()}
+    within = [f"{name} at {at}" for name, at in knees.items() if at.exact is not None]
+    if within:
+        text += f". 95 % of its best is reached by {', '.join(within)}"
+    rising = [name for name, at in knees.items() if at.kind is KneeKind.NOT_REACHED]
+    if rising:
+        most = max(cell.cell.concurrency for cell in analysis.cells)
+        text += f". At {most}, the highest measured, still rising: {', '.join(rising)}"
+    return text + "."

@@ -9,9 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from bench.analysis import Analysis
+from bench.analysis import Analysis, load_accounts
 from bench.cells import CellSummary
+from bench.store import Store
+from bench.summary import good_service_ns
 from plots.lines import Point, draw_line, plan_and_spread
+from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
     LineStyle,
@@ -22,6 +25,7 @@ from plots.style import (
     spread_ticks_log,
     styles_of,
 )
+from plots.words import from_to
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +34,38 @@ _QUANTILES = {"p50": "p50_ns", "p90": "p90_ns", "p99": "p99_ns"}
 _STEPS = 400
 _MARGIN = 1.15
 _LOG_FROM = 10
+
+
+_HOW_TO_READ = (
+    "How long a request takes, from a slot held to the last byte of its body, in a closed "
+    "loop: a crawler that is behind sends less. Dashed: the delay. Below right, a curve "
+    "that rises at once is the same for all requests; a foot to the right is the slow few."
+)
+
+
+def draw(scene: DelayScene) -> Drawn | None:
+    """service-time.png; None if nothing was good."""
+    concurrencies = [cell.cell.concurrency for cell in scene.chosen.values()]
+    at = max(concurrencies, key=concurrencies.count)  # that of most of them
+    service_ns = _service_ns(scene.store, scene.chosen, at)
+    figure = service_time_figure(scene.analysis, at, service_ns, scene.small_print)
+    if figure is None:
+        return None
+    heading = f"Service time{scene.title}"
+    finding = findings(scene.analysis, at)
+    return Drawn(f"service-time{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+
+
+def _service_ns(
+    store: Store, chosen: Mapping[str, CellSummary], at: int
+) -> "dict[str, NDArray[np.int64]]":
+    """Of the median trial of each crawler at this concurrency, sorted."""
+    found = {}
+    for name, cell in chosen.items():
+        trial = cell.median_trial()
+        if trial is not None and cell.cell.concurrency == at:
+            found[name] = good_service_ns(trial.run, load_accounts(store, trial.run))
+    return found
 
 
 def service_time_figure(
@@ -187,3 +223,15 @@ def _scale(panel: Axes, name: Literal["x", "y"], values_ms: Sequence[float]) -> 
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(_plain))
+
+
+def findings(analysis: Analysis, at: int) -> str:
+    """From whom to whom the median goes at one concurrency."""
+    medians = {
+        cell.cell.crawler: p50 / 1e6
+        for cell in analysis.cells
+        if cell.cell.concurrency == at and (p50 := cell.median_of("p50_ns")) is not None
+    }
+    (delay,) = analysis.experiment.delays
+    start = f"With a delay of {delay}, the median service time at {at} goes"
+    return from_to(medians, lambda value: f"{value:.1f} ms", start) or "No request was good."

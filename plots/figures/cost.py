@@ -9,6 +9,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis import Analysis
 from bench.cells import CellSummary
+from plots.floor import floor_of, times_floor
+from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
     LineStyle,
@@ -18,10 +20,7 @@ from plots.style import (
     new_figure,
     styles_of,
 )
-
-FLOORS = ("protocol", "protocol-uvloop")
-"""As little as a client can do; the first that was measured is what others are multiples of."""
-
+from plots.words import from_to
 
 _ROOM = 1.5
 """Of the axis to the longest bar, in logarithms."""
@@ -40,23 +39,19 @@ _COSTS = (
 )
 
 
-def floor_of(cells: Mapping[str, CellSummary]) -> str | None:
-    """The crawler that costs are multiples of; None where no floor crawler was measured."""
-    return next((name for name in FLOORS if name in cells), None)
+_HOW_TO_READ = (
+    "What a request costs the client's CPU, and its process in memory, beside as little as "
+    "a client can do. It says how far a crawler could go where waiting is not the limit."
+)
 
 
-def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
-    """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
-    beside = {
-        one.cell.crawler: one
-        for one in analysis.cells
-        if one.measured
-        and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
-    }
-    floor = floor_of(beside)
-    unit = beside[floor].median_of(attribute) if floor else None
-    value = cell.median_of(attribute)
-    return value / unit if value is not None and unit else None
+def draw(scene: DelayScene) -> Drawn | None:
+    """cost.png; None if nothing was measured."""
+    figure = cost_figure(scene.chosen, scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    finding = findings(scene.chosen, scene.analysis)
+    return Drawn(f"cost{scene.suffix}", f"Cost{scene.title}", figure, _HOW_TO_READ, finding)
 
 
 def cost_figure(
@@ -140,3 +135,26 @@ def _draw(
     panel.set_xlabel(f"times that of {floor}" if floor else cost.unit)
     panel.set_title(cost.title, fontsize=12)
     panel.grid(axis="y", visible=False)
+
+
+def findings(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
+    """Multiples of the floor crawler, the least and the most."""
+    floor = floor_of(cells)
+    if floor is None:
+        return "No floor crawler was measured with them: the numbers stand by themselves."
+    texts = []
+    for words, attribute in (
+        ("The CPU of a request is", "cpu_us_per_request"),
+        ("its memory", "peak_memory_bytes"),
+    ):
+        values = {
+            name: multiple
+            for name, cell in cells.items()
+            if name != floor and (multiple := times_floor(cell, analysis, attribute)) is not None
+        }
+        told = from_to(values, lambda value: f"{value:.1f}", words)
+        if told:
+            texts.append(told.removesuffix("."))
+    if not texts:
+        return f"Only {floor} was measured."
+    return f"{', '.join(texts)}: times that of {floor}."

@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from bench.analysis import Analysis
 from bench.cells import Trial
 from bench.split import Part, SplitSummary
+from plots.scenes import DelayScene, Drawn
 from plots.style import (
     LineStyle,
     add_small_print,
@@ -26,8 +27,26 @@ _PARTS = {
     "late": "late\n(the server's own lateness)",
     "back": "back\n(network, client)",
 }
+_IN_WORDS = {"to_server": "on the way to the server", "late": "in the server", "back": "back"}
 _LEAST_MS = 0.01
 """Of a logarithmic axis; less is drawn there."""
+
+
+_HOW_TO_READ = (
+    "What is added to the delay, and where: on the way to the server (the client's own "
+    "work and the server's queue included), by the server's lateness, on the way back. "
+    "Medians above, p99 below."
+)
+
+
+def draw(scene: DelayScene) -> Drawn | None:
+    """latency-split.png; None if no run has a ledger."""
+    figure = latency_split_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    heading = f"Where the time goes{scene.title}"
+    finding = findings(scene.analysis)
+    return Drawn(f"latency-split{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
 
 
 def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -124,3 +143,23 @@ def _draw(panel: Axes, points: list[tuple[int, float, Trial]], style: LineStyle,
         panel.plot(
             [at], [value], linestyle="", clip_on=False, zorder=5, **marks | {"markersize": 6}
         )
+
+
+def findings(analysis: Analysis) -> str:
+    """The largest part that is not the delay, at the highest concurrency."""
+    parts = []
+    for cell in analysis.cells:
+        trial = cell.median_trial()
+        split = trial.summary.split if trial is not None and trial.summary is not None else None
+        if split is not None:
+            parts += [
+                (getattr(split, part).p50_ns / 1e6, cell.cell, words)
+                for part, words in _IN_WORDS.items()
+            ]
+    if not parts:
+        return "No run has a ledger."
+    most, by, words = max(parts, key=lambda part: part[0])
+    return (
+        f"The most that is added: {most:.1f} ms (median) {words}, by {by.crawler} at "
+        f"{by.concurrency}."
+    )

@@ -8,10 +8,28 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMe
 from bench.analysis import Analysis
 from bench.cells import CellSummary
 from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.scenes import DelayScene, Drawn
 from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
+from plots.words import from_to
 
 _APART = 0.02
 """Of the concurrency: how far two crawlers are set apart sideways, so that both are seen."""
+
+
+_HOW_TO_READ = (
+    "The share of the makespan that the delays alone would have taken: 100 % is a crawler "
+    "that costs no time at all. Opening the connections is part of the rest."
+)
+
+
+def draw(scene: DelayScene) -> Drawn | None:
+    """efficiency.png; None without a delay."""
+    figure = efficiency_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    heading = f"Efficiency{scene.title}"
+    finding = findings(scene.analysis)
+    return Drawn(f"efficiency{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
 
 
 def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -77,3 +95,16 @@ def _point(cell: CellSummary, shift: float) -> Point:
     values = _efficiencies(cell)
     at = cell.cell.concurrency
     return Point(at, at * shift, median(values), min(values), max(values), cell.level)
+
+
+def findings(analysis: Analysis) -> str:
+    """From whom to whom it goes at the highest concurrency."""
+    most = max(cell.cell.concurrency for cell in analysis.cells)
+    shares = {
+        cell.cell.crawler: share
+        for cell in analysis.cells
+        if cell.cell.concurrency == most and (share := cell.median_of("efficiency")) is not None
+    }
+    return from_to(shares, lambda value: f"{value:.1%}", f"At {most} efficiency goes") or (
+        "Not one run at the highest concurrency has an efficiency."
+    )

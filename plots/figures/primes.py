@@ -1,0 +1,44 @@
+"""primes.png: how long it takes to find primes and to save each one. Rows -> Figure."""
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from bench.primes.analysis import PrimesAnalysis
+from plots.saver_lines import draw_lines, finish, lines_of, plan_and_spread
+from plots.scenes import Drawn, PrimesScene
+from plots.style import new_figure, spread_ticks_log
+
+_HOW_TO_READ = (
+    "Down is better; both axes are logarithmic. Savers that wait for each save in turn are far "
+    "above those that have several under way."
+)
+
+
+def draw(scene: PrimesScene) -> Drawn | None:
+    """primes.png; None if no primes were looked for."""
+    figure = primes_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    return Drawn("primes", "Find primes, save each one", figure, _HOW_TO_READ, "")
+
+
+def primes_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
+    """Time against numbers probed, both logarithmic; lines have the saver's name as gid.
+
+    None if no primes were looked for.
+    """
+    cells = [cell for cell in analysis.cells if cell.work.kind == "primes"]
+    lines = lines_of(analysis, cells, lambda cell: float(cell.work.size), lambda _: 1.0)
+    if not lines:
+        return None
+    sizes = sorted({cell.work.size for cell in cells})
+    figure = new_figure()
+    axes = figure.add_subplot()
+    draw_lines(axes, lines)
+    axes.xaxis.set_major_locator(FixedLocator(spread_ticks_log(sizes)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("numbers probed")
+    axes.set_ylabel("time until all primes are saved (s)")
+    axes.set_title(f"Find primes, save each one\n{plan_and_spread(analysis)}")
+    finish(figure, axes, lines, small_print)
+    return figure
