@@ -14,8 +14,10 @@ if __name__ == "__main__":
 
 import argparse
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.experiment import PRIMES
 from bench.printable import protect_standard_streams
@@ -24,6 +26,10 @@ from bench.store import Store, StoreError
 from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
+
+if TYPE_CHECKING:
+    from plots.page import Picture
+    from plots.scenes import Drawn
 
 PAGE = "report.html"
 
@@ -60,19 +66,13 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
     Raises StoreError, OSError.
     """
-    from bench.analysis import analyse
-    from plots.figures import figures_of
     from plots.page import Picture
-    from plots.sweep_page import sweep_page
 
     path = find_file(folder)
     with Store.open(path) as store:
-        if store.asked()["kind"] == PRIMES:
-            yield from _draw_primes(store, form)
-            return
-        analysis = analyse(store)
+        figures, page = _of_primes(store) if store.asked()["kind"] == PRIMES else _of_sweep(store)
         pictures: list[Picture] = []
-        for drawn in figures_of(store, analysis):
+        for drawn in figures:
             image = io.BytesIO()
             drawn.figure.savefig(image, format="png")
             file = path.parent / f"{drawn.stem}.{form}"
@@ -96,22 +96,26 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
         if not pictures:
             raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
         with atomic_write(path.parent / PAGE) as stream:
-            stream.write(sweep_page(store, analysis, pictures).encode())
+            stream.write(page(pictures).encode())
         yield path.parent / PAGE
 
 
-def _draw_primes(store: Store, form: str) -> Iterator[Path]:
-    from plots.figures import primes_figures
+def _of_sweep(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.analysis import analyse
+    from plots.figures import figures_of
+    from plots.sweep_page import sweep_page
 
-    has_drawn = False
-    for drawn in primes_figures(store):
-        has_drawn = True
-        file = store.path.parent / f"{drawn.stem}.{form}"
-        with atomic_write(file) as stream:
-            drawn.figure.savefig(stream, format=form)
-        yield file
-    if not has_drawn:
-        raise StoreError(f"{store.path} has no run that came to anything: there is nothing to draw")
+    analysis = analyse(store)
+    return figures_of(store, analysis), partial(sweep_page, store, analysis)
+
+
+def _of_primes(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.primes.analysis import analyse_primes
+    from plots.figures import primes_figures
+    from plots.primes_page import primes_page
+
+    analysis = analyse_primes(store)
+    return primes_figures(store, analysis), partial(primes_page, store, analysis)
 
 
 if __name__ == "__main__":

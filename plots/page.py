@@ -64,10 +64,20 @@ class Picture:
         """The image itself, as an address."""
         return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
+    @property
+    def width(self) -> int:
+        """In pixels, as the PNG's header says: a page that knows it does not jump."""
+        return int.from_bytes(self.png[16:20])
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int.from_bytes(self.png[20:24])
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Of a table: its heading, what it means ("" where the heading says all), how it is sorted."""
+    """Of a table: its heading, and what that means; "" where it needs no words."""
 
     name: str
     meaning: str = ""
@@ -76,10 +86,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Of a table: what is read, and what it is sorted by."""
+    """Of a table: what is read, and what its column is sorted by."""
 
     text: str
-    key: float | str
+    key: float | str | None = None
+    """None: its column cannot be sorted."""
     level: str = ""
     """Of a verdict, which is shown as a badge."""
 
@@ -112,6 +123,7 @@ class Doubt:
     check: str
     text: str
     trials: str
+    """`2 of 6`; "" where there is one only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +137,15 @@ class Content:
     summary: tuple[Table, ...]
     remarks: tuple[str, ...]
     """Said below the tables."""
-    comparison: Table | None
-    comparison_text: str
-    """What the comparison is, or why there is none; "" without a section on it."""
     verdicts: Sequence[Verdict]
     doubts: tuple[Doubt, ...]
+    single_runs: str
+    """Which runs the figures of single runs show."""
     libraries: str
     """Of the crawlers, with their versions."""
+    comparison: Table | None = None
+    comparison_text: str = ""
+    """What the comparison is, or why there is none; "" without a section on it."""
     command: str = ""
     """What repeats the experiment, where one command does."""
     exports: tuple[tuple[str, str], ...] = ()
@@ -192,7 +206,7 @@ def doubts(groups: Iterable[tuple[str, Sequence[Verdict]]]) -> tuple[Doubt, ...]
             for key, said in of_one.items():
                 texts.setdefault(key, []).append("; ".join(said))
         for (level, check), said in sorted(texts.items(), key=lambda item: -item[0][0]):
-            of_all = f"{len(said)} of {len(verdicts)}"
+            of_all = f"{len(said)} of {len(verdicts)}" if len(verdicts) > 1 else ""
             found.append(Doubt(where, level.name, check, said[0], of_all))
     return tuple(found)
 

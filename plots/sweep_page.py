@@ -124,6 +124,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
                 ),
             ]
         ),
+        single_runs="For each crawler, the trial with the median throughput of one cell.",
         libraries=versions_shown(analysis.runs),
         command=asked.command(),
         exports=(
@@ -137,7 +138,9 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
 def _cells(analysis: Analysis) -> Table:
     """All cells; those that are not the best of their crawler are extra."""
     has_intervals = any(cell.interval for cell in analysis.cells)
-    left_out = {_RANGE if has_intervals else _INTERVAL}
+    has_ranges = any(len(cell.rates) > 1 for cell in analysis.cells)
+    left_out = {_RANGE} if has_intervals or not has_ranges else set()
+    left_out |= set() if has_intervals else {_INTERVAL}
     left_out |= set() if len(analysis.experiment.delays) > 1 else {_DELAY}
     shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
     best = best_cells(analysis.cells)

@@ -1,6 +1,7 @@
 """report.html: whole in itself, true to the results, safe from what it shows."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,9 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from matplotlib.image import imread
 
 from bench.analysis import analyse
 from bench.comparison import compare_neighbours
+from bench.primes.analysis import analyse_primes
+from bench.primes.report import work_rows
+from bench.program import PROGRAM
 from bench.store import FILE_NAME, Store
 from bench.validity import Level
 from plots import page
@@ -29,6 +34,7 @@ ABOUT = {
     "pinning": "none",
     "libraries": {"tornado": "6"},
 }
+PRIMES = Path(__file__).parent / "data" / "schema-4" / "primes.sqlite"
 HOSTILE = "evil<script>alert(1)</script>:crawl"
 
 
@@ -248,6 +254,32 @@ def test_headings_are_in_order_and_tables_have_captions(drawn: list[Path]) -> No
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
     assert seen.tags.count("caption") == seen.tags.count("table")
+
+
+def test_the_page_of_primes_has_the_rows_of_the_report(tmp_path: Path) -> None:
+    shutil.copy(PRIMES, tmp_path / FILE_NAME)
+    *images, file = draw_all(tmp_path)
+    seen = see(file.read_text())
+    assert file.name == "report.html"
+    assert len(seen.alts) == len(set(seen.alts)) == len(images) == 5
+    with Store.open(tmp_path / FILE_NAME) as store:
+        analysis = analyse_primes(store)
+    (key,) = analysis.shown_works()
+    rows = [list(row) for row in work_rows(analysis.by_work()[key])]
+    assert [list(row.values()) for row in table_of(seen, "saver,time s")] == rows
+    assert [row[0] for row in rows] == ["no-io", "serial", "batches", "threads"]
+    counts = {row["verdict"]: row["runs"] for row in table_of(seen, "verdict,runs")}
+    assert counts == {"VALID": "4", "UNCHECKED": "0", "SUSPECT": "4", "INVALID": "0"}
+    for link in seen.addresses:
+        if not link.startswith("data:"):
+            assert link[1:] in seen.ids if link[0] == "#" else (tmp_path / unquote(link)).is_file()
+    assert f"{PROGRAM} export" not in file.read_text()  # it refuses primes
+
+
+def test_an_image_has_its_size_so_that_the_page_does_not_jump(drawn: list[Path]) -> None:
+    said = re.findall(r'width="(\d+)" height="(\d+)"', drawn[-1].read_text())
+    shapes = [imread(path).shape for path in drawn[:-1]]
+    assert sorted(said) == sorted((str(width), str(height)) for height, width, _ in shapes)
 
 
 def test_text_can_be_read_on_its_ground_in_both_modes() -> None:

@@ -143,7 +143,7 @@ def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalys
     assert names <= set(workload)
     assert list(data(workload[NO_IO])[1]) == [1.0]
     stems = {path.stem for path in draw_all(folder)}
-    assert stems == {"primes", "workload", *(f"overlap-{name}" for name in names)}
+    assert stems == {"primes", "workload", "report", *(f"overlap-{name}" for name in names)}
 
 
 def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:

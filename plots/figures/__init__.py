@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from bench.analysis import Analysis, load_accounts
-from bench.primes.analysis import analyse_primes
+from bench.primes.analysis import PrimesAnalysis
 from bench.primes.options import HASHES
 from bench.primes.report import work_shown
 from bench.store import Store
@@ -87,9 +87,8 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
             yield from _of(RunScene(trial, accounts, small_print), OF_RUN)
 
 
-def primes_figures(store: Store) -> Iterator[Drawn]:
+def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
     """All of `crawlbench primes`, as `figures_of`. Raises StoreError."""
-    analysis = analyse_primes(store)
     small_print = small_print_of_primes(store, analysis)
     yield from _of(PrimesScene(analysis, small_print), OF_PRIMES)
     shown = analysis.shown_works()
