@@ -16,7 +16,7 @@ from bench.analysis import analyse
 from bench.comparison import compare_neighbours
 from bench.primes.analysis import analyse_primes
 from bench.primes.report import work_rows
-from bench.program import PROGRAM
+from bench.program import PROGRAM, program_name
 from bench.store import FILE_NAME, Store
 from bench.validity import Level
 from plots import page
@@ -352,3 +352,20 @@ def test_the_command_asks_for_the_same_again(store: Store) -> None:
     assert "./benchmark.sh run --crawlers" in text
     assert f"./benchmark.sh export {store.path.parent} &gt; runs.csv" in text
     assert "--concurrency 1,10 --delay 100 --trials 1 --waves 10 --seed 1 --timeout 10" in text
+
+
+@pytest.mark.parametrize(
+    ("called", "has_script", "name"),
+    [
+        ("/x/plots/__main__.py", True, "./benchmark.sh"),
+        ("/x/plots/__main__.py", False, "crawlbench"),  # of a wheel
+        ("/x/.venv/bin/crawlbench", True, "crawlbench"),
+        ("/x/.venv/bin/crawlbench", False, "crawlbench"),
+    ],
+)
+def test_commands_are_those_that_there_are(
+    called: str, has_script: bool, name: str, tmp_path: Path
+) -> None:
+    if has_script:
+        (tmp_path / "benchmark.sh").touch()
+    assert program_name(called, tmp_path) == name
