@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from bench.analysis import Analysis, analyse
 from bench.cells import Trial
 from bench.compare_report import compare_two
+from bench.comparison import compare_neighbours
 from bench.delays import Delay
 from bench.presets import CHAPTER
 from bench.store import FILE_NAME, Store
@@ -114,7 +115,7 @@ def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio cpu_us_per_request"])[0] == pytest.approx([3])
     assert data(found["protocol cpu_us_per_request"])[0] == [1]
-    assert "3.0 (asyncio)" in cost.findings(cells, analysis)
+    assert "from 1.0 (serial) to 3.0 (asyncio)" in cost.findings(cells, analysis)
     # Without one they stand by themselves.
     del cells["protocol"]
     assert floor_of(cells) is None
@@ -160,13 +161,15 @@ def test_service_times_are_lines_and_a_distribution(store: Store, analysis: Anal
     service_ns = good_service_ns(run, load_accounts(store, run))
     figure = service_time_figure(analysis, 10, {"asyncio": service_ns}, "")
     found = lines(figure)
-    assert data(found["asyncio p50"]) == ([1, 10], pytest.approx([125, 125]))
+    assert data(found["asyncio p50"])[1] == pytest.approx([125, 125])
+    assert data(found["serial p50"])[0] == pytest.approx([0.98])  # side by side
     assert "asyncio p99" not in found  # of ten and of a hundred requests
     at, shares = data(found["asyncio all"])
     assert at[0] == pytest.approx(125)
     assert shares[0] == pytest.approx(0.01)
     assert shares[-1] == 1
-    assert "from 100.0 ms (protocol) to 125.0 ms (asyncio)" in service_time.findings(analysis, 10)
+    said = service_time.findings(analysis, 10)
+    assert "lowest with protocol: 100.0 ms, and highest with asyncio: 125.0 ms" in said
 
 
 def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
@@ -177,16 +180,18 @@ def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
     more = replace(analysis, cells=(*analysis.cells, beyond))
     found = lines(throughput_figure(more, ""))
     assert data(found["asyncio knee"]) == ([10], pytest.approx([80]))
-    assert "95 % of its best is reached by asyncio at 10" in throughput.findings(more)
+    assert "95 % of the best is reached by asyncio at 10" in throughput.findings(more, ())
 
 
 def test_what_is_said_of_throughput_is_in_the_numbers(analysis: Analysis) -> None:
-    text = throughput.findings(analysis)
-    assert text.startswith("Most: protocol, 100 requests/s at 10, 100% of the ceiling.")
-    assert "Least: serial, 9.9 requests/s at 1." in text
-    assert "still rising: asyncio, protocol" in text
-    assert "from 80.0% (asyncio) to 100.0% (protocol)" in efficiency.findings(analysis)
-    assert "20.0 ms (median) back, by asyncio" in latency_split.findings(analysis)
+    text = throughput.findings(analysis, compare_neighbours(analysis.cells))
+    assert text.startswith("Highest: protocol, 100 requests/s at 10, 100 % of the ideal.")
+    assert "Lowest: serial, 9.9 requests/s at 1." in text
+    assert "Still rising at 10, the highest measured: asyncio, protocol." in text
+    assert text.endswith("Differences are tested from 6 trials on.")
+    said = efficiency.findings(analysis)
+    assert "lowest with asyncio: 80.0 %, and highest with protocol: 100.0 %." in said
+    assert "on the way back: a median of 20.0 ms" in latency_split.findings(analysis)
 
 
 def test_what_is_said_of_a_run_has_its_errors(analysis: Analysis) -> None:
@@ -301,6 +306,6 @@ def test_failures_alone_are_drawn_without_a_word(store: Store, analysis: Analysi
 def test_the_ceiling_of_a_fixed_number_of_requests_is_a_staircase(analysis: Analysis) -> None:
     asked = replace(analysis.experiment, requests=15)
     found = lines(throughput_figure(replace(analysis, experiment=asked), ""))
-    at, rates = data(found["ceiling"])
+    at, rates = data(found["ideal"])
     assert (at[0], at[-1]) == (1, 10)
     assert rates[7] == rates[9] == pytest.approx(15 / 0.2)  # two waves at 8 as at 10
