@@ -143,16 +143,16 @@ def name_ends(
     axes: Axes,
     last: Mapping[str, Point],
     styles: Mapping[str, LineStyle],
-    beside: tuple[float, float] | None = (48, 3),
+    offset: tuple[float, float] | None = (48, 3),
 ) -> None:
     """Each line's name right of the axes at the height of its last point, none over another.
 
-    A line that ends at a lower concurrency than others is named `beside` its last point, so many
+    A line that ends at a lower concurrency than others is named next to its last point, `offset`
     points to the right and up; for None, with all others. The limits of the axes are set by now.
     """
     most = max((point.concurrency for point in last.values()), default=1)
     ends = {
-        name: point for name, point in last.items() if point.concurrency == most or beside is None
+        name: point for name, point in last.items() if point.concurrency == most or offset is None
     }
     wanted = [_height(axes, point) for point in ends.values()]
     placed = keep_inside(spread_labels(wanted, _LABEL_HEIGHT), _LABEL_HEIGHT)
@@ -173,7 +173,7 @@ def name_ends(
             axes.annotate(
                 f"{name} (up to {point.concurrency})",
                 xy=(point.x, point.y),
-                xytext=beside,
+                xytext=offset,
                 textcoords="offset points",
                 va="bottom",
                 arrowprops=_LEADER | {"color": styles[name].colour},

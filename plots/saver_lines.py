@@ -73,7 +73,7 @@ def finish(figure: Figure, axes: Axes, lines: Sequence[SaverLine], small_print: 
     """Names at the ends of the lines, and the small print."""
     levels = [point.level for line in lines for point in line.points]
     last = {line.name: line.points[-1] for line in lines}
-    name_ends(axes, last, styles_of(list(last)), beside=None)
+    name_ends(axes, last, styles_of(list(last)), offset=None)
     add_small_print(figure, small_print + marks_explained(levels))
 
 

@@ -78,9 +78,9 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
         if any(cell.measured for cell in at_delay.cells):
             suffix = f"-{file_name(str(delay).replace(' ', ''))}" if several else ""
             title = f", delay {delay}" if several else ""
-            beside = tuple(one for one in neighbours if one.delay == delay)
+            compared = tuple(one for one in neighbours if one.delay == delay)
             print_here = small_print_of(store, at_delay)
-            scene = DelayScene(store, at_delay, print_here, suffix, title, beside)
+            scene = DelayScene(store, at_delay, print_here, suffix, title, compared)
             yield from _of(scene, OF_DELAY)
     if not several:
         yield from _of(sweep, OF_SWEEP)

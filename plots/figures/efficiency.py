@@ -88,7 +88,7 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
     axes.set_xlim(min(asked) * 0.8, max(asked) * 1.2)
     axes.set_yscale("function", functions=(stretched, unstretched))
     axes.set_ylim(max(0.0, min(0.9, lowest - 0.05)), 1.001)
-    name_ends(axes, last, styles, beside=(30, -60))
+    name_ends(axes, last, styles, offset=(30, -60))
     if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
         axes.legend(handles=handles, loc="lower left", fontsize=10)
     axes.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))

@@ -1,4 +1,4 @@
-"""in-flight-CRAWLER.png: requests in flight at the server over time, beside C. Rows -> Figure."""
+"""in-flight-CRAWLER.png: requests in flight at the server over time, and C. Rows -> Figure."""
 
 from typing import TYPE_CHECKING
 

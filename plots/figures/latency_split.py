@@ -56,7 +56,7 @@ def draw(scene: DelayScene) -> Drawn | None:
 
 
 def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
-    """Three columns, one for each part beside the delay; medians above, p99 below; in ms.
+    """Three columns, one for each part but the delay; medians above, p99 below; in ms.
 
     Of each cell the trial of median throughput. Lines have `CRAWLER PART p50` or `... p99` as gid.
     None if no run has a ledger.
