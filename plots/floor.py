@@ -14,8 +14,8 @@ def floor_of(cells: Mapping[str, CellSummary]) -> str | None:
     return next((name for name in FLOORS if name in cells), None)
 
 
-def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
-    """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
+def floor_beside(cell: CellSummary, analysis: Analysis) -> CellSummary | None:
+    """The floor crawler's cell of the same delay and concurrency."""
     beside = {
         one.cell.crawler: one
         for one in analysis.cells
@@ -23,6 +23,12 @@ def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float 
         and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
     }
     floor = floor_of(beside)
-    unit = beside[floor].median_of(attribute) if floor else None
+    return beside[floor] if floor else None
+
+
+def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
+    """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
+    floor = floor_beside(cell, analysis)
+    unit = floor.median_of(attribute) if floor is not None else None
     value = cell.median_of(attribute)
     return value / unit if value is not None and unit else None

@@ -73,8 +73,25 @@ def finish(figure: Figure, axes: Axes, lines: Sequence[SaverLine], small_print: 
     """Names at the ends of the lines, and the small print."""
     levels = [point.level for line in lines for point in line.points]
     last = {line.name: line.points[-1] for line in lines}
-    name_ends(axes, last, styles_of(list(last)), beside=None)
+    name_ends(axes, last, styles_of(list(last)), offset=None)
     add_small_print(figure, small_print + marks_explained(levels))
+
+
+def findings(
+    lines: Sequence[SaverLine], at: Callable[[float], str], shown: Callable[[float], str]
+) -> str:
+    """`AT X, fastest: ...; slowest: ...`, at the right end; with min to max of several trials."""
+
+    def said(line: SaverLine) -> str:
+        point = line.points[-1]
+        spread = f" ({shown(point.low)} to {shown(point.high)})" if point.high > point.low else ""
+        return f"{line.name}, {shown(point.y)}{spread}"
+
+    farthest = max(line.points[-1].x for line in lines)
+    ends = [line for line in lines if line.points[-1].x == farthest]
+    ranked = sorted(ends, key=lambda line: line.points[-1].y)
+    text = f"{at(farthest)}, fastest: {said(ranked[0])}"
+    return f"{text}; slowest: {said(ranked[-1])}." if len(ranked) > 1 else f"{text}."
 
 
 def _plain(value: float, _: object) -> str:

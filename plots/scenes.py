@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bench.analysis import Analysis
 from bench.cells import CellSummary, Trial
 from bench.columns import IntColumns
+from bench.comparison import Neighbours
 from bench.environment import machine_shown, versions_shown
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
@@ -57,6 +58,8 @@ class DelayScene:
     """Of the names of files: "" where there is one delay only."""
     title: str
     """Of headings, as the suffix."""
+    neighbours: tuple[Neighbours, ...]
+    """Crawlers compared in the order of their throughput, as the report compares them."""
 
     @property
     def chosen(self) -> dict[str, CellSummary]:

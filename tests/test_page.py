@@ -244,7 +244,7 @@ def test_figures_of_a_single_run_are_one_line_for_each_crawler(drawn: list[Path]
 def test_each_image_says_what_it_shows(drawn: list[Path]) -> None:
     seen = see(drawn[-1].read_text())
     assert len(seen.alts) == len(set(seen.alts)) == seen.tags.count("img")
-    assert "Concurrency achieved of asyncio: On average 9.6 in flight" in "\n".join(seen.alts)
+    assert "Concurrency achieved of asyncio: 9.6 requests in flight" in "\n".join(seen.alts)
 
 
 def test_headings_are_in_order_and_tables_have_captions(drawn: list[Path]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from bench.analysis import Analysis, load_accounts
+from bench.comparison import compare_neighbours
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.options import HASHES
 from bench.primes.report import work_shown
@@ -68,6 +69,7 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
         return
     small_print = small_print_of(store, analysis)
     sweep = SweepScene(analysis, small_print)
+    neighbours = compare_neighbours(analysis.cells)
     several = len(analysis.experiment.delays) > 1
     if several:  # it is what they were asked for
         yield from _of(sweep, OF_SWEEP)
@@ -76,8 +78,10 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
         if any(cell.measured for cell in at_delay.cells):
             suffix = f"-{file_name(str(delay).replace(' ', ''))}" if several else ""
             title = f", delay {delay}" if several else ""
+            compared = tuple(one for one in neighbours if one.delay == delay)
             print_here = small_print_of(store, at_delay)
-            yield from _of(DelayScene(store, at_delay, print_here, suffix, title), OF_DELAY)
+            scene = DelayScene(store, at_delay, print_here, suffix, title, compared)
+            yield from _of(scene, OF_DELAY)
     if not several:
         yield from _of(sweep, OF_SWEEP)
     for cell in chosen_cells(analysis).values():

@@ -1,4 +1,4 @@
-"""cost.png: CPU a request and peak memory, as multiples of the floor crawler's. Rows -> Figure."""
+"""cost.png: CPU time and peak memory, as multiples of the floor crawler's. Rows -> Figure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,7 +9,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis import Analysis
 from bench.cells import CellSummary
-from plots.floor import floor_of, times_floor
+from bench.comparison import METRICS, NO_DIFFERENCE, compare
+from plots.floor import floor_beside, floor_of, times_floor
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
@@ -20,7 +21,7 @@ from plots.style import (
     new_figure,
     styles_of,
 )
-from plots.words import from_to
+from plots.words import TIMES
 
 _ROOM = 1.5
 """Of the axis to the longest bar, in logarithms."""
@@ -34,14 +35,15 @@ class _Cost(NamedTuple):
 
 
 _COSTS = (
-    _Cost("CPU of a request", "cpu_us_per_request", 1.0, "us"),
-    _Cost("peak memory of the process", "peak_memory_bytes", 1e6, "MB"),
+    _Cost("CPU time per request", "cpu_us_per_request", 1.0, "µs"),
+    _Cost("peak memory of the crawler's process", "peak_memory_bytes", 1e6, "MB"),
 )
 
 
 _HOW_TO_READ = (
-    "What a request costs the client's CPU, and its process in memory, beside as little as "
-    "a client can do. It says how far a crawler could go where waiting is not the limit."
+    "Lower is better: the CPU time of a request and the memory of the crawler's process, compared "
+    "with the floor crawler, which does as little as a client can. It shows how far a crawler "
+    "could go where waiting is not the limit."
 )
 
 
@@ -75,13 +77,10 @@ def cost_figure(
         [f"{name} (at {cell.cell.concurrency})" for name, cell in cells.items()]
     )
     axes[0].set_ylim(len(cells) - 0.5, -0.5)
-    multiples = (
-        f"multiples of {floor} at the same C"
-        if floor
-        else "no floor crawler was measured with them"
-    )
-    add_title(figure, f"What a crawler costs: {multiples}", asked.experiment.plan_shown())
-    add_small_print(figure, f"{small_print}; the CPU of starting the crawl included")
+    title = f"Cost as a multiple of the floor crawler, {floor}" if floor else "Cost of each crawler"
+    add_title(figure, title, asked.experiment.plan_shown())
+    at_same = "; the floor crawler is taken at the same concurrency" if floor else ""
+    add_small_print(figure, f"{small_print}; CPU time includes starting the crawl{at_same}")
     return figure
 
 
@@ -114,7 +113,7 @@ def _draw(
             **marker_of(cell.level, style.marker, style.colour),
         )
         panel.annotate(
-            f"{at:.1f} x ({absolute})" if floor else absolute,
+            f"{at:.1f} {TIMES} ({absolute})" if floor else absolute,
             (max(at, 1.0) if floor else at, row),
             xytext=(9, 0),
             textcoords="offset points",
@@ -132,7 +131,7 @@ def _draw(
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
-    panel.set_xlabel(f"times that of {floor}" if floor else cost.unit)
+    panel.set_xlabel(f"{TIMES} {floor}" if floor else cost.unit)
     panel.set_title(cost.title, fontsize=12)
     panel.grid(axis="y", visible=False)
 
@@ -141,20 +140,37 @@ def findings(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
     """Multiples of the floor crawler, the least and the most."""
     floor = floor_of(cells)
     if floor is None:
-        return "No floor crawler was measured with them: the numbers stand by themselves."
+        return "No floor crawler was measured: costs are given as they are."
+    others = [cell for name, cell in cells.items() if name != floor]
     texts = []
-    for words, attribute in (
-        ("The CPU of a request is", "cpu_us_per_request"),
-        ("its memory", "peak_memory_bytes"),
+    for words, attribute, metric in (
+        ("CPU time per request", "cpu_us_per_request", "cpu"),
+        ("Peak memory", "peak_memory_bytes", "memory"),
     ):
-        values = {
-            name: multiple
-            for name, cell in cells.items()
-            if name != floor and (multiple := times_floor(cell, analysis, attribute)) is not None
-        }
-        told = from_to(values, lambda value: f"{value:.1f}", words)
-        if told:
-            texts.append(told.removesuffix("."))
+        known = [
+            (multiple, cell)
+            for cell in others
+            if (multiple := times_floor(cell, analysis, attribute)) is not None
+        ]
+        ranked = sorted(known, key=lambda one: one[0])
+        said = [_said(multiple, cell, analysis, metric) for multiple, cell in ranked]
+        if len(said) == 1:
+            texts.append(f"{words}: {said[0]}")
+        elif said:
+            texts.append(f"{words}: from {said[0]} to {said[-1]}")
     if not texts:
         return f"Only {floor} was measured."
-    return f"{', '.join(texts)}: times that of {floor}."
+    return f"{'. '.join(texts)}: multiples of {floor}."
+
+
+def _said(multiple: float, cell: CellSummary, analysis: Analysis, metric: str) -> str:
+    """`3.0 (asyncio; 95 % interval 2.9 to 3.1)`; the interval is of the ratios of paired trials."""
+    beside = floor_beside(cell, analysis)
+    assert beside is not None  # the multiple is of it
+    result = compare({"": (beside, cell)}, METRICS[metric])[""]
+    text = f"{multiple:.1f} ({cell.cell.crawler}"
+    if result.interval is not None:
+        text += f"; 95 % interval {result.interval.low:.1f} to {result.interval.high:.1f}"
+    if result.verdict == NO_DIFFERENCE:
+        text += "; no difference is seen"
+    return f"{text})"

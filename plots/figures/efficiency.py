@@ -1,24 +1,38 @@
 """efficiency.png: the ideal makespan over the measured one, against concurrency. Rows -> Figure."""
 
 from statistics import median
+from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, StrMethodFormatter
 
 from bench.analysis import Analysis
 from bench.cells import CellSummary
-from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.lines import (
+    Point,
+    draw_line,
+    marker_legend,
+    name_ends,
+    plan_and_spread,
+    set_apart,
+)
 from plots.scenes import DelayScene, Drawn
 from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
-from plots.words import from_to
+from plots.words import lowest_and_highest
 
-_APART = 0.02
-"""Of the concurrency: how far two crawlers are set apart sideways, so that both are seen."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_NEAR = 0.01
+"""Loss of efficiency from which on the axis is logarithmic: most crawlers are near 100 %."""
+_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 
 
 _HOW_TO_READ = (
-    "The share of the makespan that the delays alone would have taken: 100 % is a crawler "
-    "that costs no time at all. Opening the connections is part of the rest."
+    "Higher is better: the ideal makespan, which is that of the delays alone, as a share of the "
+    "measured one. A crawler at 100 % adds no time at all; opening its connections counts too. The "
+    "axis is stretched near 100 %, so that crawlers that coincide elsewhere can be told apart."
 )
 
 
@@ -48,8 +62,9 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
     axes = figure.add_subplot()
     styles = styles_of(analysis.experiment.crawlers)
     last = {}
-    for rank, (name, cells) in enumerate(lines.items()):
-        shift = 1 + _APART * (rank - (len(lines) - 1) / 2)
+    shifts = set_apart(lines)
+    for name, cells in lines.items():
+        shift = shifts[name]
         points = [_point(cell, shift) for cell in cells]
         draw_line(axes, name, styles[name], points)
         last[name] = points[-1]
@@ -59,32 +74,45 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
     )
     axes.axhline(1, color=GREY, linestyle="--", linewidth=1.3, gid="ideal", zorder=2)
     axes.annotate(
-        "ideal: the delays alone",
+        "ideal: no time but the delays",
         (0.995, 1),
         xycoords=("axes fraction", "data"),
-        xytext=(0, 4),
+        xytext=(0, -4),
         textcoords="offset points",
         ha="right",
+        va="top",
         color=GREY,
         fontsize=10,
     )
     axes.set_xscale("log")
     axes.set_xlim(min(asked) * 0.8, max(asked) * 1.2)
-    axes.set_ylim(max(0.0, min(0.9, lowest - 0.05)), 1.04)
-    name_ends(axes, last, styles, beside=(30, -60))
+    axes.set_yscale("function", functions=(stretched, unstretched))
+    axes.set_ylim(max(0.0, min(0.9, lowest - 0.05)), 1.001)
+    name_ends(axes, last, styles, offset=(30, -60))
     if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
         axes.legend(handles=handles, loc="lower left", fontsize=10)
     axes.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("concurrency asked for (crawlers are set apart sideways, to be seen)")
+    axes.yaxis.set_major_locator(FixedLocator(_TICKS))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.set_xlabel("concurrency asked for (crawlers are drawn side by side)")
     axes.set_ylabel("efficiency: ideal / measured makespan")
     axes.set_title(
         f"Efficiency against concurrency\n{plan_and_spread(analysis.experiment)}",
     )
     add_small_print(figure, small_print)
     return figure
+
+
+def stretched(efficiency: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The scale of the axis: logarithmic in the loss, and linear where that is small."""
+    return np.asarray(-np.log10(np.maximum(0.0, 1 - efficiency) + _NEAR))
+
+
+def unstretched(height: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The inverse."""
+    return np.asarray(1 + _NEAR - 10.0**-height)
 
 
 def _efficiencies(cell: CellSummary) -> list[float]:
@@ -98,13 +126,12 @@ def _point(cell: CellSummary, shift: float) -> Point:
 
 
 def findings(analysis: Analysis) -> str:
-    """From whom to whom it goes at the highest concurrency."""
+    """The lowest and the highest at the highest concurrency."""
     most = max(cell.cell.concurrency for cell in analysis.cells)
-    shares = {
-        cell.cell.crawler: share
-        for cell in analysis.cells
-        if cell.cell.concurrency == most and (share := cell.median_of("efficiency")) is not None
-    }
-    return from_to(shares, lambda value: f"{value:.1%}", f"At {most} efficiency goes") or (
-        "Not one run at the highest concurrency has an efficiency."
+    cells = [cell for cell in analysis.cells if cell.cell.concurrency == most]
+    said = lowest_and_highest(
+        cells, "efficiency", "throughput", lambda value: f"{100 * value:.1f} %"
     )
+    if not said:
+        return "No run at the highest concurrency has an efficiency."
+    return f"Efficiency at {most}: {said}."

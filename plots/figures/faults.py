@@ -21,8 +21,8 @@ _KINDS = (
     ("the exact word, or the status", "#DDEEF8"),
     ("another word: its library cannot tell", "#F7D9A0"),
     ("taken for a good answer", "#E58E3C"),
-    ("no limit of time ends it", "#B9B9B9"),
-    ("another word that nobody declares", "#C9A6C4"),
+    ("no timeout ends it", "#B9B9B9"),
+    ("another word that is not declared", "#C9A6C4"),
 )
 """Of Okabe and Ito's hues, in lightnesses that differ without colour too."""
 _SHADES = "Blues"
@@ -34,25 +34,25 @@ Cells = dict[str, dict[str, dict[str, Any]]]
 """By crawler and fault, what bench.faults_played.Played.to_json gave."""
 
 
-def faults_figure(told: dict[str, Any]) -> Figure:
+def faults_figure(report: dict[str, Any]) -> Figure:
     """Of what `crawlbench check --faults --json` prints. Raises LookupError, TypeError."""
     cells: Cells = {}
-    for played in told["played"]:
+    for played in report["played"]:
         cells.setdefault(played["crawler"], {})[played["fault"]] = played
-    faults = list(dict.fromkeys(played["fault"] for played in told["played"]))
+    faults = list(dict.fromkeys(played["fault"] for played in report["played"]))
     figure = new_figure()
     figure.set_size_inches(_WIDTH_INCHES, 2.9 + 2 * _ROW_INCHES * (len(cells) + 1.6))
     above, below = figure.subplots(2, 1)
-    limit_ms = told["timeout_s"] * 1000
+    limit_ms = report["timeout_s"] * 1000
     add_title(
         figure,
         "A server that misbehaves: what each crawler calls it, and how soon it knows",
-        f"one fault at a time, after a good answer; limit of time of a fetch: {limit_ms:.0f} ms",
+        f"one fault at a time, after a good answer; timeout of a fetch: {limit_ms:.0f} ms",
     )
     _draw_words(above, cells, faults)
     _draw_times(below, cells, faults)
-    versions = sorted({one for all_ in told["versions"].values() for one in all_})
-    add_small_print(figure, f"{machine_shown(told['environment'])}\n{', '.join(versions)}")
+    versions = sorted({one for all_ in report["versions"].values() for one in all_})
+    add_small_print(figure, f"{machine_shown(report['environment'])}\n{', '.join(versions)}")
     return figure
 
 
@@ -110,10 +110,10 @@ def _draw_times(axes: Axes, cells: Cells, faults: Sequence[str]) -> None:
         axes.text(last, y, text, ha="center", va="center", size=_WORD_POINTS)
     _frame(axes, cells, faults)
     axes.set_xlim(-0.5, last + 0.6)
-    names = [*map(_in_two_lines, faults), "server\nworked on"]
+    names = [*map(_in_two_lines, faults), "server\nwent on"]
     axes.set_xticks([*range(len(faults)), last], names)
     axes.set_title(
-        "ms until the crawler noticed; last column: ms that the server worked on after that",
+        "ms until the crawler noticed; last column: ms for which the server went on after that",
         fontsize=12,
     )
 

@@ -1,4 +1,4 @@
-"""in-flight-CRAWLER.png: requests in flight at the server over time, beside C. Rows -> Figure."""
+"""in-flight-CRAWLER.png: requests in flight at the server over time, and C. Rows -> Figure."""
 
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,8 @@ _BINS = 800
 
 
 _HOW_TO_READ = (
-    "Requests in flight at the server over time, beside the concurrency asked for. "
-    "Dips are a client that is busy between waves; a level that is never left is a "
-    "hidden limit."
+    "Requests in flight at the server over time, and the concurrency asked for. Dips show a client "
+    "that is busy between waves; a flat top below the dashed line shows a hidden limit."
 )
 
 
@@ -122,12 +121,12 @@ def binned(
 
 
 def findings(trial: Trial) -> str:
-    """Achieved beside asked."""
+    """The concurrency achieved, and that asked for."""
     summary = trial.summary
     assert summary is not None
     assert summary.in_flight is not None
     flying = summary.in_flight
     return (
-        f"On average {flying.mean:.1f} in flight, {flying.peak} at most, of "
+        f"{flying.mean:.1f} requests in flight on average, {flying.peak} at most, of "
         f"{trial.run.concurrency} asked for."
     )

@@ -4,12 +4,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from bench.primes.analysis import PrimesAnalysis
-from plots.saver_lines import draw_lines, finish, lines_of, plan_and_spread
+from bench.primes.options import PRIMES
+from plots.saver_lines import (
+    SaverLine,
+    draw_lines,
+    findings,
+    finish,
+    lines_of,
+    plan_and_spread,
+)
 from plots.scenes import Drawn, PrimesScene
 from plots.style import new_figure, spread_ticks_log
 
 _HOW_TO_READ = (
-    "Down is better; both axes are logarithmic. Savers that wait for each save in turn are far "
+    "Lower is better; both axes are logarithmic. Savers that wait for each save in turn are far "
     "above those that have several under way."
 )
 
@@ -19,7 +27,17 @@ def draw(scene: PrimesScene) -> Drawn | None:
     figure = primes_figure(scene.analysis, scene.small_print)
     if figure is None:
         return None
-    return Drawn("primes", "Find primes, save each one", figure, _HOW_TO_READ, "")
+    finding = findings(
+        _lines(scene.analysis),
+        lambda size: f"With {size:,.0f} numbers probed",
+        lambda seconds: f"{seconds:.3g} s",
+    )
+    return Drawn("primes", "Find primes, save each one", figure, _HOW_TO_READ, finding)
+
+
+def _lines(analysis: PrimesAnalysis) -> list[SaverLine]:
+    cells = [cell for cell in analysis.cells if cell.work.kind == PRIMES]
+    return lines_of(analysis, cells, lambda cell: float(cell.work.size), lambda _: 1.0)
 
 
 def primes_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
@@ -27,11 +45,10 @@ def primes_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
 
     None if no primes were looked for.
     """
-    cells = [cell for cell in analysis.cells if cell.work.kind == "primes"]
-    lines = lines_of(analysis, cells, lambda cell: float(cell.work.size), lambda _: 1.0)
+    lines = _lines(analysis)
     if not lines:
         return None
-    sizes = sorted({cell.work.size for cell in cells})
+    sizes = sorted({round(point.x) for line in lines for point in line.points})
     figure = new_figure()
     axes = figure.add_subplot()
     draw_lines(axes, lines)

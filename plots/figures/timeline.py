@@ -40,9 +40,9 @@ class Spans(NamedTuple):
 
 
 _HOW_TO_READ = (
-    "A row a request: its span at the client, and on it that at the server. What shows of "
-    "the client on the left was on its way or in the server's queue, on the right an "
-    "answer that waited for the client."
+    "Each row is a request: its span at the client, and over it its span at the server. Where the "
+    "client's colour shows on the left, the request was on its way or in the server's queue; on "
+    "the right, the answer was on its way or waited for the client."
 )
 
 
