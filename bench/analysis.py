@@ -3,17 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bench.cells import CellSummary, Trial
 from bench.columns import IntColumns
 from bench.delays import Delay
 from bench.experiment import CEILING, Cell, Experiment
 from bench.schema import RunRow
-from bench.store import Store
 from bench.summary import Accounts, RunSummary, summarise
 from bench.validity import Level, Verdict, judge
 from crawlers.contract import ERROR_WORDS
 from server.request_plan import MAX_DELAY_US
+
+if TYPE_CHECKING:
+    from bench.store import Store
 
 _MAX_NS = 2**60
 """Of a clock that began when the machine did: 36 years."""
@@ -85,7 +88,7 @@ class Analysis:
         )
 
 
-def analyse(store: Store, on_run: Callable[[], None] = lambda: None) -> Analysis:
+def analyse(store: "Store", on_run: Callable[[], None] = lambda: None) -> Analysis:
     """Look at every run of a results file; `on_run` is told after each. Raises StoreError."""
     experiment = store.experiment()
     runs = []
@@ -126,7 +129,7 @@ def _of_ceiling(run: RunRow, summary: RunSummary | None) -> Verdict:
     return Verdict(tuple(one for one in reasons if one.check != "server-limited"))
 
 
-def load_run(store: Store, run: RunRow) -> tuple[RunRow, Accounts]:
+def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
     """A run and all that was recorded of it; it has failed where that is out of all bounds.
 
     One run that cannot be computed with leaves the others as they are. Raises StoreError.
@@ -158,7 +161,7 @@ def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
     return ""
 
 
-def load_accounts(store: Store, run: RunRow) -> Accounts:
+def load_accounts(store: "Store", run: RunRow) -> Accounts:
     """All that was recorded of a run. Raises StoreError."""
     arrivals = None if run.unrecorded is None else store.arrivals(run.number)
     return Accounts(store.fetches(run.number), arrivals, store.server_load(run.number))

@@ -11,12 +11,12 @@ from typing import Any
 
 from bench.contract_check import MUST, Finding, check_contract, check_faults, rule_of_failing
 from bench.entrants import Entrant
-from bench.environment import describe_environment
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.faults_played import FAULT_TIMEOUT_S, PLAYED, AllPlayed, Played
-from bench.listing import installed_versions
+from bench.machine import describe_environment
 from bench.readiness import chosen_entrants, installed
 from bench.tables import make_console, shown
+from crawlers.installed import installed_versions
 from crawlers.registry import find
 
 _WORDS = {True: ("ok     ", "green"), None: ("unknown", "yellow"), False: ("BROKEN ", "red")}

@@ -16,6 +16,7 @@ from bench.exit_codes import (
     EXIT_USAGE,
 )
 from bench.experiment import CALIBRATION, Experiment, PlannedRun
+from bench.kinds import kind_of
 from bench.limits import check_limits, check_server
 from bench.measuring import Ending, measure, print_failure, resume
 from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
@@ -50,7 +51,7 @@ def run_experiment(arguments: Namespace) -> int:
         _say(f"--resume goes on with what was asked before: leave out {', '.join(beside)}")
         return EXIT_USAGE
     else:
-        measured = resume(arguments.resume, allow_foreign=arguments.allow_foreign)
+        measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
     code = reading.show(measured.folder, arguments.format)
@@ -86,7 +87,7 @@ def calibrate(arguments: Namespace) -> int:
     measured = measure(asked, arguments.out or DEFAULT_OUT)
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.report(Namespace(folder=measured.folder, all=False, split=False))
+    code = reading.show(measured.folder)
     return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 

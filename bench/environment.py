@@ -1,35 +1,12 @@
-"""On what it is measured: the machine, the versions, the commit."""
+"""On what results were measured, as text; and how two such descriptions differ. Pure."""
 
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from bench.schema import RunRow
-from server import __version__
 
 OF_CRAWLERS = "crawlers' "
 """How the names of the versions begin that crawlers reported."""
-_DISTRIBUTIONS = ("tornado", "httptools", "uvloop", "numpy", "matplotlib")
-
-
-def describe_environment(pinning_note: str) -> dict[str, Any]:
-    """For a results file and the small print of plots; all values are JSON."""
-    return {
-        "crawlbench": __version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "implementation": platform.python_implementation(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "kernel": platform.release(),
-        "cpu": _cpu_model(),
-        "cpus": os.cpu_count(),
-        "pinning": pinning_note,
-        "libraries": {name: _version(name) for name in _DISTRIBUTIONS},
-    }
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -71,31 +48,3 @@ def versions_shown(runs: Iterable[RunRow]) -> str:
                 for version_of, crawlers in sorted(versions.items())
             ]
     return ", ".join(parts)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """Of the checkout, with a + if it has been changed since; None without git."""
-    root = Path(__file__).parent.parent
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"

@@ -17,8 +17,7 @@ from server.request_plan import MAX_DELAY_US
 
 SWEEP = "sweep"
 CALIBRATION = "calibration"
-PRIMES = "primes"
-"""The kinds of experiments."""
+"""The kinds of experiments that are of crawlers alone; bench.kinds has all."""
 
 CELL = "cell"
 CEILING = "ceiling"
@@ -73,6 +72,10 @@ class PlannedRun:
 
 class Asked(Protocol):
     """An experiment of any kind."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind, in bench.kinds."""
 
     @property
     def entrants(self) -> tuple[Entrant, ...]:

@@ -1,10 +1,10 @@
 """The registry as a table, with what is installed."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from bench.tables import make_table
-from crawlers.registry import ANY, REGISTRY, CrawlerInfo
+from crawlers.installed import install_command, installed_versions
+from crawlers.registry import ANY, REGISTRY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,16 +30,3 @@ def print_crawlers(console: "Console") -> None:
             info.timeout,
         )
     console.print(table)
-
-
-def installed_versions(info: CrawlerInfo) -> list[str]:
-    """`library version` of a crawler's libraries; empty if one is missing."""
-    try:
-        return [f"{library} {version(library)}" for library in info.libraries] or [info.style]
-    except PackageNotFoundError:
-        return []
-
-
-def install_command(info: CrawlerInfo) -> str:
-    """What installs a crawler's libraries."""
-    return f"pip install '.[{info.extra}]'" if info.extra else "pip install ."

@@ -2,18 +2,19 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from bench.environment import describe_environment, differences
-from bench.experiment import PRIMES, Asked, PlannedRun
+from bench.environment import differences
+from bench.errors import StoreError
+from bench.experiment import Asked, PlannedRun
 from bench.limits import check_count, check_limits
+from bench.machine import describe_environment
 from bench.pinning import choose_pinning, pin
-from bench.primes.savers import SAVERS
 from bench.printable import printable
 from bench.program import PROGRAM
 from bench.progress import expected_s, progress_on_stderr, span_shown
@@ -21,7 +22,7 @@ from bench.readiness import installed
 from bench.results import find_file, held, link_latest, new_folder
 from bench.run_result import RunResult
 from bench.runner import ProcessRunner, ServerGoneError
-from bench.store import FILE_NAME, Store, StoreError
+from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
 from bench.targets import private_server
 from crawlers.registry import REGISTRY, find
@@ -61,22 +62,35 @@ def measure(asked: Asked, out: Path) -> Measured:
         return _run_all(runs, store, asked)
 
 
-def resume(folder: Path, *, allow_foreign: bool) -> Measured:
+class Kind(Protocol):
+    """What must be known of a kind of experiment to go on with one; bench.kinds has them."""
+
+    @property
+    def from_json(self) -> Callable[[Mapping[str, Any]], Asked]:
+        """Reads what was asked."""
+
+    @property
+    def programs(self) -> frozenset[str]:
+        """Its crawlers that are of this package and not in the registry."""
+
+
+def resume(folder: Path, kind_of: Callable[[Store], Kind], *, allow_foreign: bool) -> Measured:
     """Do what is missing of an experiment; as `measure`. Raises StoreError.
 
     `allow_foreign`: programs that the file names and that are not of this package may be run.
     """
     path = find_file(folder)
     with held(path.parent):
-        return _resume(path, allow_foreign)
+        return _resume(path, kind_of, allow_foreign)
 
 
-def _resume(path: Path, allow_foreign: bool) -> Measured:
+def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -> Measured:
     store = Store.open(path, may_write=True)
     try:
         store.check()
-        asked = _asked(store)
-        _check_foreign(asked, path.parent, allow_foreign)
+        kind = kind_of(store)
+        asked = store.read_asked(kind.from_json)
+        _check_foreign(asked, kind.programs, path.parent, allow_foreign)
         missing = _missing(asked, store)
         if missing:
             check_limits(missing)
@@ -96,10 +110,12 @@ def _resume(path: Path, allow_foreign: bool) -> Measured:
     return _run_all(missing, store, asked)
 
 
-def _check_foreign(asked: Asked, folder: Path, is_allowed: bool) -> None:
+def _check_foreign(
+    asked: Asked, of_its_kind: frozenset[str], folder: Path, is_allowed: bool
+) -> None:
     """What is not of this package would be run because the file says so. Raises StoreError."""
     runs = asked.order({one.label: find(one.crawler).max_concurrency for one in asked.entrants})
-    ours = {info.name for info in REGISTRY} | {saver.crawler for saver in SAVERS}
+    ours = {info.name for info in REGISTRY} | of_its_kind
     # Whatever is to be started, the client that measures the server's ceiling included.
     entrants = dict.fromkeys((*asked.entrants, *(run.entrant for run in runs)))
     foreign = [str(one) for one in entrants if one.python or one.crawler not in ours]
@@ -110,14 +126,6 @@ def _check_foreign(asked: Asked, folder: Path, is_allowed: bool) -> None:
         )
     for one in foreign:
         print(f"crawlbench: the results name a program, which is run: {one}", file=sys.stderr)
-
-
-def _asked(store: Store) -> Asked:
-    if store.asked()["kind"] != PRIMES:
-        return store.experiment()
-    from bench.primes.experiment import PrimesExperiment
-
-    return store.read_asked(PrimesExperiment.from_json)
 
 
 def _order(asked: Asked) -> tuple[PlannedRun, ...]:
@@ -166,7 +174,7 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
         def kept(result: RunResult) -> None:
             nonlocal is_begun
             if not is_begun:  # an experiment without a run is nothing to look at
-                link_latest(folder, store.asked()["kind"])
+                link_latest(folder, asked.kind)
             is_begun = True
             progress.done(result)
 

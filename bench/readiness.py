@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.entrants import Entrant, with_labels_of_their_own
 from bench.interpreters import check_interpreter, crawler_command
-from bench.listing import install_command, installed_versions
 from bench.printable import printable
+from crawlers.installed import install_command, installed_versions
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
 from crawlers.spec import CAN_LOAD
 

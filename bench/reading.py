@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from bench.analysis import analyse
 from bench.exit_codes import (
     EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,
@@ -16,7 +15,8 @@ from bench.exit_codes import (
     EXIT_USAGE,
     signal_name,
 )
-from bench.experiment import CALIBRATION, PRIMES, SWEEP
+from bench.experiment import SWEEP
+from bench.kinds import ReportOptions, kind_of
 from bench.program import PROGRAM
 from bench.results import find_file
 from bench.store import Store
@@ -27,39 +27,26 @@ _PLOTS_END_S = 5.0
 
 def report(arguments: Namespace) -> int:
     """`crawlbench report`: the tables of an experiment, and what its runs are worth."""
-    with Store.open(find_file(arguments.folder)) as store:
-        kind = store.asked()["kind"]
-        if kind == PRIMES:
-            from bench.primes.analysis import analyse_primes
-            from bench.primes.report import print_primes
-
-            of_primes = analyse_primes(store)
-            print_primes(store, of_primes, make_console(), show_all=arguments.all)
-            return EXIT_OK if of_primes.is_sound else EXIT_REQUESTS_FAILED
-        analysis = analyse(store)
-        if kind == CALIBRATION:
-            from bench.calibration import print_calibration
-
-            print_calibration(store, analysis, make_console())
-        else:
-            from bench.report import print_report
-
-            print_report(
-                store, analysis, make_console(), show_all=arguments.all, show_split=arguments.split
-            )
-    return EXIT_OK if analysis.is_sound else EXIT_REQUESTS_FAILED
+    options = ReportOptions(show_all=arguments.all, show_split=arguments.split)
+    return _report(arguments.folder, options)
 
 
-def show(folder: Path, form: str) -> int:
+def _report(folder: Path | None, options: ReportOptions) -> int:
+    with Store.open(find_file(folder)) as store:
+        is_sound = kind_of(store).print_report(store, make_console(), options)
+    return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
+
+
+def show(folder: Path, form: str = "png") -> int:
     """What was measured: the tables, then the figures."""
     try:
-        code = report(Namespace(folder=folder, all=False, split=False))
+        code = _report(folder, ReportOptions())
     except BrokenPipeError:  # nobody reads the table; the figures are still wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_OK
     with Store.open(find_file(folder)) as store:
-        is_calibration = store.asked()["kind"] == CALIBRATION
-    drawn = EXIT_OK if is_calibration else draw(folder, form)
+        has_figures = kind_of(store).has_figures
+    drawn = draw(folder, form) if has_figures else EXIT_OK
     return code or drawn
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.store import FILE_NAME, StoreError
+from bench.errors import StoreError
+from bench.store import FILE_NAME
 
 try:
     import fcntl

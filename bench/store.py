@@ -16,9 +16,9 @@ from typing import Any, Self, TypeVar
 
 from bench.columns import IntColumns
 from bench.conditions import Conditions
-from bench.errors import MachineError
-from bench.experiment import CALIBRATION, PRIMES, SWEEP, Asked, Experiment
-from bench.printable import printable, shortened
+from bench.errors import StoreError
+from bench.experiment import CALIBRATION, SWEEP, Asked, Experiment
+from bench.printable import shortened
 from bench.program import PROGRAM
 from bench.run_result import RunResult
 from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
@@ -44,14 +44,6 @@ _STEPS = 10_000
 """Of SQLite's machine, from one look at the clock to the next."""
 
 _Asked = TypeVar("_Asked", bound=Asked)
-
-
-class StoreError(MachineError):
-    """A results file that cannot be read or written; the text names it, the cause and the fix."""
-
-    def __init__(self, text: str) -> None:
-        # Causes are quoted as SQLite words them, and it quotes the file.
-        super().__init__(printable(text))
 
 
 class Store:
@@ -201,8 +193,7 @@ class Store:
         """What was asked, as JSON; its `kind` says what of. Raises StoreError, as all that read."""
         with self._reading():
             asked = parsed_object(self._about("asked"))
-            if asked["kind"] not in (SWEEP, CALIBRATION, PRIMES):
-                raise ValueError(f"it is of a kind that is not known: {asked['kind']}")
+            check_shape(asked["kind"], str, "kind")
             return asked
 
     def read_asked(self, parse: Callable[[Mapping[str, Any]], _Asked]) -> _Asked:
@@ -217,10 +208,10 @@ class Store:
     def experiment(self) -> Experiment:
         """What was asked of crawlers."""
         asked = self.asked()
-        if asked["kind"] == PRIMES:
+        if asked["kind"] not in (SWEEP, CALIBRATION):
             raise StoreError(
-                f"{self.path} is of {PROGRAM} {PRIMES}: {PROGRAM} report and {PROGRAM} plots show "
-                "it; runs of crawlers alone are compared, or exported"
+                f"{self.path} is of {PROGRAM} {asked['kind']}: {PROGRAM} report and {PROGRAM} "
+                "plots show it; runs of crawlers alone are compared, or exported"
             )
         return self.read_asked(Experiment.from_json)
 

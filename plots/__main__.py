@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.experiment import PRIMES
+from bench.errors import StoreError
 from bench.printable import protect_standard_streams
 from bench.results import find_file
-from bench.store import Store, StoreError
+from bench.store import Store
 from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
@@ -70,7 +70,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
     path = find_file(folder)
     with Store.open(path) as store:
-        figures, page = _of_primes(store) if store.asked()["kind"] == PRIMES else _of_sweep(store)
+        figures, page = _of_primes(store) if store.asked()["kind"] == "primes" else _of_sweep(store)
         pictures: list[Picture] = []
         for drawn in figures:
             image = io.BytesIO()

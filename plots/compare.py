@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.compare_report import NotComparableError, compare_two
 from bench.environment import versions_shown
+from bench.errors import StoreError
 from bench.printable import protect_standard_streams
-from bench.store import StoreError
 from bench.validity import Level
 from plots.figures.compare import comparison_figure
 from plots.files import atomic_write

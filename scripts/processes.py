@@ -18,8 +18,9 @@ from statistics import median
 from matplotlib.ticker import StrMethodFormatter
 
 from bench.entrants import Entrant
-from bench.environment import describe_environment, machine_shown
+from bench.environment import machine_shown
 from bench.interpreters import crawler_command
+from bench.machine import describe_environment
 from crawlers.spec import Outcome, Spec
 from plots.style import add_small_print, new_figure
 from server.process import ServerProcess

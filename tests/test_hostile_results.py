@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from bench.__main__ import main
 from bench.analysis import analyse
+from bench.errors import StoreError
 from bench.export import export_runs
 from bench.printable import PrintableStream, printable
 from bench.report import print_report
-from bench.store import FILE_NAME, Store, StoreError
+from bench.store import FILE_NAME, Store
 from bench.tables import make_console
 from plots.__main__ import main as draw
 from plots.files import atomic_write

@@ -185,8 +185,8 @@ PURE = (
     *("bench.bottleneck", "bench.cells", "bench.columns", "bench.comparison", "bench.conditions"),
     *("bench.delays", "bench.entrants", "bench.experiment", "bench.in_flight", "bench.inference"),
     *("bench.ledger", "bench.quantiles", "bench.run_result", "bench.schema", "bench.split"),
-    *("bench.stalls", "bench.summary", "bench.validity"),
-    "bench.primes.schedule",
+    *("bench.stalls", "bench.summary", "bench.validity", "bench.analysis", "bench.environment"),
+    *("bench.primes.schedule", "bench.primes.saved_run", "bench.primes.analysis"),
 )
 """What numbers mean: without files, processes, command lines or terminals."""
 

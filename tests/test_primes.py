@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from bench.columns import IntColumns
 from bench.delays import Delay
+from bench.errors import StoreError
 from bench.primes import command
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
 from bench.primes.experiment import (
@@ -31,7 +32,7 @@ from bench.primes.experiment import (
 from bench.primes.saved_run import hidden_share, merged
 from bench.primes.savers import NO_IO, SAVERS, saver_of
 from bench.primes.work import hashes, is_prime, primes
-from bench.store import FILE_NAME, Store, StoreError
+from bench.store import FILE_NAME, Store
 from bench.validity import Level
 from crawlers.registry import find
 from crawlers.work import Found
@@ -209,7 +210,7 @@ def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
         ),
         ("UPDATE experiment SET asked = replace(asked, '.work:', '.evil:')", "work by '"),
         ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
-        ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "not known: x"),
+        ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "its kind is 'x'"),
         ("UPDATE run SET work = replace(work, '20', '-20')", "of -20"),
         ("UPDATE run SET work = ''", "nobody asked for run"),
         ("UPDATE run SET crawler = 'x'", "nobody asked for run"),

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import StoreError
+from bench.kinds import kind_of
 from bench.measuring import Ending, measure, resume
 from bench.results import find_file, link_latest, new_folder
-from bench.store import FILE_NAME, StoreError
+from bench.store import FILE_NAME
 from tests.factories import experiment
 from tests.hostile_results import make_results
 from tests.test_command_line import bench
@@ -119,7 +121,7 @@ def test_an_experiment_without_a_run_is_not_the_latest(
     stillborn = max(tmp_path.glob("2*Z"))
     assert stillborn != before
     assert interrupted_one.folder == stillborn
-    assert resume(stillborn, allow_foreign=False) == (stillborn, Ending.DONE)
+    assert resume(stillborn, kind_of, allow_foreign=False) == (stillborn, Ending.DONE)
     assert (tmp_path / "latest").resolve() == stillborn
 
 

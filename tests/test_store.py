@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.errors import StoreError
 from bench.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
-from bench.store import FILE_NAME, Store, StoreError
+from bench.store import FILE_NAME, Store
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog

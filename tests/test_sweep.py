@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import StoreError
 from bench.experiment import PlannedRun
 from bench.run_result import RunResult
 from bench.runner import ServerGoneError
-from bench.store import FILE_NAME, Store, StoreError
+from bench.store import FILE_NAME, Store
 from bench.sweep import sweep
 from tests.factories import experiment, result
 

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.analysis import load_run
-from bench.primes.experiment import PrimesExperiment
-from bench.primes.options import PRIMES
+from bench.errors import StoreError
+from bench.primes.experiment import PRIMES, PrimesExperiment
 from bench.primes.saved_run import SavedRun, look_at
 from bench.primes.savers import NO_IO, SAVERS, SERIAL
-from bench.store import Store, StoreError
 from bench.validity import Level
 from crawlers.work import Work
+
+if TYPE_CHECKING:
+    from bench.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def speed_up(cell: SavedCell, savers: dict[str, SavedCell]) -> float | None:
     return serial.wall_s / cell.wall_s
 
 
-def analyse_primes(store: Store) -> PrimesAnalysis:
+def analyse_primes(store: "Store") -> PrimesAnalysis:
     """Everything in a results file of this kind. Raises StoreError."""
     experiment = store.read_asked(PrimesExperiment.from_json)
     asked = {(key_of(cell.work), cell.saver) for cell in experiment.cells}

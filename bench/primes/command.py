@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from bench import reading
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, EXIT_USAGE
-from bench.listing import install_command, installed_versions
 from bench.measuring import Ending, measure
 from bench.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.primes.experiment import (
@@ -24,6 +23,7 @@ from bench.primes.savers import SAVERS
 from bench.progress import expected_s, span_shown
 from bench.run_result import RunResult
 from bench.runner import ServerGoneError
+from crawlers.installed import install_command, installed_versions
 from crawlers.registry import find
 
 

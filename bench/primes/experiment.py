@@ -9,13 +9,18 @@ from typing import Any, Self
 
 from bench.delays import Delay
 from bench.entrants import Entrant
-from bench.experiment import PRIMES, Cell, PlannedRun, check_counts, seed_of_trial
-from bench.primes import work as computing
+from bench.experiment import Cell, PlannedRun, check_counts, seed_of_trial
 from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
-_FUNCTIONS = frozenset(f"{computing.__name__}:{kind}" for kind in ("primes", "hashes"))
+NAME = "primes"
+"""Of this kind of experiment."""
+PRIMES, HASHES = "primes", "hashes"
+KINDS_OF_WORK = (PRIMES, HASHES)
+"""The functions of bench.primes.work, which is not imported here: it starts processes."""
+_COMPUTING = "bench.primes.work"
+_FUNCTIONS = frozenset(f"{_COMPUTING}:{kind}" for kind in KINDS_OF_WORK)
 FAILING = "500"
 """The fault of an item that is to fail: an answer with this status."""
 _SAMPLE = 2000
@@ -24,13 +29,13 @@ _SAMPLE = 2000
 
 def work_of(kind: str, size: int, cost: int = 0, processes: int = 1) -> Work:
     """One of bench.primes.work, by the name of its function."""
-    return Work(f"{computing.__name__}:{kind}", size, cost, processes)
+    return Work(f"{_COMPUTING}:{kind}", size, cost, processes)
 
 
 @lru_cache(maxsize=32)
 def items_of(work: Work) -> Sequence[int]:
     """What is to be found, by another way: a sieve for primes."""
-    if work.kind == computing.hashes.__name__:
+    if work.kind == HASHES:
         return range(work.size)
     is_left = bytearray([1]) * max(2, work.size)
     is_left[:2] = b"\0\0"
@@ -63,7 +68,7 @@ class PrimesExperiment:
     timeout_s: float
     failing: tuple[int, ...] = ()
     """Items that the service refuses, wherever they are found."""
-    kind: str = PRIMES
+    kind: str = NAME
 
     @property
     def entrants(self) -> tuple[Entrant, ...]:
@@ -134,6 +139,8 @@ class PrimesExperiment:
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """What `to_json` gave. Raises ValueError, TypeError, LookupError for anything else."""
         cells = tuple(PrimesCell(one["saver"], Work(**one["work"])) for one in fields["cells"])
+        if fields["kind"] != NAME:
+            raise ValueError(f"its kind is {fields['kind']!r}, and not {NAME!r}")
         if not cells:
             raise ValueError("it asks for nothing")
         for cell in cells:
@@ -190,7 +197,7 @@ def fitting(
 
 def expected_work_s(work: Work) -> float:
     """How long the computing takes on this machine, roughly."""
-    if work.kind == computing.hashes.__name__:
+    if work.kind == HASHES:
         alone_s = work.size * (_HASH_CALL_S + work.cost * _iteration_s())
     else:  # most numbers are given up soon, primes are tried up to their root
         alone_s = _probe_s() * work.size * (work.size / _SAMPLE) ** 0.12
@@ -202,12 +209,16 @@ _HASH_CALL_S = 2e-6
 
 @lru_cache
 def _iteration_s() -> float:
-    return _span_s(lambda: list(computing.hashes(1, _SAMPLE, 1))) / _SAMPLE
+    from bench.primes.work import hashes
+
+    return _span_s(lambda: list(hashes(1, _SAMPLE, 1))) / _SAMPLE
 
 
 @lru_cache
 def _probe_s() -> float:
-    return _span_s(lambda: list(computing.primes(_SAMPLE, 0, 1))) / _SAMPLE
+    from bench.primes.work import primes
+
+    return _span_s(lambda: list(primes(_SAMPLE, 0, 1))) / _SAMPLE
 
 
 def _span_s(do: Callable[[], object]) -> float:

@@ -12,13 +12,11 @@ from bench.options import (
     add_timeout,
     checked_delay,
 )
+from bench.primes.experiment import KINDS_OF_WORK
 from bench.primes.savers import SAVERS
 from crawlers.checked import checked_count, checked_list, checked_seconds
 from crawlers.work import MAX_SIZE
 
-PRIMES, HASHES = "primes", "hashes"
-KINDS = (PRIMES, HASHES)
-"""The functions of bench.primes.work."""
 SIZES = tuple(2**n for n in range(7, 15))
 COSTS = (100, 300, 1000, 3000, 10_000, 30_000)
 MAX_SECONDS = 240.0
@@ -46,8 +44,8 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     savers = ", ".join(f"{saver.name} ({saver.style})" for saver in SAVERS)
     parser.add_argument(
         "--work",
-        type=checked_list(_one_of(KINDS)),
-        default=KINDS,
+        type=checked_list(_one_of(KINDS_OF_WORK)),
+        default=KINDS_OF_WORK,
         metavar="A,B",
         help="primes, by trial division; hashes, PBKDF2 of a cost that can be tuned (both)",
     )

@@ -13,7 +13,7 @@ from bench.primes.analysis import (
     key_of,
     speed_up,
 )
-from bench.primes.options import PRIMES
+from bench.primes.experiment import PRIMES
 from bench.primes.saved_run import shown_item
 from bench.primes.savers import NO_IO
 from bench.store import Store

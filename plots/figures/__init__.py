@@ -10,7 +10,7 @@ from typing import TypeVar
 from bench.analysis import Analysis, load_accounts
 from bench.comparison import compare_neighbours
 from bench.primes.analysis import PrimesAnalysis
-from bench.primes.options import HASHES
+from bench.primes.experiment import HASHES
 from bench.primes.report import work_shown
 from bench.store import Store
 from plots.figures import (

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench.primes.analysis import PrimesAnalysis, SavedCell
-from bench.primes.options import HASHES
+from bench.primes.experiment import HASHES
 from bench.primes.savers import NO_IO
 from plots.saver_lines import (
     SaverLine,

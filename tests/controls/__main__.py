@@ -14,12 +14,12 @@ from bench.cells import Trial
 from bench.delays import Delay
 from bench.entrants import Entrant
 from bench.experiment import Experiment
-from bench.listing import installed_versions
 from bench.pinning import Pinning, choose_pinning, pin
 from bench.runner import ProcessRunner, Target
 from bench.single import run_once
 from bench.tables import make_console, make_table
 from bench.validity import Level, Reason, Verdict
+from crawlers.installed import installed_versions
 from crawlers.registry import REGISTRY
 from server.process import ServerProcess
 

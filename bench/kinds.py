@@ -1,0 +1,88 @@
+"""The kinds of experiments, in one table: how each is read, reported and resumed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import StoreError
+from bench.experiment import CALIBRATION, SWEEP, Asked, Experiment
+from bench.primes.experiment import NAME as PRIMES
+from bench.primes.experiment import PrimesExperiment
+from bench.primes.savers import SAVERS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What a report is to show beyond the least."""
+
+    show_all: bool = False
+    """Every cell, and not only the best of each series."""
+    show_split: bool = False
+    """Where the time of requests goes, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of experiment. `name` is what results files say."""
+
+    name: str
+    from_json: Callable[[Mapping[str, Any]], Asked]
+    """Raises ValueError, TypeError or LookupError for what it cannot have written."""
+    print_report: Callable[["Store", "Console", ReportOptions], bool]
+    """Prints the tables; returns whether no run is INVALID and no request failed."""
+    has_figures: bool = True
+    programs: frozenset[str] = frozenset()
+    """Its crawlers that are of this package and not in the registry."""
+
+
+def _report_sweep(store: "Store", console: "Console", options: ReportOptions) -> bool:
+    from bench.analysis import analyse
+    from bench.report import print_report
+
+    analysis = analyse(store)
+    print_report(store, analysis, console, show_all=options.show_all, show_split=options.show_split)
+    return analysis.is_sound
+
+
+def _report_calibration(store: "Store", console: "Console", options: ReportOptions) -> bool:
+    from bench.analysis import analyse
+    from bench.calibration import print_calibration
+
+    analysis = analyse(store)
+    print_calibration(store, analysis, console)
+    return analysis.is_sound
+
+
+def _report_primes(store: "Store", console: "Console", options: ReportOptions) -> bool:
+    from bench.primes.analysis import analyse_primes
+    from bench.primes.report import print_primes
+
+    analysis = analyse_primes(store)
+    print_primes(store, analysis, console, show_all=options.show_all)
+    return analysis.is_sound
+
+
+KINDS = (
+    Kind(SWEEP, Experiment.from_json, _report_sweep),
+    Kind(CALIBRATION, Experiment.from_json, _report_calibration, has_figures=False),
+    Kind(
+        PRIMES,
+        PrimesExperiment.from_json,
+        _report_primes,
+        programs=frozenset(saver.crawler for saver in SAVERS),
+    ),
+)
+
+
+def kind_of(store: "Store") -> Kind:
+    """The kind of the experiment in a results file. Raises StoreError."""
+    name = store.asked()["kind"]
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    raise StoreError(f"cannot read {store.path}: it is of a kind that is not known: {name}")
