@@ -28,7 +28,7 @@ for _name in ("crawlers", "plots", "server"):
         )
         sys.exit(3)
 
-from bench.command_line import make_parser
+from bench.cli.parser import make_parser
 from bench.exit_codes import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_USAGE
 from bench.printable import protect_standard_streams
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError

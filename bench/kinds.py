@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
-from bench.experiment import CALIBRATION, SWEEP, Asked, Experiment
+from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.primes.experiment import NAME as PRIMES
 from bench.primes.experiment import PrimesExperiment
 from bench.primes.savers import SAVERS
@@ -13,7 +13,7 @@ from bench.primes.savers import SAVERS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.store import Store
+    from bench.results.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Kind:
 
 
 def _report_sweep(store: "Store", console: "Console", options: ReportOptions) -> bool:
-    from bench.analysis import analyse
-    from bench.report import print_report
+    from bench.analysis.analyse import analyse
+    from bench.report.sweep import print_report
 
     analysis = analyse(store)
     print_report(store, analysis, console, show_all=options.show_all, show_split=options.show_split)
@@ -50,8 +50,8 @@ def _report_sweep(store: "Store", console: "Console", options: ReportOptions) ->
 
 
 def _report_calibration(store: "Store", console: "Console", options: ReportOptions) -> bool:
-    from bench.analysis import analyse
-    from bench.calibration import print_calibration
+    from bench.analysis.analyse import analyse
+    from bench.report.calibration import print_calibration
 
     analysis = analyse(store)
     print_calibration(store, analysis, console)

@@ -36,7 +36,8 @@ _RANGES = {
     "error": (0, len(ERROR_WORDS) - 1),
     "item": (-HUGE, HUGE - 1),
 }
-"""Of the numbers in an outcome. What is in range and not true is for bench.validity to find."""
+"""Of the numbers in an outcome. What is in range and not true is for bench.analysis.validity to
+find."""
 
 
 class NoOutcomeError(ValueError):

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
-from bench.results import find_file
-from bench.store import Store
+from bench.results.folder import find_file
+from bench.results.store import Store
 from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
@@ -101,7 +101,7 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
 
 def _of_sweep(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
-    from bench.analysis import analyse
+    from bench.analysis.analyse import analyse
     from plots.figures import figures_of
     from plots.sweep_page import sweep_page
 

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.compare_report import NotComparableError, compare_two
-from bench.environment import versions_shown
+from bench.analysis.validity import Level
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
-from bench.validity import Level
+from bench.report.comparison import NotComparableError, compare_two
+from bench.results.environment import versions_shown
 from plots.figures.compare import comparison_figure
 from plots.files import atomic_write
 from plots.starting import parse_arguments

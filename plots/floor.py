@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
 
 FLOORS = ("protocol", "protocol-uvloop")
 """As little as a client can do; the first that was measured is what others are multiples of."""

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.experiment import Experiment
-from bench.quantiles import least_requests
-from bench.validity import Level
+from bench.analysis.quantiles import least_requests
+from bench.analysis.validity import Level
+from bench.plan.experiment import Experiment
 from plots.style import GREY, LineStyle, keep_inside, marker_of, spread_labels
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.analysis.validity import Level, Verdict
 from bench.printable import printable
 from bench.program import PROGRAM
-from bench.store import Store
-from bench.validity import Level, Verdict
+from bench.results.store import Store
 
 MANUALS = Path(__file__).resolve().parent.parent / "docs"
 """Of the checkout. An installed package has none, and its pages have no links to them."""

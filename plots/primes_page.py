@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.environment import versions_shown
 from bench.primes.analysis import PrimesAnalysis, key_of
 from bench.primes.report import WORK_COLUMNS, times_rows, work_rows, work_shown, work_title
-from bench.store import Store
+from bench.results.environment import versions_shown
+from bench.results.store import Store
 from plots.page import Column, Content, Picture, Row, Table, Value, doubts, names_shown, render
 
 _MEANINGS = {

@@ -4,15 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary, Trial
-from bench.columns import IntColumns
-from bench.comparison import Neighbours
-from bench.environment import machine_shown, versions_shown
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, Trial
+from bench.analysis.comparison import Neighbours
+from bench.analysis.summary import Accounts
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
-from bench.store import Store
-from bench.summary import Accounts
+from bench.results.columns import IntColumns
+from bench.results.environment import machine_shown, versions_shown
+from bench.results.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,8 +15,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bench.delays import Delay
-from bench.validity import Level, Verdict
+from bench.analysis.validity import Level, Verdict
+from bench.plan.delays import Delay
 
 _Line = str | tuple[int, tuple[int, ...]]
 _DOTS: _Line = (0, (1, 1))

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from bench.analysis import Analysis
-from bench.bottleneck import bottleneck
-from bench.cells import KNEE_SHARE, UNSTABLE_SHARE, CellSummary, Series, best_cells, knee
-from bench.comparison import Neighbours, compare_neighbours
-from bench.environment import versions_shown
-from bench.inference import ERROR_RATE, LEAST_TRIALS
+from bench.analysis.analyse import Analysis
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.cells import KNEE_SHARE, UNSTABLE_SHARE, CellSummary, Series, best_cells, knee
+from bench.analysis.comparison import Neighbours, compare_neighbours
+from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
+from bench.analysis.quantiles import BEYOND
 from bench.program import PROGRAM
-from bench.quantiles import BEYOND
-from bench.store import Store
-from bench.tables import errors_shown
+from bench.report.tables import errors_shown
+from bench.results.environment import versions_shown
+from bench.results.store import Store
 from plots.floor import times_floor
 from plots.page import (
     Column,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from bench.cells import CellSummary
-from bench.comparison import METRICS, NO_DIFFERENCE, compare
-from bench.inference import Interval, median_interval
+from bench.analysis.cells import CellSummary
+from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
+from bench.analysis.inference import Interval, median_interval
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

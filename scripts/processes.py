@@ -17,10 +17,10 @@ from statistics import median
 
 from matplotlib.ticker import StrMethodFormatter
 
-from bench.entrants import Entrant
-from bench.environment import machine_shown
-from bench.interpreters import crawler_command
-from bench.machine import describe_environment
+from bench.measure.interpreters import crawler_command
+from bench.measure.machine import describe_environment
+from bench.plan.entrants import Entrant
+from bench.results.environment import machine_shown
 from crawlers.spec import Outcome, Spec
 from plots.style import add_small_print, new_figure
 from server.process import ServerProcess

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import uvloop
 
-from bench.pinning import choose_pinning, pin
+from bench.measure.pinning import choose_pinning, pin
 from crawlers.asyncio_protocol import crawl_on
 from crawlers.contract import ERROR_WORDS, Job, Recorder
 from server.control_client import announce_run, delete_run, fetch_run, stats

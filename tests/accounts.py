@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.cells import CellSummary, Trial
-from bench.columns import IntColumns
-from bench.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS
-from bench.summary import Accounts, RunSummary, summarise
-from bench.validity import Level, Reason, Verdict
+from bench.analysis.cells import CellSummary, Trial
+from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.validity import Level, Reason, Verdict
+from bench.results.columns import IntColumns
+from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS
 from crawlers.contract import FETCH_COLUMNS
 from tests.factories import MS, planned, run_row
 

@@ -3,12 +3,12 @@
 from array import array
 from dataclasses import replace
 
-from bench.conditions import Conditions
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import Cell, Experiment, PlannedRun
-from bench.run_result import RunResult
-from bench.schema import RunRow
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Cell, Experiment, PlannedRun
+from bench.results.conditions import Conditions
+from bench.results.run_result import RunResult
+from bench.results.schema import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.store import FILE_NAME, Store
+from bench.results.store import FILE_NAME, Store
 from tests.factories import experiment, planned, result
 
 EVIL = (

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.bottleneck import bottleneck
-from bench.stalls import IdleSlots
-from bench.summary import RunSummary, SlotTime
-from bench.validity import Level, Reason, Verdict
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.stalls import IdleSlots
+from bench.analysis.summary import RunSummary, SlotTime
+from bench.analysis.validity import Level, Reason, Verdict
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.controls.__main__ import CONTROLS, HONEST, trial_of
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.cells import CellSummary, Series, best_cells, knee, order_effects
-from bench.validity import Level
+from bench.analysis.cells import CellSummary, Series, best_cells, knee, order_effects
+from bench.analysis.validity import Level
 from tests.accounts import cell
 
 

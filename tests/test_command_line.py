@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import FILE_NAME
+from bench.results.store import FILE_NAME
 from server.process import ServerProcess
 
 ROOT = Path(__file__).parent.parent

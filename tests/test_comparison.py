@@ -3,8 +3,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.cells import CellSummary, Trial
-from bench.comparison import (
+from bench.analysis.cells import CellSummary, Trial
+from bench.analysis.comparison import (
     BETTER,
     METRICS,
     NO_DIFFERENCE,
@@ -14,7 +14,7 @@ from bench.comparison import (
     compare,
     compare_neighbours,
 )
-from bench.validity import Level, Reason, Verdict
+from bench.analysis.validity import Level, Reason, Verdict
 from tests.accounts import cell, summary_with
 from tests.factories import planned, run_row
 

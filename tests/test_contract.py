@@ -7,11 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-import bench.contract_check
-import bench.contract_run
-import bench.faults_played
-from bench.audit import audit_row
-from bench.contract_check import (
+import bench.contract.faults
+import bench.contract.rules
+import bench.contract.runs
+from bench.cli.audit import audit_row
+from bench.contract.faults import FAULT_WORDS, PLAYED, Played
+from bench.contract.rules import (
     MUST,
     SHOULD,
     Finding,
@@ -20,9 +21,8 @@ from bench.contract_check import (
     of_bodies,
     of_faults,
 )
-from bench.contract_run import ContractRunner
-from bench.entrants import Entrant
-from bench.faults_played import FAULT_WORDS, PLAYED, Played
+from bench.contract.runs import ContractRunner
+from bench.plan.entrants import Entrant
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import REGISTRY, RESEND_CONDITIONS, UNBOUNDED, find
 from server.process import ServerProcess
@@ -172,7 +172,7 @@ def test_a_crawler_that_records_nothing_is_told_what_it_may_be() -> None:
 def test_a_fault_that_stops_a_crawler_is_found_among_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bench.faults_played, "PLAYED", ("hang", "500", "close"))
+    monkeypatch.setattr(bench.contract.faults, "PLAYED", ("hang", "500", "close"))
     with ServerProcess() as server:
         name = "tests.broken_crawlers:dies_of_500"
         runner = ContractRunner(Entrant("fragile", name), find(name), server, {})
@@ -188,8 +188,8 @@ def test_a_fault_that_stops_a_crawler_is_found_among_the_others(
 def test_a_crawler_that_never_ends_is_not_looked_at_any_further(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bench.contract_check, "_PLAIN_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(bench.contract_run, "GRACE_S", 1.0)
+    monkeypatch.setattr(bench.contract.rules, "_PLAIN_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(bench.contract.runs, "GRACE_S", 1.0)
     *_, last = check_contract(Entrant("hang", "tests.broken_crawlers:hang"))
     assert (last.rule, last.is_kept) == ("the other rules", False)
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.delays import Delay
-from bench.entrants import Entrant, EntrantError, parse_entrant, with_labels_of_their_own
-from bench.interpreters import InterpreterError, check_interpreter, crawler_command
-from bench.observation import Observation, parse_netstat, parse_stolen_ns, parse_time_wait
+from bench.measure.interpreters import InterpreterError, check_interpreter, crawler_command
+from bench.measure.observation import Observation, parse_netstat, parse_stolen_ns, parse_time_wait
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant, EntrantError, parse_entrant, with_labels_of_their_own
 from server.request_plan import PlanError
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import (
+from bench.measure.limits import MAX_RUNS, TooMuchError, check_count
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import (
     CEILING,
     CEILING_CONCURRENCY,
     CEILING_REQUESTS,
@@ -15,7 +16,6 @@ from bench.experiment import (
     Experiment,
     ideal_makespan_ns,
 )
-from bench.limits import MAX_RUNS, TooMuchError, check_count
 from bench.primes.experiment import PrimesCell, PrimesExperiment, work_of
 
 LIMITS = {"serial": 1, "pair": 2, "any": 1_000_000}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults_played import PLAYED, Played
+from bench.contract.faults import PLAYED, Played
 from plots import faults
 from plots.figures.faults import faults_figure
 

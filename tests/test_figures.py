@@ -20,16 +20,16 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from bench.analysis import Analysis, analyse
-from bench.cells import Trial
-from bench.compare_report import compare_two
-from bench.comparison import compare_neighbours
-from bench.delays import Delay
-from bench.presets import CHAPTER
-from bench.quantiles import quantile
-from bench.store import FILE_NAME, Store
-from bench.summary import good_service_ns
-from bench.validity import Level
+from bench.analysis.analyse import Analysis, analyse
+from bench.analysis.cells import Trial
+from bench.analysis.comparison import compare_neighbours
+from bench.analysis.quantiles import quantile
+from bench.analysis.summary import good_service_ns
+from bench.analysis.validity import Level
+from bench.plan.delays import Delay
+from bench.plan.presets import CHAPTER
+from bench.report.comparison import compare_two
+from bench.results.store import FILE_NAME, Store
 from plots.__main__ import draw_all
 from plots.figures import (
     cost,
@@ -162,7 +162,7 @@ def test_the_ideal_is_a_sawtooth_of_whole_waves(requests: int, most: int) -> Non
 
 
 def test_service_times_are_lines_and_a_distribution(store: Store, analysis: Analysis) -> None:
-    from bench.analysis import load_accounts
+    from bench.analysis.analyse import load_accounts
 
     run = analysis.cells[2].trials[0].run
     service_ns = good_service_ns(run, load_accounts(store, run))

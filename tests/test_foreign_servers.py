@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import Cell, PlannedRun
-from bench.pinning import UNPINNED
-from bench.runner import ProcessRunner, Target
+from bench.measure.pinning import UNPINNED
+from bench.measure.runner import ProcessRunner, Target
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Cell, PlannedRun
 from crawlers.contract import ERROR_WORDS, Job, Recorder
 from crawlers.registry import REGISTRY
 from crawlers.trust import BY_DEFAULT, Trust

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import Cell, PlannedRun
-from bench.pinning import UNPINNED
-from bench.run_result import RunResult
-from bench.runner import ProcessRunner, Target
+from bench.measure.pinning import UNPINNED
+from bench.measure.runner import ProcessRunner, Target
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Cell, PlannedRun
+from bench.results.run_result import RunResult
 from crawlers.contract import FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome, write_outcome
 from crawlers.work import WorkLog

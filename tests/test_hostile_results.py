@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.__main__ import main
-from bench.analysis import analyse
+from bench.analysis.analyse import analyse
 from bench.errors import StoreError
-from bench.export import export_runs
 from bench.printable import PrintableStream, printable
-from bench.report import print_report
-from bench.store import FILE_NAME, Store
-from bench.tables import make_console
+from bench.report.export import export_runs
+from bench.report.sweep import print_report
+from bench.report.tables import make_console
+from bench.results.store import FILE_NAME, Store
 from plots.__main__ import main as draw
 from plots.files import atomic_write
 from plots.page import MANUALS, READ_ON
@@ -193,7 +193,7 @@ def test_programs_that_a_file_names_are_not_run_unless_that_is_allowed(
         f"crawlbench: the results in {tmp_path} name programs that are not of this package: "
         f"{named}; if they are yours, --allow-foreign runs them\n"
     )
-    monkeypatch.setattr("bench.measuring.installed", never)
+    monkeypatch.setattr("bench.measure.session.installed", never)
     with pytest.raises(AssertionError):
         bench("run", "--resume", str(tmp_path), "--allow-foreign")
     assert f"name a program, which is run: {named}\n" in bench.said()[1]

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import server.control_client
-from bench.limits import TooMuchError, check_server
-from bench.runner import Target
-from bench.targets import recognise
+from bench.measure.limits import TooMuchError, check_server
+from bench.measure.runner import Target
+from bench.measure.targets import recognise
 from server.announcement import greeting
 from server.control_client import ControlError, delete_run, fetch_run, health, stats
 from server.ledger import COLUMNS, FAULT_COLUMNS, LOAD_COLUMNS

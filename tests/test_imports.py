@@ -76,7 +76,7 @@ def test_what_others_import_is_the_standard_library_alone(module: str) -> None:
 
 def test_only_the_crawler_that_patches_the_process_does() -> None:
     program = (
-        "import sys, crawlers.registry as registry, bench.runner;"
+        "import sys, crawlers.registry as registry, bench.measure.runner;"
         "import socket; assert socket.socket.__module__ == 'socket', 'patched';"
         "registry.load(registry.find('gevent'));"
         "assert socket.socket.__module__.startswith('gevent'), 'not patched'"
@@ -182,10 +182,34 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
 
 
 PURE = (
-    *("bench.bottleneck", "bench.cells", "bench.columns", "bench.comparison", "bench.conditions"),
-    *("bench.delays", "bench.entrants", "bench.experiment", "bench.in_flight", "bench.inference"),
-    *("bench.ledger", "bench.quantiles", "bench.run_result", "bench.schema", "bench.split"),
-    *("bench.stalls", "bench.summary", "bench.validity", "bench.analysis", "bench.environment"),
+    *(
+        "bench.analysis.bottleneck",
+        "bench.analysis.cells",
+        "bench.results.columns",
+        "bench.analysis.comparison",
+        "bench.results.conditions",
+    ),
+    *(
+        "bench.plan.delays",
+        "bench.plan.entrants",
+        "bench.plan.experiment",
+        "bench.analysis.in_flight",
+        "bench.analysis.inference",
+    ),
+    *(
+        "bench.analysis.reconciliation",
+        "bench.analysis.quantiles",
+        "bench.results.run_result",
+        "bench.results.schema",
+        "bench.analysis.split",
+    ),
+    *(
+        "bench.analysis.stalls",
+        "bench.analysis.summary",
+        "bench.analysis.validity",
+        "bench.analysis.analyse",
+        "bench.results.environment",
+    ),
     *("bench.primes.schedule", "bench.primes.saved_run", "bench.primes.analysis"),
 )
 """What numbers mean: without files, processes, command lines or terminals."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.inference import (
+from bench.analysis.inference import (
     LEAST_TRIALS,
     Interval,
     median_interval,

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.results import held
-from bench.store import FILE_NAME
+from bench.results.folder import held
+from bench.results.store import FILE_NAME
 from tests.test_command_line import BENCH, bench, call
 
 

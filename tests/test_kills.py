@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.store import FILE_NAME, Store
+from bench.results.store import FILE_NAME, Store
 from tests.factories import experiment, planned, result
 from tests.test_command_line import BENCH
 

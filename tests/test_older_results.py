@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import FILE_NAME
+from bench.results.store import FILE_NAME
 from tests.test_command_line import bench
 
 DATA = Path(__file__).parent / "data" / "schema-4"

@@ -12,13 +12,13 @@ from urllib.parse import unquote
 import pytest
 from matplotlib.image import imread
 
-from bench.analysis import analyse
-from bench.comparison import compare_neighbours
+from bench.analysis.analyse import analyse
+from bench.analysis.comparison import compare_neighbours
+from bench.analysis.validity import Level
 from bench.primes.analysis import analyse_primes
 from bench.primes.report import work_rows
 from bench.program import PROGRAM, program_name
-from bench.store import FILE_NAME, Store
-from bench.validity import Level
+from bench.results.store import FILE_NAME, Store
 from plots import page
 from plots.__main__ import draw_all
 from plots.page import Picture

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.columns import IntColumns
-from bench.in_flight import Levels, Plateau, steady_plateau
-from bench.ledger import Mismatch, Reconciliation
-from bench.split import Split
-from bench.stalls import Stall, client_stall, idle_stall
+from bench.analysis.in_flight import Levels, Plateau, steady_plateau
+from bench.analysis.reconciliation import Mismatch, Reconciliation
+from bench.analysis.split import Split
+from bench.analysis.stalls import Stall, client_stall, idle_stall
+from bench.results.columns import IntColumns
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.factories import MS
 

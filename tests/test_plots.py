@@ -13,11 +13,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis import analyse
-from bench.cells import CellSummary
-from bench.in_flight import Levels
-from bench.store import FILE_NAME, Store
-from bench.validity import Level, Reason, Verdict
+from bench.analysis.analyse import analyse
+from bench.analysis.cells import CellSummary
+from bench.analysis.in_flight import Levels
+from bench.analysis.validity import Level, Reason, Verdict
+from bench.results.store import FILE_NAME, Store
 from crawlers.contract import Recorder
 from plots.__main__ import draw_all, main
 from plots.figures.in_flight import binned, in_flight_figure

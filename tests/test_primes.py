@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.columns import IntColumns
-from bench.delays import Delay
+from bench.analysis.validity import Level
+from bench.cli import primes as command
 from bench.errors import StoreError
-from bench.primes import command
+from bench.plan.delays import Delay
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
 from bench.primes.experiment import (
     PrimesCell,
@@ -32,8 +32,8 @@ from bench.primes.experiment import (
 from bench.primes.saved_run import hidden_share, merged
 from bench.primes.savers import NO_IO, SAVERS, saver_of
 from bench.primes.work import hashes, is_prime, primes
-from bench.store import FILE_NAME, Store
-from bench.validity import Level
+from bench.results.columns import IntColumns
+from bench.results.store import FILE_NAME, Store
 from crawlers.registry import find
 from crawlers.work import Found
 from plots.__main__ import draw_all

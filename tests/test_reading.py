@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.delays import Delay
-from bench.export import REQUEST_COLUMNS
-from bench.store import FILE_NAME, Store
+from bench.plan.delays import Delay
+from bench.report.export import REQUEST_COLUMNS
+from bench.results.store import FILE_NAME, Store
 from tests.factories import experiment, planned, result
 
 ENVIRONMENT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}

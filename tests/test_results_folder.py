@@ -10,9 +10,9 @@ import pytest
 
 from bench.errors import StoreError
 from bench.kinds import kind_of
-from bench.measuring import Ending, measure, resume
-from bench.results import find_file, link_latest, new_folder
-from bench.store import FILE_NAME
+from bench.measure.session import Ending, measure, resume
+from bench.results.folder import find_file, link_latest, new_folder
+from bench.results.store import FILE_NAME
 from tests.factories import experiment
 from tests.hostile_results import make_results
 from tests.test_command_line import bench
@@ -113,7 +113,7 @@ def test_an_experiment_without_a_run_is_not_the_latest(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("bench.measuring.sweep", interrupted)
+        patched.setattr("bench.measure.session.sweep", interrupted)
         interrupted_one = measure(asked, tmp_path)
     assert interrupted_one.ending is Ending.INTERRUPTED
     assert "0 of 1 runs are kept" in capsys.readouterr().err

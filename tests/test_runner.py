@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-import bench.runner
-from bench.columns import IntColumns
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import Cell, PlannedRun
-from bench.ledger import Reconciliation
-from bench.pinning import UNPINNED, choose_pinning
-from bench.run_result import RunResult
-from bench.runner import ProcessRunner, ServerGoneError, Target
-from bench.targets import recognise
+import bench.measure.runner
+from bench.analysis.reconciliation import Reconciliation
+from bench.measure.pinning import UNPINNED, choose_pinning
+from bench.measure.runner import ProcessRunner, ServerGoneError, Target
+from bench.measure.targets import recognise
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Cell, PlannedRun
+from bench.results.columns import IntColumns
+from bench.results.run_result import RunResult
 from server.control_client import announce_run, delete_run, stats
 from server.packed_columns import Columns
 from server.process import ServerProcess
@@ -66,7 +66,7 @@ def test_a_crawler_that_crashes_is_a_result_with_its_last_words(
 def test_a_crawler_that_hangs_is_killed_when_its_time_is_over(
     server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench.runner, "_TIMEOUTS", 0)
+    monkeypatch.setattr(bench.measure.runner, "_TIMEOUTS", 0)
     began = time.monotonic()
     done = run(server, "hang", grace_s=6.0)
     assert time.monotonic() - began < 60

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis import load_accounts
-from bench.columns import IntColumns
-from bench.delays import Delay
-from bench.experiment import ideal_makespan_ns
-from bench.measuring import measure
+from bench.analysis.analyse import load_accounts
+from bench.analysis.summary import Accounts
+from bench.analysis.validity import Level
+from bench.measure.session import measure
+from bench.plan.delays import Delay
+from bench.plan.experiment import ideal_makespan_ns
 from bench.primes import experiment
 from bench.primes.experiment import PrimesCell, PrimesExperiment, work_of
 from bench.primes.saved_run import SavedRun, look_at
 from bench.primes.savers import Saver, saver_of
 from bench.primes.schedule import Hold, longest_hold, shortest_ns
-from bench.store import FILE_NAME, Store
-from bench.summary import Accounts
-from bench.validity import Level
+from bench.results.columns import IntColumns
+from bench.results.store import FILE_NAME, Store
 from crawlers.contract import Job, Recorder, SharedIterator
 from crawlers.registry import find, load
 from tests.accounts import arrivals, fetches

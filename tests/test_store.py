@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import StoreError
-from bench.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
-from bench.store import FILE_NAME, Store
+from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
+from bench.results.store import FILE_NAME, Store
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog
@@ -207,7 +207,7 @@ def test_a_question_that_takes_too_long_is_given_up(
 ) -> None:
     store.append(result(planned(concurrency=1000)))
     assert len(store.fetches(1)["seq"]) == 10_000
-    monkeypatch.setattr("bench.store._READING_S", -1.0)
+    monkeypatch.setattr("bench.results.store._READING_S", -1.0)
     with pytest.raises(StoreError, match="it takes more than -1 s"):
         store.fetches(1)
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.in_flight import Plateau
-from bench.ledger import Reconciliation
-from bench.summary import Accounts, Clusters, summarise
+from bench.analysis.in_flight import Plateau
+from bench.analysis.reconciliation import Reconciliation
+from bench.analysis.summary import Accounts, Clusters, summarise
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, load, summary_of
 from tests.factories import MS, planned, result, run_row
 

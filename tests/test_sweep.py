@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from bench.errors import StoreError
-from bench.experiment import PlannedRun
-from bench.run_result import RunResult
-from bench.runner import ServerGoneError
-from bench.store import FILE_NAME, Store
-from bench.sweep import sweep
+from bench.measure.runner import ServerGoneError
+from bench.measure.sweep import sweep
+from bench.plan.experiment import PlannedRun
+from bench.results.run_result import RunResult
+from bench.results.store import FILE_NAME, Store
 from tests.factories import experiment, result
 
 RUNS = experiment(("serial", "asyncio"), trials=2).order({"serial": 1, "asyncio": 1000})

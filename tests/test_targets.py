@@ -5,7 +5,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench.targets import recognise_urls
+from bench.measure.targets import recognise_urls
 from server.process import ServerProcess
 from server.request_plan import Plan
 

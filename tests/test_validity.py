@@ -1,4 +1,4 @@
-"""Every check of bench.validity: a run in which it fires, and an honest one at the same setting."""
+"""Every check of bench.analysis.validity: a run in which it fires, and an honest one at the same setting."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,13 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.columns import IntColumns
-from bench.in_flight import Plateau
-from bench.ledger import Mismatch, Reconciliation
-from bench.run_result import RunResult
-from bench.schema import RunRow
-from bench.stalls import Stall
-from bench.summary import (
+from bench.analysis.in_flight import Plateau
+from bench.analysis.reconciliation import Mismatch, Reconciliation
+from bench.analysis.stalls import Stall
+from bench.analysis.summary import (
     Accounts,
     Clusters,
     Impossible,
@@ -21,7 +18,10 @@ from bench.summary import (
     ServerLoad,
     summarise,
 )
-from bench.validity import Level, Reason, Verdict, judge
+from bench.analysis.validity import Level, Reason, Verdict, judge
+from bench.results.columns import IntColumns
+from bench.results.run_result import RunResult
+from bench.results.schema import RunRow
 from server.packed_columns import Columns
 from tests.accounts import load
 from tests.controls.__main__ import (

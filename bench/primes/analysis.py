@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.analysis import load_run
+from bench.analysis.analyse import load_run
+from bench.analysis.validity import Level
 from bench.errors import StoreError
 from bench.primes.experiment import PRIMES, PrimesExperiment
 from bench.primes.saved_run import SavedRun, look_at
 from bench.primes.savers import NO_IO, SAVERS, SERIAL
-from bench.validity import Level
 from crawlers.work import Work
 
 if TYPE_CHECKING:
-    from bench.store import Store
+    from bench.results.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any, Self
 
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import Cell, PlannedRun, check_counts, seed_of_trial
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Cell, PlannedRun, check_counts, seed_of_trial
 from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.environment import machine_shown, versions_shown
+from bench.analysis.validity import Level
 from bench.primes.analysis import (
     PrimesAnalysis,
     SavedCell,
@@ -16,9 +16,9 @@ from bench.primes.analysis import (
 from bench.primes.experiment import PRIMES
 from bench.primes.saved_run import shown_item
 from bench.primes.savers import NO_IO
-from bench.store import Store
-from bench.tables import make_table, shown
-from bench.validity import Level
+from bench.report.tables import make_table, shown
+from bench.results.environment import machine_shown, versions_shown
+from bench.results.store import Store
 from crawlers.work import Work
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.columns import IntColumns
-from bench.ledger import Reconciliation
+from bench.analysis.reconciliation import Reconciliation
+from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.validity import Level, Reason, Verdict, judge, of_the_host
 from bench.primes.experiment import items_of
 from bench.primes.savers import saver_of
 from bench.primes.schedule import longest_hold, shortest_ns
-from bench.schema import RunRow
-from bench.summary import Accounts, RunSummary, summarise
-from bench.validity import Level, Reason, Verdict, judge, of_the_host
+from bench.results.columns import IntColumns
+from bench.results.schema import RunRow
 from crawlers.contract import ERROR_WORDS
 from server.ledger import ANSWERED
 
@@ -26,8 +26,8 @@ _CHECKS = frozenset(
         *("late", "server-limited", "descriptors", "clock", "busy machine"),
     }
 )
-"""Of bench.validity, those that hold for a crawler that computes: it may well stand still, and its
-answers lie there for a second."""
+"""Of bench.analysis.validity, those that hold for a crawler that computes: it may well stand
+still, and its answers lie there for a second."""
 _AHEAD_SHARE = 0.05
 _AHEAD_LEAST_NS = 10_000_000
 """So much of a run may be computed before an item is sent that is there already: a thread that

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.entrants import Entrant
+from bench.plan.entrants import Entrant
 
 
 @dataclass(frozen=True, slots=True)

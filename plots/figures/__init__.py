@@ -7,12 +7,12 @@ with a function `draw`, and a row of the tables below.
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from bench.analysis import Analysis, load_accounts
-from bench.comparison import compare_neighbours
+from bench.analysis.analyse import Analysis, load_accounts
+from bench.analysis.comparison import compare_neighbours
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.experiment import HASHES
 from bench.primes.report import work_shown
-from bench.store import Store
+from bench.results.store import Store
 from plots.figures import (
     cost,
     efficiency,

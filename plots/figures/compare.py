@@ -5,8 +5,8 @@ from pathlib import PurePath
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.compare_report import Comparison
-from bench.comparison import BETTER, WORSE
+from bench.analysis.comparison import BETTER, WORSE
+from bench.report.comparison import Comparison
 from plots.style import GREY, add_small_print, new_figure
 
 _MARKS = {BETTER: ("#009E73", "^"), WORSE: ("#D55E00", "v")}

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary
-from bench.comparison import METRICS, NO_DIFFERENCE, compare
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
+from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from plots.floor import floor_beside, floor_of, times_floor
 from plots.scenes import DelayScene, Drawn
 from plots.style import (

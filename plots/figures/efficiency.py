@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, StrMethodFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
 from plots.lines import (
     Point,
     draw_line,

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from bench.environment import machine_shown
+from bench.results.environment import machine_shown
 from plots.style import GREY, add_small_print, add_title, new_figure
 
 _ROW_INCHES = 0.27
@@ -31,7 +31,7 @@ _DARK_SHARE = 0.6
 """From here on the shades are so dark that text on them is white."""
 
 Cells = dict[str, dict[str, dict[str, Any]]]
-"""By crawler and fault, what bench.faults_played.Played.to_json gave."""
+"""By crawler and fault, what bench.contract.faults.Played.to_json gave."""
 
 
 def faults_figure(report: dict[str, Any]) -> Figure:

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.cells import Trial
-from bench.columns import IntColumns
-from bench.in_flight import Levels
+from bench.analysis.cells import Trial
+from bench.analysis.in_flight import Levels
+from bench.results.columns import IntColumns
 from plots.scenes import Drawn, RunScene
 from plots.style import GREY, SERVER, add_small_print, doubt_shown, new_figure
 

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.analysis import Analysis
-from bench.cells import Trial
-from bench.split import Part, SplitSummary
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import Trial
+from bench.analysis.split import Part, SplitSummary
 from plots.lines import P99_NOTE, note_few_requests, set_apart
 from plots.scenes import DelayScene, Drawn
 from plots.style import (

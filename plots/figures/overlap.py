@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.columns import IntColumns
+from bench.analysis.summary import Accounts
 from bench.primes.saved_run import SavedRun
-from bench.summary import Accounts
+from bench.results.columns import IntColumns
 from plots.scenes import Drawn, SaverScene
 from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure
 

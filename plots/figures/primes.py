@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from bench.cli.primes_options import PRIMES
 from bench.primes.analysis import PrimesAnalysis
-from bench.primes.options import PRIMES
 from plots.saver_lines import (
     SaverLine,
     draw_lines,

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from bench.analysis import Analysis, load_accounts
-from bench.cells import CellSummary
-from bench.delays import Delay
-from bench.store import Store
-from bench.summary import good_service_ns
+from bench.analysis.analyse import Analysis, load_accounts
+from bench.analysis.cells import CellSummary
+from bench.analysis.summary import good_service_ns
+from bench.plan.delays import Delay
+from bench.results.store import Store
 from plots.lines import P99_NOTE, Point, draw_line, note_few_requests, plan_and_spread, set_apart
 from plots.scenes import DelayScene, Drawn
 from plots.style import (

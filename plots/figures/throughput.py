@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary, KneeKind, best_cells, knee
-from bench.comparison import NO_DIFFERENCE, TOO_FEW, Neighbours
-from bench.delays import Delay
-from bench.inference import LEAST_TRIALS
-from bench.validity import CEILING_SHARE, Level
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, KneeKind, best_cells, knee
+from bench.analysis.comparison import NO_DIFFERENCE, TOO_FEW, Neighbours
+from bench.analysis.inference import LEAST_TRIALS
+from bench.analysis.validity import CEILING_SHARE, Level
+from bench.plan.delays import Delay
 from plots.figures.time_vs_concurrency import ideal_s
 from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.scenes import DelayScene, Drawn

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.analysis import Analysis
-from bench.cells import CellSummary, best_cells, knee
-from bench.delays import Delay
-from bench.experiment import Experiment
-from bench.inference import Interval
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, best_cells, knee
+from bench.analysis.inference import Interval
+from bench.plan.delays import Delay
+from bench.plan.experiment import Experiment
 from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.scenes import Drawn, SweepScene
 from plots.style import (
@@ -184,7 +184,7 @@ def ideal_s(
 ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
     """At every concurrency up to `most`, the seconds in which nothing but the delays is waited for.
 
-    For `requests` of them whole waves, ceil(N / C) of the delay (bench.experiment has the formula);
+    For `requests` of them whole waves, ceil(N / C) of the delay (bench.plan.experiment has the formula);
     for 0, SCALED_TO full slots. Nothing for a delay of 0. Of a range of delays its mean.
     """
     at = np.arange(1, most + 1) if delay.mean_us else np.arange(0)

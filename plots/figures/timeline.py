@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
-from bench.cells import Trial
-from bench.columns import IntColumns
-from bench.validity import Level
+from bench.analysis.cells import Trial
+from bench.analysis.validity import Level
+from bench.results.columns import IntColumns
 from plots.scenes import Drawn, RunScene
 from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
 

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from bench.bottleneck import bottleneck
-from bench.cells import Trial
-from bench.delays import Delay
-from bench.entrants import Entrant
-from bench.experiment import Experiment
-from bench.pinning import Pinning, choose_pinning, pin
-from bench.runner import ProcessRunner, Target
-from bench.single import run_once
-from bench.tables import make_console, make_table
-from bench.validity import Level, Reason, Verdict
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.cells import Trial
+from bench.analysis.validity import Level, Reason, Verdict
+from bench.cli.one_run import run_once
+from bench.measure.pinning import Pinning, choose_pinning, pin
+from bench.measure.runner import ProcessRunner, Target
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Experiment
+from bench.report.tables import make_console, make_table
 from crawlers.installed import installed_versions
 from crawlers.registry import REGISTRY
 from server.process import ServerProcess
@@ -40,7 +40,7 @@ class Control:
     level: Level = Level.VALID
     check: str = ""
     limit: str = ""
-    """The word of bench.bottleneck that must be found, instead of a check."""
+    """The word of bench.analysis.bottleneck that must be found, instead of a check."""
     delay_ms: int = 50
     concurrency: int = 100
     is_machine_busy: bool = False

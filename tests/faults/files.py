@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from bench.store import FILE_NAME
+from bench.results.store import FILE_NAME
 from tests.faults.place import Place, must, must_be_plain
 from tests.faults.table import fault
 

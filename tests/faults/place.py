@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import psutil
 
-from bench.store import FILE_NAME
+from bench.results.store import FILE_NAME
 
 ROOT = Path(__file__).parent.parent.parent
 MARK = "CRAWLBENCH_FAULT"

@@ -1,0 +1,1 @@
+"""What the records mean: numbers of a run, verdicts, cells, comparisons. Pure."""

@@ -1,0 +1,180 @@
+"""From a results file to what tables, plots and comparisons want: cells, verdicts, the ceiling."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bench.analysis.cells import CellSummary, Trial
+from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.validity import Level, Verdict, judge
+from bench.plan.delays import Delay
+from bench.plan.experiment import CEILING, Cell, Experiment
+from bench.results.columns import IntColumns
+from bench.results.schema import RunRow
+from crawlers.contract import ERROR_WORDS
+from server.request_plan import MAX_DELAY_US
+
+if TYPE_CHECKING:
+    from bench.results.store import Store
+
+_MAX_NS = 2**60
+"""Of a clock that began when the machine did: 36 years."""
+
+_BOUNDS = {
+    "fetch": {
+        "start_ns": (0, _MAX_NS),
+        "end_ns": (0, _MAX_NS),
+        "error": (0, len(ERROR_WORDS) - 1),
+    },
+    "arrival": {
+        "arrived_ns": (0, _MAX_NS),
+        "replied_ns": (0, _MAX_NS),
+        "delay_us": (0, MAX_DELAY_US),
+    },
+}
+"""Of columns that are computed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """An experiment, looked at whole."""
+
+    experiment: Experiment
+    cells: tuple[CellSummary, ...]
+    """By crawler and delay as asked for, then by concurrency."""
+    ceilings: tuple[Trial, ...]
+    """The runs of the floor client, first and last."""
+
+    @property
+    def runs(self) -> tuple[RunRow, ...]:
+        """Of all cells, without those of the ceiling."""
+        return tuple(trial.run for cell in self.cells for trial in cell.trials)
+
+    def of_delay(self, delay: Delay) -> "Analysis":
+        """What was measured at one of several delays."""
+        return replace(
+            self,
+            experiment=replace(self.experiment, delays=(delay,)),
+            cells=tuple(cell for cell in self.cells if cell.cell.delay == delay),
+        )
+
+    def by_crawler(self) -> dict[str, list[CellSummary]]:
+        """The cells that came to something, in their order; no crawler without one."""
+        found: dict[str, list[CellSummary]] = {}
+        for cell in self.cells:
+            if cell.measured:
+                found.setdefault(cell.cell.crawler, []).append(cell)
+        return found
+
+    def series_shown(self, cell: Cell) -> str:
+        """The crawler, and its delay where there are several."""
+        is_one = len(self.experiment.delays) == 1
+        return cell.crawler if is_one else f"{cell.crawler}, {cell.delay}"
+
+    @property
+    def ceiling_per_s(self) -> float | None:
+        """Requests/s of the server with a floor client; None if it was not measured."""
+        return _ceiling_per_s(self.ceilings)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no run is INVALID, and no request failed."""
+        trials = [trial for cell in self.cells for trial in cell.trials]
+        return all(
+            trial.verdict.level is not Level.INVALID
+            and (trial.summary is None or not trial.summary.errors)
+            for trial in (*trials, *self.ceilings)
+        )
+
+
+def analyse(store: "Store", on_run: Callable[[], None] = lambda: None) -> Analysis:
+    """Look at every run of a results file; `on_run` is told after each. Raises StoreError."""
+    experiment = store.experiment()
+    runs = []
+    summaries: dict[int, RunSummary | None] = {}
+    for kept in store.runs():
+        run, accounts = load_run(store, kept)
+        runs.append(run)
+        summaries[run.number] = summarise(run, accounts)
+        on_run()
+    ceilings = tuple(
+        Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number]))
+        for run in runs
+        if run.role == CEILING
+    )
+    ceiling_per_s = _ceiling_per_s(ceilings)
+    trials: dict[Cell, list[Trial]] = defaultdict(list)
+    for run in runs:
+        if run.role == CEILING:
+            continue
+        summary = summaries[run.number]
+        cell = Cell(run.crawler, run.concurrency, run.delay)
+        trials[cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
+    rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
+    rank_of_delay = {delay: rank for rank, delay in enumerate(experiment.delays)}
+
+    def rank(cell: Cell) -> tuple[int, int, int]:
+        by_delay = rank_of_delay.get(cell.delay, len(rank_of_delay))
+        return rank_of.get(cell.crawler, len(rank_of)), by_delay, cell.concurrency
+
+    ordered = sorted(trials, key=rank)
+    cells = tuple(CellSummary(cell, tuple(trials[cell])) for cell in ordered)
+    return Analysis(experiment, cells, ceilings)
+
+
+def _of_ceiling(run: RunRow, summary: RunSummary | None) -> Verdict:
+    """To be at the server's limit is what these runs are for."""
+    reasons = judge(run, summary, None).reasons
+    return Verdict(tuple(one for one in reasons if one.check != "server-limited"))
+
+
+def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
+    """A run and all that was recorded of it; it has failed where that is out of all bounds.
+
+    One run that cannot be computed with leaves the others as they are. Raises StoreError.
+    """
+    accounts = load_accounts(store, run)
+    wrong = _out_of_bounds(accounts.fetches, accounts.arrivals)
+    if not wrong:
+        return run, accounts
+    nothing = [
+        {name: column[:0] for name, column in columns.items()}
+        for columns in (accounts.fetches, accounts.load)
+    ]
+    failed = replace(run, failure=run.failure or f"its records cannot be: {wrong}", usage=None)
+    return failed, Accounts(nothing[0], None, nothing[1])
+
+
+def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
+    """The first value that no clock, crawler or server can have given; "" if there is none."""
+    for table, columns in (("fetch", fetches), ("arrival", arrivals or {})):
+        for name, (least, most) in _BOUNDS[table].items():
+            column = columns.get(name)
+            if column is not None and len(column):
+                for value in (int(column.min()), int(column.max())):
+                    if not least <= value <= most:
+                        return f"{name} {value}"
+    is_before = fetches["end_ns"] < fetches["start_ns"]
+    if is_before.any():
+        return f"a fetch that ended before it began (seq {fetches['seq'][is_before][0]})"
+    return ""
+
+
+def load_accounts(store: "Store", run: RunRow) -> Accounts:
+    """All that was recorded of a run. Raises StoreError."""
+    arrivals = None if run.unrecorded is None else store.arrivals(run.number)
+    return Accounts(store.fetches(run.number), arrivals, store.server_load(run.number))
+
+
+def _ceiling_per_s(ceilings: tuple[Trial, ...]) -> float | None:
+    """The highest of the VALID runs, of all that are not INVALID if none is."""
+    for worst in (Level.VALID, Level.SUSPECT):
+        rates = [
+            trial.summary.requests_per_s
+            for trial in ceilings
+            if trial.summary is not None and trial.verdict.level <= worst
+        ]
+        if rates:
+            return max(rates)
+    return None

@@ -1,0 +1,94 @@
+"""What keeps a run from being faster, in a word and with its evidence. Pure."""
+
+from dataclasses import dataclass
+
+from bench.analysis.summary import RunSummary, SlotTime
+from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
+
+_NEARLY_ALL = 0.95
+_IDLE_SHARE = 0.25
+"""Of the makespan: a slot was idle with jobs left, and the client's CPU had nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """One word, and the numbers that say so."""
+
+    word: str
+    evidence: str
+
+
+def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
+    """What is a limit by itself, or else where the slots' time goes beside the delays."""
+    cpu = f"the client's CPU is {summary.cpu_share:.0%} busy"
+    if not summary.good:
+        return Bottleneck("failures", "not one request was good")
+    for check, word in (
+        ("capped", "cap"),
+        ("server-limited", "server"),
+        ("busy machine", "machine"),
+    ):
+        if verdict.finds(check):
+            return Bottleneck(word, _text(verdict, check))
+    if summary.cpu_share > CLIENT_CPU_SHARE:
+        return Bottleneck("client CPU", cpu)
+    slot_time = summary.slot_time
+    if _are_slots_idle(summary):
+        return Bottleneck(
+            "idle slots",
+            f"{summary.idle_slots.share:.0%} of the slots' time they have no request, with jobs "
+            f"left, and {cpu}: the client pauses between requests, or limits its own rate",
+        )
+    if slot_time is None:
+        return Bottleneck("not known", f"there is no ledger; {cpu}")
+    if slot_time.delay + slot_time.unavoidable >= _NEARLY_ALL:
+        return Bottleneck(
+            "delay", f"{slot_time.delay:.0%} of the slots' time is the delay itself; {cpu}"
+        )
+    return _largest_loss(summary, slot_time, cpu)
+
+
+def _are_slots_idle(summary: RunSummary) -> bool:
+    """Whether most is lost by slots that the client does not use, and could.
+
+    A client whose CPU is busy takes its next jobs late too. A slot may be idle while the CPU is
+    busy, or taken by another process, for as long as it is: what is beyond that is a pause.
+    """
+    idle, slot_time = summary.idle_slots, summary.slot_time
+    most = 1 - _NEARLY_ALL
+    if slot_time is not None:
+        most = max(most, slot_time.opening, slot_time.late, slot_time.under_way)
+    busy = summary.cpu_share + (summary.waited_share or 0.0)
+    return idle.share > most and idle.time_share - busy > _IDLE_SHARE
+
+
+def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottleneck:
+    """The client's CPU may be the limit without being busy all the time.
+
+    Answers come in waves; a slot then waits for the CPU as long as the answers before its own
+    take, at the most the CPU time of C requests. What is lost beyond that is something else.
+    """
+    client = slot_time.under_way + slot_time.idle
+    if slot_time.opening >= max(client, slot_time.late):
+        lost = f"{slot_time.opening:.0%} of the slots' time goes into opening connections"
+        return Bottleneck("connections", f"{lost}; {cpu}")
+    if slot_time.late >= client:
+        lost = f"{slot_time.late:.0%} of the slots' time is the server's lateness"
+        return Bottleneck("server", f"{lost}; {cpu}")
+    slots = summary.slots
+    at_once = min(slots, summary.requests)
+    lost_us = client * slots * summary.makespan_ns / summary.requests / 1e3
+    burst_us = at_once * summary.cpu_us_per_request
+    lost = f"{client:.0%} of the slots' time is spent between client and server"
+    if lost_us <= burst_us:
+        many = f"{at_once} requests at once cost" if at_once > 1 else "a request costs"
+        return Bottleneck("client CPU", f"{lost}: {many} the client {burst_us / 1e3:.1f} ms of CPU")
+    return Bottleneck(
+        "round trip",
+        f"{lost}, more than the client's CPU explains ({summary.cpu_share:.0%} busy): kernel, "
+        "network, the server's queue, waiting in the client",
+    )
+
+
+def _text(verdict: Verdict, check: str) -> str:
+    return next(reason.text for reason in verdict.reasons if reason.check == check)

@@ -1,0 +1,95 @@
+"""How many requests there were at a time: on average, at the most, and for long. Pure."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from bench.results.columns import IntColumns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SELDOM = 0.01
+"""Share of the time in which a level may be exceeded and still count as never exceeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """The level that was hardly ever exceeded, and the share of the time spent on it."""
+
+    level: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """A step function: `level[i]` spans from `instant_ns[i]` to `instant_ns[i + 1]`."""
+
+    instant_ns: "NDArray[np.int64]"
+    level: "NDArray[np.int64]"
+
+    @classmethod
+    def of(cls, starts_ns: "NDArray[np.int64]", ends_ns: "NDArray[np.int64]") -> Self:
+        """Of at least one span; a span counts from its start up to, not at, its end.
+
+        One without length is nowhere; if all are, they count as one nanosecond.
+        """
+        has_length = ends_ns > starts_ns
+        if not has_length.any():
+            ends_ns = starts_ns + 1
+        elif not has_length.all():
+            starts_ns, ends_ns = starts_ns[has_length], ends_ns[has_length]
+        # At the same instant an end comes before a start: a slot is free before it is taken. So the
+        # lowest bit says which it is, and one sort of numbers is enough.
+        events = np.sort(np.concatenate([starts_ns * 2 + 1, ends_ns * 2]))
+        return cls(events >> 1, np.cumsum((events & 1) * 2 - 1))
+
+    @classmethod
+    def at_server(cls, arrivals: IntColumns) -> Self | None:
+        """Requests from arrival to reply; None if nothing arrived."""
+        arrived = arrivals["arrived_ns"]
+        if not len(arrived):
+            return None
+        replied = arrivals["replied_ns"]
+        last_ns = max(arrived.max(), replied.max())
+        return cls.of(arrived, np.where(replied > 0, replied, last_ns))
+
+    @property
+    def peak(self) -> int:
+        """The highest level."""
+        return int(self.level.max())
+
+    @property
+    def mean(self) -> float:
+        """Over time, from the first start to the last end."""
+        spans = np.diff(self.instant_ns)
+        return float((self.level[:-1] * spans).sum() / max(1, spans.sum()))
+
+    def share_above(self, limit: int) -> float:
+        """The share of the time in which the level was higher than this."""
+        spans = np.diff(self.instant_ns)
+        return float(spans[self.level[:-1] > limit].sum() / max(1, spans.sum()))
+
+    def plateau(self, from_ns: int, to_ns: int) -> Plateau | None:
+        """What was hardly ever exceeded in a window; None of an empty one."""
+        spans = np.diff(np.clip(self.instant_ns, from_ns, to_ns))
+        whole = int(spans.sum())
+        if whole <= 0:
+            return None
+        time_at = np.bincount(self.level[:-1], weights=spans) / whole
+        time_above = 1 - np.cumsum(time_at)
+        level = int(np.argmax(time_above <= _SELDOM))
+        return Plateau(level, float(time_at[level]))
+
+
+def steady_plateau(levels: Levels, begins_ns: "NDArray[np.int64]", slots: int) -> Plateau | None:
+    """The plateau between the first wave of requests and the beginning of the last request.
+
+    A burst at the start may touch the concurrency asked for and hide a cap; after the last request
+    has begun there is nothing left to send. None where there is nothing in between.
+    """
+    if len(begins_ns) <= 2 * slots:
+        return None
+    ordered = np.sort(begins_ns)
+    return levels.plateau(int(ordered[slots]), int(ordered[-1]))

@@ -1,0 +1,170 @@
+"""Reconciles the client's account of a run with the server's: every request, by seq. Pure."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from bench.results.columns import IntColumns
+from crawlers.registry import ON_A_KEPT_CONNECTION, RESEND_CONDITIONS
+from server.ledger import ANSWERED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SHOWN = 5
+MAX_RESENDS = 2**31
+"""More than there can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Requests that the fetches' own records do not explain."""
+
+    what: str
+    count: int
+    seqs: tuple[int, ...]
+    """The first of them."""
+
+    def __str__(self) -> str:
+        seqs = ", ".join(map(str, self.seqs))
+        more = ", ..." if self.count > len(self.seqs) else ""
+        return f"{self.count} {self.what} (seq {seqs}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """How many requests, by what became of them. All but `matched` want an explanation."""
+
+    matched: int
+    """Fetched without error, and arrived at the server."""
+    resent: int
+    """Further arrivals of the same seq, as many as the crawler's library is declared to send."""
+    lost: int
+    """Never arrived, whatever the client says, or were never fetched at all."""
+    abandoned: int
+    """Arrived, but the client gave up, or the connection broke."""
+    duplicate: int
+    """Further arrivals or fetches of the same seq that nobody has declared."""
+    server_only: int
+    """Arrivals that were never asked for: of a seq outside the run, or of none."""
+    unexplained: tuple[Mismatch, ...] = ()
+    """What a record of an error, or the declaration of resends, does not explain."""
+
+    @classmethod
+    def of(
+        cls,
+        requests: int,
+        fetches: IntColumns,
+        arrivals: IntColumns,
+        resends: int = 0,
+        resend_condition: str = "",
+    ) -> Self:
+        """Join both accounts of a run of `requests` requests, seq 0 to requests - 1.
+
+        `resends` and `resend_condition` are declared in crawlers.registry. Results of earlier
+        versions have no condition: there 1 means any number of resends, for any reason.
+        """
+        seqs, arrived = fetches["seq"], arrivals["seq"]
+        is_ours = (arrived >= 0) & (arrived < requests)
+        arrivals_of = np.bincount(arrived[is_ours], minlength=requests)
+        is_fetch_ours = (seqs >= 0) & (seqs < requests)
+        fetches_of = np.bincount(seqs[is_fetch_ours], minlength=requests)
+        has_error = np.zeros(requests, dtype=bool)
+        has_error[seqs[is_fetch_ours & (fetches["error"] != 0)]] = True
+        was_answered = np.zeros(requests, dtype=bool)
+        was_answered[arrived[is_ours & (arrivals["outcome"] == ANSWERED)]] = True
+
+        has_arrived, is_recorded = arrivals_of > 0, fetches_of > 0
+        is_whole = is_recorded & ~has_error
+        repeats_of = np.maximum(arrivals_of - 1, 0)
+        most = _most_resends(resends, resend_condition)
+        resent = int(np.minimum(repeats_of, most).sum())
+        refetched = int((fetches_of[is_recorded] - 1).sum() + (~is_fetch_ours).sum())
+        every_seq = np.arange(requests)
+        mismatches = (
+            _mismatch("never fetched", every_seq[~has_arrived & ~is_recorded]),
+            _mismatch("recorded as fetched, and never arrived", every_seq[~has_arrived & is_whole]),
+            _mismatch("arrived, and never recorded", every_seq[has_arrived & ~is_recorded]),
+            _mismatch(
+                "recorded as fetched, and never answered",
+                every_seq[has_arrived & is_whole & ~was_answered],
+            ),
+            *_resend_mismatches(requests, arrivals, resends, resend_condition),
+            _mismatch("recorded more than once", every_seq[fetches_of > 1]),
+            _mismatch("recorded, and never asked for", seqs[~is_fetch_ours]),
+            _mismatch("arrived, and never asked for", arrived[~is_ours]),
+        )
+        return cls(
+            matched=int((has_arrived & is_whole).sum()),
+            resent=resent,
+            lost=int((~has_arrived).sum()),
+            abandoned=int((has_arrived & ~is_whole).sum()),
+            duplicate=refetched + int(repeats_of.sum()) - resent,
+            server_only=int((~is_ours).sum()),
+            unexplained=tuple(mismatch for mismatch in mismatches if mismatch.count),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.matched} matched, {self.resent} resent, {self.lost} lost, "
+            f"{self.abandoned} abandoned, {self.duplicate} duplicate, "
+            f"{self.server_only} server-only"
+        )
+
+
+def resend_mismatches(
+    requests: int, arrivals: IntColumns, resends: int, condition: str
+) -> tuple[Mismatch, ...]:
+    """Requests that were sent again more often than is declared, or without the reason that is.
+
+    `resends` and `condition` are those of Reconciliation.of.
+    """
+    return tuple(
+        one for one in _resend_mismatches(requests, arrivals, resends, condition) if one.count
+    )
+
+
+def _resend_mismatches(
+    requests: int, arrivals: IntColumns, resends: int, condition: str
+) -> tuple[Mismatch, ...]:
+    seqs = arrivals["seq"]
+    is_ours = (seqs >= 0) & (seqs < requests)
+    most = _most_resends(resends, condition)
+    too_often = np.arange(requests)[np.bincount(seqs[is_ours], minlength=requests) > most + 1]
+    if not resends:
+        return (_mismatch("sent more than once, which the crawler does not declare", too_often),)
+    again = sent_again(arrivals) & is_ours & bool(condition)
+    answered = again & (arrivals["outcome"] == ANSWERED)
+    fresh = again & ~on_kept_connections(arrivals) & (condition == ON_A_KEPT_CONNECTION)
+    declared = f"and the crawler declares it only if {RESEND_CONDITIONS.get(condition)}"
+    return (
+        _mismatch(f"sent more than {most + 1} times, as the crawler declares at most", too_often),
+        _mismatch(f"sent again after an answer, {declared}", np.unique(seqs[answered])),
+        _mismatch(f"sent again from a fresh connection, {declared}", np.unique(seqs[fresh])),
+    )
+
+
+def _most_resends(resends: int, condition: str) -> int:
+    return resends if condition or not resends else MAX_RESENDS
+
+
+def sent_again(arrivals: IntColumns) -> "NDArray[np.bool_]":
+    """Of each arrival: whether the same seq arrived once more after it."""
+    order = np.argsort(arrivals["seq"], kind="stable")
+    seqs = arrivals["seq"][order]
+    found = np.zeros(len(seqs), dtype=bool)
+    found[order[:-1]] = seqs[:-1] == seqs[1:]
+    return found
+
+
+def on_kept_connections(arrivals: IntColumns) -> "NDArray[np.bool_]":
+    """Of each arrival: whether its connection had carried a request of this run before."""
+    _, firsts = np.unique(arrivals["connection"], return_index=True)
+    found = np.ones(len(arrivals["connection"]), dtype=bool)
+    found[firsts] = False
+    return found
+
+
+def _mismatch(what: str, seqs: "NDArray[np.int64]") -> Mismatch:
+    return Mismatch(what, len(seqs), tuple(seqs[:_SHOWN].tolist()))

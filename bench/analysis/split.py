@@ -1,0 +1,89 @@
+"""Where the time of each request went, on the one clock of both ends. Pure."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from bench.analysis.quantiles import quantile, tail_quantile
+from bench.results.columns import IntColumns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The parts of each request that was matched, in ns; they add up to its service time."""
+
+    seq: "NDArray[np.int64]"
+    to_server: "NDArray[np.int64]"
+    """Client, network and the server's queue: from the start to the request parsed."""
+    delay: "NDArray[np.int64]"
+    """As planned."""
+    late: "NDArray[np.int64]"
+    """What the server was late: from the end of the delay to the first byte of the answer."""
+    back: "NDArray[np.int64]"
+    """Network and client: from there to the last byte read."""
+    is_first: "NDArray[np.bool_]"
+    """Whether it was the first on its connection, so that `to_server` includes opening it."""
+
+    @classmethod
+    def of(cls, requests: int, fetches: IntColumns, arrivals: IntColumns) -> Self:
+        """Of good fetches of distinct seq; of several arrivals the last is the one answered."""
+        ours = (arrivals["seq"] >= 0) & (arrivals["seq"] < requests)
+        row_of = np.full(requests, -1, dtype=np.int64)
+        row_of[arrivals["seq"][ours]] = np.flatnonzero(ours)
+        rows = row_of[fetches["seq"]]
+        is_matched = rows >= 0
+        is_matched[is_matched] = arrivals["replied_ns"][rows[is_matched]] > 0
+        rows = rows[is_matched]
+        start, end = fetches["start_ns"][is_matched], fetches["end_ns"][is_matched]
+        arrived, replied = arrivals["arrived_ns"][rows], arrivals["replied_ns"][rows]
+        delay = arrivals["delay_us"][rows] * 1000
+        is_first = np.zeros(len(arrivals["seq"]), dtype=bool)
+        is_first[np.unique(arrivals["connection"], return_index=True)[1]] = True
+        return cls(
+            seq=fetches["seq"][is_matched],
+            to_server=arrived - start,
+            delay=delay,
+            late=replied - arrived - delay,
+            back=end - replied,
+            is_first=is_first[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Quantiles of one part, in ns; p99 is None of too few requests."""
+
+    p50_ns: int
+    p99_ns: int | None
+
+    @classmethod
+    def of(cls, values: "NDArray[np.int64]") -> Self:
+        """Of at least one value."""
+        ordered = np.sort(values)
+        return cls(quantile(ordered, 0.5), tail_quantile(ordered, 0.99))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSummary:
+    """Quantiles of all parts. Medians of parts do not add up to the median of the whole."""
+
+    to_server: Part
+    delay: Part
+    late: Part
+    back: Part
+
+    @classmethod
+    def of(cls, split: Split) -> Self | None:
+        """None if nothing was matched."""
+        if not len(split.seq):
+            return None
+        return cls(
+            Part.of(split.to_server),
+            Part.of(split.delay),
+            Part.of(split.late),
+            Part.of(split.back),
+        )

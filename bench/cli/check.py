@@ -1,0 +1,141 @@
+"""`crawlbench check`: the contract, rule by rule, for crawlers of ours or of anybody."""
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.contract.faults import FAULT_TIMEOUT_S, PLAYED, AllPlayed, Played
+from bench.contract.rules import MUST, Finding, check_contract, check_faults, rule_of_failing
+from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
+from bench.measure.machine import describe_environment
+from bench.measure.readiness import chosen_entrants, installed
+from bench.plan.entrants import Entrant
+from bench.report.tables import make_console, shown
+from crawlers.installed import installed_versions
+from crawlers.registry import find
+
+_WORDS = {True: ("ok     ", "green"), None: ("unknown", "yellow"), False: ("BROKEN ", "red")}
+
+
+def check(arguments: Namespace) -> int:
+    """`crawlbench check NAME ...`: a line for each rule; or the tables of faults."""
+    entrants = chosen_entrants(arguments.crawlers)
+    for entrant in entrants:
+        installed(entrant)
+    if arguments.faults or arguments.plot is not None:
+        return _check_faults(entrants, arguments)
+    found: dict[str, list[Finding]] = {}
+    for entrant in entrants:
+        found[entrant.label] = []
+        if not arguments.json:
+            make_console().print(entrant.label, markup=False, style="bold")
+        for finding in check_contract(entrant):
+            found[entrant.label].append(finding)
+            if not arguments.json:
+                _print_finding(finding)
+        if not arguments.json:
+            print(f"  {_summed_up(found[entrant.label])}")
+    if arguments.json:
+        told = {label: [_finding_json(one) for one in all_] for label, all_ in found.items()}
+        print(json.dumps(told, indent=2))
+    is_broken = any(one.is_broken for findings in found.values() for one in findings)
+    return EXIT_REQUESTS_FAILED if is_broken else EXIT_OK
+
+
+def _print_finding(finding: Finding) -> None:
+    word, style = _WORDS[finding.is_kept]
+    if finding.is_kept is False and finding.level is not MUST:
+        word, style = "missed ", "yellow"
+    console = make_console()
+    console.print(f"  [{style}]{word}[/]  {finding.level.value:6}  ", end="", soft_wrap=True)
+    console.print(f"{finding.rule}: {finding.evidence}", soft_wrap=True, markup=False)
+
+
+def _summed_up(findings: Sequence[Finding]) -> str:
+    """`2 MUST rules broken, 5 SHOULD missed`."""
+    broken = sum(one.is_broken for one in findings)
+    missed = sum(one.is_kept is False for one in findings) - broken
+    unknown = sum(one.is_kept is None for one in findings)
+    if not broken and not missed and not unknown:
+        return "all rules kept"
+    said = f"{broken or 'no'} MUST rule{'' if broken == 1 else 's'} broken, {missed} SHOULD missed"
+    said += f", {unknown} unknown" if unknown else ""
+    return f"{said}; docs/crawlers.md has what MUST and SHOULD mean"
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        **asdict(finding),
+        "level": finding.level.value,
+        "played": finding.played.to_json() if finding.played is not None else None,
+    }
+
+
+def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
+    """Crawler x fault: as Markdown, JSON, a figure."""
+    found: dict[str, AllPlayed] = {}
+    for entrant in entrants:
+        found[entrant.label] = check_faults(entrant)
+    told = {
+        "environment": describe_environment("not pinned"),
+        "timeout_s": FAULT_TIMEOUT_S,
+        "versions": {
+            entrant.label: installed_versions(find(entrant.crawler)) for entrant in entrants
+        },
+        "played": [one.to_json() for all_ in found.values() for one in all_.faults],
+    }
+    if arguments.json:
+        print(json.dumps(told, indent=2))
+    elif arguments.faults:
+        _print_tables({label: all_.faults for label, all_ in found.items()})
+    if arguments.plot is not None:
+        code = _draw(told, arguments.plot)
+        if code:
+            return code
+    every = [one for all_ in found.values() for one in all_.faults]
+    is_broken = any(rule_of_failing(one).finding().is_broken for one in every)
+    return EXIT_OK if not is_broken else EXIT_REQUESTS_FAILED
+
+
+def _draw(told: dict[str, Any], path: Path) -> int:
+    """By a process of its own; returns its exit code."""
+    sys.stdout.flush()
+    command = [sys.executable, "-P", "-m", "plots.faults", "--plot", str(path)]
+    return subprocess.run(
+        command, input=json.dumps(told), text=True, start_new_session=True
+    ).returncode
+
+
+def _print_tables(found: dict[str, tuple[Played, ...]]) -> None:
+    """Three tables of Markdown, of one shape."""
+    tables: tuple[tuple[str, Callable[[Played], str]], ...] = (
+        ("What each crawler says (*: as declared; x2: the server got the request twice)", _word),
+        (f"ms until it noticed (limit of time: {FAULT_TIMEOUT_S * 1000:.0f})", _noticed_ms),
+        ("ms that the server worked on after the crawler had given up", _worked_on_ms),
+    )
+    for title, cell in tables:
+        print(f"{title}:\n\n| crawler | {' | '.join(PLAYED)} |")
+        print("|---|" + ("---|" if cell is _word else "--:|") * len(PLAYED))
+        for label, faults in found.items():
+            print(f"| {label} | {' | '.join(cell(one) for one in faults)} |")
+        print()
+
+
+def _word(played: Played) -> str:
+    again = f" x{played.arrivals}" if (played.arrivals or 0) > 1 else ""
+    if played.is_as_declared:
+        return f"{played.heard}*{again}"
+    return (played.heard if played.is_exact else f"**{played.heard}**") + again
+
+
+def _noticed_ms(played: Played) -> str:
+    return shown(played.noticed_s, ".1f", 1e-3)
+
+
+def _worked_on_ms(played: Played) -> str:
+    return shown(played.worked_on_s, ".1f", 1e-3)

@@ -1,0 +1,34 @@
+"""One run by itself: made, kept in memory for a moment, and judged."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.analysis.analyse import load_run
+from bench.analysis.cells import Trial
+from bench.analysis.summary import summarise
+from bench.analysis.validity import judge
+from bench.measure.runner import Runner
+from bench.plan.experiment import Experiment, PlannedRun
+from bench.results.run_result import RunResult
+from bench.results.store import FILE_NAME, Store
+from server.request_plan import Plan
+
+
+def run_once(
+    asked: Experiment, planned: PlannedRun, runner: Runner, plans: tuple[Plan, ...] = ()
+) -> tuple[RunResult, Trial]:
+    """What came of it, and its numbers with their verdict. Raises what the runner raises.
+
+    Through a store of results, so that there is one way from a run to its numbers. There is no
+    ceiling to judge it by. `plans` are of a run whose requests do not follow the model of the
+    experiment.
+    """
+    result = runner.run(planned)
+    with Store.create(
+        Path(FILE_NAME), asked, 1, {}, result.started_utc, is_in_memory=True
+    ) as store:
+        store.append(result)
+        (kept,) = store.runs()
+        run, accounts = load_run(store, kept)
+        summary = summarise(run, replace(accounts, plans=plans))
+    return result, Trial(run, summary, judge(run, summary, ceiling_per_s=None))

@@ -1,0 +1,1 @@
+"""What a crawler must do, as rules that are run against it."""

@@ -1,0 +1,71 @@
+"""What this machine must allow before a sweep begins; said before, not found out in the middle."""
+
+from collections.abc import Sequence
+
+from bench.errors import MachineError
+from bench.measure.runner import Target
+from bench.plan.experiment import PlannedRun
+from bench.results.schema import MAX_REQUESTS, SPARE_DESCRIPTORS
+from server.control_client import stats
+
+MAX_RUNS = 100_000
+"""Of an experiment: at a second each, more than a day."""
+
+
+class TooMuchError(MachineError):
+    """What was asked cannot be done; the text says how much can, and how to get more."""
+
+
+def check_count(runs: int) -> None:
+    """Of an experiment, before its runs are made. Raises TooMuchError."""
+    if runs > MAX_RUNS:
+        raise TooMuchError(
+            f"{runs:,} runs are more than an experiment may have, {MAX_RUNS:,}: ask for fewer "
+            "--trials, or for fewer of what is measured in each"
+        )
+
+
+def check_limits(runs: Sequence[PlannedRun]) -> None:
+    """Raises TooMuchError."""
+    requests = max(run.requests for run in runs)
+    if requests > MAX_REQUESTS:
+        raise TooMuchError(
+            f"a run of {requests} requests is more than {MAX_REQUESTS}: ask for fewer --waves"
+        )
+    needed = max(run.cell.concurrency for run in runs) + SPARE_DESCRIPTORS
+    allowed = descriptors_allowed()
+    if allowed is not None and allowed <= SPARE_DESCRIPTORS:
+        raise TooMuchError(
+            f"this system allows {allowed} open files, and {needed} are needed: raise its hard "
+            "limit (ulimit -Hn)"
+        )
+    if allowed is not None and needed > allowed:
+        raise TooMuchError(
+            f"a concurrency of {needed - SPARE_DESCRIPTORS} needs {needed} open files, and this "
+            f"system allows {allowed}: raise its hard limit (ulimit -Hn), or ask for "
+            f"--concurrency up to {allowed - SPARE_DESCRIPTORS}"
+        )
+
+
+def check_server(target: Target, concurrency: int) -> None:
+    """Whether a server of ours that runs already takes that many connections.
+
+    Raises TooMuchError, server.control_client.ControlError.
+    """
+    most = int(stats(target.control_url)["connections"]["most"])
+    if concurrency > most:
+        raise TooMuchError(
+            f"the server at {target.url} may open {most} connections, and a concurrency of "
+            f"{concurrency} was asked for: start it with a higher limit of open files (ulimit -n), "
+            f"or ask for --concurrency up to {most}"
+        )
+
+
+def descriptors_allowed() -> int | None:
+    """Open files that a process may raise its limit to; None: no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if hard == resource.RLIM_INFINITY else hard

@@ -1,0 +1,81 @@
+"""Which crawlers were meant, and whether they can run here."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.measure.interpreters import check_interpreter, crawler_command
+from bench.plan.entrants import Entrant, with_labels_of_their_own
+from bench.printable import printable
+from crawlers.installed import install_command, installed_versions
+from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
+from crawlers.spec import CAN_LOAD
+
+_LOAD_S = 60.0
+"""In which an interpreter must have imported a crawler."""
+
+
+def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
+    """With labels of their own, and paths that stay right in another folder."""
+    absolute = [
+        replace(entrant, python=str(Path(entrant.python).absolute())) if entrant.python else entrant
+        for one in named
+        for entrant in _members(one)
+    ]
+    return with_labels_of_their_own(absolute)
+
+
+def _members(named: Entrant) -> list[Entrant]:
+    """The entrants of a group that are installed here; another entrant is its own only member."""
+    infos = group(named.crawler)
+    if not infos:
+        return [named]
+    missing = [info for info in infos if not installed_versions(info)]
+    for info in missing:
+        print(
+            f"crawlbench: {info.name} is left out, it is not installed: {install_command(info)}",
+            file=sys.stderr,
+        )
+    return [Entrant(info.name, info.name, named.python) for info in infos if info not in missing]
+
+
+def floor() -> str:
+    """The fastest client there is here."""
+    return "protocol-uvloop" if installed_versions(find("protocol-uvloop")) else "protocol"
+
+
+def installed(entrant: Entrant) -> CrawlerInfo:
+    """Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError."""
+    info = find(entrant.crawler, entrant.declared_as)
+    check_interpreter(entrant)
+    if entrant.python or not info.libraries:
+        _check_loads(entrant)
+    elif not installed_versions(info):
+        raise CrawlerNotInstalledError(
+            f"crawler {info.name!r} is not installed: {install_command(info)}"
+        )
+    return info
+
+
+def _check_loads(entrant: Entrant) -> None:
+    """Raises CrawlerNotInstalledError if it cannot be imported, in a process of its own."""
+    command = crawler_command(entrant, "--can-load", entrant.crawler)
+    where = f" (by {entrant.python})" if entrant.python else ""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LOAD_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = f"nothing heard for {_LOAD_S:g} s" if not isinstance(error, OSError) else error
+        raise CrawlerNotInstalledError(
+            f"crawler {entrant.crawler!r} cannot be loaded{where}: {reason}"
+        ) from error
+    if done.returncode or CAN_LOAD.encode() not in done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit code {done.returncode}, and no answer"
+        reason = printable(reason.removeprefix("crawlers: "))
+        if entrant.crawler not in reason:
+            reason = f"crawler {entrant.crawler!r} cannot be loaded: {reason}"
+        raise CrawlerNotInstalledError(reason + where)

@@ -1,0 +1,169 @@
+"""What is crawled: a server of our own for as long as it is needed, or any URL."""
+
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from socket import create_connection
+from time import monotonic
+from urllib.parse import SplitResult, urlsplit
+
+from bench.errors import UsageError
+from bench.measure.pinning import Pinning, pin
+from bench.measure.runner import Target, ledger_rows
+from bench.plan.experiment import PlannedRun
+from crawlers.checked import checked_url
+from server.announcement import parse_greeting
+from server.control_client import ControlError, fetch_run
+from server.process import ServerProcess
+from server.request_plan import PATH, Plan, PlanError, parse_query
+
+_RECOGNISE_TIMEOUT_S = 5.0
+_RECOGNISE_BYTES = 10_000
+
+
+@contextmanager
+def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Target]:
+    """A delay server on free ports, with room for the largest of the runs in its ledger.
+
+    Raises server.process.ServerStartError.
+    """
+    rows = max(ledger_rows(run) for run in runs)
+    with ServerProcess("--ledger-rows", str(rows)) as server:
+        pin(server.pid, pinning.server)
+        yield Target(server.addresses.data_url, server.addresses.control_url, ledger_rows=rows)
+
+
+def recognise(url: str) -> Target:
+    """Whether a URL is of a delay server: its `GET /` says so. Others are fetched as they are.
+
+    Raises ControlError where it names a control port on another host: that one is not asked.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.path not in ("", "/") or parts.query:
+        return Target(url, "")
+    deadline = monotonic() + _RECOGNISE_TIMEOUT_S
+    answer = b""
+    try:
+        with create_connection((parts.hostname or "", parts.port or 80), _RECOGNISE_TIMEOUT_S) as s:
+            peer = str(s.getpeername()[0])
+            s.sendall(f"GET / HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode("latin-1"))
+            while (left_s := deadline - monotonic()) > 0 and len(answer) < _RECOGNISE_BYTES:
+                s.settimeout(left_s)
+                piece = s.recv(4096)
+                if not piece:
+                    break
+                answer += piece
+    except (OSError, ValueError):
+        return Target(url, "")
+    greeting = parse_greeting(answer.partition(b"\r\n\r\n")[2].decode("latin-1"))
+    if greeting is None:
+        return Target(url, "")
+    control_url = greeting[1]
+    if _host_of(control_url) not in (parts.hostname, peer):
+        raise ControlError(
+            f"the server at {url} says that its control port is at {control_url!r}, which is "
+            "another host, and is not asked: give the address of the server as it has it itself"
+        )
+    return Target(url, control_url)
+
+
+def _host_of(control_url: str) -> str | None:
+    """None if it names no host or no port."""
+    try:
+        parts = urlsplit(control_url)
+        return parts.hostname if parts.port else None
+    except ValueError:
+        return None
+
+
+def recognise_urls(urls: Sequence[str]) -> tuple[Target, str]:
+    """A list of URLs as a target: with a ledger, if it is one run of one delay server.
+
+    That is so if all are of its /add, have one name that the server does not know yet, and are
+    numbered by seq from 0 in their order. Else each is fetched all the same, and the second value
+    says why the ledger of a server of ours cannot be used; it is "" where there is none.
+    """
+    without = Target(urls[0], "", tuple(urls))
+    plain = next((parts for parts in map(urlsplit, urls) if _is_add(parts)), None)
+    if plain is None:
+        return without, ""
+    server = recognise(f"http://{plain.netloc}")
+    if not server.is_ours:
+        return without, ""
+    try:
+        plans = _plans_of_one_run(urls, plain.netloc)
+        _check_unknown(server.control_url, plans[0].name)
+    except (_NotOneRunError, PlanError, ControlError) as error:
+        return without, str(error)
+    return replace(without, control_url=server.control_url, plans=plans), ""
+
+
+class _NotOneRunError(ValueError):
+    """URLs of a delay server that its ledger cannot tell apart; the text says why."""
+
+
+def _is_add(parts: SplitResult) -> bool:
+    return parts.scheme == "http" and parts.path == PATH
+
+
+def _plans_of_one_run(urls: Sequence[str], address: str) -> tuple[Plan, ...]:
+    """What each asks for. Raises _NotOneRunError, PlanError."""
+    plans: list[Plan] = []
+    for seq, url in enumerate(urls):
+        parts = urlsplit(url)
+        if not _is_add(parts) or parts.netloc != address:
+            raise _NotOneRunError(f"{url} is not of http://{address}{PATH}, as others are")
+        plan = parse_query(parts.query)
+        plans.append(plan)
+        if not plan.name:
+            raise _NotOneRunError(f"{url} has no name=, by which the server records it")
+        if plan.name != plans[0].name:
+            raise _NotOneRunError(f"{url} has another name than the first of them")
+        if plan.seq != seq:
+            raise _NotOneRunError(
+                f"{url} should have seq={seq}: they are numbered from 0, in the order of the list"
+            )
+    return tuple(plans)
+
+
+def _check_unknown(control_url: str, name: str) -> None:
+    """Raises _NotOneRunError where the server has requests of that name, and ControlError."""
+    try:
+        fetch_run(control_url, name)
+    except ControlError as error:
+        if error.status == 404:
+            return
+        raise
+    raise _NotOneRunError(f"the server has requests of the name {name!r} already: choose another")
+
+
+class UrlsError(UsageError):
+    """A list of URLs that cannot be used; the text names the line."""
+
+
+def read_urls(path: str) -> tuple[str, ...]:
+    """The URLs of a file, one a line; `-` is stdin. Lines that are empty or begin with # are none.
+
+    Raises UrlsError.
+    """
+    name = "stdin" if path == "-" else path
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UrlsError(f"cannot read the URLs of {name}: {error.strerror}") from None
+    text = data.decode("utf-8-sig", errors="replace")
+    urls = []
+    for number, line in enumerate(text.splitlines(), 1):
+        url = line.strip()
+        if not url or url.startswith("#"):
+            continue
+        try:
+            urls.append(checked_url(url))
+        except ArgumentTypeError as error:
+            raise UrlsError(f"{name}, line {number}: {error}") from None
+    if not urls:
+        raise UrlsError(f"{name} has no URL")
+    return tuple(urls)

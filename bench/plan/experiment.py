@@ -1,0 +1,256 @@
+"""What is asked: the cells of a sweep, and the order in which their runs are done. Pure."""
+
+import heapq
+import random
+import shlex
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, Protocol, Self
+
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.program import PROGRAM
+from crawlers.work import Work
+from server.request_plan import MAX_DELAY_US
+
+SWEEP = "sweep"
+CALIBRATION = "calibration"
+"""The kinds of experiments that are of crawlers alone; bench.kinds has all."""
+
+CELL = "cell"
+CEILING = "ceiling"
+"""The roles of a run: a point of the sweep, or how fast the server answers a floor client."""
+
+MAX_RUNS = 1_000_000
+"""Of an experiment that was read from a file."""
+
+CEILING_CONCURRENCY = 100
+CEILING_REQUESTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One point of the sweep. `crawler` is the label of an entrant."""
+
+    crawler: str
+    concurrency: int
+    delay: Delay
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One cell in one trial: one crawl, in a process of its own."""
+
+    number: int
+    """In the order in which the runs are done, from 1."""
+    trial: int
+    """From 1; 0 for a run that is no cell."""
+    cell: Cell
+    requests: int
+    entrant: Entrant
+    seed: int = 0
+    """Of the delays."""
+    role: str = CELL
+    faults: tuple[tuple[int, str], ...] = ()
+    """Seq and fault of server.request_plan, of requests that are to go wrong."""
+    work: Work | None = None
+    """What is computed for each request, if anything."""
+    work_s: float = 0.0
+    """How long that takes, roughly."""
+
+    @property
+    def name(self) -> str:
+        """By which the server keeps its ledger: unique within an experiment."""
+        return f"run-{self.number}-trial-{self.trial}"
+
+    def delays_us(self) -> "array[int]":
+        """What each request asks for, in the order of seq."""
+        return self.cell.delay.drawn(self.seed, self.requests)
+
+
+class Asked(Protocol):
+    """An experiment of any kind."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind, in bench.kinds."""
+
+    @property
+    def entrants(self) -> tuple[Entrant, ...]:
+        """Who takes part, each with a label of its own."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Of a fetch."""
+
+    def count(self, max_concurrency: Mapping[str, int]) -> int:
+        """How many runs there are, without making them."""
+
+    def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
+        """All runs, in the order in which they are done."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For a results file; `kind` is one of the kinds."""
+
+    def check(self) -> None:
+        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A sweep of crawlers x delays x concurrency, repeated in trials.
+
+    A cell has `waves` x concurrency requests, so that the last wave is as full as the first, or
+    `requests` where that is not 0. `floor` is the crawler that measures the server's ceiling, first
+    and last; "" for none.
+    """
+
+    entrants: tuple[Entrant, ...]
+    concurrencies: tuple[int, ...]
+    delays: tuple[Delay, ...]
+    trials: int
+    waves: int
+    seed: int
+    timeout_s: float
+    requests: int = 0
+    floor: str = ""
+    kind: str = SWEEP
+    """SWEEP, or CALIBRATION."""
+
+    @property
+    def crawlers(self) -> tuple[str, ...]:
+        """The labels of the entrants."""
+        return tuple(entrant.label for entrant in self.entrants)
+
+    def cells(self, max_concurrency: Mapping[str, int]) -> tuple[Cell, ...]:
+        """Every point, but one above what a crawler can do; each crawler has at least one.
+
+        `max_concurrency` is by label. A crawler that can do less than the smallest concurrency
+        asked for is measured at what it can do.
+        """
+        cells = []
+        for label in self.crawlers:
+            most = max_concurrency[label]
+            fitting = [c for c in self.concurrencies if c <= most] or [most]
+            cells += [Cell(label, at, delay) for delay in self.delays for at in fitting]
+        return tuple(cells)
+
+    def count(self, max_concurrency: Mapping[str, int]) -> int:
+        """How many runs there are, without making them."""
+        return self.trials * len(self.cells(max_concurrency)) + 2 * bool(self.floor)
+
+    def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
+        """All runs: each trial visits all cells, in an order of its own drawn from the seed.
+
+        So the drift of a machine spreads over all crawlers. All runs of a trial have the same
+        delays at the same seq.
+        """
+        entrant_of = {entrant.label: entrant for entrant in self.entrants}
+        runs = self._ceiling_run(1)
+        for trial in range(1, self.trials + 1):
+            seed = self.trial_seed(trial)
+            cells = list(self.cells(max_concurrency))
+            random.Random(seed).shuffle(cells)  # noqa: S311 - not for secrets
+            for cell in cells:
+                requests = self.requests or self.waves * cell.concurrency
+                entrant = entrant_of[cell.crawler]
+                runs.append(PlannedRun(len(runs) + 1, trial, cell, requests, entrant, seed))
+        return (*runs, *self._ceiling_run(len(runs) + 1))
+
+    def _ceiling_run(self, number: int) -> list[PlannedRun]:
+        if not self.floor:
+            return []
+        entrant = Entrant(self.floor, self.floor)
+        cell = Cell(self.floor, CEILING_CONCURRENCY, Delay.fixed(0))
+        return [PlannedRun(number, 0, cell, CEILING_REQUESTS, entrant, role=CEILING)]
+
+    def trial_seed(self, trial: int) -> int:
+        """What is drawn in a trial is drawn from this: the same for all crawlers. 63 bits."""
+        return seed_of_trial(self.seed, trial)
+
+    def plan_shown(self) -> str:
+        """`delay 100 ms; 10 x C requests a run; 3 trials`."""
+        delays = ", ".join(str(delay) for delay in self.delays)
+        waves = f"{self.waves} x C"
+        size = f"{self.requests or waves} requests a run"
+        trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        return f"delay {delays}; {size}; {trials}"
+
+    def command(self) -> str:
+        """What asks for the same again, word by word."""
+        words = [PROGRAM, "run"]
+        words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
+        words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
+        words += ["--delay", ",".join(str(delay).removesuffix(" ms") for delay in self.delays)]
+        words += ["--trials", str(self.trials)]
+        words += ["-n", str(self.requests)] if self.requests else ["--waves", str(self.waves)]
+        words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
+        return shlex.join(words)
+
+    def check(self) -> None:
+        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        for delay in self.delays:
+            if not 0 <= delay.low_us <= delay.high_us <= MAX_DELAY_US:
+                raise ValueError(f"it asks for a delay of {delay}")
+        cells = len(self.entrants) * len(self.concurrencies) * len(self.delays)
+        check_counts(
+            {
+                "concurrency": min(self.concurrencies),
+                "trials": self.trials,
+                "requests": self.requests or self.waves,
+                "timeout": self.timeout_s,
+            },
+            cells * self.trials,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For a results file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """What `to_json` gave. Raises ValueError, TypeError, LookupError for anything else."""
+        lacking = [name for name in ("entrants", "concurrencies", "delays") if not fields[name]]
+        if lacking:
+            raise ValueError(f"it asks for no {', '.join(lacking)}")
+        rest = {name: fields[name] for name in fields if name not in ("entrants", "delays")}
+        return cls(
+            entrants=tuple(Entrant(**entrant) for entrant in fields["entrants"]),
+            delays=tuple(Delay(**delay) for delay in fields["delays"]),
+            **{**rest, "concurrencies": tuple(fields["concurrencies"])},
+        )
+
+
+def check_counts(counts: Mapping[str, float], runs: int) -> None:
+    """Raises ValueError where nothing is asked for, or more than anybody has time for."""
+    for name, count in counts.items():
+        if count <= 0:
+            raise ValueError(f"it asks for {name} {count}")
+    if runs > MAX_RUNS:
+        raise ValueError(f"it asks for {runs:,} runs, of {MAX_RUNS:,} at the most")
+
+
+def seed_of_trial(seed: int, trial: int) -> int:
+    """Of a trial of an experiment with this seed: far from that of any other. 63 bits."""
+    digest = sha256(f"{seed}/{trial}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def ideal_makespan_ns(delays_us: Sequence[int], slots: int) -> int:
+    """The shortest span in which `slots` slots can wait for these delays, started in this order.
+
+    List scheduling: each request starts, in the order of seq, on the slot that is free first.
+    Crawlers start requests in that order too, so no overhead can beat it (Graham 1966 calls the
+    schedule a list schedule; with delays drawn once for all crawlers it is exact, not a bound).
+    For a fixed delay D it is ceil(N / slots) x D.
+    """
+    if not delays_us:
+        return 0
+    if min(delays_us) == max(delays_us):
+        return -(-len(delays_us) // slots) * delays_us[0] * 1000
+    free_at = [0] * min(slots, len(delays_us))
+    for delay_us in delays_us:
+        heapq.heapreplace(free_at, free_at[0] + delay_us)
+    return max(free_at) * 1000

@@ -1,0 +1,1 @@
+"""Says it: tables for people, CSV and JSON for programs."""

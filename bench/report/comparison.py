@@ -1,0 +1,321 @@
+"""`crawlbench compare`: two folders of results, or two crawlers of one."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.analysis.analyse import Analysis, analyse
+from bench.analysis.cells import CellSummary
+from bench.analysis.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
+from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
+from bench.analysis.validity import Level
+from bench.errors import UsageError
+from bench.plan.experiment import SWEEP, Cell, Experiment
+from bench.program import PROGRAM
+from bench.report.tables import make_table
+from bench.results.environment import OF_CRAWLERS, differences, machine_shown
+from bench.results.folder import find_file
+from bench.results.store import FILE_NAME, Store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TABLE, MARKDOWN, JSON = "table", "markdown", "json"
+
+_PLAN = ("delays", "waves", "requests", "seed", "timeout_s")
+_UNITS = {
+    "throughput": (1.0, "/s"),
+    "cpu": (1.0, "us"),
+    "p50": (1e6, "ms"),
+    "p99": (1e6, "ms"),
+    "memory": (1e6, "MB"),
+}
+_COLUMNS = ("cell", "baseline", "candidate", "ratio", "95 %", "p", "trials")
+
+
+class NotComparableError(UsageError):
+    """What was named cannot be compared; the text says why, and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Results by the name of the cell, and what to know about them."""
+
+    baseline: str
+    candidate: str
+    metric: Metric
+    pairs: dict[str, tuple[CellSummary, CellSummary]]
+    results: dict[str, Result]
+    warnings: tuple[str, ...]
+    gaps: tuple[str, ...]
+    """What is missing of the candidate: INVALID runs, whole cells."""
+    measured_on: tuple[str, ...]
+    """The machine and the day, of each results file."""
+
+    def check_gate(self) -> None:
+        """Raises NotComparableError where it cannot be told whether there is a regression."""
+        if self.gaps:
+            raise NotComparableError(f"--fail-on-regression cannot tell: {'; '.join(self.gaps)}")
+        if any(result.verdict == NOT_GIVEN for result in self.results.values()):
+            raise NotComparableError(
+                f"--fail-on-regression cannot tell: {self.metric.name} is not given of so few "
+                "requests; docs/results.md says from how many on"
+            )
+        lacking = [name for name, result in self.results.items() if result.p is None]
+        if lacking:
+            raise NotComparableError(
+                f"--fail-on-regression cannot tell: too few trials of {', '.join(lacking)} that "
+                f"can be believed, {LEAST_TRIALS} are needed"
+            )
+
+    def has_regressed(self, share: float) -> bool:
+        """Whether a cell is worse, beyond noise, and by at least this share."""
+        for result in self.results.values():
+            if result.verdict != WORSE or result.ratio is None:
+                continue
+            loss = 1 - result.ratio if self.metric.is_more_better else result.ratio - 1
+            if loss >= share:
+                return True
+        return False
+
+
+class _Noticed(NamedTuple):
+    """While two things were brought together."""
+
+    warnings: list[str]
+    gaps: list[str]
+    measured_on: list[str]
+
+
+def _measured_on(store: Store) -> str:
+    return f"{machine_shown(store.environment())}, {store.created_utc()[:10]}"
+
+
+def compare_two(
+    baseline: str, candidate: str, folder: Path | None, metric: str, worst: Level
+) -> Comparison:
+    """Two folders if both are; else two crawlers of the results in `folder`.
+
+    Runs of a verdict beyond `worst` are left out.
+
+    Raises NotComparableError, StoreError.
+    """
+    chosen = METRICS[metric]
+    if folder is None and _is_results(baseline) and _is_results(candidate):
+        return _compare_folders(Path(baseline), Path(candidate), chosen, worst)
+    path = find_file(folder, SWEEP)
+    with Store.open(path) as store:
+        analysis = analyse(store)
+        measured_on = [_measured_on(store)]
+    known = analysis.experiment.crawlers
+    for name in (baseline, candidate):
+        if name not in known:
+            raise NotComparableError(
+                f"{name!r} is no folder of results, and no crawler of {path.parent}, which has "
+                f"{', '.join(known)}"
+            )
+    if baseline == candidate:
+        raise NotComparableError(
+            f"{baseline!r} with itself: {PROGRAM} run --crawlers {baseline},{baseline} measures "
+            f"it twice, as {baseline} and {baseline}#2"
+        )
+    before, after = (_by_point(analysis, name) for name in (baseline, candidate))
+    pairs = {at: (before[at], after[at]) for at in before if at in after}
+    gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
+    return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps, measured_on), worst)
+
+
+def _is_results(name: str) -> bool:
+    path = Path(name)
+    return path.is_file() or (path / FILE_NAME).is_file()
+
+
+def _by_point(analysis: Analysis, label: str) -> dict[str, CellSummary]:
+    return {
+        _point(analysis, cell.cell): cell for cell in analysis.cells if cell.cell.crawler == label
+    }
+
+
+def _point(analysis: Analysis, cell: Cell) -> str:
+    """`C=10`, and the delay where there are several."""
+    is_one = len(analysis.experiment.delays) == 1
+    return f"C={cell.concurrency}" + ("" if is_one else f", {cell.delay}")
+
+
+def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Level) -> Comparison:
+    if find_file(baseline).samefile(find_file(candidate)):
+        raise NotComparableError(f"{baseline} and {candidate} are the same results")
+    with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
+        differences = list(_plan_differences(one.experiment(), other.experiment()))
+        if differences:
+            raise NotComparableError(
+                f"{baseline} and {candidate} differ in what was asked: {'; '.join(differences)}"
+            )
+        warnings = list(_environment_differences(one, other))
+        before, after = analyse(one), analyse(other)
+        measured_on = [_measured_on(one), _measured_on(other)]
+    found = {cell.cell: cell for cell in after.cells}
+    pairs = {
+        f"{cell.cell.crawler}, {_point(before, cell.cell)}": (cell, found[cell.cell])
+        for cell in before.cells
+        if cell.cell in found
+    }
+    gaps = [
+        f"{cell.cell.crawler}, {_point(before, cell.cell)} is not in {candidate}"
+        for cell in before.cells
+        if cell.cell not in found
+    ]
+    alone = len(before.cells) + len(after.cells) - 2 * len(pairs)
+    if alone:
+        warnings.append(f"{alone} cells are in one of the two only")
+    return _comparison(
+        str(baseline), str(candidate), metric, pairs, _Noticed(warnings, gaps, measured_on), worst
+    )
+
+
+def _comparison(
+    baseline: str,
+    candidate: str,
+    metric: Metric,
+    pairs: dict[str, tuple[CellSummary, CellSummary]],
+    noticed: "_Noticed",
+    worst: Level,
+) -> Comparison:
+    if not pairs:
+        raise NotComparableError(f"{baseline} and {candidate} have no cell in common")
+    for name, pair in pairs.items():
+        for side, cell in zip((baseline, candidate), pair, strict=True):
+            levels = [trial.verdict.level for trial in cell.trials]
+            bad = sum(level is not Level.VALID for level in levels)
+            left_out = sum(level > worst for level in levels)
+            if bad:
+                noticed.warnings.append(
+                    f"{side}, {name}: {bad} of {len(levels)} trials are not VALID"
+                    f"{f', {left_out} are left out' if left_out else ''}; see {PROGRAM} report"
+                )
+            invalid = levels.count(Level.INVALID)
+            if invalid and side == candidate:
+                noticed.gaps.append(
+                    f"{invalid} of {len(levels)} runs of {side}, {name} are INVALID"
+                )
+    return Comparison(
+        baseline,
+        candidate,
+        metric,
+        pairs,
+        compare(pairs, metric, worst),
+        tuple(noticed.warnings),
+        tuple(noticed.gaps),
+        tuple(noticed.measured_on),
+    )
+
+
+def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:
+    for name in _PLAN:
+        before, after = getattr(one, name), getattr(other, name)
+        if before != after:
+            yield f"{name.removesuffix('_s')} {_told(before)} and {_told(after)}"
+
+
+def _told(value: object) -> str:
+    """Delays are several."""
+    return ", ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
+
+
+def _environment_differences(one: Store, other: Store) -> Iterator[str]:
+    return differences(*(_with_versions(store) for store in (one, other)))
+
+
+def _with_versions(store: Store) -> dict[str, Any]:
+    """The environment, and the versions that the crawlers told."""
+    told: dict[str, set[str]] = {}
+    for run in store.runs():
+        for name, version in run.versions.items():
+            told.setdefault(name, set()).add(version)
+    versions = {f"{OF_CRAWLERS}{name}": ", ".join(sorted(found)) for name, found in told.items()}
+    return {**store.environment(), **versions}
+
+
+def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:
+    """As TABLE, MARKDOWN or JSON."""
+    if form == JSON:
+        print(json.dumps(_as_json(comparison), indent=2))
+        return
+    rows = [
+        (*_row(comparison, name, result), result.verdict)
+        for name, result in comparison.results.items()
+    ]
+    title = (
+        f"{comparison.metric.name}: {comparison.candidate} against {comparison.baseline}; "
+        "ratio: pseudo-median over paired trials"
+    )
+    footnote = (
+        "95 %: interval of the ratio, each by itself. p: sign-flip test of signed ranks, adjusted "
+        f"for all cells: of comparisons without any difference, {ERROR_RATE:.0%} show one."
+    )
+    if form == MARKDOWN:
+        print(f"{title}\n\n| {' | '.join((*_COLUMNS, 'verdict'))} |")
+        print("|---|" + "--:|" * (len(_COLUMNS) - 1) + "---|")
+        for row in rows:
+            print(f"| {' | '.join(row)} |")
+        print(f"\n{footnote}")
+    else:
+        from rich.markup import escape
+
+        table = make_table(title, _COLUMNS, ("verdict",), footnote)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for warning in comparison.warnings:
+        prefix = "\n" if form == MARKDOWN else ""
+        console.print(f"{prefix}warning: {warning}", soft_wrap=True, markup=False)
+
+
+def _row(comparison: Comparison, name: str, result: Result) -> tuple[str, ...]:
+    before, after = (cell.median_of(comparison.metric.attribute) for cell in comparison.pairs[name])
+    interval = result.interval
+    return (
+        name,
+        _value_shown(before, comparison.metric),
+        _value_shown(after, comparison.metric),
+        "-" if result.ratio is None else f"{result.ratio:.3f}",
+        f"{interval.low:.3f}-{interval.high:.3f}" if interval else "-",
+        "-" if result.p is None else f"{result.p:.3f}",
+        str(result.trials),
+    )
+
+
+def _value_shown(value: float | None, metric: Metric) -> str:
+    if value is None:
+        return "-"
+    unit, suffix = _UNITS[metric.name]
+    number = value / unit
+    return f"{number:,.0f} {suffix}" if number >= 1000 else f"{number:.4g} {suffix}"
+
+
+def _as_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "baseline": comparison.baseline,
+        "candidate": comparison.candidate,
+        "metric": comparison.metric.name,
+        "error_rate": ERROR_RATE,
+        "warnings": list(comparison.warnings),
+        "cells": [
+            {
+                "cell": name,
+                "concurrency": comparison.pairs[name][1].cell.concurrency,
+                "baseline_median": comparison.pairs[name][0].median_of(comparison.metric.attribute),
+                "candidate_median": comparison.pairs[name][1].median_of(
+                    comparison.metric.attribute
+                ),
+                "ratio": result.ratio,
+                "interval": result.interval._asdict() if result.interval else None,
+                "p": result.p,
+                "trials": result.trials,
+                "verdict": result.verdict,
+            }
+            for name, result in comparison.results.items()
+        ],
+    }

@@ -1,0 +1,139 @@
+"""`crawlbench export`: runs with their numbers, or requests of both ends, as CSV or JSON.
+
+docs/results.md has the columns.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
+from typing import IO, Any
+
+import numpy as np
+
+from bench.analysis.analyse import analyse, load_accounts
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.summary import Accounts
+from bench.results.schema import RunRow
+from bench.results.store import Store
+from crawlers.contract import ERROR_WORDS
+from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
+
+CSV, JSON = "csv", "json"
+
+_OF_RUN = ("run", "trial", "crawler", "concurrency")
+_OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
+_OF_ARRIVAL = ("connection", "arrived_ns", "replied_ns", "delay_us", "outcome")
+REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
+
+_WORDS = dict(enumerate(ERROR_WORDS))
+_OUTCOMES = {
+    WAITING: "waiting",
+    ANSWERED: "answered",
+    CLIENT_GONE: "client gone",
+    MISBEHAVED: "misbehaved",
+}
+
+_ABOUT_RUN = (
+    *("number", "role", "trial", "crawler", "program", "concurrency", "slots", "delay_low_us"),
+    *("delay_high_us", "requests", "started_utc", "failure"),
+)
+
+
+def export_runs(store: Store, form: str, stream: IO[str]) -> None:
+    """A row a run: what was asked of it, verdict and reasons, every number of its summary."""
+    analysis = analyse(store)
+    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
+    rows = []
+    for trial in sorted(trials, key=lambda trial: trial.run.number):
+        about = {name: getattr(trial.run, name) for name in _ABOUT_RUN}
+        about["verdict"] = trial.verdict.level.name
+        about["reasons"] = [f"{one.word}: {one.text}" for one in trial.verdict.reasons]
+        about["versions"] = [f"{name} {version}" for name, version in trial.run.versions.items()]
+        about["limited_by"] = (
+            bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else None
+        )
+        about["conditions"] = asdict(trial.run.conditions)
+        about["summary"] = asdict(trial.summary) if trial.summary is not None else None
+        rows.append(about)
+    if form == JSON:
+        _write_json(iter(rows), stream)
+        return
+    flat = [_flat(row) for row in rows]
+    found = dict.fromkeys(chain.from_iterable(flat))
+    # What is nested in one row may be nothing in another: `server` beside `server.cpu_share`.
+    nested = {name.rpartition(".")[0] for name in found}
+    columns = [name for name in found if name not in nested]
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in flat)
+
+
+def export_requests(store: Store, form: str, stream: IO[str]) -> None:
+    """A row a request: a fetch with the arrival that answered it; then arrivals left over."""
+    rows = chain.from_iterable(
+        _request_rows(run, load_accounts(store, run)) for run in store.runs()
+    )
+    if form == JSON:
+        _write_json((dict(zip(REQUEST_COLUMNS, row, strict=True)) for row in rows), stream)
+        return
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(REQUEST_COLUMNS)
+    writer.writerows(map(_cell, row) for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would compute is quoted: https://owasp.org/www-community/attacks/CSV_Injection."""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
+
+
+def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
+    about = (run.number, run.trial, run.crawler, run.concurrency)
+    fetches, arrivals = accounts.fetches, accounts.arrivals
+    n = len(fetches["seq"])
+    row_of = np.full(n, -1, dtype=np.int64)
+    left_over = np.empty(0, dtype=np.int64)
+    if arrivals is not None:
+        order = np.argsort(arrivals["seq"], kind="stable")
+        at = np.searchsorted(arrivals["seq"][order], fetches["seq"], side="right") - 1
+        is_found = at >= 0
+        is_found[is_found] = arrivals["seq"][order][at[is_found]] == fetches["seq"][is_found]
+        row_of[is_found] = order[at[is_found]]
+        left_over = np.setdiff1d(np.arange(len(order)), row_of)
+    ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
+    theirs = [arrivals[name].tolist() for name in _OF_ARRIVAL] if arrivals is not None else []
+    if theirs:
+        theirs[-1] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[-1]]
+    for row, (seq, start, end, status, size, error) in zip(
+        row_of.tolist(), zip(*ours, strict=True), strict=True
+    ):
+        arrival = [column[row] for column in theirs] if row >= 0 else [None] * len(_OF_ARRIVAL)
+        yield (*about, seq, start, end, status, size, _WORDS.get(error, "?"), *arrival)
+    for row in left_over.tolist():
+        assert arrivals is not None
+        seq = int(arrivals["seq"][row])
+        yield (*about, seq, *[None] * len(_OF_FETCH), *(column[row] for column in theirs))
+
+
+def _write_json(rows: Iterator[dict[str, Any]], stream: IO[str]) -> None:
+    """One array, written row by row: a million do not have to be held."""
+    separator = "["
+    for row in rows:
+        stream.write(f"{separator}\n{json.dumps(row)}")
+        separator = ","
+    stream.write("\n]\n" if separator == "," else "[]\n")
+
+
+def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested names joined by dots; lists as text, joined by `; `."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple):
+            flat[prefix + name] = "; ".join(map(str, value))
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,71 @@
+"""One run in detail, for people: what `crawlbench crawl` prints."""
+
+from typing import TYPE_CHECKING
+
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.summary import RunSummary
+from bench.analysis.validity import Verdict
+from bench.report.tables import LEVEL_COLOURS, errors_shown, shown
+from bench.results.schema import RunRow
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_run(run: RunRow, summary: RunSummary, verdict: Verdict, console: "Console") -> None:
+    """One run in detail, a line for each number."""
+    lines = _lines_of_the_client(summary) | _lines_of_both_ends(run, summary)
+    limit = bottleneck(summary, verdict)
+    lines["limited by"] = f"{limit.word}: {limit.evidence}"
+    lines["verdict"] = verdict.level.name
+    for name, text in lines.items():
+        console.print(f"{name:>27}  {text}", soft_wrap=True, markup=False)
+    for reason in sorted(verdict.reasons, key=lambda one: -one.level):
+        style = LEVEL_COLOURS[reason.level.name] if reason.level else None
+        line = f"{reason.word:>27}  {reason.text}"
+        console.print(line, soft_wrap=True, markup=False, style=style)
+
+
+def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
+    milliseconds = [
+        shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns, summary.p99_ns)
+    ]
+    return {
+        "requests": f"{summary.requests}, {summary.good} good",
+        "errors": errors_shown(summary.errors),
+        "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
+        "throughput": f"{summary.requests_per_s:,.1f} requests/s",
+        "efficiency": shown(summary.efficiency, ".3f")
+        + (f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)" if summary.ideal_ns else ""),
+        "service time (closed loop)": "p50 {}, p90 {}, p99 {} ms".format(*milliseconds),
+        "CPU of the client": f"{summary.cpu_us_per_request:.0f} us a request, "
+        f"{summary.cpu_share:.0%} busy",
+        "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
+    }
+
+
+def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
+    if summary.ledger is None or summary.in_flight is None:
+        reason = (
+            "none: the server is not ours, or its ledger is not used"
+            if run.unrecorded is None
+            else f"incomplete: the server had no room for {run.unrecorded} requests"
+        )
+        return {"ledger": reason}
+    lines = {
+        "in flight at the server": f"mean {summary.in_flight.mean:.1f}, "
+        f"peak {summary.in_flight.peak}, of {run.concurrency} asked for",
+        "connections": shown(summary.connections, "d"),
+        "CPU of the server": shown(summary.server_cpu_us_per_request, ".0f")
+        + " us a request"
+        + (f", {summary.server.cpu_share:.0%} busy" if summary.server else ""),
+        "ledger": str(summary.ledger),
+    }
+    if summary.split is not None:
+        split = summary.split
+        lines["where the time goes"] = (
+            f"to server {split.to_server.p50_ns / 1e6:.2f}, delay {split.delay.p50_ns / 1e6:.2f}, "
+            f"late {split.late.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
+            "(medians)"
+        )
+    return lines

@@ -1,0 +1,50 @@
+"""On what results were measured, as text; and how two such descriptions differ. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bench.results.schema import RunRow
+
+OF_CRAWLERS = "crawlers' "
+"""How the names of the versions begin that crawlers reported."""
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Between what describe_environment gave twice: `kernel differs: 6.1 and 6.2`."""
+    flat_before, flat_after = (
+        {**one, **one.get("libraries", {}), "libraries": ""} for one in (before, after)
+    )
+    for name in sorted({*flat_before, *flat_after} - {"resumed"}):
+        is_in_both = name in flat_before and name in flat_after
+        is_of_one = name.startswith(OF_CRAWLERS) and not is_in_both
+        # A library of a crawler that took part in one of the two alone.
+        if flat_before.get(name) != flat_after.get(name) and not is_of_one:
+            yield f"{name} differs: {flat_before.get(name)} and {flat_after.get(name)}"
+
+
+def machine_shown(about: Mapping[str, Any]) -> str:
+    """`crawlbench 0.1.0 abc1234, 2 x CPU, Linux x86_64`, of what describe_environment gave."""
+    known: dict[str, Any] = dict.fromkeys(("crawlbench", "commit", "cpus", "cpu", "system"), "?")
+    known.update(about)
+    ours = f"crawlbench {known['crawlbench']} {known['commit'] or ''}".strip()
+    return f"{ours}, {known['cpus']} x {known['cpu']}, {known['system']}"
+
+
+def versions_shown(runs: Iterable[RunRow]) -> str:
+    """Of Python and of all libraries of these runs; where they differ, by crawler."""
+    by_library: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        for library, version_of in run.versions.items():
+            crawlers = by_library.setdefault(library, {}).setdefault(version_of, [])
+            if run.crawler not in crawlers:
+                crawlers.append(run.crawler)
+    parts = []
+    for library, versions in sorted(by_library.items()):
+        if len(versions) == 1:
+            parts.append(f"{library} {next(iter(versions))}")
+        else:
+            parts += [
+                f"{library} {version_of} ({', '.join(crawlers)})"
+                for version_of, crawlers in sorted(versions.items())
+            ]
+    return ", ".join(parts)

@@ -1,0 +1,193 @@
+"""What a results file holds: its tables, their columns, a run as a row. docs/results.md has it."""
+
+from array import array
+from dataclasses import dataclass
+
+from bench.plan.delays import Delay
+from bench.results.conditions import Conditions
+from bench.results.shapes import check_shape
+from crawlers.registry import RESEND_CONDITIONS
+from crawlers.spec import Usage
+from crawlers.work import Work
+from server.request_plan import MAX_DELAY_US
+
+SCHEMA_VERSION = 4
+
+MAX_REQUESTS = 10_000_000
+MAX_CONCURRENCY = 2**31
+SPARE_DESCRIPTORS = 100
+"""That a process opens besides its connections."""
+
+ARRIVAL_COLUMNS = (
+    "seq",
+    "connection",
+    "arrived_ns",
+    "replied_ns",
+    "delay_us",
+    "status",
+    "outcome",
+)
+
+LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+
+SCHEMA = """
+CREATE TABLE experiment (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    created_utc TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    environment TEXT NOT NULL
+);
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    role TEXT NOT NULL,
+    trial INTEGER NOT NULL,
+    crawler TEXT NOT NULL,
+    program TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    slots INTEGER NOT NULL,
+    cores INTEGER NOT NULL,
+    keep_alive INTEGER NOT NULL,
+    resends INTEGER NOT NULL,
+    delay_low_us INTEGER NOT NULL,
+    delay_high_us INTEGER NOT NULL,
+    delay_seed INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    started_utc TEXT NOT NULL,
+    failure TEXT NOT NULL,
+    unrecorded INTEGER,
+    request_head BLOB,
+    usage TEXT,
+    versions TEXT NOT NULL,
+    conditions TEXT NOT NULL,
+    timeout_ns INTEGER NOT NULL,
+    work TEXT NOT NULL
+);
+CREATE TABLE work (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE fetch (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    error INTEGER NOT NULL REFERENCES error_word,
+    PRIMARY KEY (run, seq, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE arrival (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    connection INTEGER NOT NULL,
+    arrived_ns INTEGER NOT NULL,
+    replied_ns INTEGER NOT NULL,
+    delay_us INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    PRIMARY KEY (run, seq, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE server_load (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL,
+    cpu_ns INTEGER NOT NULL,
+    waited_ns INTEGER NOT NULL,
+    late_ns INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE error_word (code INTEGER PRIMARY KEY, word TEXT NOT NULL);
+CREATE VIEW ledger AS
+    SELECT fetch.run, fetch.seq, fetch.start_ns, arrival.arrived_ns, arrival.delay_us,
+           arrival.replied_ns, fetch.end_ns, fetch.status, error_word.word AS error,
+           arrival.connection, arrival.outcome
+    FROM fetch JOIN error_word ON error_word.code = fetch.error
+         LEFT JOIN arrival ON arrival.run = fetch.run AND arrival.seq = fetch.seq
+    UNION ALL
+    SELECT arrival.run, arrival.seq, NULL, arrival.arrived_ns, arrival.delay_us,
+           arrival.replied_ns, NULL, NULL, NULL, arrival.connection, arrival.outcome
+    FROM arrival
+    WHERE NOT EXISTS
+        (SELECT 1 FROM fetch WHERE fetch.run = arrival.run AND fetch.seq = arrival.seq);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as it is kept, without its requests. `usage` is None if the crawler failed."""
+
+    number: int
+    role: str
+    """CELL or CEILING of bench.plan.experiment."""
+    trial: int
+    crawler: str
+    """The label of the entrant."""
+    program: str
+    """The crawler of the registry, or that was brought along; and @PYTHON, if not on ours."""
+    concurrency: int
+    slots: int
+    """The concurrency, or what the crawler can do if that is less."""
+    cores: int
+    """How many CPUs it can use and was given."""
+    keep_alive: bool
+    """Whether it is declared to use a connection for more than one request."""
+    resends: int
+    """How often the crawler's library is declared to send a request again, at most. When:
+    `conditions.resend_condition`; if that is "", this file is older, and 1 means any number."""
+    delay_low_us: int
+    delay_high_us: int
+    delay_seed: int
+    requests: int
+    name: str
+    started_utc: str
+    failure: str
+    unrecorded: int | None
+    """Requests that the server counted and could not record; None: there is no ledger."""
+    request_head: bytes | None
+    usage: Usage | None
+    versions: dict[str, str]
+    conditions: Conditions
+    timeout_ns: int
+    """Of a fetch."""
+    work: Work | None = None
+    """What was computed for each request, if anything."""
+
+    @property
+    def delay(self) -> Delay:
+        """The model of the delays."""
+        return Delay(self.delay_low_us, self.delay_high_us)
+
+    def check(self) -> None:
+        """Raises ValueError for what no run can have been."""
+        check_shape(self, RunRow, "a run")
+        bounds = (
+            ("concurrency", 1, MAX_CONCURRENCY),
+            ("slots", 1, MAX_CONCURRENCY),
+            ("cores", 1, MAX_CONCURRENCY),
+            ("resends", 0, MAX_CONCURRENCY),
+            ("requests", 1, MAX_REQUESTS),
+            ("delay_low_us", 0, self.delay_high_us),
+            ("delay_high_us", 0, MAX_DELAY_US),
+        )
+        for name, least, most in bounds:
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"run {self.number} has {name} {value!r}")
+        if self.conditions.resend_condition not in ("", *RESEND_CONDITIONS):
+            raise ValueError(
+                f"run {self.number} has resends if {self.conditions.resend_condition!r}"
+            )
+        if self.work is not None:
+            self.work.check()
+
+    def delays_us(self) -> "array[int]":
+        """What each request asked for, in the order of seq."""
+        return self.delay.drawn(self.delay_seed, self.requests)
