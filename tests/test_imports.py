@@ -183,33 +183,12 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
 
 PURE = (
     *(
-        "bench.analysis.bottleneck",
-        "bench.analysis.cells",
-        "bench.results.columns",
-        "bench.analysis.comparison",
-        "bench.results.conditions",
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for room in ("plan", "analysis")
+        for path in sorted((ROOT / "bench" / room).glob("*.py"))
     ),
-    *(
-        "bench.plan.delays",
-        "bench.plan.entrants",
-        "bench.plan.experiment",
-        "bench.analysis.in_flight",
-        "bench.analysis.inference",
-    ),
-    *(
-        "bench.analysis.reconciliation",
-        "bench.analysis.quantiles",
-        "bench.results.run_result",
-        "bench.results.schema",
-        "bench.analysis.split",
-    ),
-    *(
-        "bench.analysis.stalls",
-        "bench.analysis.summary",
-        "bench.analysis.validity",
-        "bench.analysis.analyse",
-        "bench.results.environment",
-    ),
+    *("bench.results.columns", "bench.results.conditions", "bench.results.environment"),
+    *("bench.results.run_result", "bench.results.schema"),
     *("bench.primes.schedule", "bench.primes.saved_run", "bench.primes.analysis"),
 )
 """What numbers mean: without files, processes, command lines or terminals."""

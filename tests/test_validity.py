@@ -1,4 +1,4 @@
-"""Every check of bench.analysis.validity: a run in which it fires, and an honest one at the same setting."""
+"""Every check of a run's validity: a run in which it fires, and an honest one like it."""
 
 from collections.abc import Callable
 from dataclasses import replace

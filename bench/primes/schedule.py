@@ -27,7 +27,8 @@ def shortest_ns(work: IntColumns, delays_us: Sequence[int], slots: int, processe
     Items are computed in their order, shared out over the processes, so that item k is there when
     as much was computed as items 0 to k take together. Its save begins then, or as soon as a slot
     is free, and takes its delay. Without any computing this is
-    bench.plan.experiment.ideal_makespan_ns; a list schedule is the shortest for saves that begin in this order (Graham 1966).
+    bench.plan.experiment.ideal_makespan_ns; a list schedule is the shortest for saves that begin
+    in this order (Graham 1966).
     """
     if not len(work["item"]):
         return 0

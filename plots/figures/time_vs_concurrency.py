@@ -184,8 +184,8 @@ def ideal_s(
 ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
     """At every concurrency up to `most`, the seconds in which nothing but the delays is waited for.
 
-    For `requests` of them whole waves, ceil(N / C) of the delay (bench.plan.experiment has the formula);
-    for 0, SCALED_TO full slots. Nothing for a delay of 0. Of a range of delays its mean.
+    For `requests` of them whole waves, ceil(N / C) of the delay (bench.plan.experiment has the
+    formula); for 0, SCALED_TO full slots. Nothing for a delay of 0. Of a range of delays its mean.
     """
     at = np.arange(1, most + 1) if delay.mean_us else np.arange(0)
     if not len(at):
