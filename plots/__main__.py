@@ -14,16 +14,22 @@ if __name__ == "__main__":
 
 import argparse
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
 from bench.results.folder import find_file
 from bench.results.store import Store
-from plots.files import whole
+from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
+
+if TYPE_CHECKING:
+    from plots.page import Picture
+    from plots.scenes import Drawn
 
 PAGE = "report.html"
 
@@ -60,28 +66,28 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
 
     Raises StoreError, OSError.
     """
-    from bench.analysis.analyse import analyse
-    from plots.figures import figures_of
-    from plots.page import Picture, page
+    from plots.page import Picture
 
     path = find_file(folder)
     with Store.open(path) as store:
-        if store.asked()["kind"] == "primes":
-            yield from _draw_primes(store, form)
-            return
-        analysis = analyse(store)
+        figures, page = _of_primes(store) if store.asked()["kind"] == "primes" else _of_sweep(store)
         pictures: list[Picture] = []
-        explained: set[str] = set()
-        for drawn in figures_of(store, analysis):
+        for drawn in figures:
             image = io.BytesIO()
             drawn.figure.savefig(image, format="png")
-            how = "" if drawn.how_to_read in explained else drawn.how_to_read
-            explained.add(drawn.how_to_read)
-            pictures.append(
-                Picture(drawn.stem, drawn.heading, image.getvalue(), how, drawn.finding)
-            )
             file = path.parent / f"{drawn.stem}.{form}"
-            with whole(file) as stream:
+            pictures.append(
+                Picture(
+                    anchor=drawn.stem,
+                    file=file.name,
+                    heading=drawn.heading,
+                    crawler=drawn.crawler,
+                    png=image.getvalue(),
+                    how_to_read=drawn.how_to_read,
+                    finding=drawn.finding,
+                )
+            )
+            with atomic_write(file) as stream:
                 if form == "png":
                     stream.write(image.getvalue())
                 else:
@@ -89,23 +95,27 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
             yield file
         if not pictures:
             raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
-        with whole(path.parent / PAGE) as stream:
-            stream.write(page(store, analysis, pictures).encode())
+        with atomic_write(path.parent / PAGE) as stream:
+            stream.write(page(pictures).encode())
         yield path.parent / PAGE
 
 
-def _draw_primes(store: Store, form: str) -> Iterator[Path]:
-    from plots.primes_figures import primes_figures
+def _of_sweep(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.analysis.analyse import analyse
+    from plots.figures import figures_of
+    from plots.sweep_page import sweep_page
 
-    has_drawn = False
-    for drawn in primes_figures(store):
-        has_drawn = True
-        file = store.path.parent / f"{drawn.stem}.{form}"
-        with whole(file) as stream:
-            drawn.figure.savefig(stream, format=form)
-        yield file
-    if not has_drawn:
-        raise StoreError(f"{store.path} has no run that came to anything: there is nothing to draw")
+    analysis = analyse(store)
+    return figures_of(store, analysis), partial(sweep_page, store, analysis)
+
+
+def _of_primes(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.primes.analysis import analyse_primes
+    from plots.figures import primes_figures
+    from plots.primes_page import primes_page
+
+    analysis = analyse_primes(store)
+    return primes_figures(store, analysis), partial(primes_page, store, analysis)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from bench.errors import StoreError
 from bench.printable import protect_standard_streams
 from bench.report.comparison import NotComparableError, compare_two
 from bench.results.environment import versions_shown
-from plots.comparison import comparison_figure
-from plots.files import whole
+from plots.figures.compare import comparison_figure
+from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
 
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             if level in levels
         )
         figure = comparison_figure(comparison, "\n".join(lines))
-        with whole(asked.plot) as stream:
+        with atomic_write(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
     except (NotComparableError, StoreError, OSError) as error:
         print(f"plots: {error}", file=sys.stderr)

@@ -38,7 +38,8 @@ from bench.results.store import FILE_NAME, Store
 from crawlers.registry import find
 from crawlers.work import Found
 from plots.__main__ import draw_all
-from plots.primes import primes_figure, workload_figure
+from plots.figures.primes import primes_figure
+from plots.figures.workload import workload_figure
 from tests.accounts import arrivals
 from tests.factories import MS
 from tests.test_command_line import BENCH, bench
@@ -144,7 +145,7 @@ def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalys
     assert names <= set(workload)
     assert list(data(workload[NO_IO])[1]) == [1.0]
     stems = {path.stem for path in draw_all(folder)}
-    assert stems == {"primes", "workload", *(f"overlap-{name}" for name in names)}
+    assert stems == {"primes", "workload", "report", *(f"overlap-{name}" for name in names)}
 
 
 def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
+from bench.program import PROGRAM
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
@@ -176,7 +177,7 @@ class Experiment:
 
     def command(self) -> str:
         """What asks for the same again, word by word."""
-        words = ["./benchmark.sh", "run"]
+        words = [PROGRAM, "run"]
         words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
         words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
         words += ["--delay", ",".join(str(delay).removesuffix(" ms") for delay in self.delays)]

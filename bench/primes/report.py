@@ -1,6 +1,6 @@
 """Tables for people: how long each saver took, how much of the waiting it hid behind work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+WORK_COLUMNS = (
+    *("saver", "time s", "min-max", "x no-io", "faster than serial", "overlap"),
+    *("CPU s", "x bound", "saved", "verdict"),
+)
+"""Of the table of one work."""
 _SHOWN = 3
 """Runs that are not VALID, of each check."""
 _CAPTION = (
@@ -84,16 +89,20 @@ def works_shown(works: Sequence[Work]) -> str:
 def _work_table(
     key: WorkKey, savers: dict[str, SavedCell], analysis: PrimesAnalysis, caption: str
 ) -> "Table":
+    table = make_table(work_title(key, savers), WORK_COLUMNS[:-1], WORK_COLUMNS[-1:], caption)
+    for row in work_rows(savers):
+        table.add_row(*row)
+    return table
+
+
+def work_title(key: WorkKey, savers: dict[str, SavedCell]) -> str:
+    """`primes among 1,024 numbers: 172 items to save`."""
     items = next(iter(savers.values())).runs[0].run.requests
-    table = make_table(
-        f"{work_shown(key)}: {items:,} items to save",
-        (
-            *("saver", "time s", "min-max", "x no-io", "faster than serial", "overlap"),
-            *("CPU s", "x bound", "saved"),
-        ),
-        ("verdict",),
-        caption,
-    )
+    return f"{work_shown(key)}: {items:,} items to save"
+
+
+def work_rows(savers: dict[str, SavedCell]) -> Iterator[tuple[str, ...]]:
+    """Of one work: for each saver the values of WORK_COLUMNS."""
     floor = savers.get(NO_IO)
     floor_s = floor.wall_s if floor is not None else None
     for name, cell in savers.items():
@@ -102,7 +111,7 @@ def _work_table(
         cpu_s = cell.median_of(lambda run: run.cpu_s)
         bound_s = cell.median_of(lambda run: run.bound_s)
         is_bounded = cell.is_whole and cell.runs[0].run.concurrency > 1
-        table.add_row(
+        yield (
             name,
             _seconds(wall_s),
             f"{_seconds(walls[0])}-{_seconds(walls[-1])}" if len(walls) > 1 else "-",
@@ -114,7 +123,6 @@ def _work_table(
             _saved(cell) if name != NO_IO else "-",
             cell.level.name,
         )
-    return table
 
 
 def _seconds(value: float | None) -> str:
@@ -136,17 +144,25 @@ def _saved(cell: SavedCell) -> str:
 
 
 def _times_table(kind: str, analysis: PrimesAnalysis) -> "Table":
-    by_work = {key: savers for key, savers in analysis.by_work().items() if key[0] == kind}
-    names = analysis.savers()
-    table = make_table(f"Seconds, all work: {kind}", ("work", "items", *names))
-    for key, savers in by_work.items():
-        items = next(iter(savers.values())).runs[0].run.requests
-        table.add_row(
-            work_shown(key),
-            f"{items:,}",
-            *(_seconds(savers[name].wall_s) if name in savers else "-" for name in names),
-        )
+    table = make_table(f"Seconds, all work: {kind}", ("work", "items", *analysis.savers()))
+    for row in times_rows(kind, analysis):
+        table.add_row(*row)
     return table
+
+
+def times_rows(kind: str, analysis: PrimesAnalysis) -> Iterator[tuple[str, ...]]:
+    """For each work of this kind: the work, its items, and the seconds of each saver."""
+    for key, savers in analysis.by_work().items():
+        if key[0] == kind:
+            items = next(iter(savers.values())).runs[0].run.requests
+            yield (
+                work_shown(key),
+                f"{items:,}",
+                *(
+                    _seconds(savers[name].wall_s) if name in savers else "-"
+                    for name in analysis.savers()
+                ),
+            )
 
 
 def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from bench.analysis.analyse import Analysis
+from bench.analysis.analyse import Analysis, load_accounts
 from bench.analysis.cells import CellSummary
-from plots.lines import Point, draw_line, plan_and_spread
+from bench.analysis.summary import good_service_ns
+from bench.plan.delays import Delay
+from bench.results.store import Store
+from plots.lines import P99_NOTE, Point, draw_line, note_few_requests, plan_and_spread, set_apart
+from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
     LineStyle,
@@ -22,14 +27,49 @@ from plots.style import (
     spread_ticks_log,
     styles_of,
 )
+from plots.words import lowest_and_highest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_QUANTILES = {"p50": "p50_ns", "p90": "p90_ns", "p99": "p99_ns"}
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+_PLANNED: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 2}
 _STEPS = 400
 _MARGIN = 1.15
 _LOG_FROM = 10
+
+
+_HOW_TO_READ = (
+    "How long a request takes, from taking a slot to the last byte of its body, in a closed loop: "
+    "a crawler that falls behind sends less. The dashed line is the same quantile of the planned "
+    "delays; at the lower right it is their distribution. A curve close to it adds little to any "
+    "request; a long tail to the right is a few slow requests."
+)
+
+
+def draw(scene: DelayScene) -> Drawn | None:
+    """service-time.png; None if nothing was good."""
+    concurrencies = [cell.cell.concurrency for cell in scene.chosen.values()]
+    at = max(concurrencies, key=concurrencies.count)  # that of most of them
+    service_ns = _service_ns(scene.store, scene.chosen, at)
+    figure = service_time_figure(scene.analysis, at, service_ns, scene.small_print)
+    if figure is None:
+        return None
+    heading = f"Service time{scene.title}"
+    finding = findings(scene.analysis, at)
+    return Drawn(f"service-time{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+
+
+def _service_ns(
+    store: Store, chosen: Mapping[str, CellSummary], at: int
+) -> "dict[str, NDArray[np.int64]]":
+    """Of the median trial of each crawler at this concurrency, sorted."""
+    found = {}
+    for name, cell in chosen.items():
+        trial = cell.median_trial()
+        if trial is not None and cell.cell.concurrency == at:
+            found[name] = good_service_ns(trial.run, load_accounts(store, trial.run))
+    return found
 
 
 def service_time_figure(
@@ -41,8 +81,8 @@ def service_time_figure(
     """Three panels of medians over the trials; in the fourth the share of requests done by a time.
 
     `service_ns`: of each crawler the service times of good requests of one run at concurrency `at`,
-    sorted. Lines have `CRAWLER p50` and so on, or `CRAWLER all`, as gid. None if nothing was
-    good.
+    sorted. Lines have `CRAWLER p50` and so on, or `CRAWLER all`, as gid; `planned p50` and so on is
+    that quantile of the delays, `planned all` their distribution. None if nothing was good.
     """
     by_crawler = analysis.by_crawler()
     if not any(
@@ -57,9 +97,9 @@ def service_time_figure(
     asked = sorted({cell.cell.concurrency for cell in analysis.cells})
     curves = list(panels)[:3]
     drawn: list[Point] = []
-    for panel, (quantile, attribute) in zip(curves, _QUANTILES.items(), strict=True):
+    for panel, (quantile, q) in zip(curves, _QUANTILES.items(), strict=True):
         panel.set_autoscale_on(False)  # limits are set once all is drawn
-        drawn += _draw_quantile(panel, by_crawler, attribute, quantile, styles)
+        drawn += _draw_quantile(panel, by_crawler, quantile, styles)
         panel.set_title(f"{quantile} against concurrency", fontsize=12)
         panel.set_xscale("log")
         panel.set_xlim(min(asked) / 1.25, max(asked) * 1.25)
@@ -68,18 +108,16 @@ def service_time_figure(
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.set_xlabel("concurrency asked for")
         panel.set_ylabel("service time (ms)")
-        if delay.mean_us:
-            panel.axhline(delay.mean_us / 1e3, color=GREY, linestyle="--", linewidth=1.2, zorder=2)
+        if delay.high_us:
+            panel.axhline(delay.quantile_us(q) / 1e3, gid=f"planned {quantile}", **_PLANNED)
     # The same scale for all three, so that they can be compared at a glance.
-    values = [delay.mean_us / 1e3 or drawn[0].y]
-    values += [value for point in drawn for value in (point.low, point.high)]
+    values = [value for point in drawn for value in (point.low, point.high)]
+    values += [delay.quantile_us(q) / 1e3 for q in _QUANTILES.values() if delay.high_us]
     for panel in curves:
         _scale(panel, "y", values)
         panel.set_ylim(*_limits(values))
     ecdf = figure.axes[3]
-    _draw_shares(ecdf, service_ns, styles, at, delay.mean_us)
-    if delay.mean_us:
-        ecdf.axvline(delay.mean_us / 1e3, color=GREY, linestyle="--", linewidth=1.2, zorder=2)
+    _draw_shares(ecdf, service_ns, styles, at, delay)
     handles = [
         figure.axes[0].plot(
             [], [], color=style.colour, linestyle=style.line, marker=style.marker, label=name
@@ -87,14 +125,12 @@ def service_time_figure(
         for name, style in styles.items()
         if name in by_crawler
     ]
-    if delay.mean_us:
-        handles.append(
-            figure.axes[0].plot([], [], "--", color=GREY, linewidth=1.2, label=f"delay {delay}")[0]
-        )
+    if delay.high_us:
+        handles.append(Line2D([], [], label=f"planned delay,\n{delay}", **_PLANNED))
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     add_title(figure, "Service time (closed loop)", plan_and_spread(analysis.experiment))
     marks = marks_explained(point.level for point in drawn)
-    add_small_print(figure, f"{small_print}; p99 of runs of 1000 requests or more{marks}")
+    add_small_print(figure, f"{small_print}; {P99_NOTE}{marks}")
     return figure
 
 
@@ -105,29 +141,27 @@ def _plain(value: float, _: object) -> str:
 def _draw_quantile(
     panel: Axes,
     by_crawler: Mapping[str, Sequence[CellSummary]],
-    attribute: str,
     quantile: str,
     styles: Mapping[str, LineStyle],
 ) -> list[Point]:
     drawn = []
+    shifts = set_apart(by_crawler)
     for name, cells in by_crawler.items():
         points = []
         for cell in cells:
-            known = [getattr(one, attribute) for one in cell.measured]
+            known = [getattr(one, f"{quantile}_ns") for one in cell.measured]
             values = [value / 1e6 for value in known if value is not None]
             if values:
                 at = cell.cell.concurrency
-                points.append(Point(at, at, median(values), min(values), max(values), cell.level))
+                points.append(
+                    Point(
+                        at, at * shifts[name], median(values), min(values), max(values), cell.level
+                    )
+                )
         if points:
             draw_line(panel, f"{name} {quantile}", styles[name], points)
             drawn += points
-    if not drawn:
-        panel.annotate(
-            f"no run has enough requests for a {quantile}",
-            (0.5, 0.5),
-            xycoords="axes fraction",
-            ha="center",
-        )
+    note_few_requests(panel, quantile, {point.concurrency for point in drawn})
     return drawn
 
 
@@ -136,9 +170,9 @@ def _draw_shares(
     service_ns: "Mapping[str, NDArray[np.int64]]",
     styles: Mapping[str, LineStyle],
     at: int,
-    delay_us: float,
+    delay: Delay,
 ) -> None:
-    """The empirical distribution function of each."""
+    """The empirical distribution function of each, and the distribution of the planned delays."""
     panel.set_autoscale_on(False)
     service_ns = {name: values for name, values in service_ns.items() if len(values)}
     for name, values in service_ns.items():
@@ -161,13 +195,17 @@ def _draw_shares(
             gid=f"{name} all",
         )
     ends = [float(values[rank]) / 1e6 for values in service_ns.values() for rank in (0, -1)]
-    ends += [delay_us / 1e3] if delay_us else []
+    if delay.high_us:
+        shares = np.linspace(0, 1, _STEPS)
+        planned_ms = [delay.quantile_us(share) / 1e3 for share in shares.tolist()]
+        panel.plot(planned_ms, shares, gid="planned all", **_PLANNED)
+        ends += [planned_ms[0], planned_ms[-1]]
     _scale(panel, "x", ends or [1.0])
     panel.set_xlim(*_limits(ends or [1.0]))
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("service time (ms)")
     panel.set_ylabel("share of requests done")
-    panel.set_title(f"all requests of one run at concurrency {at}", fontsize=12)
+    panel.set_title(f"all requests of the median trial at concurrency {at}", fontsize=12)
 
 
 def _limits(values_ms: Sequence[float]) -> tuple[float, float]:
@@ -187,3 +225,13 @@ def _scale(panel: Axes, name: Literal["x", "y"], values_ms: Sequence[float]) -> 
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(_plain))
+
+
+def findings(analysis: Analysis, at: int) -> str:
+    """The lowest and the highest median at one concurrency."""
+    cells = [cell for cell in analysis.cells if cell.cell.concurrency == at]
+    said = lowest_and_highest(cells, "p50_ns", "p50", lambda value: f"{value / 1e6:.1f} ms")
+    if not said:
+        return "No request was good."
+    (delay,) = analysis.experiment.delays
+    return f"Median service time at {at}, with a delay of {delay}: {said}."

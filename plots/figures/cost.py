@@ -1,4 +1,4 @@
-"""cost.png: CPU a request and peak memory, as multiples of the floor crawler's. Rows -> Figure."""
+"""cost.png: CPU time and peak memory, as multiples of the floor crawler's. Rows -> Figure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,6 +9,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
+from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
+from plots.floor import floor_beside, floor_of, times_floor
+from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
     LineStyle,
@@ -18,10 +21,7 @@ from plots.style import (
     new_figure,
     styles_of,
 )
-
-FLOORS = ("protocol", "protocol-uvloop")
-"""As little as a client can do; the first that was measured is what others are multiples of."""
-
+from plots.words import TIMES
 
 _ROOM = 1.5
 """Of the axis to the longest bar, in logarithms."""
@@ -35,28 +35,25 @@ class _Cost(NamedTuple):
 
 
 _COSTS = (
-    _Cost("CPU of a request", "cpu_us_per_request", 1.0, "us"),
-    _Cost("peak memory of the process", "peak_memory_bytes", 1e6, "MB"),
+    _Cost("CPU time per request", "cpu_us_per_request", 1.0, "µs"),
+    _Cost("peak memory of the crawler's process", "peak_memory_bytes", 1e6, "MB"),
 )
 
 
-def floor_of(cells: Mapping[str, CellSummary]) -> str | None:
-    """The crawler that costs are multiples of; None where no floor crawler was measured."""
-    return next((name for name in FLOORS if name in cells), None)
+_HOW_TO_READ = (
+    "Lower is better: the CPU time of a request and the memory of the crawler's process, compared "
+    "with the floor crawler, which does as little as a client can. It shows how far a crawler "
+    "could go where waiting is not the limit."
+)
 
 
-def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
-    """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
-    beside = {
-        one.cell.crawler: one
-        for one in analysis.cells
-        if one.measured
-        and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
-    }
-    floor = floor_of(beside)
-    unit = beside[floor].median_of(attribute) if floor else None
-    value = cell.median_of(attribute)
-    return value / unit if value is not None and unit else None
+def draw(scene: DelayScene) -> Drawn | None:
+    """cost.png; None if nothing was measured."""
+    figure = cost_figure(scene.chosen, scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    finding = findings(scene.chosen, scene.analysis)
+    return Drawn(f"cost{scene.suffix}", f"Cost{scene.title}", figure, _HOW_TO_READ, finding)
 
 
 def cost_figure(
@@ -80,13 +77,10 @@ def cost_figure(
         [f"{name} (at {cell.cell.concurrency})" for name, cell in cells.items()]
     )
     axes[0].set_ylim(len(cells) - 0.5, -0.5)
-    multiples = (
-        f"multiples of {floor} at the same C"
-        if floor
-        else "no floor crawler was measured with them"
-    )
-    add_title(figure, f"What a crawler costs: {multiples}", asked.experiment.plan_shown())
-    add_small_print(figure, f"{small_print}; the CPU of starting the crawl included")
+    title = f"Cost as a multiple of the floor crawler, {floor}" if floor else "Cost of each crawler"
+    add_title(figure, title, asked.experiment.plan_shown())
+    at_same = "; the floor crawler is taken at the same concurrency" if floor else ""
+    add_small_print(figure, f"{small_print}; CPU time includes starting the crawl{at_same}")
     return figure
 
 
@@ -119,7 +113,7 @@ def _draw(
             **marker_of(cell.level, style.marker, style.colour),
         )
         panel.annotate(
-            f"{at:.1f} x ({absolute})" if floor else absolute,
+            f"{at:.1f} {TIMES} ({absolute})" if floor else absolute,
             (max(at, 1.0) if floor else at, row),
             xytext=(9, 0),
             textcoords="offset points",
@@ -137,6 +131,46 @@ def _draw(
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
-    panel.set_xlabel(f"times that of {floor}" if floor else cost.unit)
+    panel.set_xlabel(f"{TIMES} {floor}" if floor else cost.unit)
     panel.set_title(cost.title, fontsize=12)
     panel.grid(axis="y", visible=False)
+
+
+def findings(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
+    """Multiples of the floor crawler, the least and the most."""
+    floor = floor_of(cells)
+    if floor is None:
+        return "No floor crawler was measured: costs are given as they are."
+    others = [cell for name, cell in cells.items() if name != floor]
+    texts = []
+    for words, attribute, metric in (
+        ("CPU time per request", "cpu_us_per_request", "cpu"),
+        ("Peak memory", "peak_memory_bytes", "memory"),
+    ):
+        known = [
+            (multiple, cell)
+            for cell in others
+            if (multiple := times_floor(cell, analysis, attribute)) is not None
+        ]
+        ranked = sorted(known, key=lambda one: one[0])
+        said = [_said(multiple, cell, analysis, metric) for multiple, cell in ranked]
+        if len(said) == 1:
+            texts.append(f"{words}: {said[0]}")
+        elif said:
+            texts.append(f"{words}: from {said[0]} to {said[-1]}")
+    if not texts:
+        return f"Only {floor} was measured."
+    return f"{'. '.join(texts)}: multiples of {floor}."
+
+
+def _said(multiple: float, cell: CellSummary, analysis: Analysis, metric: str) -> str:
+    """`3.0 (asyncio; 95 % interval 2.9 to 3.1)`; the interval is of the ratios of paired trials."""
+    beside = floor_beside(cell, analysis)
+    assert beside is not None  # the multiple is of it
+    result = compare({"": (beside, cell)}, METRICS[metric])[""]
+    text = f"{multiple:.1f} ({cell.cell.crawler}"
+    if result.interval is not None:
+        text += f"; 95 % interval {result.interval.low:.1f} to {result.interval.high:.1f}"
+    if result.verdict == NO_DIFFERENCE:
+        text += "; no difference is seen"
+    return f"{text})"

@@ -5,18 +5,21 @@ one delay only.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.analyse import Analysis
-from bench.analysis.cells import CellSummary
+from bench.analysis.cells import CellSummary, best_cells, knee
+from bench.analysis.inference import Interval
 from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment
-from plots.lines import Point, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.scenes import Drawn, SweepScene
 from plots.style import (
     GREY,
     LineStyle,
@@ -27,6 +30,7 @@ from plots.style import (
     styles_of,
     styles_of_delays,
 )
+from plots.words import format_interval, rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,11 +39,33 @@ SCALED_TO = 1000
 """Requests: where runs differ in their number, the time that so many would have taken."""
 
 
+_X_LABEL = "concurrency asked for"
+_IDEAL_LABEL = "ideal: no time but the delays"
+_IDEAL: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "zorder": 2}
+
+_HOW_TO_READ = (
+    "Lower is better; the axis is logarithmic. The thin line is the ideal, no time but the delays. "
+    "Where a crawler's line leaves it, the crawler's own work has become the limit; where it is "
+    "flat, more concurrency gains nothing. Between measured points, lines follow the ideal."
+)
+
+
+def draw(scene: SweepScene) -> Drawn | None:
+    """time-vs-concurrency.png; None if nothing was measured."""
+    figure = time_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    heading = "Time against concurrency"
+    finding = findings(scene.analysis)
+    return Drawn("time-vs-concurrency", heading, figure, _HOW_TO_READ, finding)
+
+
 def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
     """Medians with min to max; gids: `CRAWLER` or `CRAWLER DELAY`, and `ideal DELAY`.
 
     The ideal is thin: with a fixed number of requests it is a sawtooth, since the last wave is
-    seldom full. None if nothing was measured.
+    seldom full. Lines between points, with the gid `CRAWLER between`, follow it. None if nothing
+    was measured.
     """
     asked = analysis.experiment
     by_crawler = analysis.by_crawler()
@@ -49,11 +75,16 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
     if len(asked.delays) == 1:
         axes = figure.add_subplot()
         _draw_panel(axes, asked, by_crawler, styles_of(asked.crawlers))
+        handles = marker_legend([cell.level for cells in by_crawler.values() for cell in cells])
+        if asked.delays[0].mean_us:
+            handles.insert(0, Line2D([], [], label=_IDEAL_LABEL, **_IDEAL))
+        if handles:  # below the ideal there is nothing
+            axes.legend(handles=handles, loc="lower left", fontsize=9)
         axes.set_title("\n".join(_title(asked)))
     else:
         _draw_panels(figure, asked, by_crawler)
         add_title(figure, *_title(asked))
-    add_small_print(figure, f"{small_print}; lines between points guide the eye")
+    add_small_print(figure, f"{small_print}; between points, lines follow the ideal")
     return figure
 
 
@@ -64,17 +95,26 @@ def _draw_panels(
     columns = min(3, len(by_crawler))
     rows = -(-len(by_crawler) // columns)
     figure.set_size_inches(max(9.6, 4.8 * columns), max(6.0, 3.6 * rows + 1))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    panels = list(grid.flat)
     styles = styles_of_delays(asked.delays)
+    levels = []
     for panel, (name, cells) in zip(panels, by_crawler.items(), strict=False):
         lines: dict[str, list[CellSummary]] = {}
         for cell in cells:
             lines.setdefault(str(cell.cell.delay), []).append(cell)
         _draw_panel(panel, asked, lines, styles, f"{name} ")
+        levels += [cell.level for cell in cells]
         panel.set_title(name, fontsize=12)
         panel.label_outer()
-    for unused in list(panels)[len(by_crawler) :]:
+    for unused in panels[len(by_crawler) :]:
         unused.remove()
+    for lowest in panels[max(0, len(by_crawler) - columns) : len(by_crawler)]:
+        lowest.set_xlabel(_X_LABEL)
+        lowest.tick_params(labelbottom=True)
+    handles = [Line2D([], [], label=_IDEAL_LABEL, **_IDEAL), *marker_legend(levels)]
+    # Beside the title, which has two lines.
+    figure.legend(handles=handles, loc="upper right", ncols=-(-len(handles) // 2), fontsize=10)
 
 
 def _draw_panel(
@@ -89,12 +129,14 @@ def _draw_panel(
     for delay in dict.fromkeys(cell.cell.delay for cells in lines.values() for cell in cells):
         at, seconds = ideal_s(delay, asked.requests, most)
         if len(at):
-            axes.plot(at, seconds, color=GREY, linewidth=0.8, zorder=2, gid=f"ideal {delay}")
+            colour = styles[str(delay)].colour if prefix else GREY
+            axes.plot(at, seconds, gid=f"ideal {delay}", **_IDEAL | {"color": colour})
     last = {}
     for name, cells in lines.items():
         points = [point for cell in cells if (point := _point(cell, asked)) is not None]
         if points:
-            draw_line(axes, prefix + name, styles[name], points, is_power=True)
+            shape = _shape(cells[0].cell.delay, asked.requests, most)
+            draw_line(axes, prefix + name, styles[name], points, shape)
             last[name] = points[-1]
     axes.set_yscale("log")
     axes.set_xlim(0, most * 1.02)
@@ -102,21 +144,25 @@ def _draw_panel(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(spread_ticks(concurrencies, 0.08 if prefix else 0.045))
-    axes.set_xlabel("concurrency asked for")
-    axes.set_ylabel(f"time to fetch {asked.requests or SCALED_TO:,} (s)")
+    axes.set_xlabel(_X_LABEL)
+    axes.set_ylabel(f"time to fetch {asked.requests or SCALED_TO:,} requests (s)")
     axes.autoscale_view()
     name_ends(axes, last, styles)
-    if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
-        axes.legend(handles=handles, loc="upper right", fontsize=9)
 
 
 def _title(asked: Experiment) -> tuple[str, str]:
     n = asked.requests or SCALED_TO
-    scaled = "" if asked.requests else f" (runs of {asked.waves} x C, scaled)"
-    return (
-        f"Finding the right number of concurrent requests: time to fetch {n:,}{scaled}",
-        f"{plan_and_spread(asked)}; thin: the ideal",
-    )
+    scaled = "" if asked.requests else " (scaled)"
+    return f"Time to fetch {n:,} requests{scaled} against concurrency", plan_and_spread(asked)
+
+
+def _shape(delay: Delay, requests: int, most: int) -> Shape:
+    """The ideal; or, without a delay, what makes lines follow powers of the concurrency."""
+    at, seconds = ideal_s(delay, requests, most)
+    if len(at):
+        return Shape(at, seconds)
+    at = np.arange(1, most + 1)
+    return Shape(at, np.ones(len(at)))
 
 
 def _point(cell: CellSummary, asked: Experiment) -> Point | None:
@@ -146,3 +192,38 @@ def ideal_s(
         return at, at.astype(float)
     waves = np.ceil(requests / at) if requests else SCALED_TO / at
     return at, waves * (delay.mean_us / 1e6)
+
+
+def findings(analysis: Analysis) -> str:
+    """What concurrency saves, for each series."""
+    asked = analysis.experiment
+    n = asked.requests or SCALED_TO
+    texts = []
+    for series, best in best_cells(analysis.cells).items():
+        cells = [
+            cell
+            for cell in analysis.cells
+            if (cell.cell.crawler, cell.cell.delay) == series and cell.measured
+        ]
+        name = analysis.series_shown(best.cell)
+        first = cells[0]
+        text = f"{name}: {_seconds_at(best, n)}"
+        if best is not first:
+            text += f", {n / max(rate(first), 1e-9):.3g} s at {first.cell.concurrency}"
+        at = knee(cells).exact
+        if at is not None and at != best.cell.concurrency:
+            text += f", 95 % of that rate from {at} on"
+        texts.append(text)
+    return f"Time for {n:,} requests. {'; '.join(texts)}."
+
+
+def _seconds_at(cell: CellSummary, requests: int) -> str:
+    """`1.02 s at 100 (95 % interval 1.01 to 1.05)`."""
+
+    def seconds(per_s: float) -> str:
+        return f"{requests / max(per_s, 1e-9):.3g}"
+
+    rates = cell.interval
+    times = rates and Interval(rates.high, rates.low, rates.coverage)
+    at = cell.cell.concurrency
+    return f"{seconds(rate(cell))} s at {at}{format_interval(times, seconds)}"

@@ -1,4 +1,4 @@
-"""in-flight-CRAWLER.png: requests in flight at the server over time, beside C. Rows -> Figure."""
+"""in-flight-CRAWLER.png: requests in flight at the server over time, and C. Rows -> Figure."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.cells import Trial
 from bench.analysis.in_flight import Levels
 from bench.results.columns import IntColumns
+from plots.scenes import Drawn, RunScene
 from plots.style import GREY, SERVER, add_small_print, doubt_shown, new_figure
 
 if TYPE_CHECKING:
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
 
 _BINS = 800
 """Across the axes: about a pixel each, so that a million requests are drawn like a thousand."""
+
+
+_HOW_TO_READ = (
+    "Requests in flight at the server over time, and the concurrency asked for. Dips show a client "
+    "that is busy between waves; a flat top below the dashed line shows a hidden limit."
+)
+
+
+def draw(scene: RunScene) -> Drawn | None:
+    """in-flight-CRAWLER.png; None without a ledger, without a delay, and if nothing arrived."""
+    arrivals = scene.accounts.arrivals
+    if arrivals is None:
+        return None
+    figure = in_flight_figure(scene.trial, arrivals, scene.small_print)
+    if figure is None:
+        return None
+    return Drawn(
+        f"in-flight-{scene.file_name}",
+        "Concurrency achieved",
+        figure,
+        _HOW_TO_READ,
+        findings(scene.trial),
+        scene.trial.run.crawler,
+    )
 
 
 def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Figure | None:
@@ -93,3 +118,15 @@ def binned(
     least = np.minimum.reduceat(padded, bounds)[::2]
     most = np.maximum.reduceat(padded, bounds)[::2]
     return edges, mean, least, most
+
+
+def findings(trial: Trial) -> str:
+    """The concurrency achieved, and that asked for."""
+    summary = trial.summary
+    assert summary is not None
+    assert summary.in_flight is not None
+    flying = summary.in_flight
+    return (
+        f"{flying.mean:.1f} requests in flight on average, {flying.peak} at most, of "
+        f"{trial.run.concurrency} asked for."
+    )

@@ -54,14 +54,14 @@ def comparison_figure(comparison: Comparison, small_print: str) -> Figure:
     axes.set_xlim(1 / spread, spread)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     axes.grid(axis="y", visible=False)
-    better = "more" if comparison.metric.is_more_better else "less"
+    better = "higher" if comparison.metric.is_more_better else "lower"
     baseline, candidate = (
         PurePath(name).name for name in (comparison.baseline, comparison.candidate)
     )
     axes.set_xlabel(f"{candidate} / {baseline} ({better} is better)")
     axes.set_title(
         f"{comparison.metric.name}: {candidate} against {baseline}\n"
-        "pseudo-median of the ratios of paired trials, 95 % interval"
+        "ratio of paired trials (pseudo-median) with its 95 % interval"
     )
     add_small_print(figure, small_print)
     return figure

@@ -12,7 +12,9 @@ from matplotlib.ticker import StrMethodFormatter
 
 from bench.analysis.cells import Trial
 from bench.analysis.join import Join
+from bench.analysis.validity import Level
 from bench.results.columns import IntColumns
+from plots.scenes import Drawn, RunScene
 from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
 
 if TYPE_CHECKING:
@@ -36,6 +38,29 @@ class Spans(NamedTuple):
     def only(self, chosen: "NDArray[np.bool_]") -> "Spans":
         """Some of them."""
         return Spans(self.start_s[chosen], self.end_s[chosen], self.row[chosen])
+
+
+_HOW_TO_READ = (
+    "Each row is a request: its span at the client, and over it its span at the server. Where the "
+    "client's colour shows on the left, the request was on its way or in the server's queue; on "
+    "the right, the answer was on its way or waited for the client."
+)
+
+
+def draw(scene: RunScene) -> Drawn | None:
+    """timeline-CRAWLER.png; None if no job of the run was recorded."""
+    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
+    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print)
+    if figure is None:
+        return None
+    return Drawn(
+        f"timeline-{scene.file_name}",
+        "Calls over time",
+        figure,
+        _HOW_TO_READ,
+        findings(scene.trial),
+        scene.trial.run.crawler,
+    )
 
 
 def timeline_figure(
@@ -200,3 +225,18 @@ def coverage(spans: Spans, calls: int, end_s: float) -> "NDArray[np.float64]":
         covered += sign * np.bincount(index + 1, part, len(covered))
     counts = np.cumsum(covered.reshape(_ROWS, _COLUMNS + 2), axis=1)[:, :_COLUMNS]
     return np.clip(counts / np.maximum(height, 1)[:, None], 0.0, 1.0)
+
+
+def findings(trial: Trial) -> str:
+    """How long one run took, and what is wrong with it."""
+    summary = trial.summary
+    assert summary is not None
+    text = f"{summary.requests:,} requests in {summary.makespan_ns / 1e9:.2f} s"
+    if summary.efficiency is not None:
+        text += f", of which {summary.ideal_ns / 1e9:.2f} s are the delays alone"
+    if summary.errors:
+        wrong = ", ".join(f"{word} {count}" for word, count in summary.errors.items())
+        text += f"; wrong: {wrong}"
+    if trial.verdict.level is not Level.VALID:
+        text += f"; {trial.verdict.level.name}"
+    return text + "."
