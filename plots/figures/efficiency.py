@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NEAR = 0.01
-"""Loss of efficiency from which on the axis is logarithmic: most crawlers are near 100 %."""
-_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+"""Distance from 0 and from 100 % within which the axis is linear; farther in it is that of odds."""
+_TICKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 
 
 _HOW_TO_READ = (
     "Higher is better: the ideal makespan, which is that of the delays alone, as a share of the "
     "measured one. A crawler at 100 % adds no time at all; opening its connections counts too. The "
-    "axis is stretched near 100 %, so that crawlers that coincide elsewhere can be told apart."
+    "axis is stretched near 0 and 100 %, so that crawlers that coincide elsewhere are apart."
 )
 
 
@@ -106,13 +106,15 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
 
 
 def stretched(efficiency: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """The scale of the axis: logarithmic in the loss, and linear where that is small."""
-    return np.asarray(-np.log10(np.maximum(0.0, 1 - efficiency) + _NEAR))
+    """The scale of the axis, for shares from 0 to 1: crawlers crowd at both of its ends."""
+    share = np.clip(efficiency, 0, 1)
+    return np.asarray(np.log10((share + _NEAR) / (1 - share + _NEAR)))
 
 
 def unstretched(height: "NDArray[np.float64]") -> "NDArray[np.float64]":
     """The inverse."""
-    return np.asarray(1 + _NEAR - 10.0**-height)
+    odds = 10.0**height
+    return np.asarray((odds * (1 + _NEAR) - _NEAR) / (1 + odds))
 
 
 def _efficiencies(cell: CellSummary) -> list[float]:
