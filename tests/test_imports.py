@@ -181,6 +181,24 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("crawlers.spec", "crawlers.work", "crawlers.__main__", "server.__main__"),
+        *("bench.primes.work", "bench.primes.no_io", "bench.primes.batches"),
+        *("bench.primes.asyncio_saver", "bench.primes.uvloop_saver"),
+    ],
+)
+def test_the_processes_that_are_measured_know_nothing_of_results(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    assert "msgspec" not in loaded
+    assert not [name for name in loaded if name.startswith("bench.results")]
+
+
 PURE = (
     *(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -188,7 +206,8 @@ PURE = (
         for path in sorted((ROOT / "bench" / room).glob("*.py"))
     ),
     *("bench.results.columns", "bench.results.conditions", "bench.results.environment"),
-    *("bench.results.run_result", "bench.results.schema"),
+    *("bench.results.run_result", "bench.results.schema", "bench.results.codec"),
+    "bench.results.rows",
     *("bench.primes.schedule", "bench.primes.saved_run", "bench.primes.analysis"),
 )
 """What numbers mean: without files, processes, command lines or terminals."""

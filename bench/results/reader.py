@@ -179,8 +179,11 @@ class Reader:
         self.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Raise StoreError for whatever is wrong with the file, and for a query without end."""
+    def _reading(self, name: str = "") -> Iterator[None]:
+        """Raise StoreError for whatever is wrong with the file, and for a query without end.
+
+        `name`: what is read, where the cause does not say so itself.
+        """
         self._deadline_s = monotonic() + _READING_S
         try:
             yield
@@ -188,7 +191,8 @@ class Reader:
             raise StoreError(f"cannot read {self.path}: its JSON is nested too deeply") from error
         except _WRONG as error:
             text = f"it takes more than {_READING_S:g} s" if _is_late(error) else error
-            raise StoreError(f"cannot read {self.path}: {text}") from error
+            what = f"{name}: {text}" if name else text
+            raise StoreError(f"cannot read {self.path}: {what}") from error
         finally:
             self._deadline_s = float("inf")
 
@@ -203,7 +207,7 @@ class Reader:
 
         query = f"SELECT ordinal, {', '.join(names)} FROM {table} WHERE run = ?"
         count = f"SELECT count(*) FROM {table} WHERE run = ?"
-        with self._reading():
+        with self._reading(f"{table} of run {number}"):
             (length,) = self._connection.execute(count, (number,)).fetchone()
             columns = np.empty((len(names), length), dtype=np.int64)
             is_filled = np.zeros(length, dtype=bool)
@@ -214,7 +218,7 @@ class Reader:
                 columns[:, ordinals] = values
                 is_filled[ordinals] = True
             if not is_filled.all():
-                raise ValueError(f"the ordinals of {table} in run {number} have gaps")
+                raise ValueError("its ordinals have gaps")
         return dict(zip(names, columns, strict=True))
 
 

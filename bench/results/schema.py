@@ -184,10 +184,12 @@ class RunRow:
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"
             )
-        if self.usage is not None:
-            self.usage.check()
-        if self.work is not None:
-            self.work.check()
+        for name, part in (("usage", self.usage), ("work", self.work)):
+            try:
+                if part is not None:
+                    part.check()
+            except ValueError as error:
+                raise ValueError(f"run {self.number}.{name}: {error}") from error
 
     def delays_us(self) -> "array[int]":
         """What each request asked for, in the order of seq."""

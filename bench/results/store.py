@@ -115,7 +115,7 @@ class Store(Reader):
         row = to_sql(row_of(result))
         try:
             with self._writing():
-                self._connection.execute(f"INSERT INTO run VALUES ({_marks(RUN_COLUMNS)})", row)
+                self._connection.execute(_insertion("run", RUN_COLUMNS), row)
                 if outcome:
                     self._insert("fetch", number, outcome.fetches, FETCH_COLUMNS)
                     self._insert("work", number, outcome.work, WORK_COLUMNS)
@@ -160,9 +160,8 @@ class Store(Reader):
         rows = (
             (number, ordinal, *values) for ordinal, values in enumerate(zip(*arrays, strict=True))
         )
-        marks = _marks(("run", "ordinal", *names))
-        self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        self._connection.executemany(_insertion(table, ("run", "ordinal", *names)), rows)
 
 
-def _marks(columns: tuple[str, ...]) -> str:
-    return ", ".join("?" * len(columns))
+def _insertion(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
