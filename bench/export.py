@@ -20,7 +20,7 @@ from bench.summary import Accounts
 from crawlers.contract import ERROR_WORDS
 from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
 
-CSV, JSON = "csv", "json"
+JSON = "json"
 
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
 _OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
