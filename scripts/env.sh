@@ -149,7 +149,7 @@ make_env() {
     check_folder "$previous"
     check_file "$install_log"
     base=$(find_python) || exit
-    echo "crawlbench: setting up .venv, once; about 450 MB on disk" >&2 || :
+    echo "crawlbench: setting up .venv, once; about 600 MB on disk" >&2 || :
     cd -- "$root" || exit
     if [ -s "$stamp" ]; then
         discard "$previous"

@@ -1,5 +1,6 @@
 """Results of runs that never were, for tests of what is made of results."""
 
+import io
 from array import array
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from bench.results.schema import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog
-from server.ledger import ANSWERED, RunLedger, RunRecord, unpack
+from server.ledger import ANSWERED, RunLedger, RunRecord
 from server.loop_lag import LOAD_COLUMNS
 
 MS = 1_000_000
@@ -118,6 +119,10 @@ def run_row(
         timeout_ns=10**10,
     )
     return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def unpack(packed: bytes) -> RunRecord:
+    return RunRecord.read(io.BytesIO(packed), len(packed))
 
 
 def record_of(ledger: RunLedger) -> RunRecord:

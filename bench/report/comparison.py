@@ -22,7 +22,7 @@ from bench.results.store import FILE_NAME, Store
 if TYPE_CHECKING:
     from rich.console import Console
 
-TABLE, MARKDOWN, JSON = "table", "markdown", "json"
+MARKDOWN, JSON = "markdown", "json"
 
 _PLAN = ("delays", "waves", "requests", "seed", "timeout_s")
 _UNITS = {
@@ -239,7 +239,7 @@ def _with_versions(store: Store) -> dict[str, Any]:
 
 
 def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:
-    """As TABLE, MARKDOWN or JSON."""
+    """As a table, or as MARKDOWN or JSON."""
     if form == JSON:
         print(json.dumps(_as_json(comparison), indent=2))
         return

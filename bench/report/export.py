@@ -18,7 +18,7 @@ from bench.results.store import Store
 from crawlers.contract import ERROR_WORDS
 from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
 
-CSV, JSON = "csv", "json"
+JSON = "json"
 
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
 _OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
