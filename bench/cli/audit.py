@@ -128,7 +128,7 @@ def audit_row(
     head = (plain.run.request_head or b"").decode("latin-1")
     names = [line.partition(":")[0] for line in head.split("\r\n")[1:] if line]
     connections = summary.connections or 0
-    resent = summary.ledger.resent if summary.ledger is not None else None
+    resent = summary.reconciliation.resent if summary.reconciliation is not None else None
     cpu_us = summary.cpu_us_per_request
     memory = many.summary.peak_memory_bytes if many.summary is not None else None
     return (

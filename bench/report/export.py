@@ -53,7 +53,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
             bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else None
         )
         about["conditions"] = asdict(trial.run.conditions)
-        about["summary"] = asdict(trial.summary) if trial.summary is not None else None
+        about["summary"] = trial.summary.to_json() if trial.summary is not None else None
         rows.append(about)
     if form == JSON:
         _write_json(iter(rows), stream)

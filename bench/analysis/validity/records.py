@@ -27,7 +27,7 @@ def _whole_ledger(evidence: Evidence) -> Iterator[Reason]:
             f"the server had no room for {run.unrecorded} requests in its ledger: what the crawler "
             "says cannot be checked",
         )
-    elif summary.ledger is None:
+    elif summary.reconciliation is None:
         yield unchecked(
             "no ledger",
             "there is no ledger of what reached the server: only the crawler's own account was "
@@ -37,7 +37,7 @@ def _whole_ledger(evidence: Evidence) -> Iterator[Reason]:
 
 def _reconciliation(evidence: Evidence) -> Iterator[Reason]:
     """Every request is accounted for at both ends."""
-    found = evidence.summary.ledger
+    found = evidence.summary.reconciliation
     if found is None:
         return
     for mismatch in found.unexplained:
