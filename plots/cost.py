@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
+from bench.plan.floor import cost_unit
 from plots.style import (
     GREY,
     LineStyle,
@@ -18,10 +19,6 @@ from plots.style import (
     new_figure,
     styles_of,
 )
-
-FLOORS = ("protocol", "protocol-uvloop")
-"""As little as a client can do; the first that was measured is what others are multiples of."""
-
 
 _ROOM = 1.5
 """Of the axis to the longest bar, in logarithms."""
@@ -40,11 +37,6 @@ _COSTS = (
 )
 
 
-def floor_of(cells: Mapping[str, CellSummary]) -> str | None:
-    """The crawler that costs are multiples of; None where no floor crawler was measured."""
-    return next((name for name in FLOORS if name in cells), None)
-
-
 def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
     """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
     beside = {
@@ -53,7 +45,7 @@ def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float 
         if one.measured
         and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
     }
-    floor = floor_of(beside)
+    floor = cost_unit(beside)
     unit = beside[floor].median_of(attribute) if floor else None
     value = cell.median_of(attribute)
     return value / unit if value is not None and unit else None
@@ -68,7 +60,7 @@ def cost_figure(
     """
     if not cells:
         return None
-    floor = floor_of(cells)
+    floor = cost_unit(cells)
     figure = new_figure()
     figure.set_size_inches(11.0, 1.9 + 0.42 * len(cells))
     styles = styles_of(asked.experiment.crawlers)
@@ -97,7 +89,7 @@ def _draw(
     analysis: Analysis,
     styles: Mapping[str, LineStyle],
 ) -> None:
-    floor = floor_of(cells)
+    floor = cost_unit(cells)
     shown = []
     for row, (name, cell) in enumerate(cells.items()):
         value = cell.median_of(cost.attribute)

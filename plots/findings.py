@@ -6,7 +6,8 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, KneeKind, Trial, best_cells, knee
 from bench.analysis.validity import Level
 from bench.plan.experiment import Experiment
-from plots.cost import floor_of, times_floor
+from bench.plan.floor import cost_unit
+from plots.cost import times_floor
 from plots.time_vs_concurrency import SCALED_TO
 
 _PARTS = {"to_server": "on the way to the server", "late": "in the server", "back": "back"}
@@ -106,7 +107,7 @@ def of_split(analysis: Analysis) -> str:
 
 def of_cost(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
     """Multiples of the floor crawler, the least and the most."""
-    floor = floor_of(cells)
+    floor = cost_unit(cells)
     if floor is None:
         return "No floor crawler was measured with them: the numbers stand by themselves."
     texts = []

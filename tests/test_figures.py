@@ -21,13 +21,14 @@ from bench.analysis.cells import Trial
 from bench.analysis.summary import good_service_ns
 from bench.analysis.validity import Level
 from bench.plan.delays import Delay
+from bench.plan.floor import cost_unit
 from bench.plan.presets import CHAPTER
 from bench.report.comparison import compare_two
 from bench.results.store import FILE_NAME, Store
 from plots import findings
 from plots.__main__ import draw_all
 from plots.comparison import comparison_figure
-from plots.cost import cost_figure, floor_of
+from plots.cost import cost_figure
 from plots.efficiency import efficiency_figure
 from plots.figures import figures_of
 from plots.service_time import service_time_figure
@@ -108,7 +109,7 @@ def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
     assert "3.0 (asyncio)" in findings.of_cost(cells, analysis)
     # Without one they stand by themselves.
     del cells["protocol"]
-    assert floor_of(cells) is None
+    assert cost_unit(cells) is None
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio peak_memory_bytes"])[0] == pytest.approx([40])
     assert "No floor crawler" in findings.of_cost(cells, analysis)

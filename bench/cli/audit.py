@@ -18,9 +18,11 @@ from bench.measure.targets import private_server
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment, PlannedRun
+from bench.plan.floor import FLOORS
 from bench.report.tables import make_console, make_table, shown
 from crawlers.registry import NOT_DECLARED, find
 
+_FLOOR = FLOORS[0]
 _DELAY = Delay.fixed(100_000)
 _COSTLY_REQUESTS = 10_000
 _COSTLY_CONCURRENCY = 1_000
@@ -35,7 +37,7 @@ def audit(arguments: Namespace) -> int:
     entrants = chosen_entrants(arguments.crawlers)
     for entrant in entrants:
         installed(entrant)
-    floor = Entrant("protocol", "protocol")
+    floor = Entrant(_FLOOR, _FLOOR)
     rows: list[tuple[Entrant, Trial, Trial]] = []
     with ExitStack() as stack:
         pinning = choose_pinning()
@@ -82,8 +84,16 @@ def _cpu_us(trial: Trial) -> float | None:
 
 def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None, md: bool) -> None:
     columns = (
-        *("crawler", "at C", "in flight", "connections", "requests each", "bytes sent"),
-        *("resent", "CPU us", "x protocol", "MB at C=1000"),
+        "crawler",
+        "at C",
+        "in flight",
+        "connections",
+        "requests each",
+        "bytes sent",
+        "resent",
+        "CPU us",
+        f"x {_FLOOR}",
+        "MB at C=1000",
     )
     words = ("may resend", "timeout bounds", "headers sent")
     cells = [audit_row(*row, floor_us) for row in rows]
@@ -98,7 +108,7 @@ def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None,
         f"{_COSTLY_REQUESTS} at C={_COSTLY_CONCURRENCY}",
         columns,
         words,
-        "in flight: mean at the server. bytes sent: the head of a request. x protocol: CPU a "
+        f"in flight: mean at the server. bytes sent: the head of a request. x {_FLOOR}: CPU a "
         "request as a multiple of the floor crawler's. may resend, timeout bounds: as declared.",
     )
     for row in cells:
