@@ -21,7 +21,7 @@ from bench.program import PROGRAM
 from bench.results.columns import IntColumns
 from bench.results.conditions import Conditions
 from bench.results.run_result import RunResult
-from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
+from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA, SCHEMA_VERSION, RunRow
 from bench.results.shapes import check_shape, parsed_object
 from bench.results.sqlite_file import (
     SqliteFileError,
@@ -34,6 +34,7 @@ from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from crawlers.registry import find
 from crawlers.spec import Usage
 from crawlers.work import WORK_COLUMNS, Work
+from server.ledger import LOAD_COLUMNS
 from server.packed_columns import Columns
 
 FILE_NAME = "results.sqlite"
