@@ -88,8 +88,15 @@ def _work_table(
     table = make_table(
         f"{work_shown(key)}: {items:,} items to save",
         (
-            *("saver", "time s", "min-max", "x no-io", "faster than serial", "overlap"),
-            *("CPU s", "x bound", "saved"),
+            "saver",
+            "time s",
+            "min-max",
+            "x no-io",
+            "faster than serial",
+            "overlap",
+            "CPU s",
+            "x bound",
+            "saved",
         ),
         ("verdict",),
         caption,
