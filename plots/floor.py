@@ -1,17 +1,8 @@
-"""The floor crawler: what it is, and what others cost as a multiple of it. Pure."""
-
-from collections.abc import Mapping
+"""What crawlers cost as a multiple of the floor crawler. Pure."""
 
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
-
-FLOORS = ("protocol", "protocol-uvloop")
-"""As little as a client can do; the first that was measured is what others are multiples of."""
-
-
-def floor_of(cells: Mapping[str, CellSummary]) -> str | None:
-    """The crawler that costs are multiples of; None where no floor crawler was measured."""
-    return next((name for name in FLOORS if name in cells), None)
+from bench.plan.floor import cost_unit
 
 
 def floor_beside(cell: CellSummary, analysis: Analysis) -> CellSummary | None:
@@ -22,7 +13,7 @@ def floor_beside(cell: CellSummary, analysis: Analysis) -> CellSummary | None:
         if one.measured
         and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
     }
-    floor = floor_of(beside)
+    floor = cost_unit(beside)
     return beside[floor] if floor else None
 
 

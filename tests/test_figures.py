@@ -27,6 +27,7 @@ from bench.analysis.quantiles import quantile
 from bench.analysis.summary import good_service_ns
 from bench.analysis.validity import Level
 from bench.plan.delays import Delay
+from bench.plan.floor import cost_unit
 from bench.plan.presets import CHAPTER
 from bench.report.comparison import compare_two
 from bench.results.store import FILE_NAME, Store
@@ -48,7 +49,6 @@ from plots.figures.service_time import service_time_figure
 from plots.figures.throughput import throughput_figure
 from plots.figures.time_vs_concurrency import ideal_s, time_figure
 from plots.figures.timeline import MOST_LINES, Spans, coverage, timeline_figure
-from plots.floor import floor_of
 from plots.lines import Point, Shape, draw_line
 from plots.style import styles_of
 from tests.factories import experiment, planned, result
@@ -125,7 +125,7 @@ def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
     assert "from 1.0 (serial) to 3.0 (asyncio)" in cost.findings(cells, analysis)
     # Without one they stand by themselves.
     del cells["protocol"]
-    assert floor_of(cells) is None
+    assert cost_unit(cells) is None
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio peak_memory_bytes"])[0] == pytest.approx([40])
     assert "No floor crawler" in cost.findings(cells, analysis)

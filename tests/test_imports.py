@@ -203,7 +203,7 @@ PURE = (
     *(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for room in ("plan", "analysis")
-        for path in sorted((ROOT / "bench" / room).glob("*.py"))
+        for path in sorted((ROOT / "bench" / room).rglob("*.py"))
     ),
     *("bench.results.columns", "bench.results.conditions", "bench.results.environment"),
     *("bench.results.run_result", "bench.results.schema", "bench.results.codec"),

@@ -208,6 +208,13 @@ def test_a_stall_is_time_without_an_act_while_an_answer_waits() -> None:
     assert client_stall(Join.of(fetched, arrivals())) is None
 
 
+def test_a_stall_is_found_where_records_are_missing() -> None:
+    """The answer that waits is of a seq above the number of records."""
+    fetched = fetches((0, 0, 10, 200, 1, 0), (3, 0, 400, 200, 1, 0))
+    arrived = arrivals((0, 1, 1, 9, 0, 200, 1), (3, 2, 2, 20, 0, 200, 1))
+    assert client_stall(Join.of(fetched, arrived)) == Stall(20 * MS, 380 * MS)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 50), st.integers(0, 20), st.integers(1, 30), st.integers(1, 60)),

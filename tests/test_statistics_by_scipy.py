@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.inference import (
+from bench.analysis.inference import (
     ERROR_RATE,
     LEAST_TRIALS,
     median_interval,
@@ -20,7 +20,7 @@ from bench.inference import (
     sign_flip_p,
     spearman,
 )
-from bench.quantiles import BEYOND, quantile, tail_quantile
+from bench.analysis.quantiles import BEYOND, quantile, tail_quantile
 
 Floats = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bench.results.store import FILE_NAME, Store
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
 from crawlers.spec import Outcome
 from crawlers.work import WorkLog
-from server.ledger import COLUMNS, RunLedger
+from server.ledger import COLUMNS, LOAD_COLUMNS, RunLedger
 from tests.factories import experiment, planned, record_of, result, usage
 
 
@@ -65,9 +65,33 @@ def test_resends_are_kept_with_their_number_and_their_condition(store: Store) ->
     assert (run.resends, run.conditions.resend_condition) == (5, "kept")
 
 
-def test_the_columns_of_the_store_are_those_of_the_ledger() -> None:
-    assert tuple(name for name, _ in COLUMNS) == ARRIVAL_COLUMNS
-    assert tuple(Recorder().columns()) == FETCH_COLUMNS
+def test_a_file_of_before_resends_had_a_condition_is_read(store: Store) -> None:
+    store.append(result(planned()))
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(
+            "UPDATE run SET conditions = json_remove(conditions, '$.resend_condition')"
+        )
+    connection.close()
+    (run,) = store.runs()
+    assert (run.resends, run.conditions.resend_condition) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("fetch", Recorder().columns()),
+        ("arrival", dict(COLUMNS)),
+        ("server_load", LOAD_COLUMNS),
+        ("work", WorkLog().columns()),
+    ],
+)
+def test_the_tables_of_the_store_have_the_columns_that_are_recorded(
+    store: Store, table: str, columns: Iterable[str]
+) -> None:
+    with sqlite3.connect(store.path) as connection:
+        made = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    connection.close()
+    assert [name for (name,) in made] == ["run", "ordinal", *columns]
 
 
 def test_what_was_asked_and_on_what_survives(store: Store) -> None:

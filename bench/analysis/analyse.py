@@ -108,8 +108,7 @@ def analyse(store: "Store") -> Analysis:
         if run.role == CEILING:
             continue
         summary = summaries[run.number]
-        cell = Cell(run.crawler, run.concurrency, run.delay)
-        trials[cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
+        trials[run.cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
     rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
     rank_of_delay = {delay: rank for rank, delay in enumerate(experiment.delays)}
 

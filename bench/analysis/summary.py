@@ -4,8 +4,8 @@ What they are worth is for bench.analysis.validity to say.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,10 +54,11 @@ class RunSummary:
     p99_ns: int | None
     """Of the service time of good requests; as far as bench.analysis.quantiles gives them."""
     split: SplitSummary | None
+    """None without a ledger, as the next three."""
     slot_time: SlotTime | None
     in_flight: InFlight | None
     connections: int | None
-    """That the server saw. These four: None without a ledger."""
+    """That the server saw."""
     cpu_us_per_request: float
     cpu_share: float
     """Of the CPUs that the crawler can use, over the crawl."""
@@ -68,8 +69,8 @@ class RunSummary:
     peak_memory_bytes: int
     server_cpu_us_per_request: float | None
     server: ServerLoad | None
-    ledger: Reconciliation | None
-    """None without a ledger, or with one that had no room for all."""
+    reconciliation: Reconciliation | None
+    """Of both ends' accounts. None without a ledger, or with one that had no room for all."""
     client_peak: int
     """Requests at a time, by the client's own account."""
     client_plateau: Plateau | None
@@ -90,6 +91,14 @@ class RunSummary:
     """Good requests that took longer than the limit of time and a tenth."""
     outside_ns: int
     """Of the crawl, before the first start and after the last end."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, by the names that `export` and `crawl --json` have always given them."""
+        return {_EXPORTED_AS.get(name, name): value for name, value in asdict(self).items()}
+
+
+_EXPORTED_AS = {"reconciliation": "ledger"}
+"""Fields with another name in what is exported: changing that would break its readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +158,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         peak_memory_bytes=usage.peak_memory_bytes,
         server_cpu_us_per_request=server.cpu_ns / count / 1e3 if server.cpu_ns else None,
         server=server.load,
-        ledger=seen.reconciliation,
+        reconciliation=seen.reconciliation,
         client_peak=levels.peak,
         client_plateau=steady_plateau(levels, fetches["start_ns"], run.slots),
         queued_share=seen.queued_share,

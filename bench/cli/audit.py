@@ -10,6 +10,7 @@ from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment, PlannedRun
+from bench.plan.floor import FLOORS
 from bench.program import PROGRAM
 from bench.report.tables import make_console, make_table, shown
 from crawlers.checked import checked_list
@@ -18,6 +19,7 @@ from crawlers.registry import NOT_DECLARED, find
 if TYPE_CHECKING:
     from bench.analysis.cells import Trial
 
+_FLOOR = FLOORS[0]
 _DELAY = Delay.fixed(100_000)
 _COSTLY_REQUESTS = 10_000
 _COSTLY_CONCURRENCY = 1_000
@@ -67,7 +69,7 @@ def run(arguments: Namespace) -> int:
     entrants = chosen_entrants(arguments.crawlers)
     for entrant in entrants:
         installed(entrant)
-    floor = Entrant("protocol", "protocol")
+    floor = Entrant(_FLOOR, _FLOOR)
     rows: list[tuple[Entrant, Trial, Trial]] = []
     with ExitStack() as stack:
         pinning = choose_pinning()
@@ -119,8 +121,16 @@ def _print(
     from bench.analysis.validity import Level
 
     columns = (
-        *("crawler", "at C", "in flight", "connections", "requests each", "bytes sent"),
-        *("resent", "CPU us", "x protocol", "MB at C=1000"),
+        "crawler",
+        "at C",
+        "in flight",
+        "connections",
+        "requests each",
+        "bytes sent",
+        "resent",
+        "CPU us",
+        f"x {_FLOOR}",
+        "MB at C=1000",
     )
     words = ("may resend", "timeout bounds", "headers sent")
     cells = [audit_row(*row, floor_us) for row in rows]
@@ -135,7 +145,7 @@ def _print(
         f"{_COSTLY_REQUESTS} at C={_COSTLY_CONCURRENCY}",
         columns,
         words,
-        "in flight: mean at the server. bytes sent: the head of a request. x protocol: CPU a "
+        f"in flight: mean at the server. bytes sent: the head of a request. x {_FLOOR}: CPU a "
         "request as a multiple of the floor crawler's. may resend, timeout bounds: as declared.",
     )
     for row in cells:
@@ -165,7 +175,7 @@ def audit_row(
     head = (plain.run.request_head or b"").decode("latin-1")
     names = [line.partition(":")[0] for line in head.split("\r\n")[1:] if line]
     connections = summary.connections or 0
-    resent = summary.ledger.resent if summary.ledger is not None else None
+    resent = summary.reconciliation.resent if summary.reconciliation is not None else None
     cpu_us = summary.cpu_us_per_request
     memory = many.summary.peak_memory_bytes if many.summary is not None else None
     return (

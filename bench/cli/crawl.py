@@ -225,6 +225,6 @@ def _print_trial(trial: "Trial", *, as_json: bool) -> None:
             for one in trial.verdict.reasons
         ],
         "limited_by": asdict(bottleneck(trial.summary, trial.verdict)),
-        **asdict(trial.summary),
+        **trial.summary.to_json(),
     }
     print(json.dumps(told, indent=2))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.measure.interpreters import check_interpreter, crawler_command
 from bench.plan.entrants import Entrant, with_labels_of_their_own
+from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
@@ -43,7 +44,7 @@ def _members(named: Entrant) -> list[Entrant]:
 
 def floor() -> str:
     """The fastest client there is here."""
-    return "protocol-uvloop" if installed_versions(find("protocol-uvloop")) else "protocol"
+    return fastest_floor(lambda name: bool(installed_versions(find(name))))
 
 
 def installed(entrant: Entrant) -> CrawlerInfo:

@@ -24,6 +24,7 @@ from bench.program import PROGRAM
 from bench.results.environment import differences
 from bench.results.folder import exclusive_lock, find_file, link_latest, new_folder
 from bench.results.run_result import RunResult
+from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
 from crawlers.registry import REGISTRY, find
 
@@ -148,18 +149,22 @@ def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
     planned = _order(asked)
     for run in planned:
         was = done.get(run.number)
-        is_same = was is None or (
-            *(was.role, was.trial, was.crawler, was.concurrency, was.delay, was.work),
-        ) == (
-            *(run.role, run.trial, run.cell.crawler, run.cell.concurrency, run.cell.delay),
-            run.work,
-        )
-        if not is_same:
+        if was is not None and not _is_same(was, run):
             raise StoreError(
                 f"cannot go on with {store.path}: its run {run.number} is not the one that this "
                 "version of crawlbench plans: use the version that began it"
             )
     return [run for run in planned if run.number not in done]
+
+
+def _is_same(was: RunRow, planned: PlannedRun) -> bool:
+    """Whether a run that was done is the one that is planned."""
+    return (
+        was.role == planned.role
+        and was.trial == planned.trial
+        and was.cell == planned.cell
+        and was.work == planned.work
+    )
 
 
 def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:

@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 
 _CHECKS = frozenset(
     {
-        *("ledger", "failures", "overtime", "overrun", "impossible", "failed"),
-        *("late", "server-limited", "descriptors", "clock", "busy machine"),
+        "ledger",
+        "failures",
+        "overtime",
+        "overrun",
+        "impossible",
+        "failed",
+        "late",
+        "server-limited",
+        "descriptors",
+        "clock",
+        "busy machine",
     }
 )
 """Of bench.analysis.validity, those that hold for a crawler that computes: it may well stand

@@ -13,16 +13,17 @@ from typing import IO, Any
 from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import analyse, load_accounts
 from bench.analysis.bottleneck import bottleneck
-from bench.results.schema import RunRow
+from bench.results.schema import ARRIVAL_COLUMNS, RunRow
 from bench.results.store import Store
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
 
 JSON = "json"
 
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
-_OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
-_OF_ARRIVAL = ("connection", "arrived_ns", "replied_ns", "delay_us", "outcome")
+_OF_FETCH = tuple(name for name in FETCH_COLUMNS if name != "seq")
+_OF_ARRIVAL = tuple(name for name in ARRIVAL_COLUMNS if name not in ("seq", "status"))
+"""The status is that of the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 
 _WORDS = dict(enumerate(ERROR_WORDS))
@@ -34,8 +35,18 @@ _OUTCOMES = {
 }
 
 _ABOUT_RUN = (
-    *("number", "role", "trial", "crawler", "program", "concurrency", "slots", "delay_low_us"),
-    *("delay_high_us", "requests", "started_utc", "failure"),
+    "number",
+    "role",
+    "trial",
+    "crawler",
+    "program",
+    "concurrency",
+    "slots",
+    "delay_low_us",
+    "delay_high_us",
+    "requests",
+    "started_utc",
+    "failure",
 )
 
 
@@ -53,7 +64,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
             bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else None
         )
         about["conditions"] = asdict(trial.run.conditions)
-        about["summary"] = asdict(trial.summary) if trial.summary is not None else None
+        about["summary"] = trial.summary.to_json() if trial.summary is not None else None
         rows.append(about)
     if form == JSON:
         _write_json(iter(rows), stream)

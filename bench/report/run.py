@@ -45,7 +45,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
 
 
 def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
-    if summary.ledger is None or summary.in_flight is None:
+    if summary.reconciliation is None or summary.in_flight is None:
         reason = (
             "none: the server is not ours, or its ledger is not used"
             if run.unrecorded is None
@@ -59,7 +59,7 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
         "CPU of the server": shown(summary.server_cpu_us_per_request, ".0f")
         + " us a request"
         + (f", {summary.server.cpu_share:.0%} busy" if summary.server else ""),
-        "ledger": str(summary.ledger),
+        "ledger": str(summary.reconciliation),
     }
     if summary.split is not None:
         split = summary.split

@@ -16,11 +16,12 @@ from bench.results.columns import IntColumns
 from bench.results.environment import Resumption
 from bench.results.migrations import OLDEST_VERSION, migrate_copies
 from bench.results.rows import RUN_COLUMNS, from_sql
-from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA_VERSION, RunRow
+from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION, RunRow
 from bench.results.sqlite_file import SqliteFileError, check_tables, columns_of, connect
 from crawlers.contract import FETCH_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server import __version__
+from server.ledger import LOAD_COLUMNS
 
 _READING_S = 300.0
 """The longest time for one query; no real one takes nearly as long."""

@@ -4,10 +4,12 @@ from array import array
 from dataclasses import dataclass
 
 from bench.plan.delays import Delay
+from bench.plan.experiment import Cell
 from bench.results.conditions import Conditions
 from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
 from crawlers.work import Work
+from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 
 SCHEMA_VERSION = 5
@@ -18,17 +20,8 @@ MAX_CONCURRENCY = 2**31
 SPARE_DESCRIPTORS = 100
 """That a process opens besides its connections."""
 
-ARRIVAL_COLUMNS = (
-    "seq",
-    "connection",
-    "arrived_ns",
-    "replied_ns",
-    "delay_us",
-    "status",
-    "outcome",
-)
-
-LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+ARRIVAL_COLUMNS = tuple(name for name, _ in COLUMNS)
+"""Those of the server's ledger, and in its order."""
 
 SCHEMA = """
 CREATE TABLE experiment (
@@ -164,6 +157,11 @@ class RunRow:
     def delay(self) -> Delay:
         """The model of the delays."""
         return Delay(self.delay_low_us, self.delay_high_us)
+
+    @property
+    def cell(self) -> Cell:
+        """The point of the experiment that it is a trial of."""
+        return Cell(self.crawler, self.concurrency, self.delay)
 
     def check(self) -> None:
         """Raises ValueError for what no run can have been, of values of the right types."""

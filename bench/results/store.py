@@ -19,10 +19,11 @@ from bench.results.migrations import migrate_file
 from bench.results.reader import Reader, open_connection
 from bench.results.rows import RUN_COLUMNS, row_of, to_sql
 from bench.results.run_result import RunResult
-from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS, SCHEMA, SCHEMA_VERSION
+from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA, SCHEMA_VERSION
 from bench.results.sqlite_file import check_nothing_added, make_durable
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from crawlers.work import WORK_COLUMNS
+from server.ledger import LOAD_COLUMNS
 from server.packed_columns import Columns
 
 FILE_NAME = "results.sqlite"

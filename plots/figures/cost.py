@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
-from plots.floor import floor_beside, floor_of, times_floor
+from bench.plan.floor import cost_unit
+from plots.floor import floor_beside, times_floor
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
@@ -65,7 +66,7 @@ def cost_figure(
     """
     if not cells:
         return None
-    floor = floor_of(cells)
+    floor = cost_unit(cells)
     figure = new_figure()
     figure.set_size_inches(11.0, 1.9 + 0.42 * len(cells))
     styles = styles_of(asked.experiment.crawlers)
@@ -91,7 +92,7 @@ def _draw(
     analysis: Analysis,
     styles: Mapping[str, LineStyle],
 ) -> None:
-    floor = floor_of(cells)
+    floor = cost_unit(cells)
     shown = []
     for row, (name, cell) in enumerate(cells.items()):
         value = cell.median_of(cost.attribute)
@@ -138,7 +139,7 @@ def _draw(
 
 def findings(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
     """Multiples of the floor crawler, the least and the most."""
-    floor = floor_of(cells)
+    floor = cost_unit(cells)
     if floor is None:
         return "No floor crawler was measured: costs are given as they are."
     others = [cell for name, cell in cells.items() if name != floor]
