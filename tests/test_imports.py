@@ -213,6 +213,7 @@ PURE = (
 """What numbers mean: without files, processes, command lines or terminals."""
 
 
+@pytest.mark.without_coverage  # which imports sqlite3 itself
 @pytest.mark.parametrize("module", PURE)
 def test_what_is_pure_imports_nothing_that_is_not(module: str) -> None:
     program = f"import sys, {module}; print(*sys.modules)"

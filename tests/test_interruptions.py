@@ -108,6 +108,7 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
     assert kept(tmp_path) >= 2
 
 
+@pytest.mark.without_coverage  # which writes a file of its own
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of files there")
 def test_a_full_disk_ends_it_with_its_reason_the_file_and_the_command_that_goes_on(
     tmp_path: Path,
