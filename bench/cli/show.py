@@ -1,5 +1,7 @@
 """What was measured, for people to look at: tables on stdout, figures beside the results."""
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -55,8 +57,12 @@ def draw(folder: Path, form: str = "png") -> int:
     return run_plots("plots", [str(folder), "--format", form], way_out)
 
 
-def run_plots(module: str, words: Sequence[str], way_out: str) -> int:
-    """Returns the exit code, one of ours; says so where the process did not end by itself."""
+def run_plots(module: str, words: Sequence[str], way_out: str, told: object = None) -> int:
+    """Start a program that draws; returns the exit code, one of ours.
+
+    `told`: what it is to draw, as JSON on its stdin. `way_out`: said where it did not end by
+    itself.
+    """
     sys.stdout.flush()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", module, "--end-with-stdin", *words],
@@ -66,6 +72,10 @@ def run_plots(module: str, words: Sequence[str], way_out: str) -> int:
     )
     assert process.stdin is not None
     try:
+        if told is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended; its exit code says why
+                process.stdin.write(json.dumps(told).encode() + b"\n")
+                process.stdin.flush()
         code = process.wait()
     except BaseException:
         process.stdin.close()  # it then removes what it has not finished
@@ -75,7 +85,8 @@ def run_plots(module: str, words: Sequence[str], way_out: str) -> int:
             process.kill()
         raise
     finally:
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
     if code in (EXIT_OK, EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED):
         return code
     how = f"died of {signal_name(-code)}" if code < 0 else f"crashed with exit code {code}"
