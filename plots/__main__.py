@@ -109,4 +109,4 @@ def _draw_primes(store: Store, form: str) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_program("plots", main))
+    sys.exit(run_program("plots", main, needs_reader=False))

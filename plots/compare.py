@@ -60,4 +60,4 @@ def _small_print(measured: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_program("plots", main))
+    sys.exit(run_program("plots", main, needs_reader=False))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,11 +29,7 @@ def show_measured(measured: Measured, form: str = "png") -> int:
     """The tables of an experiment that was just made, then its figures; returns the exit code."""
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    try:
-        code = print_tables(measured.folder, ReportOptions())
-    except BrokenPipeError:  # nobody reads the table; the figures are still wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
+    code = print_tables(measured.folder, ReportOptions())
     with Store.open(find_file(measured.folder)) as store:
         has_figures = kind_of(store).has_figures
     drawn = draw(measured.folder, form) if has_figures else EXIT_OK
