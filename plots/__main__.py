@@ -14,8 +14,10 @@ if __name__ == "__main__":
 
 import argparse
 import io
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
@@ -41,11 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
+    parser.add_argument("--analysis-on-stdin", action="store_true", help=argparse.SUPPRESS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     protect_standard_streams()
-    arguments = parse_arguments(parser, argv)
     try:
-        for path in draw_all(arguments.folder, arguments.format):
+        arguments = parse_arguments(parser, argv, _analysis)
+        for path in draw_all(arguments.folder, arguments.format, arguments.told):
             print(path, flush=True)
     except (StoreError, OSError) as error:
         print(f"plots: {error}", file=sys.stderr)
@@ -55,9 +58,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
+def _analysis(arguments: argparse.Namespace) -> Any:
+    """As the bench has it, which has just printed it; else None. Raises KeyboardInterrupt."""
+    if not arguments.analysis_on_stdin:
+        return None
+    try:
+        return pickle.load(sys.stdin.buffer)  # noqa: S301 - the bench writes it, which started us
+    except (EOFError, pickle.UnpicklingError):  # the bench has ended in the middle of it
+        raise KeyboardInterrupt from None
+
+
+def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> Iterator[Path]:
     """Draw every figure of an experiment and the page, beside its results file; yields the paths.
 
+    `analysis`: what the results mean, where that is known: it then need not be found out again.
     Raises StoreError, OSError.
     """
     from bench.analysis.analyse import analyse
@@ -67,9 +81,9 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
     path = find_file(folder)
     with Store.open(path) as store:
         if store.asked()["kind"] == "primes":
-            yield from _draw_primes(store, form)
+            yield from _draw_primes(store, form, analysis)
             return
-        analysis = analyse(store)
+        analysis = analysis or analyse(store)
         pictures: list[Picture] = []
         explained: set[str] = set()
         for drawn in figures_of(store, analysis):
@@ -94,11 +108,12 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
         yield path.parent / PAGE
 
 
-def _draw_primes(store: Store, form: str) -> Iterator[Path]:
+def _draw_primes(store: Store, form: str, analysis: Any) -> Iterator[Path]:
+    from bench.primes.analysis import analyse_primes
     from plots.primes_figures import primes_figures
 
     has_drawn = False
-    for drawn in primes_figures(store):
+    for drawn in primes_figures(store, analysis or analyse_primes(store)):
         has_drawn = True
         file = store.path.parent / f"{drawn.stem}.{form}"
         with whole(file) as stream:

@@ -10,7 +10,7 @@ from bench.printable import protect_standard_streams
 from bench.report.comparison import Compared
 from plots.comparison import comparison_figure
 from plots.files import whole
-from plots.starting import parse_arguments
+from plots.starting import json_text, parse_arguments
 from server.standard_streams import run_program
 
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--plot", type=Path, required=True, metavar="FILE")
     protect_standard_streams()
-    asked = parse_arguments(parser, argv, reads_stdin=True)
+    asked = parse_arguments(parser, argv, json_text)
     try:
         told = json.loads(asked.told)
         figure = comparison_figure(Compared.from_json(told), _small_print(told["measured"]))

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from bench.results.environment import machine_shown
 from plots.files import whole
-from plots.starting import parse_arguments
+from plots.starting import json_text, parse_arguments
 from plots.style import GREY, add_small_print, add_title, new_figure
 
 _ROW_INCHES = 0.27
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
         description="Draws what crawlbench check NAME --faults --json prints, read from stdin.",
     )
     parser.add_argument("--plot", type=Path, required=True, metavar="FILE")
-    asked = parse_arguments(parser, argv, reads_stdin=True)
+    asked = parse_arguments(parser, argv, json_text)
     try:
         figure = faults_figure(json.loads(asked.told))
         with whole(asked.plot) as stream:

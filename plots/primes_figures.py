@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.analysis.analyse import load_accounts
-from bench.primes.analysis import PrimesAnalysis, analyse_primes
+from bench.primes.analysis import PrimesAnalysis
 from bench.primes.experiment import HASHES
 from bench.primes.report import work_shown
 from bench.results.environment import machine_shown, versions_shown
@@ -23,9 +23,8 @@ class DrawnOfPrimes(NamedTuple):
     figure: "Figure"
 
 
-def primes_figures(store: Store) -> Iterator[DrawnOfPrimes]:
+def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[DrawnOfPrimes]:
     """All of them; each can be saved and forgotten before the next is drawn. Raises StoreError."""
-    analysis = analyse_primes(store)
     small_print = _small_print(store, analysis)
     primes = primes_figure(analysis, small_print)
     if primes is not None:

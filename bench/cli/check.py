@@ -133,10 +133,9 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
     elif arguments.faults:
         _print_tables({label: all_.faults for label, all_ in found.items()})
     if arguments.plot is not None:
-        from bench.cli.show import run_plots
+        from bench.cli.show import draw_one
 
-        words = ["--plot", str(arguments.plot)]
-        if code := run_plots("plots.faults", words, "the faults were not drawn", told):
+        if code := draw_one("plots.faults", told, arguments.plot):
             return code
     every = [one for all_ in found.values() for one in all_.faults]
     is_broken = any(rule_of_failing(one).finding().is_broken for one in every)

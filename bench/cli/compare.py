@@ -71,11 +71,9 @@ def run(arguments: Namespace) -> int:
     )
     print_comparison(comparison, arguments.form, make_console())
     if arguments.plot is not None:
-        from bench.cli.show import run_plots
+        from bench.cli.show import draw_one
 
-        words = ["--plot", str(arguments.plot)]
-        way_out = "the comparison was not drawn"
-        if code := run_plots("plots.compare", words, way_out, as_json(comparison)):
+        if code := draw_one("plots.compare", as_json(comparison), arguments.plot):
             return code
     if arguments.fail_on_regression is None:
         return EXIT_OK
