@@ -36,7 +36,7 @@ from server.standard_streams import run_program
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say; returns the exit code."""
-    return run_program("crawlbench", lambda: _main(argv))
+    return run_program("crawlbench", lambda: _main(argv), needs_reader=False)
 
 
 def _main(argv: list[str] | None) -> int:
@@ -48,8 +48,6 @@ def _main(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         print("crawlbench: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has gone
-        raise
     except OSError:
         if not _has_current_folder():
             error = OSError("the current folder no longer exists: change to another one")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
@@ -33,46 +33,61 @@ class Kind:
     name: str
     asked: type[Asked]
     """The class of what is asked; results files hold it as JSON."""
-    print_report: Callable[["Store", "Console", ReportOptions], bool]
+    analyse: Callable[["Store"], Any]
+    """What its results mean; it can be pickled, so that what draws need not do it again."""
+    print_report: Callable[["Store", Any, "Console", ReportOptions], bool]
     """Prints the tables; returns whether no run is INVALID and no request failed."""
     has_figures: bool = True
     programs: frozenset[str] = frozenset()
     """Its crawlers that are of this package and not in the registry."""
 
 
-def _report_sweep(store: "Store", console: "Console", options: ReportOptions) -> bool:
+def _analyse(store: "Store") -> Any:
     from bench.analysis.analyse import analyse
+
+    return analyse(store)
+
+
+def _analyse_primes(store: "Store") -> Any:
+    from bench.primes.analysis import analyse_primes
+
+    return analyse_primes(store)
+
+
+def _report_sweep(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
     from bench.report.sweep import print_report
 
-    analysis = analyse(store)
     print_report(store, analysis, console, show_all=options.show_all, show_split=options.show_split)
-    return analysis.is_sound
+    return bool(analysis.is_sound)
 
 
-def _report_calibration(store: "Store", console: "Console", options: ReportOptions) -> bool:
-    from bench.analysis.analyse import analyse
+def _report_calibration(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
     from bench.report.calibration import print_calibration
 
-    analysis = analyse(store)
     print_calibration(store, analysis, console)
-    return analysis.is_sound
+    return bool(analysis.is_sound)
 
 
-def _report_primes(store: "Store", console: "Console", options: ReportOptions) -> bool:
-    from bench.primes.analysis import analyse_primes
+def _report_primes(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
     from bench.primes.report import print_primes
 
-    analysis = analyse_primes(store)
     print_primes(store, analysis, console, show_all=options.show_all)
-    return analysis.is_sound
+    return bool(analysis.is_sound)
 
 
 KINDS = (
-    Kind(SWEEP, Experiment, _report_sweep),
-    Kind(CALIBRATION, Experiment, _report_calibration, has_figures=False),
+    Kind(SWEEP, Experiment, _analyse, _report_sweep),
+    Kind(CALIBRATION, Experiment, _analyse, _report_calibration, has_figures=False),
     Kind(
         PRIMES,
         PrimesExperiment,
+        _analyse_primes,
         _report_primes,
         programs=frozenset(saver.crawler for saver in SAVERS),
     ),

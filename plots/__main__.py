@@ -14,10 +14,11 @@ if __name__ == "__main__":
 
 import argparse
 import io
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
@@ -30,6 +31,8 @@ from server.standard_streams import run_program
 if TYPE_CHECKING:
     from plots.page import Picture
     from plots.scenes import Drawn
+
+    _FiguresAndPage = tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]
 
 PAGE = "report.html"
 
@@ -47,11 +50,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
+    parser.add_argument("--analysis-on-stdin", action="store_true", help=argparse.SUPPRESS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     protect_standard_streams()
-    arguments = parse_arguments(parser, argv)
     try:
-        for path in draw_all(arguments.folder, arguments.format):
+        arguments = parse_arguments(parser, argv, _analysis)
+        for path in draw_all(arguments.folder, arguments.format, arguments.told):
             print(path, flush=True)
     except (StoreError, OSError) as error:
         print(f"plots: {error}", file=sys.stderr)
@@ -61,16 +65,27 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
+def _analysis(arguments: argparse.Namespace) -> Any:
+    """As the bench has it, which has just printed it; else None. Raises KeyboardInterrupt."""
+    if not arguments.analysis_on_stdin:
+        return None
+    try:
+        return pickle.load(sys.stdin.buffer)  # noqa: S301 - the bench writes it, which started us
+    except (EOFError, pickle.UnpicklingError):  # the bench has ended in the middle of it
+        raise KeyboardInterrupt from None
+
+
+def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> Iterator[Path]:
     """Draw every figure of an experiment and the page, beside its results file; yields the paths.
 
+    `analysis`: what the results mean, where that is known: it then need not be found out again.
     Raises StoreError, OSError.
     """
     from plots.page import Picture
 
     path = find_file(folder)
     with Store.open(path) as store:
-        figures, page = _of_primes(store) if store.asked()["kind"] == "primes" else _of_sweep(store)
+        figures, page = _DRAWN[store.asked()["kind"]](store, analysis)
         pictures: list[Picture] = []
         for drawn in figures:
             image = io.BytesIO()
@@ -100,23 +115,35 @@ def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:
         yield path.parent / PAGE
 
 
-def _of_sweep(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+def _of_sweep(
+    store: Store, analysis: Any
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
     from bench.analysis.analyse import analyse
     from plots.figures import figures_of
     from plots.sweep_page import sweep_page
 
-    analysis = analyse(store)
+    analysis = analysis or analyse(store)
     return figures_of(store, analysis), partial(sweep_page, store, analysis)
 
 
-def _of_primes(store: Store) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+def _of_primes(
+    store: Store, analysis: Any
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
     from bench.primes.analysis import analyse_primes
     from plots.figures import primes_figures
     from plots.primes_page import primes_page
 
-    analysis = analyse_primes(store)
+    analysis = analysis or analyse_primes(store)
     return primes_figures(store, analysis), partial(primes_page, store, analysis)
 
 
+_DRAWN: dict[str, "Callable[[Store, Any], _FiguresAndPage]"] = {
+    "sweep": _of_sweep,
+    "calibration": _of_sweep,
+    "primes": _of_primes,
+}
+"""What is drawn of each kind of experiment in bench.kinds; a test holds that none is left out."""
+
+
 if __name__ == "__main__":
-    sys.exit(run_program("plots", main))
+    sys.exit(run_program("plots", main, needs_reader=False))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from plots.figures.faults import faults_figure
 from plots.files import atomic_write
+from plots.starting import json_text, parse_arguments
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,9 +17,9 @@ def main(argv: list[str] | None = None) -> int:
         description="Draws what crawlbench check NAME --faults --json prints, read from stdin.",
     )
     parser.add_argument("--plot", type=Path, required=True, metavar="FILE")
-    asked = parser.parse_args(argv)
+    asked = parse_arguments(parser, argv, json_text)
     try:
-        figure = faults_figure(json.load(sys.stdin))
+        figure = faults_figure(json.loads(asked.told))
         with atomic_write(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
     except (LookupError, TypeError, ValueError) as error:
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"plots: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        return 130
     print(asked.plot, file=sys.stderr)
     return 0
 

@@ -3,21 +3,33 @@
 import argparse
 import os
 import signal
+import sys
+from collections.abc import Callable
 from functools import partial
 
 from server.parent import continue_when_parent_ends, end_with_stdin
 
 
 def parse_arguments(
-    parser: argparse.ArgumentParser, argv: list[str] | None = None
+    parser: argparse.ArgumentParser,
+    argv: list[str] | None = None,
+    read: Callable[[argparse.Namespace], object] | None = None,
 ) -> argparse.Namespace:
     """As the parser does; with `--end-with-stdin`, the end of stdin is a Ctrl-C from now on.
 
-    So what is half written is removed, whatever became of the bench.
+    So what is half written is removed, whatever became of the bench. `read` takes before that what
+    stdin begins with, which is `told`.
     """
     parser.add_argument("--end-with-stdin", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    if read is not None:
+        arguments.told = read(arguments)
     if arguments.end_with_stdin:
         continue_when_parent_ends()
         end_with_stdin(partial(os.kill, os.getpid(), signal.SIGINT))
     return arguments
+
+
+def json_text(arguments: argparse.Namespace) -> str:
+    """The first line of stdin where the bench goes on to hold it open, else all of it."""
+    return sys.stdin.readline() if arguments.end_with_stdin else sys.stdin.read()

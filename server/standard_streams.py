@@ -22,16 +22,21 @@ class OutputError(Exception):
     """
 
 
-def run_program(name: str, program: Callable[[], int]) -> int:
+def run_program(name: str, program: Callable[[], int], *, needs_reader: bool = True) -> int:
     """Run it between streams that are taken care of; returns its exit code, or that of a failure.
 
     What stderr cannot take is dropped: the exit code says it too. What stdout cannot take is one
     line on stderr that begins with `name`.
+
+    `needs_reader`: the program ends where nobody reads its output any more (`| head`). Without it,
+    it goes on and its further output is dropped: it does more than print, and its exit code is a
+    result.
     """
     _occupy_closed_streams()
     # Other streams than these two are those of a test, which looks at them.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _like(sys.stdout, _Output(1, "w", closefd=False))
+        _Output.needs_reader = needs_reader
     if sys.stderr is sys.__stderr__:
         sys.stderr = _like(sys.stderr, _Complaints(2, "w", closefd=False))
     try:
@@ -46,7 +51,14 @@ def run_program(name: str, program: Callable[[], int]) -> int:
         return EXIT_ENVIRONMENT
 
 
+def end_when_unread() -> None:
+    """From now on output that nobody reads raises BrokenPipeError: there is no more to do."""
+    _Output.needs_reader = True
+
+
 class _Output(io.FileIO):
+    needs_reader = True
+
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
@@ -54,7 +66,9 @@ class _Output(io.FileIO):
             # The rest goes nowhere. Python would complain of it once more at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             if isinstance(error, BrokenPipeError):
-                raise
+                if self.needs_reader:
+                    raise
+                return len(data)
             raise OutputError(error.strerror) from None
 
 

@@ -351,13 +351,49 @@ def test_a_crawler_that_crashes_fails_its_runs_and_no_others(tmp_path: Path) -> 
     assert (tmp_path / "latest" / "timeline-asyncio.png").is_file()
 
 
-def test_output_that_nobody_reads_any_more_is_not_complained_of() -> None:
+def unread(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """With a stdout that nobody reads any more, as after `| head -1`."""
     reading, writing = os.pipe()
     os.close(reading)
-    with subprocess.Popen([*BENCH, "list"], stdout=writing, stderr=subprocess.PIPE) as process:
+    try:
+        return subprocess.run(
+            [*BENCH, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=50
+        )
+    finally:
         os.close(writing)
-        _, stderr = process.communicate(timeout=20)
-    assert (process.returncode, stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["--help"], ["run", "--help"], ["--print-completion", "bash"]]
+)
+def test_output_that_nobody_reads_any_more_is_not_complained_of(arguments: list[str]) -> None:
+    done = unread(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_exit_codes_stay_and_figures_are_drawn_where_nobody_reads_the_output(
+    tmp_path: Path,
+) -> None:
+    bench("run", *TINY, "--crawlers", "serial,asyncio", "--out", str(tmp_path))
+    folder = tmp_path / "latest"
+    for page in ("report.html", "throughput.png"):
+        (folder / page).unlink()
+    for arguments, code in (
+        (["report", str(folder)], 0),
+        (["export", str(folder)], 0),
+        (["export", str(folder), "--what", "requests", "--format", "json"], 0),
+        (["plots", str(folder)], 0),
+        (["compare", "serial", "asyncio", "--in", str(folder), "--fail-on-regression", "1%"], 2),
+    ):
+        done = unread(*arguments)
+        assert done.returncode == code, (arguments, done)
+        assert done.stderr.count("\n") == (code != 0)
+    assert (folder / "report.html").is_file()
+    assert (folder / "throughput.png").is_file()
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        connection.execute("UPDATE fetch SET seq = 500 WHERE seq = 1")
+    connection.close()
+    assert unread("report", str(folder)).returncode == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -32,3 +32,10 @@ def test_what_does_not_draw_loads_no_matplotlib(module: str) -> None:
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_every_kind_of_experiment_that_has_figures_is_drawn() -> None:
+    from bench.kinds import KINDS
+    from plots.__main__ import _DRAWN
+
+    assert {kind.name for kind in KINDS if kind.has_figures} <= set(_DRAWN)

@@ -1,12 +1,9 @@
 """`crawlbench check`: the contract, rule by rule, for crawlers of ours or of anybody."""
 
 import json
-import subprocess
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.options import add_plot, checked_entrant
@@ -136,21 +133,13 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
     elif arguments.faults:
         _print_tables({label: all_.faults for label, all_ in found.items()})
     if arguments.plot is not None:
-        code = _draw(told, arguments.plot)
-        if code:
+        from bench.cli.show import draw_one
+
+        if code := draw_one("plots.faults", told, arguments.plot):
             return code
     every = [one for all_ in found.values() for one in all_.faults]
     is_broken = any(rule_of_failing(one).finding().is_broken for one in every)
     return EXIT_OK if not is_broken else EXIT_REQUESTS_FAILED
-
-
-def _draw(told: dict[str, Any], path: Path) -> int:
-    """By a process of its own; returns its exit code."""
-    sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "plots.faults", "--plot", str(path)]
-    return subprocess.run(
-        command, input=json.dumps(told), text=True, start_new_session=True
-    ).returncode
 
 
 def _print_tables(found: "dict[str, tuple[Played, ...]]") -> None:

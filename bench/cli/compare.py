@@ -62,7 +62,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Compare, print, draw, and be a gate if asked to."""
     from bench.analysis.validity import Level
-    from bench.report.comparison import compare_two, print_comparison
+    from bench.report.comparison import as_json, compare_two, print_comparison
     from bench.report.tables import make_console
 
     worst = Level.VALID if arguments.valid_only else Level.SUSPECT
@@ -71,25 +71,15 @@ def run(arguments: Namespace) -> int:
     )
     print_comparison(comparison, arguments.form, make_console())
     if arguments.plot is not None:
-        code = _draw(arguments)
-        if code:
+        from bench.cli.show import draw_one
+
+        if code := draw_one("plots.compare", as_json(comparison), arguments.plot):
             return code
     if arguments.fail_on_regression is None:
         return EXIT_OK
     comparison.check_gate()
     is_worse = comparison.has_regressed(arguments.fail_on_regression)
     return EXIT_REGRESSION if is_worse else EXIT_OK
-
-
-def _draw(arguments: Namespace) -> int:
-    """By a process of its own; returns its exit code."""
-    from bench.cli.show import run_plots
-
-    words = ["--metric", arguments.metric, "--plot", str(arguments.plot)]
-    words += ["--in", str(arguments.folder)] if arguments.folder is not None else []
-    words += ["--valid-only"] if arguments.valid_only else []
-    words += ["--", arguments.baseline, arguments.candidate]
-    return run_plots("plots.compare", words, "the comparison was not drawn")
 
 
 def _checked_share(text: str) -> float:

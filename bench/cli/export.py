@@ -1,5 +1,6 @@
 """`crawlbench export`: runs or requests, for other programs."""
 
+import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
 
@@ -40,8 +41,12 @@ def run(arguments: Namespace) -> int:
     from bench.report.export import export_requests, export_runs
     from bench.results.folder import find_file
     from bench.results.store import Store
+    from server.standard_streams import end_when_unread
 
+    end_when_unread()  # of a million rows the first ten may be enough
     with Store.open(find_file(arguments.folder, SWEEP)) as store:
         write = export_requests if arguments.what == "requests" else export_runs
-        write(store, arguments.form, sys.stdout)
+        with contextlib.suppress(BrokenPipeError):
+            write(store, arguments.form, sys.stdout)
+            sys.stdout.flush()
     return EXIT_OK
