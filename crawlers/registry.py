@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 
 from crawlers.contract import Crawl
+from crawlers.crawler_file import (
+    import_file,
+    is_file_name,
+    split_file_name,
+    why_taken,
+    with_absolute_path,
+)
 
 ANY = 2**31
 """More than can be asked for."""
@@ -240,11 +248,18 @@ def group(name: str) -> tuple[CrawlerInfo, ...]:
 def find(name: str, declared_as: str = "") -> CrawlerInfo:
     """The row of a crawler. Raises UnknownCrawlerError.
 
-    `package.module:function` is a crawler that somebody brings along; nothing is declared of it,
-    unless `declared_as` names the row whose libraries and habits are its own, too.
+    `package.module:function` or `path/to/file.py:function` is a crawler that somebody brings along;
+    nothing is declared of it, unless `declared_as` names the row whose libraries and habits are its
+    own, too.
     """
-    module, colon, function = name.partition(":")
-    if colon and module and function:
+    if is_file_name(name):
+        try:
+            module, function = split_file_name(name)
+        except ValueError as error:
+            raise UnknownCrawlerError(str(error)) from None
+    else:
+        module, _, function = name.partition(":")
+    if module and function:
         if declared_as:
             return replace(find(declared_as), name=name, module=module, function=function)
         return CrawlerInfo(
@@ -261,32 +276,74 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
             return info
     names = ", ".join(info.name for info in REGISTRY)
     raise UnknownCrawlerError(
-        f"there is no crawler {name!r}; there are {names}; one of yours is package.module:function"
+        f"there is no crawler {name!r}; there are {names}; one of yours is ./mine.py:crawl, or "
+        "package.module:function"
     )
+
+
+def located(name: str) -> str:
+    """The same crawler, named so that it is found from any other folder.
+
+    `mine:crawl` is mine.py of the current folder if there is one. Raises UnknownCrawlerError.
+    """
+    try:
+        return with_absolute_path(name)
+    except ValueError as error:
+        raise UnknownCrawlerError(str(error)) from None
 
 
 def load(info: CrawlerInfo) -> Crawl:
     """Import a crawler. Raises CrawlerNotInstalledError."""
+    is_file = is_file_name(info.module)
     try:
-        crawl: Crawl = getattr(import_module(info.module), info.function)
+        module = import_file(info.module) if is_file else import_module(info.module)
     # Whatever a module that was brought along does wrong is its own: it may be no Python at all.
     except Exception as error:
-        package = f".[{info.extra}]" if info.extra else "."
-        way_out = f": pip install {package!r}" if info.libraries else _name_taken(info.module)
+        reason, way_out = _reason(info, error), _way_out(info, error)
         raise CrawlerNotInstalledError(
-            f"crawler {info.name!r} cannot be imported ({_reason(error)}){way_out}"
+            f"crawler {info.name!r} cannot be imported ({reason}){way_out}"
         ) from error
+    crawl: Crawl | None = getattr(module, info.function, None)
+    if not callable(crawl):
+        taken = "" if is_file else why_taken(info.module.partition(".")[0])
+        raise CrawlerNotInstalledError(
+            f"crawler {info.name!r} cannot be imported (it has no function {info.function!r})"
+            + (f": {taken}" if taken else "")
+        )
     return crawl
 
 
-def _name_taken(module: str) -> str:
-    """Why a module that was brought along is not what its user meant, or ""."""
-    name = module.partition(".")[0]
-    if name not in ("bench", "crawlers", "plots", "server"):
+def _way_out(info: CrawlerInfo, error: Exception) -> str:
+    if info.libraries:
+        package = f".[{info.extra}]" if info.extra else "."
+        return f": pip install {package!r}"
+    if "attempted relative import" in str(error):
+        return (
+            ": it is part of a package; name it package.module:function, and put the folder of the "
+            "package on the path: PYTHONPATH=FOLDER"
+        )
+    if is_file_name(info.module):
         return ""
-    return f": {name!r} is a package of crawlbench, give your module another name"
+    name = info.module.partition(".")[0]
+    if taken := why_taken(name):
+        return f": {taken}"
+    # Of the crawler itself, and not of something that it imports.
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is None or not f"{info.module}.".startswith(f"{missing}."):
+        return ""
+    file = f"{info.module.replace('.', '/')}.py"
+    if Path(file).is_file():
+        return f": did you mean ./{file}:{info.function}?"
+    return (
+        f": name its file, as in path/to/{file}:{info.function}, or put its folder on the path: "
+        "PYTHONPATH=FOLDER"
+    )
 
 
-def _reason(error: Exception) -> str:
+def _reason(info: CrawlerInfo, error: Exception) -> str:
+    from traceback import extract_tb
+
     is_plain = isinstance(error, ImportError | AttributeError)
-    return str(error) if is_plain else f"{type(error).__name__}: {error}"
+    text = str(error) if is_plain else f"{type(error).__name__}: {error}"
+    frames = [one for one in extract_tb(error.__traceback__) if one.filename == info.module]
+    return f"{text} ({Path(info.module).name}, line {frames[-1].lineno})" if frames else text

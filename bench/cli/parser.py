@@ -150,8 +150,8 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
         "crawler",
         type=checked_entrant,
         metavar="NAME",
-        help=f"see {PROGRAM} list; package.module:function for one of yours; NAME@PYTHON for "
-        "another interpreter",
+        help=f"see {PROGRAM} list; ./mine.py:crawl or package.module:function for one of yours; "
+        "NAME@PYTHON for another interpreter",
     )
     parser.add_argument("-n", "--requests", type=checked_count, metavar="N", help="how many (1000)")
     parser.add_argument(
@@ -280,7 +280,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=checked_entrant,
         metavar="NAME",
-        help=f"see {PROGRAM} list; all; package.module:function for one of yours",
+        help=f"see {PROGRAM} list; all; ./mine.py:crawl or package.module:function for one of "
+        "yours",
     )
     parser.add_argument(
         "--faults",

@@ -12,12 +12,14 @@ from bench.analysis.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result,
 from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
 from bench.analysis.validity import Level
 from bench.errors import UsageError
+from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
 from bench.report.tables import make_table
 from bench.results.environment import OF_CRAWLERS, differences, machine_shown
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
+from crawlers.registry import UnknownCrawlerError, located
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,6 +112,7 @@ def compare_two(
         analysis = analyse(store)
         measured_on = [_measured_on(store)]
     known = analysis.experiment.crawlers
+    baseline, candidate = (_label(name, analysis) for name in (baseline, candidate))
     for name in (baseline, candidate):
         if name not in known:
             raise NotComparableError(
@@ -125,6 +128,14 @@ def compare_two(
     pairs = {at: (before[at], after[at]) for at in before if at in after}
     gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
     return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps, measured_on), worst)
+
+
+def _label(name: str, analysis: Analysis) -> str:
+    try:
+        crawler = located(name)
+    except UnknownCrawlerError:  # it may be a folder
+        crawler = name
+    return label_of(name, crawler, analysis.experiment.entrants)
 
 
 def _is_results(name: str) -> bool:
