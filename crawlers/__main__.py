@@ -35,13 +35,13 @@ from crawlers.checked import (
     checked_url,
 )
 from crawlers.contract import ERROR_WORDS, Crawl, Recorder, SharedIterator
+from crawlers.loading import load
 from crawlers.registry import (
     REGISTRY,
     CrawlerInfo,
     CrawlerNotInstalledError,
     UnknownCrawlerError,
     find,
-    load,
     located,
 )
 from crawlers.spec import CAN_LOAD, Spec, Usage, write_outcome

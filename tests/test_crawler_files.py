@@ -19,11 +19,11 @@ from bench.plan.entrants import Entrant, EntrantError, label_of, parse_entrant
 from bench.plan.experiment import Experiment
 from bench.report.comparison import compare_two
 from bench.results.store import FILE_NAME, Store
+from crawlers.loading import load
 from crawlers.registry import (
     CrawlerNotInstalledError,
     UnknownCrawlerError,
     find,
-    load,
     located,
 )
 from tests.test_command_line import ROOT, bench, call

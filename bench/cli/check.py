@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.contract.faults import FAULT_TIMEOUT_S, PLAYED, AllPlayed, Played
 from bench.contract.rules import MUST, Finding, check_contract, check_faults, rule_of_failing
+from bench.documents import document
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.measure.machine import describe_environment
 from bench.measure.readiness import chosen_entrants, installed
@@ -65,7 +66,7 @@ def _summed_up(findings: Sequence[Finding]) -> str:
         return "all rules kept"
     said = f"{broken or 'no'} MUST rule{'' if broken == 1 else 's'} broken, {missed} SHOULD missed"
     said += f", {unknown} unknown" if unknown else ""
-    return f"{said}; docs/crawlers.md has what MUST and SHOULD mean"
+    return f"{said}; {document('crawlers.md')} has what MUST and SHOULD mean"
 
 
 def _finding_json(finding: Finding) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Verbs and options of the command line, with their help."""
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from bench.cli.options import (
@@ -14,6 +15,7 @@ from bench.cli.options import (
     checked_entrant,
 )
 from bench.cli.primes_options import add_primes
+from bench.documents import document
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.presets import STANDARD
@@ -298,9 +300,11 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter  # a path must not be wrapped
+    parser.epilog = textwrap.fill(EXIT_CODES, 79)
     parser.description = (
-        "Every run with its numbers and verdict, or every request as both ends saw it. "
-        "docs/results.md has the columns."
+        "Every run with its numbers and verdict, or every request as both ends saw it.\n"
+        f"{document('results.md')} has the columns."
     )
     parser.add_argument(
         "--what", choices=("runs", "requests"), default="runs", help="rows (%(default)s)"

@@ -11,6 +11,7 @@ from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
 from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.errors import UsageError
 from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
@@ -63,7 +64,7 @@ class Comparison:
         if any(result.verdict == NOT_GIVEN for result in self.results.values()):
             raise NotComparableError(
                 f"--fail-on-regression cannot tell: {self.metric.name} is not given of so few "
-                "requests; docs/results.md says from how many on"
+                f"requests; {document('results.md')} says from how many on"
             )
         lacking = [name for name, result in self.results.items() if result.p is None]
         if lacking:
