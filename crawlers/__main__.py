@@ -35,13 +35,14 @@ from crawlers.checked import (
     checked_url,
 )
 from crawlers.contract import Crawl, Recorder, SharedIterator, failure_word
+from crawlers.loading import load
 from crawlers.registry import (
     REGISTRY,
     CrawlerInfo,
     CrawlerNotInstalledError,
     UnknownCrawlerError,
     find,
-    load,
+    located,
 )
 from crawlers.spec import CAN_LOAD, Spec, Usage, write_outcome
 from crawlers.trust import trust
@@ -110,8 +111,9 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     if arguments.delay is not None and urlsplit(arguments.url).path not in ("", "/"):
         print("crawlers: --delay goes with the address of a server alone", file=sys.stderr)
         return EXIT_USAGE
+    info = find(located(arguments.crawler))
     spec = Spec(
-        crawler=arguments.crawler,
+        crawler=info.name,
         concurrency=arguments.concurrency,
         timeout_s=arguments.timeout,
         base_url=arguments.url,
@@ -121,7 +123,6 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
     )
-    info = find(arguments.crawler)
     if spec.concurrency > info.max_concurrency:
         print(
             f"crawlers: {info.name} fetches {info.max_concurrency} at a time, "
@@ -151,7 +152,10 @@ def _parser() -> argparse.ArgumentParser:
         "Exit codes: 0 ok, 1 requests failed, 2 usage, 3 environment, 130 interrupted.",
     )
     names = ", ".join(info.name for info in REGISTRY)
-    parser.add_argument("crawler", help=f"one of {names}; or package.module:function, one of yours")
+    parser.add_argument(
+        "crawler",
+        help=f"one of {names}; or one of yours, ./mine.py:crawl or package.module:function",
+    )
     parser.add_argument("--url", required=True, type=checked_url, help="http(s)://host[:port]/...")
     parser.add_argument(
         "-n", "--requests", type=checked_count, default=1000, help="how many (%(default)s)"

@@ -297,7 +297,7 @@ def test_the_crawlers_are_listed() -> None:
         (["crawl", "asyncio", "--url", "http://x/\u00e9"], 2, "must be written as %20"),
         (["crawl", "asyncio", "--url", "http://me:pw@x/"], 2, "has a user in it"),
         (["crawl", "asyncio", "--url", "http://a..b/"], 2, "is not a URL like"),
-        (["check", "mine"], 2, "one of yours is package.module:function"),
+        (["check", "mine"], 2, "one of yours is ./mine.py:crawl, or package.module:function"),
         (["check", "nobody"], 2, "no crawler 'nobody'"),
         (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
         (["--quik"], 2, "there is no option '--quik'; did you mean '--quick'?"),

@@ -49,7 +49,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=checked_list(checked_entrant, may_repeat=True),
         default=(Entrant("all", "all"),),
         metavar="NAME,NAME",
-        help=f"crawlers, as {PROGRAM} list names them, or your own as package.module:function "
+        help=f"crawlers, as {PROGRAM} list names them, or your own as ./mine.py:crawl "
         "(default: all)",
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")

@@ -50,7 +50,7 @@ def add_options(parser: ArgumentParser) -> None:
         "crawler",
         type=checked_entrant,
         metavar="NAME",
-        help=f"a crawler, as {PROGRAM} list names it, or your own as package.module:function; "
+        help=f"a crawler, as {PROGRAM} list names it, or your own as ./mine.py:crawl; "
         "NAME@PYTHON runs it on another interpreter",
     )
     parser.add_argument(

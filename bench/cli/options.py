@@ -35,7 +35,7 @@ def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) ->
         default=default,
         metavar="NAME,NAME",
         help=f"crawlers, as {PROGRAM} list names them, or all, or chapter, or your own as "
-        "package.module:function; in full [LABEL=]NAME[@PYTHON], to run one on another "
+        "./mine.py:crawl; in full [LABEL=]NAME[@PYTHON], to run one on another "
         "interpreter; a name given twice shows the noise "
         f"(default: {','.join(STANDARD.crawlers)})",
     )

@@ -17,6 +17,7 @@ from bench.cli.options import (
     add_timeout,
     checked_delay,
 )
+from bench.documents import document
 from bench.errors import UsageError
 from bench.exit_codes import EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
@@ -49,7 +50,8 @@ DESCRIPTION = f"""\
 Finds primes, or computes hashes, and saves each item over HTTP to a service
 that takes its time. Every work is done by every saver, each run in a fresh
 process and recorded at both ends. How much of the waiting does each way of
-saving hide behind the computing? docs/primes.md explains the results.
+saving hide behind the computing? The results are explained in
+{document("primes.md")}.
 
 savers:
 {_SAVERS}"""

@@ -11,7 +11,7 @@ from bench.plan.entrants import Entrant, with_labels_of_their_own
 from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
-from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
+from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group, located
 from crawlers.spec import CAN_LOAD
 
 _LOAD_S = 60.0
@@ -19,9 +19,16 @@ _LOAD_S = 60.0
 
 
 def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
-    """With labels of their own, and paths that stay right in another folder."""
+    """With labels of their own, and paths that stay right in another folder.
+
+    Raises UnknownCrawlerError, EntrantError.
+    """
     absolute = [
-        replace(entrant, python=str(Path(entrant.python).absolute())) if entrant.python else entrant
+        replace(
+            entrant,
+            crawler=located(entrant.crawler),
+            python=entrant.python and str(Path(entrant.python).absolute()),
+        )
         for one in named
         for entrant in _members(one)
     ]

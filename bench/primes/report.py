@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.primes.analysis import (
     PrimesAnalysis,
     SavedCell,
@@ -191,7 +192,8 @@ def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
         for line in lines[:_SHOWN]:
             console.print(line, soft_wrap=True, markup=False)
         if more > 0:
-            text = f"{level.name}: {check}: {len(lines)} of {runs} runs in all (docs/validity.md)"
+            text = f"{level.name}: {check}: {len(lines)} of {runs} runs in all "
+            text += f"({document('validity.md')})"
             console.print(text, soft_wrap=True, markup=False)
     for line in failed:
         console.print(line, soft_wrap=True, markup=False)

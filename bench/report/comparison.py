@@ -11,13 +11,16 @@ from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
 from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS, Interval
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.errors import UsageError
+from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
 from bench.report.tables import make_table
 from bench.results.environment import OF_CRAWLERS, differences, machine_shown, versions_shown
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
+from crawlers.registry import UnknownCrawlerError, located
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,7 +87,7 @@ class Comparison(Compared):
         if any(result.verdict == NOT_GIVEN for result in self.results.values()):
             raise NotComparableError(
                 f"--fail-on-regression cannot tell: {self.metric.name} is not given of so few "
-                "requests; docs/results.md says from how many on"
+                f"requests; {document('results.md')} says from how many on"
             )
         lacking = [name for name, result in self.results.items() if result.p is None]
         if lacking:
@@ -133,6 +136,7 @@ def compare_two(
         analysis = analyse(store)
         measured_on = [_measured_on(store)]
     known = analysis.experiment.crawlers
+    baseline, candidate = (_label(name, analysis) for name in (baseline, candidate))
     for name in (baseline, candidate):
         if name not in known:
             raise NotComparableError(
@@ -148,6 +152,14 @@ def compare_two(
     pairs = {at: (before[at], after[at]) for at in before if at in after}
     gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
     return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps, measured_on), worst)
+
+
+def _label(name: str, analysis: Analysis) -> str:
+    try:
+        crawler = located(name)
+    except UnknownCrawlerError:  # it may be a folder
+        crawler = name
+    return label_of(name, crawler, analysis.experiment.entrants)
 
 
 def _is_results(name: str) -> bool:

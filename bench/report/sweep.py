@@ -12,6 +12,7 @@ from bench.analysis.comparison import compare_neighbours
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.quantiles import BEYOND
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.tables import LEVEL_COLOURS, errors_shown, make_table, shown
 from bench.results.environment import machine_shown, versions_shown
@@ -259,8 +260,10 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
         )
         counts = ", ".join(f"{check} {count}" for check, count in checks.most_common())
         console.print(
-            f"{len(doubtful)} of {len(trials)} runs are not VALID: {counts} (docs/validity.md)",
+            f"{len(doubtful)} of {len(trials)} runs are not VALID: {counts} "
+            f"({document('validity.md')})",
             soft_wrap=True,
+            markup=False,
         )
     notes: Counter[str] = Counter()
     for cell in analysis.cells:
