@@ -10,7 +10,7 @@ import pytest
 import bench.contract.faults
 import bench.contract.rules
 import bench.contract.runs
-from bench.cli.audit import audit_row
+from bench.cli.audit import audit_table
 from bench.contract.faults import FAULT_WORDS, PLAYED, Played
 from bench.contract.rules import (
     MUST,
@@ -230,5 +230,7 @@ def test_an_audit_prints_no_declaration_that_nobody_has_made(
     crawler: str, declared: tuple[str, str]
 ) -> None:
     trial = cell(crawler, 2, 100.0).trials[0]
-    *_, may_resend, timeout_bounds, _ = audit_row(Entrant("x", crawler), trial, trial, 10.0)
+    ((*_, may_resend, timeout_bounds, _),) = audit_table(
+        [(Entrant("x", crawler), trial, trial)], 10.0
+    ).cells()
     assert (may_resend, timeout_bounds) == declared

@@ -1,11 +1,13 @@
 """`crawlbench audit`: what each crawler sends, opens and costs, side by side."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import Trial
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level
 from bench.cli.one_run import run_once
 from bench.cli.options import DEFAULT_TIMEOUT_S
@@ -18,8 +20,17 @@ from bench.measure.targets import private_server
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment, PlannedRun
-from bench.report.tables import make_console, make_table, shown
-from crawlers.registry import NOT_DECLARED, find
+from bench.report.tables import (
+    LEVEL_COLOURS,
+    Column,
+    Table,
+    make_console,
+    print_markdown,
+    print_table,
+    print_text,
+    shown,
+)
+from crawlers.registry import NOT_DECLARED, CrawlerInfo, find
 
 _DELAY = Delay.fixed(100_000)
 _COSTLY_REQUESTS = 10_000
@@ -48,7 +59,7 @@ def audit(arguments: Namespace) -> int:
             plain, many = (run_once(asked, planned, runner)[1] for planned in runs)
             rows.append((entrant, plain, many))
     floor_us = next(_cpu_us(plain) for entrant, plain, _ in rows if entrant == floor)
-    _print([row for row in rows if row[0] in entrants], floor_us, arguments.markdown)
+    _print([row for row in rows if row[0] in entrants], floor_us, arguments)
     levels = [trial.verdict.level for _, *trials in rows for trial in trials]
     return EXIT_REQUESTS_FAILED if Level.INVALID in levels else EXIT_OK
 
@@ -80,68 +91,132 @@ def _cpu_us(trial: Trial) -> float | None:
     return trial.summary.cpu_us_per_request if trial.summary is not None else None
 
 
-def _print(rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None, md: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One crawler: its two runs, and the CPU that a request costs the floor crawler."""
+
+    entrant: Entrant
+    plain: Trial
+    many: Trial
+    floor_us: float | None
+
+    @property
+    def info(self) -> CrawlerInfo:
+        return find(self.entrant.crawler)
+
+    @property
+    def head(self) -> str:
+        """Of the first request that the server got."""
+        return (self.plain.run.request_head or b"").decode("latin-1")
+
+    def of(self, value: Callable[[RunSummary], float | None], form: str) -> str:
+        """A number of the plain run."""
+        return shown(value(self.plain.summary) if self.plain.summary else None, form)
+
+    def times_floor(self) -> str:
+        cpu_us = _cpu_us(self.plain)
+        return shown(cpu_us / self.floor_us if cpu_us and self.floor_us else None, ".1f")
+
+    def memory(self) -> str:
+        summary = self.many.summary
+        return shown(summary.peak_memory_bytes if summary else None, ".0f", 1e6)
+
+    def timeout(self) -> str:
+        return self.info.timeout if self.info.is_declared else NOT_DECLARED
+
+    def headers(self) -> str:
+        """Their names; why there are none of a run that failed."""
+        if self.plain.summary is None:
+            return self.plain.run.failure
+        lines = self.head.split("\r\n")[1:]
+        return ", ".join(line.partition(":")[0] for line in lines if line)
+
+
+def audit_table(
+    rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None
+) -> Table[_Row]:
+    """A row for each crawler."""
+    of = Column[_Row]
     columns = (
-        *("crawler", "at C", "in flight", "connections", "requests each", "bytes sent"),
-        *("resent", "CPU us", "x protocol", "MB at C=1000"),
+        of("crawler", lambda row: row.entrant.label),
+        of("at C", lambda row: row.of(lambda _: row.plain.run.slots, "d"), priority=3),
+        of(
+            "in flight",
+            lambda row: row.of(lambda one: one.in_flight.mean if one.in_flight else None, ".1f"),
+            priority=2,
+            about="in flight: at the server (mean).",
+        ),
+        of(
+            "conn.",
+            lambda row: row.of(lambda one: one.connections or 0, "d"),
+            about="conn.: TCP connections opened.",
+        ),
+        of(
+            "requests",
+            lambda row: row.of(
+                lambda one: one.requests / one.connections if one.connections else None, ".0f"
+            ),
+            "/conn.",
+            priority=3,
+        ),
+        of(
+            "head",
+            lambda row: row.of(lambda _: len(row.head), "d"),
+            "bytes",
+            priority=2,
+            about="head: of a request, as sent.",
+        ),
+        of(
+            "resent",
+            lambda row: row.of(lambda one: one.ledger.resent if one.ledger else None, "d"),
+            priority=3,
+        ),
+        of("CPU", lambda row: row.of(lambda one: one.cpu_us_per_request, ".0f"), "µs/req"),
+        of(
+            "CPU",
+            _Row.times_floor,
+            "× floor",
+            priority=1,
+            about="floor: the crawler protocol, the least that a client can do.",
+        ),
+        of("peak mem.", _Row.memory, f"MB at {_COSTLY_CONCURRENCY}", priority=1),
+        of(
+            "may resend",
+            lambda row: row.info.resends_shown,
+            is_text=True,
+            may_stack=True,
+            about="may resend, timeout bounds: as declared.",
+        ),
+        of("timeout bounds", _Row.timeout, is_text=True, may_stack=True),
+        of("headers sent", _Row.headers, is_text=True, may_stack=True),
     )
-    words = ("may resend", "timeout bounds", "headers sent")
-    cells = [audit_row(*row, floor_us) for row in rows]
-    if md:
-        print(f"| {' | '.join((*columns, *words))} |")
-        print("|---|" + "--:|" * (len(columns) - 1) + "---|" * len(words))
-        for row in cells:
-            print(f"| {' | '.join(row)} |")
-        return
-    table = make_table(
-        f"Delay {_DELAY}; {_PLAIN_REQUESTS} requests at C={_PLAIN_CONCURRENCY}, memory of "
-        f"{_COSTLY_REQUESTS} at C={_COSTLY_CONCURRENCY}",
+    return Table(
+        f"Delay {_DELAY}; {_PLAIN_REQUESTS} requests at C={_PLAIN_CONCURRENCY}; memory from "
+        f"{_COSTLY_REQUESTS} requests at C={_COSTLY_CONCURRENCY}",
         columns,
-        words,
-        "in flight: mean at the server. bytes sent: the head of a request. x protocol: CPU a "
-        "request as a multiple of the floor crawler's. may resend, timeout bounds: as declared.",
+        [_Row(*row, floor_us) for row in rows],
     )
-    for row in cells:
-        table.add_row(*row)
-    console = make_console()
-    console.print(table)
+
+
+def _print(
+    rows: Sequence[tuple[Entrant, Trial, Trial]], floor_us: float | None, arguments: Namespace
+) -> None:
+    table = audit_table(rows, floor_us)
+    if arguments.markdown:
+        print_markdown(table)
+        return
+    console = make_console(is_wide=arguments.wide)
+    print_table(table, console)
     for entrant, *trials in rows:
         for trial in trials:
             for reason in trial.verdict.reasons:
                 if reason.level is not Level.VALID:
-                    text = f"{reason.level.name}: {entrant.label} at {trial.run.concurrency}"
-                    console.print(f"{text}: {reason.text}", soft_wrap=True, markup=False)
+                    print_text(
+                        f"{reason.level.name}: {entrant.label} at {trial.run.concurrency}: "
+                        f"{reason.text}",
+                        console,
+                        style=LEVEL_COLOURS[reason.level.name],
+                    )
             if trial.summary is not None and trial.summary.errors:
                 limit = bottleneck(trial.summary, trial.verdict)
-                console.print(f"{entrant.label}: {limit.word}", soft_wrap=True, markup=False)
-
-
-def audit_row(
-    entrant: Entrant, plain: Trial, many: Trial, floor_us: float | None
-) -> tuple[str, ...]:
-    """The cells of one crawler, in the order of the columns."""
-    summary = plain.summary
-    info = find(entrant.crawler)
-    declared = (info.resends_shown, info.timeout if info.is_declared else NOT_DECLARED)
-    if summary is None:
-        return (entrant.label, *["-"] * 9, *declared, plain.run.failure)
-    head = (plain.run.request_head or b"").decode("latin-1")
-    names = [line.partition(":")[0] for line in head.split("\r\n")[1:] if line]
-    connections = summary.connections or 0
-    resent = summary.ledger.resent if summary.ledger is not None else None
-    cpu_us = summary.cpu_us_per_request
-    memory = many.summary.peak_memory_bytes if many.summary is not None else None
-    return (
-        entrant.label,
-        str(plain.run.slots),
-        shown(summary.in_flight.mean if summary.in_flight else None, ".1f"),
-        str(connections),
-        shown(summary.requests / connections if connections else None, ".0f"),
-        str(len(head)),
-        shown(resent, "d"),
-        f"{cpu_us:.0f}",
-        shown(cpu_us / floor_us if floor_us else None, ".1f"),
-        shown(memory, ".0f", 1e6),
-        *declared,
-        ", ".join(names),
-    )
+                print_text(f"{entrant.label}: {limit.word}", console)

@@ -54,13 +54,13 @@ def run_experiment(arguments: Namespace) -> int:
         measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.show(measured.folder, arguments.format)
+    code = reading.show(measured.folder, arguments.format, is_wide=arguments.wide)
     return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 
 def _given_beside_resume(arguments: Namespace) -> list[str]:
     """Options that say what to measure."""
-    about_results = ("function", "resume", "format", "allow_foreign")
+    about_results = ("function", "resume", "format", "allow_foreign", "wide")
     return [
         f"--{name}"
         for name, value in vars(arguments).items()
@@ -87,7 +87,7 @@ def calibrate(arguments: Namespace) -> int:
     measured = measure(asked, arguments.out or DEFAULT_OUT)
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.show(measured.folder)
+    code = reading.show(measured.folder, is_wide=arguments.wide)
     return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 
@@ -142,7 +142,7 @@ def crawl_once(arguments: Namespace) -> int:
     if trial.summary is None:
         _say("not one request was recorded")
         return EXIT_REQUESTS_FAILED
-    _print_trial(trial, as_json=arguments.json)
+    _print_trial(trial, as_json=arguments.json, is_wide=arguments.wide)
     if urls or not target.is_ours:
         _print_failed(result, target)
     is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
@@ -200,14 +200,14 @@ def _print_failed(result: RunResult, target: Target) -> None:
         )
 
 
-def _print_trial(trial: "Trial", *, as_json: bool) -> None:
+def _print_trial(trial: "Trial", *, as_json: bool, is_wide: bool) -> None:
     from bench.analysis.bottleneck import bottleneck
     from bench.report.run import print_run
     from bench.report.tables import make_console
 
     assert trial.summary is not None
     if not as_json:
-        print_run(trial.run, trial.summary, trial.verdict, make_console())
+        print_run(trial.run, trial.summary, trial.verdict, make_console(is_wide=is_wide))
         return
     told = {
         "crawler": trial.run.crawler,

@@ -44,6 +44,15 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_wide(parser: argparse.ArgumentParser) -> None:
+    """Whether tables show every column, however narrow the terminal is."""
+    parser.add_argument(
+        "--wide",
+        action="store_true",
+        help="show all columns of every table, even where the terminal is too narrow for them",
+    )
+
+
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """`seed`: None if it was not given."""
     parser.add_argument(

@@ -10,6 +10,7 @@ from bench.cli.options import (
     add_out,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
     checked_entrant,
 )
@@ -46,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     reporter.add_argument(
         "--split", action="store_true", help="where the time of a request goes, too"
     )
+    add_wide(reporter)
     add_format(
         _add_reader(verbs, "plots", "draw the plots and report.html of an experiment, beside it")
     )
@@ -55,9 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_primes(verbs.add_parser("primes", help="find primes, save each to a slow service"))
     _add_check(verbs.add_parser("check", help="does a crawler keep the contract? line by line"))
     _add_audit(verbs.add_parser("audit", help="what each crawler sends, opens and costs"))
-    verbs.add_parser("list", help="the crawlers").set_defaults(
-        function="bench.cli.reading:list_crawlers"
-    )
+    lister = verbs.add_parser("list", help="the crawlers")
+    lister.set_defaults(function="bench.cli.reading:list_crawlers")
+    add_wide(lister)
     return parser
 
 
@@ -117,6 +119,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser)
     add_out(parser)
     add_format(parser)
+    add_wide(parser)
     sweep = parser.add_mutually_exclusive_group()
     sweep.add_argument("--quick", action="store_true", help="1 trial; concurrency 1, 10, 100")
     sweep.add_argument(
@@ -174,6 +177,7 @@ def _add_crawl(parser: argparse.ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_wide(parser)
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -223,6 +227,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         "--markdown", dest="form", action="store_const", const="markdown", help="print Markdown"
     )
     parser.set_defaults(form="table")
+    add_wide(parser)
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +251,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_wide(parser)
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
@@ -265,6 +271,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     add_timeout(parser)
+    add_wide(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.cli import reading
 from bench.cli.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, EXIT_USAGE
-from bench.measure.progress import expected_s, span_shown
+from bench.measure.progress import expected_s
 from bench.measure.runner import ServerGoneError
 from bench.measure.session import Ending, measure
 from bench.primes.experiment import (
@@ -23,6 +23,7 @@ from bench.primes.report import work_shown, works_shown
 from bench.primes.saved_run import failures_of, shown_item
 from bench.primes.savers import SAVERS
 from bench.results.run_result import RunResult
+from bench.wording import format_span
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import find
 
@@ -51,7 +52,7 @@ def primes(arguments: Namespace) -> int:
         return EXIT_REQUESTS_FAILED
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
-    code = reading.show(measured.folder, arguments.format)
+    code = reading.show(measured.folder, arguments.format, is_wide=arguments.wide)
     return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
 
 
@@ -110,7 +111,7 @@ def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
         sum_s = sum(_seconds_of(asked, cell) for cell in left_out)
         _say(
             f"left out, to be done within --max-seconds {most_s:g} "
-            f"(they take {span_shown(sum_s)} more):"
+            f"(they take {format_span(sum_s)} more):"
         )
         for saver in dict.fromkeys(cell.saver for cell in left_out):
             works = [cell.work for cell in left_out if cell.saver == saver]

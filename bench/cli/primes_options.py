@@ -9,6 +9,7 @@ from bench.cli.options import (
     add_out,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
 )
 from bench.plan.delays import Delay
@@ -37,6 +38,7 @@ def add_primes(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser)
     add_out(parser)
     add_format(parser)
+    add_wide(parser)
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:

@@ -28,25 +28,25 @@ _PLOTS_END_S = 5.0
 def report(arguments: Namespace) -> int:
     """`crawlbench report`: the tables of an experiment, and what its runs are worth."""
     options = ReportOptions(show_all=arguments.all, show_split=arguments.split)
-    return _report(arguments.folder, options)
+    return _report(arguments.folder, options, is_wide=arguments.wide)
 
 
-def _report(folder: Path | None, options: ReportOptions) -> int:
+def _report(folder: Path | None, options: ReportOptions, *, is_wide: bool) -> int:
     with Store.open(find_file(folder)) as store:
-        is_sound = kind_of(store).print_report(store, make_console(), options)
+        is_sound = kind_of(store).print_report(store, make_console(is_wide=is_wide), options)
     return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
 
 
-def show(folder: Path, form: str = "png") -> int:
-    """What was measured: the tables, then the figures."""
+def show(folder: Path, form: str = "png", *, is_wide: bool) -> int:
+    """What was measured: the tables and the finding, then where the figures are."""
     try:
-        code = _report(folder, ReportOptions())
+        code = _report(folder, ReportOptions(), is_wide=is_wide)
     except BrokenPipeError:  # nobody reads the table; the figures are still wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_OK
     with Store.open(find_file(folder)) as store:
         has_figures = kind_of(store).has_figures
-    drawn = draw(folder, form) if has_figures else EXIT_OK
+    drawn = draw(folder, form, is_summary=True) if has_figures else EXIT_OK
     return code or drawn
 
 
@@ -64,7 +64,7 @@ def compare(arguments: Namespace) -> int:
     comparison = compare_two(
         arguments.baseline, arguments.candidate, arguments.folder, arguments.metric, worst
     )
-    print_comparison(comparison, arguments.form, make_console())
+    print_comparison(comparison, arguments.form, make_console(is_wide=arguments.wide))
     if arguments.plot is not None:
         code = _draw_comparison(arguments)
         if code:
@@ -86,11 +86,11 @@ def export(arguments: Namespace) -> int:
     return EXIT_OK
 
 
-def list_crawlers(_: Namespace) -> int:
+def list_crawlers(arguments: Namespace) -> int:
     """`crawlbench list`."""
     from bench.report.crawlers import print_crawlers
 
-    print_crawlers(make_console())
+    print_crawlers(make_console(is_wide=arguments.wide))
     return EXIT_OK
 
 
@@ -103,13 +103,15 @@ def _draw_comparison(arguments: Namespace) -> int:
     return _run_plots("plots.compare", words, "the comparison was not drawn")
 
 
-def draw(folder: Path, form: str = "png") -> int:
+def draw(folder: Path, form: str = "png", *, is_summary: bool = False) -> int:
     """The plots and the page, by a process of their own: bench does not import them.
 
-    Returns its exit code.
+    It prints the path of each, or if `is_summary` how many there are and what to open. Returns its
+    exit code.
     """
+    how = ["--summary"] if is_summary else []
     way_out = f"not all is drawn: {PROGRAM} plots {folder} does it again"
-    return _run_plots("plots", [str(folder), "--format", form], way_out)
+    return _run_plots("plots", [str(folder), "--format", form, *how], way_out)
 
 
 def _run_plots(module: str, words: list[str], way_out: str) -> int:
