@@ -13,7 +13,6 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
-from importlib import import_module
 from importlib.util import find_spec
 from types import FrameType
 
@@ -28,7 +27,7 @@ for _name in ("crawlers", "plots", "server"):
         )
         sys.exit(3)
 
-from bench.cli.parser import make_parser
+from bench.cli.parser import parse
 from bench.exit_codes import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_USAGE
 from bench.printable import protect_standard_streams
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
@@ -82,7 +81,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _do(argv: list[str] | None) -> int:
-    arguments = make_parser().parse_args(argv)
+    verb, arguments = parse(sys.argv[1:] if argv is None else argv)
     from bench.errors import MachineError, UsageError
     from server.control_client import ControlError
     from server.process import ServerStartError
@@ -90,8 +89,7 @@ def _do(argv: list[str] | None) -> int:
 
     raise_descriptor_limit()
     try:
-        module, _, function = arguments.function.partition(":")
-        return int(getattr(import_module(module), function)(arguments))
+        return verb.load().run(arguments)
     except (UsageError, UnknownCrawlerError) as error:
         print(f"crawlbench: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -7,3 +7,8 @@ _SCRIPT = "crawlbench"
 
 PROGRAM = _SCRIPT if PurePath(sys.argv[0]).stem == _SCRIPT else "./benchmark.sh"
 """The console script, or the script of the checkout, which needs nothing on PATH."""
+
+
+def say(text: str) -> None:
+    """One line on stderr, in the name of this program."""
+    print(f"crawlbench: {text}", file=sys.stderr)

@@ -259,10 +259,17 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
     for info in REGISTRY:
         if info.name == name:
             return info
-    names = ", ".join(info.name for info in REGISTRY)
-    raise UnknownCrawlerError(
-        f"there is no crawler {name!r}; there are {names}; one of yours is package.module:function"
-    )
+    raise UnknownCrawlerError(f"there is no crawler {name!r}; {_meant(name)}")
+
+
+def _meant(name: str) -> str:
+    """What somebody may have meant who asked for a crawler that is none."""
+    from difflib import get_close_matches  # of no use to a crawler that runs
+
+    names = [info.name for info in REGISTRY]
+    if near := get_close_matches(name, (*names, ALL, CHAPTER), 1):
+        return f"did you mean {near[0]!r}?"
+    return f"there are {', '.join(names)}; one of yours is package.module:function"
 
 
 def load(info: CrawlerInfo) -> Crawl:

@@ -1,14 +1,13 @@
 """Draws a comparison: what `crawlbench compare A B --plot FILE` starts."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from bench.analysis.validity import Level
-from bench.errors import StoreError
 from bench.printable import protect_standard_streams
-from bench.report.comparison import NotComparableError, compare_two
-from bench.results.environment import versions_shown
+from bench.report.comparison import Compared
 from plots.comparison import comparison_figure
 from plots.files import whole
 from plots.starting import parse_arguments
@@ -17,46 +16,47 @@ from server.standard_streams import run_program
 
 def main(argv: list[str] | None = None) -> int:
     """Draw; prints the path. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m plots.compare", description=__doc__)
-    parser.add_argument("baseline")
-    parser.add_argument("candidate")
-    parser.add_argument("--plot", type=Path, required=True)
-    parser.add_argument("--in", dest="folder", type=Path)
-    parser.add_argument("--metric", default="throughput")
-    parser.add_argument("--valid-only", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m plots.compare",
+        description="Draws what crawlbench compare A B --json prints, read from stdin.",
+    )
+    parser.add_argument("--plot", type=Path, required=True, metavar="FILE")
     protect_standard_streams()
-    asked = parse_arguments(parser, argv)
-    worst = Level.VALID if asked.valid_only else Level.SUSPECT
+    asked = parse_arguments(parser, argv, reads_stdin=True)
     try:
-        comparison = compare_two(asked.baseline, asked.candidate, asked.folder, asked.metric, worst)
-        pairs = comparison.pairs.values()
-        trials = max(len(cell.trials) for pair in pairs for cell in pair)
-        runs = [trial.run for pair in pairs for cell in pair for trial in cell.trials]
-        lines = [*dict.fromkeys(comparison.measured_on)]
-        delays = ", ".join(dict.fromkeys(str(run.delay) for run in runs))
-        sizes = sorted({run.requests for run in runs})
-        size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-        lines.append(
-            f"{versions_shown(runs)}; delay {delays}; {size} requests a run; "
-            f"{trials} trials; closed loop"
-        )
-        levels = [trial.verdict.level for pair in pairs for cell in pair for trial in cell.trials]
-        lines[-1] += "".join(
-            f"; {levels.count(level)} of {len(levels)} runs are {level.name}"
-            + (", and left out" if level > worst else "")
-            for level in (Level.UNCHECKED, Level.SUSPECT, Level.INVALID)
-            if level in levels
-        )
-        figure = comparison_figure(comparison, "\n".join(lines))
+        told = json.loads(asked.told)
+        figure = comparison_figure(Compared.from_json(told), _small_print(told["measured"]))
         with whole(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
-    except (NotComparableError, StoreError, OSError) as error:
+    except (LookupError, TypeError, ValueError) as error:
+        print(
+            f"plots: stdin is not what crawlbench compare --json prints: {error!r}", file=sys.stderr
+        )
+        return 3
+    except OSError as error:
         print(f"plots: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130
     print(asked.plot)
     return 0
+
+
+def _small_print(measured: dict[str, Any]) -> str:
+    sizes = measured["requests"]
+    size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    verdicts = measured["verdicts"]
+    runs = (
+        f"{measured['versions']}; delay {', '.join(measured['delays'])}; {size} requests a run; "
+        f"{measured['trials']} trials; closed loop"
+    )
+    runs += "".join(
+        f"; {count} of {sum(verdicts.values())} runs are {word}"
+        + (", and left out" if word in measured["left_out"] else "")
+        for word, count in verdicts.items()
+        if word != "VALID"
+    )
+    return "\n".join((*measured["on"], runs))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.comparison import BETTER, WORSE
-from bench.report.comparison import Comparison
+from bench.report.comparison import Compared
 from plots.style import GREY, add_small_print, new_figure
 
 _MARKS = {BETTER: ("#009E73", "^"), WORSE: ("#D55E00", "v")}
@@ -15,7 +15,7 @@ _LOG_FROM = 2.0
 """A ratio: from here on an axis is logarithmic; below, nobody sees the difference."""
 
 
-def comparison_figure(comparison: Comparison, small_print: str) -> Figure:
+def comparison_figure(comparison: Compared, small_print: str) -> Figure:
     """A row a cell: its ratio with the 95 % interval, 1 is no difference.
 
     Points have the name of the cell as gid.

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from bench.results.environment import machine_shown
 from plots.files import whole
+from plots.starting import parse_arguments
 from plots.style import GREY, add_small_print, add_title, new_figure
 
 _ROW_INCHES = 0.27
@@ -164,9 +165,9 @@ def main(argv: list[str] | None = None) -> int:
         description="Draws what crawlbench check NAME --faults --json prints, read from stdin.",
     )
     parser.add_argument("--plot", type=Path, required=True, metavar="FILE")
-    asked = parser.parse_args(argv)
+    asked = parse_arguments(parser, argv, reads_stdin=True)
     try:
-        figure = faults_figure(json.load(sys.stdin))
+        figure = faults_figure(json.loads(asked.told))
         with whole(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
     except (LookupError, TypeError, ValueError) as error:
@@ -178,6 +179,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"plots: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        return 130
     print(asked.plot, file=sys.stderr)
     return 0
 

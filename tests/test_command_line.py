@@ -288,7 +288,7 @@ def test_the_crawlers_are_listed() -> None:
         (["crawl", "asyncio", "--url", "localhost:80"], 2, "is not a URL like"),
         (["crawl", "asyncio", "--url", "http://[::1"], 2, "is not a URL like"),
         (["report", "/no/such/folder"], 3, "there is no results.sqlite in /no/such/folder"),
-        (["frobnicate"], 2, "invalid choice"),
+        (["frobnicate"], 2, "there is no verb 'frobnicate'"),
         (["crawl", "asyncio", "--urls", "/no/such/file"], 2, "No such file"),
         (["crawl", "asyncio", "--urls", "/dev/null"], 2, "/dev/null has no URL"),
         (["crawl", "asyncio", "--cafile", "/no/such/file"], 2, "No such file"),
@@ -300,7 +300,7 @@ def test_the_crawlers_are_listed() -> None:
         (["check", "mine"], 2, "one of yours is package.module:function"),
         (["check", "nobody"], 2, "no crawler 'nobody'"),
         (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
-        ([], 2, "VERB"),
+        (["--quik"], 2, "there is no option '--quik'; did you mean '--quick'?"),
     ],
 )
 def test_a_mistake_is_one_clear_line(

@@ -10,7 +10,6 @@ import pytest
 import bench.contract.faults
 import bench.contract.rules
 import bench.contract.runs
-from bench.cli.audit import audit_table
 from bench.contract.faults import FAULT_WORDS, PLAYED, Played
 from bench.contract.rules import (
     MUST,
@@ -23,6 +22,7 @@ from bench.contract.rules import (
 )
 from bench.contract.runs import ContractRunner
 from bench.plan.entrants import Entrant
+from bench.report.audit import AuditRow, audit_table
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import REGISTRY, RESEND_CONDITIONS, UNBOUNDED, find
 from server.process import ServerProcess
@@ -231,6 +231,6 @@ def test_an_audit_prints_no_declaration_that_nobody_has_made(
 ) -> None:
     trial = cell(crawler, 2, 100.0).trials[0]
     ((*_, may_resend, timeout_bounds, _),) = audit_table(
-        [(Entrant("x", crawler), trial, trial)], 10.0
+        "", [AuditRow(Entrant("x", crawler), trial, trial, 10.0)]
     ).cells()
     assert (may_resend, timeout_bounds) == declared

@@ -265,7 +265,7 @@ def test_a_comparison_is_drawn_on_demand(tmp_path: Path) -> None:
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
     for name, code, said in (
         ("compare.gif", 2, "does not end in"),
-        ("no/x.png", 3, "No such file"),
+        ("no/x.png", 2, "there is no folder"),
     ):
         failed = subprocess.run(
             [*command, str(tmp_path / name)], capture_output=True, text=True, timeout=50

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -268,3 +269,44 @@ def test_a_report_can_be_split(make: Make) -> None:
     done = bench("report", str(make("one", trials=1)), "--split")
     assert done.returncode == 0
     assert "Where the time of a request goes" in done.stdout
+
+
+def draw_compared(told: str, file: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-P", "-m", "plots.compare", "--plot", str(file)]
+    return subprocess.run(command, input=told, capture_output=True, text=True, timeout=50)
+
+
+def test_a_comparison_is_drawn_from_what_was_compared_and_not_compared_again(
+    make: Make, tmp_path: Path
+) -> None:
+    folder = make("one")
+    at_once = tmp_path / "at-once.svg"
+    done = bench("compare", "a", "b", "--in", str(folder), "--json", "--plot", str(at_once))
+    assert (done.returncode, done.stderr) == (0, "")
+    told, end = json.JSONDecoder().raw_decode(done.stdout)
+    assert done.stdout[end:].strip() == str(at_once)
+    shutil.rmtree(folder)
+    drawn = draw_compared(json.dumps(told), tmp_path / "later.svg")
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    later = (tmp_path / "later.svg").read_text()
+    for text in ("b / a (more is better)", "worse", "delay 100 ms; 100 requests a run; 8 trials"):
+        assert text in later
+        assert text in at_once.read_text()
+
+
+def test_runs_that_are_not_valid_are_in_the_small_print(make: Make, tmp_path: Path) -> None:
+    folder = make("one")
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        connection.execute("UPDATE fetch SET seq = 500 WHERE run = 2 AND seq = 5")
+    connection.close()
+    told = bench("compare", "a", "b", "--in", str(folder), "--json").stdout
+    draw_compared(told, tmp_path / "x.svg")
+    assert "; 1 of 16 runs are INVALID, and left out" in (tmp_path / "x.svg").read_text()
+
+
+@pytest.mark.parametrize("told", ["", "x", "{}", "[1]", '{"cells": [{"cell": 1}]}'])
+def test_a_comparison_that_is_none_is_one_clear_line(told: str, tmp_path: Path) -> None:
+    done = draw_compared(told, tmp_path / "x.png")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert "stdin is not what crawlbench compare --json prints" in done.stderr
+    assert list(tmp_path.iterdir()) == []

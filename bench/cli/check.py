@@ -1,29 +1,62 @@
 """`crawlbench check`: the contract, rule by rule, for crawlers of ours or of anybody."""
 
 import json
-import subprocess
-import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.contract.faults import FAULT_TIMEOUT_S, PLAYED, AllPlayed, Played
-from bench.contract.rules import MUST, Finding, check_contract, check_faults, rule_of_failing
+from bench.cli.options import add_plot, checked_entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
-from bench.measure.machine import describe_environment
-from bench.measure.readiness import chosen_entrants, installed
 from bench.plan.entrants import Entrant
+from bench.program import PROGRAM
 from bench.report.tables import make_console, shown
 from crawlers.installed import installed_versions
 from crawlers.registry import find
 
+if TYPE_CHECKING:
+    from bench.contract.faults import AllPlayed, Played
+    from bench.contract.rules import Finding
+
 _WORDS = {True: ("ok     ", "green"), None: ("unknown", "yellow"), False: ("BROKEN ", "red")}
 
 
-def check(arguments: Namespace) -> int:
-    """`crawlbench check NAME ...`: a line for each rule; or the tables of faults."""
+DESCRIPTION = """\
+Runs crawlers through the whole contract, against servers of their own that
+misbehave in every way, and prints rule by rule what holds. A broken MUST rule
+makes numbers wrong, and the exit code is 1. A broken SHOULD rule makes what is
+said of the crawler less precise."""
+
+EXAMPLES = (
+    ("check mine:crawl", "the function crawl of your own mine.py"),
+    ("check all --faults", "Markdown tables: what each crawler makes of each fault"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Who, and in which form."""
+    parser.add_argument(
+        "crawlers",
+        nargs="+",
+        type=checked_entrant,
+        metavar="NAME",
+        help=f"a crawler, as {PROGRAM} list names it, or all, or your own as "
+        "package.module:function",
+    )
+    parser.add_argument(
+        "--faults",
+        action="store_true",
+        help="play the faults only, and print what became of each as Markdown tables",
+    )
+    add_plot(parser, "play the faults only, and draw what became of each")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: Namespace) -> int:
+    """Print a line for each rule; or the tables of faults."""
+    from bench.contract.rules import check_contract
+    from bench.measure.readiness import chosen_entrants, installed
+
     entrants = chosen_entrants(arguments.crawlers)
     for entrant in entrants:
         installed(entrant)
@@ -47,7 +80,9 @@ def check(arguments: Namespace) -> int:
     return EXIT_REQUESTS_FAILED if is_broken else EXIT_OK
 
 
-def _print_finding(finding: Finding) -> None:
+def _print_finding(finding: "Finding") -> None:
+    from bench.contract.rules import MUST
+
     word, style = _WORDS[finding.is_kept]
     if finding.is_kept is False and finding.level is not MUST:
         word, style = "missed ", "yellow"
@@ -56,7 +91,7 @@ def _print_finding(finding: Finding) -> None:
     console.print(f"{finding.rule}: {finding.evidence}", soft_wrap=True, markup=False)
 
 
-def _summed_up(findings: Sequence[Finding]) -> str:
+def _summed_up(findings: "Sequence[Finding]") -> str:
     """`2 MUST rules broken, 5 SHOULD missed`."""
     broken = sum(one.is_broken for one in findings)
     missed = sum(one.is_kept is False for one in findings) - broken
@@ -68,7 +103,7 @@ def _summed_up(findings: Sequence[Finding]) -> str:
     return f"{said}; docs/crawlers.md has what MUST and SHOULD mean"
 
 
-def _finding_json(finding: Finding) -> dict[str, Any]:
+def _finding_json(finding: "Finding") -> dict[str, Any]:
     return {
         **asdict(finding),
         "level": finding.level.value,
@@ -78,6 +113,10 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 
 def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
     """Crawler x fault: as Markdown, JSON, a figure."""
+    from bench.contract.faults import FAULT_TIMEOUT_S
+    from bench.contract.rules import check_faults, rule_of_failing
+    from bench.measure.machine import describe_environment
+
     found: dict[str, AllPlayed] = {}
     for entrant in entrants:
         found[entrant.label] = check_faults(entrant)
@@ -94,25 +133,20 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
     elif arguments.faults:
         _print_tables({label: all_.faults for label, all_ in found.items()})
     if arguments.plot is not None:
-        code = _draw(told, arguments.plot)
-        if code:
+        from bench.cli.show import run_plots
+
+        words = ["--plot", str(arguments.plot)]
+        if code := run_plots("plots.faults", words, "the faults were not drawn", told):
             return code
     every = [one for all_ in found.values() for one in all_.faults]
     is_broken = any(rule_of_failing(one).finding().is_broken for one in every)
     return EXIT_OK if not is_broken else EXIT_REQUESTS_FAILED
 
 
-def _draw(told: dict[str, Any], path: Path) -> int:
-    """By a process of its own; returns its exit code."""
-    sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "plots.faults", "--plot", str(path)]
-    return subprocess.run(
-        command, input=json.dumps(told), text=True, start_new_session=True
-    ).returncode
-
-
-def _print_tables(found: dict[str, tuple[Played, ...]]) -> None:
+def _print_tables(found: "dict[str, tuple[Played, ...]]") -> None:
     """Three tables of Markdown, of one shape."""
+    from bench.contract.faults import FAULT_TIMEOUT_S, PLAYED
+
     tables: tuple[tuple[str, Callable[[Played], str]], ...] = (
         ("What each crawler says (*: as declared; x2: the server got the request twice)", _word),
         (f"ms until it noticed (limit of time: {FAULT_TIMEOUT_S * 1000:.0f})", _noticed_ms),
@@ -126,16 +160,16 @@ def _print_tables(found: dict[str, tuple[Played, ...]]) -> None:
         print()
 
 
-def _word(played: Played) -> str:
+def _word(played: "Played") -> str:
     again = f" x{played.arrivals}" if (played.arrivals or 0) > 1 else ""
     if played.is_as_declared:
         return f"{played.heard}*{again}"
     return (played.heard if played.is_exact else f"**{played.heard}**") + again
 
 
-def _noticed_ms(played: Played) -> str:
+def _noticed_ms(played: "Played") -> str:
     return shown(played.noticed_s, ".1f", 1e-3)
 
 
-def _worked_on_ms(played: Played) -> str:
+def _worked_on_ms(played: "Played") -> str:
     return shown(played.worked_on_s, ".1f", 1e-3)

@@ -1,6 +1,6 @@
 """Options that several verbs have, and what they may be given."""
 
-import argparse
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from bench.plan.delays import Delay
@@ -13,39 +13,78 @@ from server.request_plan import PlanError
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_OUT = Path("results")
-"""What the options are taken for that were not given: None tells those apart that were."""
-
-EXIT_CODES = (
-    "Exit codes: 0 ok, 1 requests or runs failed, 2 usage, 3 this machine (a missing library, a "
-    "limit, a full disk), 99 a regression was found (compare), 130 interrupted."
-)
+"""Used where `seed`, `timeout` and `out` are None: so those can be told apart that were given."""
 
 
-def add_crawlers(parser: argparse.ArgumentParser, default: tuple[Entrant, ...] | None) -> None:
+def add_folder(parser: ArgumentParser, newest: str = "results/latest") -> None:
+    """`folder`: results that are read; None: the newest."""
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of results (default: {newest})",
+    )
+
+
+def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) -> None:
     """Who takes part."""
     parser.add_argument(
         "--crawlers",
         type=checked_list(checked_entrant, may_repeat=True),
         default=default,
-        metavar="A,B",
-        help=f"names of {PROGRAM} list, all, chapter, or [LABEL=]NAME[@PYTHON]; the same twice "
-        "measures noise "
-        f"({','.join(STANDARD.crawlers)})",
+        metavar="NAME,NAME",
+        help=f"crawlers, as {PROGRAM} list names them, or all, or chapter, or your own as "
+        "package.module:function; in full [LABEL=]NAME[@PYTHON], to run one on another "
+        "interpreter; a name given twice shows the noise "
+        f"(default: {','.join(STANDARD.crawlers)})",
     )
 
 
-def add_format(parser: argparse.ArgumentParser) -> None:
+def add_format(parser: ArgumentParser) -> None:
     """In which form figures are drawn."""
     parser.add_argument(
         "--format",
         choices=("png", "svg", "pdf"),
         default="png",
-        help="of the plots (%(default)s)",
+        help="file format of the plots (default: %(default)s)",
     )
 
 
-def add_wide(parser: argparse.ArgumentParser) -> None:
-    """Whether tables show every column, however narrow the terminal is."""
+def add_seed(parser: ArgumentParser) -> None:
+    """`seed`: None if it was not given."""
+    parser.add_argument(
+        "--seed",
+        type=checked_seed,
+        metavar="N",
+        help="seed of the order of runs and of delays drawn from a range "
+        f"(default: {DEFAULT_SEED})",
+    )
+
+
+def add_out(parser: ArgumentParser) -> None:
+    """`out`: None if it was not given."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"folder in which the folder of results is created (default: {DEFAULT_OUT})",
+    )
+
+
+def add_timeout(parser: ArgumentParser) -> None:
+    """`timeout`, in s: None if it was not given."""
+    parser.add_argument(
+        "--timeout",
+        type=checked_seconds,
+        metavar="S",
+        help="time limit of a fetch in seconds, from its start to its last byte "
+        f"(default: {DEFAULT_TIMEOUT_S:g})",
+    )
+
+
+def add_wide(parser: ArgumentParser) -> None:
+    """`wide`: whether tables show every column, however narrow the terminal is."""
     parser.add_argument(
         "--wide",
         action="store_true",
@@ -53,47 +92,38 @@ def add_wide(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    """`seed`: None if it was not given."""
+def add_plot(parser: ArgumentParser, what: str) -> None:
+    """`plot`: a file, or None."""
     parser.add_argument(
-        "--seed",
-        type=checked_seed,
-        metavar="N",
-        help=f"of the order of runs, and of delays from a range ({DEFAULT_SEED})",
-    )
-
-
-def add_out(parser: argparse.ArgumentParser) -> None:
-    """`out`: None if it was not given."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help=f"where the folder of results is made ({DEFAULT_OUT})",
-    )
-
-
-def add_timeout(parser: argparse.ArgumentParser) -> None:
-    """`timeout`, in s: None if it was not given."""
-    parser.add_argument(
-        "--timeout",
-        type=checked_seconds,
-        metavar="S",
-        help=f"of a fetch, from its start to its last byte ({DEFAULT_TIMEOUT_S:g})",
+        "--plot",
+        type=checked_plot,
+        metavar="FILE",
+        help=f"{what} into FILE, whose name ends in .png, .svg or .pdf",
     )
 
 
 def checked_entrant(text: str) -> Entrant:
-    """A crawler. Raises argparse.ArgumentTypeError."""
+    """A crawler. Raises ArgumentTypeError."""
     try:
         return parse_entrant(text)
     except EntrantError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise ArgumentTypeError(str(error)) from None
 
 
 def checked_delay(text: str) -> Delay:
-    """A delay or a range. Raises argparse.ArgumentTypeError."""
+    """A delay or a range. Raises ArgumentTypeError."""
     try:
         return Delay.parse(text)
     except PlanError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise ArgumentTypeError(str(error)) from None
+
+
+def checked_plot(text: str) -> Path:
+    """A file that a figure may be drawn into. Raises ArgumentTypeError."""
+    path = Path(text)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise ArgumentTypeError(f"{text!r} does not end in .png, .svg or .pdf")
+    # Found out before anything is measured, not after.
+    if not path.parent.is_dir():
+        raise ArgumentTypeError(f"{text!r}: there is no folder {str(path.parent)!r}")
+    return path

@@ -1,17 +1,28 @@
-"""`crawlbench primes`: measure, then tables and figures."""
+"""`crawlbench primes`: compute, save to a slow service, then tables and figures."""
 
 import os
 import sys
-from argparse import Namespace
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from bench.cli import reading
-from bench.cli.options import DEFAULT_OUT, DEFAULT_SEED, DEFAULT_TIMEOUT_S
-from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, EXIT_USAGE
-from bench.measure.progress import expected_s
-from bench.measure.runner import ServerGoneError
-from bench.measure.session import Ending, measure
+from bench.cli.options import (
+    DEFAULT_OUT,
+    DEFAULT_SEED,
+    DEFAULT_TIMEOUT_S,
+    add_format,
+    add_out,
+    add_seed,
+    add_timeout,
+    add_wide,
+    checked_delay,
+)
+from bench.errors import UsageError
+from bench.exit_codes import EXIT_REQUESTS_FAILED
+from bench.plan.delays import Delay
 from bench.primes.experiment import (
+    KINDS_OF_WORK,
     PrimesCell,
     PrimesExperiment,
     all_cells,
@@ -19,41 +30,154 @@ from bench.primes.experiment import (
     items_of,
     work_of,
 )
-from bench.primes.report import work_shown, works_shown
-from bench.primes.saved_run import failures_of, shown_item
 from bench.primes.savers import SAVERS
-from bench.results.run_result import RunResult
+from bench.program import say
 from bench.wording import format_span
+from crawlers.checked import checked_count, checked_list, checked_seconds
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import find
+from crawlers.work import MAX_SIZE
+
+if TYPE_CHECKING:
+    from bench.results.run_result import RunResult
+
+SIZES = tuple(2**n for n in range(7, 15))
+COSTS = (100, 300, 1000, 3000, 10_000, 30_000)
+MAX_SECONDS = 240.0
+
+_SAVERS = "\n".join(f"  {saver.name:<13}{saver.style}" for saver in SAVERS)
+
+DESCRIPTION = f"""\
+Finds primes, or computes hashes, and saves each item over HTTP to a service
+that takes its time. Every work is done by every saver, each run in a fresh
+process and recorded at both ends. How much of the waiting does each way of
+saving hide behind the computing? docs/primes.md explains the results.
+
+savers:
+{_SAVERS}"""
+
+EXAMPLES = (
+    ("primes", "all work by all savers: about four minutes"),
+    ("primes --work primes --sizes 512,4096 --savers serial,async", "less of it"),
+    ("primes --fail 97", "the service fails to save 97"),
+)
 
 
-def primes(arguments: Namespace) -> int:
+def add_options(parser: ArgumentParser) -> None:
+    """What is computed, how it is saved, and how much of it all."""
+    _add_work(parser)
+    _add_service(parser)
+    add_seed(parser)
+    add_timeout(parser)
+    add_out(parser)
+    add_format(parser)
+    add_wide(parser)
+
+
+def _add_work(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--work",
+        type=checked_list(_one_of(KINDS_OF_WORK)),
+        default=KINDS_OF_WORK,
+        metavar="WORK,WORK",
+        help="primes (found by trial division), hashes (PBKDF2, of a cost that can be set) "
+        "(default: primes,hashes)",
+    )
+    parser.add_argument(
+        "--savers",
+        type=checked_list(_one_of(tuple(saver.name for saver in SAVERS))),
+        metavar="SAVER,SAVER",
+        help="ways of saving (default: all that are installed)",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=checked_list(_checked_size),
+        default=SIZES,
+        metavar="N,N",
+        help="how many numbers, from 0 on, are searched for primes (default: 128,256 ... 16384)",
+    )
+    parser.add_argument(
+        "--costs",
+        type=checked_list(_checked_number),
+        default=COSTS,
+        metavar="N,N",
+        help=f"iterations of each hash (default: {','.join(map(str, COSTS))})",
+    )
+    parser.add_argument(
+        "--hashes",
+        type=_checked_number,
+        default=200,
+        metavar="N",
+        help="how many hashes to compute (default: %(default)s)",
+    )
+
+
+def _add_service(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--delay",
+        type=checked_delay,
+        default=Delay.fixed(50_000),
+        metavar="MS",
+        help="delay of the service for each save in ms (default: 50)",
+    )
+    parser.add_argument(
+        "-c",
+        "--concurrency",
+        type=checked_count,
+        default=100,
+        metavar="C",
+        help="saves in flight at a time, and the length of a batch (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--trials",
+        type=checked_count,
+        default=1,
+        metavar="N",
+        help="how often everything is measured (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=checked_seconds,
+        default=MAX_SECONDS,
+        metavar="S",
+        help="rough time limit for the whole experiment in seconds: half of it is for the serial "
+        "saver, the shortest works come first, and what is left out is named "
+        "(default: %(default)g)",
+    )
+    parser.add_argument(
+        "--fail",
+        type=checked_list(_checked_item),
+        default=(),
+        metavar="ITEM,ITEM",
+        help="items that the service answers with status 500",
+    )
+
+
+def run(arguments: Namespace) -> int:
     """Every work by every saver, as far as there is time."""
+    from bench.cli.show import show_measured
+    from bench.measure.runner import ServerGoneError
+    from bench.measure.session import measure
+
     asked = _experiment(arguments)
     unknown = [item for item in asked.failing if not _is_item(item, asked.cells)]
     if unknown:
-        _say(f"--fail {unknown[0]}: no work asked for has an item {unknown[0]}")
-        return EXIT_USAGE
+        raise UsageError(f"--fail {unknown[0]}: no work asked for has an item {unknown[0]}")
     within = _within(asked, arguments.max_seconds)
     if not within.cells:
         least_s = min(_seconds_of(asked, cell) for cell in asked.cells)
-        _say(
+        raise UsageError(
             f"--max-seconds {arguments.max_seconds:g} is too little for any of it: the shortest "
             f"run takes about {least_s:.1f} s"
         )
-        return EXIT_USAGE
     try:
         measured = measure(within, arguments.out or DEFAULT_OUT)
     except ServerGoneError as error:
-        _say(str(error))
+        say(str(error))
         if error.result is not None:
             _say_not_saved(error.result)
         return EXIT_REQUESTS_FAILED
-    if measured.ending is Ending.INTERRUPTED:
-        return EXIT_INTERRUPTED
-    code = reading.show(measured.folder, arguments.format, is_wide=arguments.wide)
-    return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code
+    return show_measured(measured, arguments.format, is_wide=arguments.wide)
 
 
 def _experiment(arguments: Namespace) -> PrimesExperiment:
@@ -82,7 +206,7 @@ def installed_savers() -> tuple[str, ...]:
         if not info.libraries or installed_versions(info):
             names.append(saver.name)
         else:
-            _say(f"{saver.name} is left out, it is not installed: {install_command(info)}")
+            say(f"{saver.name} is left out, it is not installed: {install_command(info)}")
     return tuple(names)
 
 
@@ -98,18 +222,20 @@ def _is_item(item: int, cells: Sequence[PrimesCell]) -> bool:
 
 
 def _seconds_of(asked: PrimesExperiment, cell: PrimesCell) -> float:
+    from bench.measure.progress import expected_s
+
     return asked.trials * expected_s(asked.planned(cell, 1, 1))
 
 
 def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
     """What fits; says what does not."""
-    from dataclasses import replace
+    from bench.primes.report import works_shown
 
     kept = fitting(asked.cells, lambda cell: _seconds_of(asked, cell), most_s)
     left_out = [cell for cell in asked.cells if cell not in kept]
     if left_out:
         sum_s = sum(_seconds_of(asked, cell) for cell in left_out)
-        _say(
+        say(
             f"left out, to be done within --max-seconds {most_s:g} "
             f"(they take {format_span(sum_s)} more):"
         )
@@ -119,23 +245,51 @@ def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
     return replace(asked, cells=kept)
 
 
-def _say_not_saved(result: RunResult) -> None:
+def _say_not_saved(result: "RunResult") -> None:
     """By the saver's own account, since the service took its ledger with it."""
     planned, outcome = result.planned, result.outcome
     assert planned.work is not None
     if outcome is None:
-        _say(f"{planned.cell.crawler}: {result.failure}")
+        say(f"{planned.cell.crawler}: {result.failure}")
         return
     import numpy as np
+
+    from bench.primes.report import work_shown
+    from bench.primes.saved_run import failures_of, shown_item
 
     fetches = {name: np.array(column) for name, column in outcome.fetches.items()}
     failures = failures_of(fetches, np.array(outcome.work["item"]))
     where = work_shown((planned.work.kind, planned.work.cost, planned.work.size))
-    _say(
+    say(
         f"{planned.cell.crawler}, {where}, trial {planned.trial}: {len(failures)} of "
         f"{planned.requests:,} items were not saved: {shown_item(failures)}"
     )
 
 
-def _say(text: str) -> None:
-    print(f"crawlbench: {text}", file=sys.stderr)
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        if text not in names:
+            raise ArgumentTypeError(f"{text!r} is none of {', '.join(names)}")
+        return text
+
+    return checked
+
+
+def _checked_number(text: str) -> int:
+    number = checked_count(text)
+    if number > MAX_SIZE:
+        raise ArgumentTypeError(f"{text!r} is more than {MAX_SIZE}")
+    return number
+
+
+def _checked_size(text: str) -> int:
+    size = checked_count(text)
+    if not 3 <= size <= MAX_SIZE:
+        raise ArgumentTypeError(f"{text!r}: 3 to {MAX_SIZE}; the first prime is 2")
+    return size
+
+
+def _checked_item(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ArgumentTypeError(f"{text!r} is no item: a number such as 97")
+    return int(text)

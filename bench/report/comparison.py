@@ -1,21 +1,21 @@
 """`crawlbench compare`: two folders of results, or two crawlers of one."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.analysis.analyse import Analysis, analyse
 from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
-from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
+from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS, Interval
 from bench.analysis.validity import Level
 from bench.errors import UsageError
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
 from bench.report.tables import Column, Table, print_markdown, print_table, print_text
-from bench.results.environment import OF_CRAWLERS, differences, machine_shown
+from bench.results.environment import OF_CRAWLERS, differences, machine_shown, versions_shown
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
 from bench.wording import format_percent
@@ -49,14 +49,37 @@ class NotComparableError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Results by the name of the cell, and what to know about them."""
+class Compared:
+    """What was compared, and the results by the name of the cell: all that a figure shows."""
 
     baseline: str
     candidate: str
     metric: Metric
-    pairs: dict[str, tuple[CellSummary, CellSummary]]
     results: dict[str, Result]
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Of what `crawlbench compare --json` prints. Raises LookupError, TypeError."""
+        results = {
+            cell["cell"]: Result(
+                trials=cell["trials"],
+                ratio=cell["ratio"],
+                interval=Interval(**cell["interval"]) if cell["interval"] else None,
+                p=cell["p"],
+                verdict=cell["verdict"],
+            )
+            for cell in told["cells"]
+        }
+        return cls(told["baseline"], told["candidate"], METRICS[told["metric"]], results)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Compared):
+    """The same, with the cells themselves, and what to know about them."""
+
+    pairs: dict[str, tuple[CellSummary, CellSummary]]
+    worst: Level
+    """Runs of a verdict beyond it are left out."""
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
     """What is missing of the candidate: INVALID runs, whole cells."""
@@ -213,11 +236,12 @@ def _comparison(
         baseline,
         candidate,
         metric,
-        pairs,
-        compare(pairs, metric, worst),
-        tuple(noticed.warnings),
-        tuple(noticed.gaps),
-        tuple(noticed.measured_on),
+        results=compare(pairs, metric, worst),
+        pairs=pairs,
+        worst=worst,
+        warnings=tuple(noticed.warnings),
+        gaps=tuple(noticed.gaps),
+        measured_on=tuple(noticed.measured_on),
     )
 
 
@@ -250,7 +274,7 @@ def _with_versions(store: Store) -> dict[str, Any]:
 def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:
     """As TABLE, MARKDOWN or JSON."""
     if form == JSON:
-        print(json.dumps(_as_json(comparison), indent=2))
+        print(json.dumps(as_json(comparison), indent=2))
         return
     table = comparison_table(comparison)
     if form == MARKDOWN:
@@ -334,13 +358,15 @@ def _median_shown(cell: CellSummary, metric: Metric) -> str:
     return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
 
 
-def _as_json(comparison: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """What `--json` prints, and what the process that draws reads."""
     return {
         "baseline": comparison.baseline,
         "candidate": comparison.candidate,
         "metric": comparison.metric.name,
         "error_rate": ERROR_RATE,
         "warnings": list(comparison.warnings),
+        "measured": _measured(comparison),
         "cells": [
             {
                 "cell": name,
@@ -357,4 +383,20 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             }
             for name, result in comparison.results.items()
         ],
+    }
+
+
+def _measured(comparison: Comparison) -> dict[str, Any]:
+    """What the runs of both sides are, taken together."""
+    trials = [one for pair in comparison.pairs.values() for cell in pair for one in cell.trials]
+    levels = [trial.verdict.level for trial in trials]
+    verdicts = {level: levels.count(level) for level in Level if level in levels}
+    return {
+        "on": list(dict.fromkeys(comparison.measured_on)),
+        "versions": versions_shown(trial.run for trial in trials),
+        "delays": list(dict.fromkeys(str(trial.run.delay) for trial in trials)),
+        "requests": sorted({trial.run.requests for trial in trials}),
+        "trials": max(len(cell.trials) for pair in comparison.pairs.values() for cell in pair),
+        "verdicts": {level.name: count for level, count in verdicts.items()},
+        "left_out": [level.name for level in verdicts if level > comparison.worst],
     }

@@ -1,0 +1,77 @@
+"""`crawlbench calibrate`: what each crawler adds to delays that are known."""
+
+from argparse import ArgumentParser, Namespace
+
+from bench.cli.options import (
+    DEFAULT_OUT,
+    DEFAULT_SEED,
+    DEFAULT_TIMEOUT_S,
+    add_crawlers,
+    add_out,
+    add_seed,
+    add_timeout,
+    add_wide,
+    checked_delay,
+)
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.presets import STANDARD
+from crawlers.checked import checked_count
+
+_CONCURRENCY = 10
+
+DESCRIPTION = f"""\
+Measures how many milliseconds each crawler adds to known delays, and where.
+The delays are drawn evenly from a range, at a concurrency of {_CONCURRENCY} (1 for the
+crawlers that fetch one at a time)."""
+
+EXAMPLES = (
+    ("calibrate", "the crawlers of the standard sweep"),
+    ("calibrate --crawlers all --delay 50-200", "all crawlers, longer delays"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Who, and which delays."""
+    add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
+    parser.add_argument(
+        "--delay",
+        type=checked_delay,
+        default=Delay(1_000, 20_000),
+        metavar="MS-MS",
+        help="range of the delays in ms (default: 1-20)",
+    )
+    parser.add_argument(
+        "-n",
+        "--requests",
+        type=checked_count,
+        default=1000,
+        metavar="N",
+        help="requests per crawler (default: 1000)",
+    )
+    add_seed(parser)
+    add_timeout(parser)
+    add_out(parser)
+    add_wide(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Measure, then print the table."""
+    from bench.cli.show import show_measured
+    from bench.measure.readiness import chosen_entrants, floor
+    from bench.measure.session import measure
+    from bench.plan.experiment import CALIBRATION, Experiment
+
+    asked = Experiment(
+        entrants=chosen_entrants(arguments.crawlers),
+        concurrencies=(_CONCURRENCY,),
+        delays=(arguments.delay,),
+        trials=1,
+        waves=1,
+        seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
+        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        requests=arguments.requests,
+        floor=floor(),
+        kind=CALIBRATION,
+    )
+    return show_measured(measure(asked, arguments.out or DEFAULT_OUT), is_wide=arguments.wide)

@@ -1,0 +1,96 @@
+"""`crawlbench compare A B`: ratios and verdicts, cell by cell."""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from bench.cli.options import add_plot, add_wide
+from bench.exit_codes import EXIT_OK, EXIT_REGRESSION
+
+DESCRIPTION = """\
+Is B better or worse than A? Compares two crawlers of one experiment, or two
+folders of results, cell by cell. It needs at least 6 trials of each
+(run --trials 10). Two versions of a library are best measured in turn, in one
+experiment: see the second example."""
+
+EXAMPLES = (
+    ("compare asyncio asyncio-uvloop", "two crawlers of the newest sweep"),
+    (
+        "run --trials 10 --crawlers asyncio,old=asyncio@old/bin/python",
+        "measures two versions of a library; then: compare old asyncio",
+    ),
+    ("compare results/monday results/tuesday --fail-on-regression 5%", "a check for CI"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """What is compared, by what, and what is made of it."""
+    parser.add_argument("baseline", metavar="A", help="a crawler, or a folder of results")
+    parser.add_argument("candidate", metavar="B", help="what is compared with A, of the same sort")
+    parser.add_argument(
+        "--in",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="folder of results that has both crawlers (default: results/latest-sweep)",
+    )
+    parser.add_argument(
+        "--metric",
+        choices=("throughput", "cpu", "p50", "p99", "memory"),
+        default="throughput",
+        help="what is compared (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fail-on-regression",
+        type=_checked_share,
+        metavar="5%",
+        help="exit with 99 if a cell is worse, beyond noise, by this share or more",
+    )
+    parser.add_argument(
+        "--valid-only",
+        action="store_true",
+        help="use VALID runs only (default: all but INVALID ones)",
+    )
+    add_plot(parser, "also draw the comparison")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
+    form.add_argument(
+        "--markdown", dest="form", action="store_const", const="markdown", help="print Markdown"
+    )
+    parser.set_defaults(form="table")
+    add_wide(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Compare, print, draw, and be a gate if asked to."""
+    from bench.analysis.validity import Level
+    from bench.report.comparison import as_json, compare_two, print_comparison
+    from bench.report.tables import make_console
+
+    worst = Level.VALID if arguments.valid_only else Level.SUSPECT
+    comparison = compare_two(
+        arguments.baseline, arguments.candidate, arguments.folder, arguments.metric, worst
+    )
+    print_comparison(comparison, arguments.form, make_console(is_wide=arguments.wide))
+    if arguments.plot is not None:
+        from bench.cli.show import run_plots
+
+        words = ["--plot", str(arguments.plot)]
+        way_out = "the comparison was not drawn"
+        if code := run_plots("plots.compare", words, way_out, as_json(comparison)):
+            return code
+    if arguments.fail_on_regression is None:
+        return EXIT_OK
+    comparison.check_gate()
+    is_worse = comparison.has_regressed(arguments.fail_on_regression)
+    return EXIT_REGRESSION if is_worse else EXIT_OK
+
+
+def _checked_share(text: str) -> float:
+    number = text.removesuffix("%")
+    try:
+        percent = float(number)
+    except ValueError:
+        percent = -1.0
+    if not number.isascii() or not 0 <= percent <= 100:  # NaN is refused too
+        raise ArgumentTypeError(f"{text!r} is not a share like 5%")
+    return percent / 100

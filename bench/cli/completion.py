@@ -1,0 +1,58 @@
+"""Completion of command lines by the shell: a script for it, made by shtab from the parser.
+
+It is a script, and not a program that the shell starts at each Tab (as argcomplete has it): Python
+and the imports of this package take longer than one likes to wait for a word.
+"""
+
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
+
+import shtab
+
+from bench.cli.verbs import VERBS
+from crawlers.registry import ALL, CHAPTER, REGISTRY
+
+_NAMES = " ".join((*(info.name for info in REGISTRY), ALL, CHAPTER))
+_PREAMBLES = {
+    "bash": f"""\
+# The name after the last comma of a list.
+_crawlbench_crawlers() {{
+  local before=
+  case $1 in *,*) before=${{1%,*}}, ;; esac
+  compgen -P "$before" -W "{_NAMES}" -- "${{1##*,}}"
+}}
+""",
+    "zsh": f"""\
+_crawlbench_crawlers() {{ _values -s , crawler {_NAMES} }}
+""",
+}
+_CRAWLERS = {"bash": "_crawlbench_crawlers", "zsh": "_crawlbench_crawlers"}
+_COMPLETED = {
+    "DIR": shtab.DIRECTORY,
+    "FILE": shtab.FILE,
+    "PEM": shtab.FILE,
+    "NAME": _CRAWLERS,
+    "NAME,NAME": _CRAWLERS,
+    "A": _CRAWLERS,
+    "B": _CRAWLERS,
+}
+"""What completes a value, by its name in the help."""
+
+
+def completion(parser: ArgumentParser, shell: str) -> str:
+    """The script for `bash` or `zsh`."""
+    for name, verb in _parsers_of(parser):
+        # What zsh shows beside a verb is one line.
+        verb.description = next(one.summary for one in VERBS if one.name == name)
+        for action in verb._actions:  # noqa: SLF001 - argparse has no other list of them
+            if isinstance(action.metavar, str) and action.metavar in _COMPLETED:
+                # Where shtab looks for it.
+                setattr(action, "complete", _COMPLETED[action.metavar])  # noqa: B010
+    return shtab.complete(parser, shell, preamble=_PREAMBLES[shell])
+
+
+def _parsers_of(parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
+    """Those of the verbs, by name."""
+    for action in parser._actions:  # noqa: SLF001
+        if isinstance(action, _SubParsersAction):
+            yield from action.choices.items()

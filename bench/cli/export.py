@@ -1,0 +1,47 @@
+"""`crawlbench export`: runs or requests, for other programs."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from bench.cli.options import add_folder
+from bench.exit_codes import EXIT_OK
+
+DESCRIPTION = """\
+Prints every run of a sweep or a calibration with its numbers and its verdict,
+or every request as both ends saw it. docs/results.md describes the columns."""
+
+EXAMPLES = (
+    ("export > runs.csv", "every run of the newest sweep"),
+    ("export --what requests --format json", "every request, as JSON"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """What, and in which form."""
+    add_folder(parser, "results/latest-sweep")
+    parser.add_argument(
+        "--what",
+        choices=("runs", "requests"),
+        default="runs",
+        help="what each row is (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format",
+        dest="form",
+        choices=("csv", "json"),
+        default="csv",
+        help="format of the output (default: %(default)s)",
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Print them."""
+    from bench.plan.experiment import SWEEP
+    from bench.report.export import export_requests, export_runs
+    from bench.results.folder import find_file
+    from bench.results.store import Store
+
+    with Store.open(find_file(arguments.folder, SWEEP)) as store:
+        write = export_requests if arguments.what == "requests" else export_runs
+        write(store, arguments.form, sys.stdout)
+    return EXIT_OK

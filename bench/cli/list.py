@@ -1,0 +1,26 @@
+"""`crawlbench list`: the crawlers there are."""
+
+from argparse import ArgumentParser, Namespace
+
+from bench.cli.options import add_wide
+from bench.exit_codes import EXIT_OK
+
+DESCRIPTION = """\
+Lists the crawlers: their style, their libraries with the versions installed
+here, and what is declared of each."""
+
+EXAMPLES = (("list", "names for crawl, run --crawlers, check and audit"),)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """How wide."""
+    add_wide(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Print them."""
+    from bench.report.crawlers import print_crawlers
+    from bench.report.tables import make_console
+
+    print_crawlers(make_console(is_wide=arguments.wide))
+    return EXIT_OK

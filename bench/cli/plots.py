@@ -1,0 +1,28 @@
+"""`crawlbench plots`: the figures and the page of an experiment again."""
+
+from argparse import ArgumentParser, Namespace
+
+from bench.cli.options import add_folder, add_format
+
+DESCRIPTION = """\
+Draws the plots and report.html of an experiment again, into the folder of its
+results, and prints the path of each file."""
+
+EXAMPLES = (
+    ("plots", "the newest results"),
+    ("plots results/latest-sweep --format svg", "the newest sweep, as SVG files"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Which results, in which form."""
+    add_folder(parser)
+    add_format(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Draw them."""
+    from bench.cli.show import draw
+    from bench.results.folder import find_file
+
+    return draw(find_file(arguments.folder).parent, arguments.format)

@@ -1,0 +1,158 @@
+"""`crawlbench run`: the sweep, tables, plots, the page."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.options import (
+    DEFAULT_OUT,
+    DEFAULT_SEED,
+    DEFAULT_TIMEOUT_S,
+    add_crawlers,
+    add_format,
+    add_out,
+    add_seed,
+    add_timeout,
+    add_wide,
+    checked_delay,
+)
+from bench.errors import UsageError
+from bench.plan.presets import STANDARD
+from crawlers.checked import checked_count, checked_list
+
+if TYPE_CHECKING:
+    from bench.plan.experiment import Experiment
+
+DESCRIPTION = """\
+Starts the delay server and runs every crawler at every concurrency, each run
+in a fresh process. Records each request at both ends, prints tables, and draws
+the plots and report.html. The first and the last run measure how fast the
+server itself is."""
+
+EXAMPLES = (
+    ("run --quick", "one trial at concurrency 1, 10 and 100: a first look"),
+    (
+        "run --crawlers asyncio,threads --concurrency 10,100 --delay 50",
+        "two crawlers, two concurrencies, a delay of 50 ms",
+    ),
+    ("run --crawlers asyncio,mine:crawl --trials 10", "your own next to ours, for compare"),
+    ("run --resume results/latest", "finish a sweep that was interrupted"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """What is swept, and what becomes of it."""
+    add_crawlers(parser, None)
+    parser.add_argument(
+        "--concurrency",
+        type=checked_list(checked_count),
+        metavar="C,C",
+        help="requests in flight at a time; serial is measured at 1 only "
+        f"(default: {','.join(map(str, STANDARD.concurrencies))})",
+    )
+    parser.add_argument(
+        "--delay",
+        type=checked_list(checked_delay),
+        metavar="MS,MS",
+        help="delays of the server in ms; 20-200 draws each evenly from that range (default: 100)",
+    )
+    parser.add_argument(
+        "--trials",
+        type=checked_count,
+        metavar="N",
+        help=f"how often each cell is measured (default: {STANDARD.trials})",
+    )
+    parser.add_argument(
+        "--waves",
+        type=checked_count,
+        metavar="N",
+        help=f"a run makes N x concurrency requests (default: {STANDARD.waves})",
+    )
+    parser.add_argument(
+        "-n",
+        "--requests",
+        type=checked_count,
+        metavar="N",
+        help="requests of each run, instead of --waves",
+    )
+    add_seed(parser)
+    add_timeout(parser)
+    add_out(parser)
+    add_format(parser)
+    add_wide(parser)
+    sweep = parser.add_mutually_exclusive_group()
+    sweep.add_argument(
+        "--quick", action="store_true", help="measure one trial at concurrency 1, 10 and 100"
+    )
+    sweep.add_argument(
+        "--chapter",
+        action="store_true",
+        help="make the sweep of the book's chapter, which takes a quarter of an hour: asyncio, "
+        "500 requests, delays of 50, 300, 550 and 800 ms, concurrency 1, 26 ... 476, one trial; "
+        "other options change it",
+    )
+    sweep.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="finish the interrupted experiment in DIR: only the missing runs are made",
+    )
+    parser.add_argument(
+        "--allow-foreign",
+        action="store_true",
+        help="with --resume: run programs that DIR names and that are not of this package; only "
+        "for results of your own",
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Measure, then tables and figures."""
+    from bench.cli.show import show_measured
+    from bench.kinds import kind_of
+    from bench.measure.session import measure, resume
+
+    if arguments.allow_foreign and arguments.resume is None:
+        raise UsageError(
+            "--allow-foreign belongs to --resume DIR: without it you name the programs yourself"
+        )
+    if arguments.resume is None:
+        measured = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
+    elif beside := _given_beside_resume(arguments):
+        raise UsageError(
+            f"--resume goes on with what was asked before: leave out {', '.join(beside)}"
+        )
+    else:
+        measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
+    return show_measured(measured, arguments.format, is_wide=arguments.wide)
+
+
+def _given_beside_resume(arguments: Namespace) -> list[str]:
+    """Options that say what to measure."""
+    about_results = ("parser", "resume", "format", "allow_foreign", "wide")
+    return [
+        f"--{name}"
+        for name, value in vars(arguments).items()
+        if name not in about_results and value not in (None, False)
+    ]
+
+
+def _experiment(arguments: Namespace) -> "Experiment":
+    from bench.measure.readiness import chosen_entrants, floor
+    from bench.plan.entrants import Entrant
+    from bench.plan.experiment import Experiment
+    from bench.plan.presets import CHAPTER, QUICK
+
+    preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
+    named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
+    return Experiment(
+        entrants=chosen_entrants(named),
+        concurrencies=arguments.concurrency or preset.concurrencies,
+        delays=arguments.delay or preset.delays,
+        trials=arguments.trials or preset.trials,
+        waves=arguments.waves or preset.waves,
+        # Waves that are asked for are not overruled by a number of requests that is not.
+        requests=arguments.requests or (0 if arguments.waves else preset.requests),
+        seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
+        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        floor=floor(),
+    )

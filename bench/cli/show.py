@@ -1,0 +1,99 @@
+"""What was measured, for people to look at: tables on stdout, figures beside the results."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.exit_codes import (
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_REQUESTS_FAILED,
+    EXIT_USAGE,
+    signal_name,
+)
+from bench.kinds import ReportOptions, kind_of
+from bench.measure.session import Ending, Measured
+from bench.program import PROGRAM, say
+from bench.report.tables import make_console
+from bench.results.folder import find_file
+from bench.results.store import Store
+
+_PLOTS_END_S = 5.0
+
+
+def show_measured(measured: Measured, form: str = "png", *, is_wide: bool) -> int:
+    """The tables of an experiment that was just made, what was found, and where its figures are.
+
+    Returns the exit code.
+    """
+    if measured.ending is Ending.INTERRUPTED:
+        return EXIT_INTERRUPTED
+    try:
+        code = print_tables(measured.folder, ReportOptions(), is_wide=is_wide)
+    except BrokenPipeError:  # nobody reads the table; the figures are still wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_OK
+    with Store.open(find_file(measured.folder)) as store:
+        has_figures = kind_of(store).has_figures
+    drawn = draw(measured.folder, form, is_summary=True) if has_figures else EXIT_OK
+    return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code or drawn
+
+
+def print_tables(folder: Path | None, options: ReportOptions, *, is_wide: bool) -> int:
+    """The tables of an experiment, by default the newest; returns the exit code."""
+    with Store.open(find_file(folder)) as store:
+        is_sound = kind_of(store).print_report(store, make_console(is_wide=is_wide), options)
+    return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
+
+
+def draw(folder: Path, form: str = "png", *, is_summary: bool = False) -> int:
+    """The plots and the page, by a process of their own: bench does not import them.
+
+    It prints the path of each, or if `is_summary` how many there are and what to open. Returns the
+    exit code.
+    """
+    how = ["--summary"] if is_summary else []
+    way_out = f"not all is drawn: {PROGRAM} plots {folder} does it again"
+    return run_plots("plots", [str(folder), "--format", form, *how], way_out)
+
+
+def run_plots(module: str, words: Sequence[str], way_out: str, told: object = None) -> int:
+    """Start a program that draws; returns the exit code, one of ours.
+
+    `told`: what it is to draw, as JSON on its stdin. `way_out`: said where it did not end by
+    itself.
+    """
+    sys.stdout.flush()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", module, "--end-with-stdin", *words],
+        stdin=subprocess.PIPE,
+        # In a session of its own, Ctrl-C reaches it through us alone.
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        if told is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended; its exit code says why
+                process.stdin.write(json.dumps(told).encode() + b"\n")
+                process.stdin.flush()
+        code = process.wait()
+    except BaseException:
+        process.stdin.close()  # it then removes what it has not finished
+        try:
+            process.wait(_PLOTS_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    if code in (EXIT_OK, EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED):
+        return code
+    how = f"died of {signal_name(-code)}" if code < 0 else f"crashed with exit code {code}"
+    say(f"the process that draws {how}: {way_out}")
+    return EXIT_ENVIRONMENT
