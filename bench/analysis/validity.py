@@ -10,6 +10,7 @@ from enum import IntEnum
 from bench.analysis.summary import RunSummary
 from bench.results.conditions import Conditions
 from bench.results.schema import SPARE_DESCRIPTORS, RunRow
+from bench.wording import format_percent
 from crawlers.registry import RESEND_CONDITIONS
 
 CLOCK_STEP_NS = 50_000_000
@@ -229,21 +230,22 @@ def _of_the_server(
         share = summary.requests_per_s / ceiling_per_s
         yield _suspect(
             "server-limited",
-            f"server-limited: {share:.0%} of the {ceiling_per_s:,.0f} requests/s that this server "
-            f"gives a floor client; above {CEILING_SHARE:.0%} the server is measured",
+            f"server-limited: {format_percent(share)} of the server's capacity (ceiling) of "
+            f"{ceiling_per_s:,.0f} requests/s; above {format_percent(CEILING_SHARE)} the server is "
+            "measured",
         )
     server = summary.server
     if server is not None and server.cpu_share > SERVER_CPU_SHARE:
         yield _suspect(
             "server-limited",
-            f"server-limited: the server's CPU was {server.cpu_share:.0%} busy",
+            f"server-limited: the server's CPU was {format_percent(server.cpu_share)} busy",
         )
     slot_time = summary.slot_time
     if slot_time is not None and slot_time.late > LATE_SHARE and slot_time.delay > 0:
         yield _suspect(
             "late",
-            f"the server answered late: {slot_time.late:.1%} of the time of all slots is its "
-            "lateness, not the crawler's",
+            f"the server answered late: {format_percent(slot_time.late, 1)} of the time of all "
+            "slots is its lateness, not the crawler's",
         )
     limit_ns = _stall_limit_ns(summary)
     if server is not None and server.longest_lag_ns > limit_ns:
@@ -260,7 +262,7 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
     if summary.cpu_share > CLIENT_CPU_SHARE:
         yield _note(
             "client-bound",
-            f"client-bound: its CPU was {summary.cpu_share:.0%} busy",
+            f"client-bound: its CPU was {format_percent(summary.cpu_share)} busy",
         )
     capped = _cap(run, summary)
     if capped:
@@ -314,8 +316,8 @@ def _of_the_client(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
     if summary.gc_share > GC_SHARE or summary.gc_longest_ns > GC_PAUSE_NS:
         yield _note(
             "gc",
-            f"the garbage collector paused the crawler for {summary.gc_share:.1%} of the time, "
-            f"{summary.gc_longest_ns / 1e6:.1f} ms at the longest",
+            f"the garbage collector paused the crawler for {format_percent(summary.gc_share, 1)} "
+            f"of the time, {summary.gc_longest_ns / 1e6:.1f} ms at the longest",
         )
 
 
@@ -356,8 +358,9 @@ def _own_cap(run: RunRow, summary: RunSummary, most: float) -> str:
     if plateau is None or plateau.level > most or plateau.share < OWN_CAP_SHARE:
         return ""
     return (
-        f"capped: by its own account {plateau.level} at a time for {plateau.share:.0%} of the time "
-        f"and hardly ever more, of {run.slots} asked for"
+        f"capped: by its own account {plateau.level} at a time for "
+        f"{format_percent(plateau.share)} of the time and hardly ever more, of {run.slots} asked "
+        "for"
     )
 
 
@@ -374,9 +377,9 @@ def _queue(run: RunRow, summary: RunSummary, most: float) -> str:
     if limit > most or summary.queued_share < QUEUED_SHARE or run.requests < 2 * run.slots:
         return ""
     return (
-        f"capped: by its own account more than {limit} under way for {summary.queued_share:.0%} of "
-        f"the time, of {run.slots} asked for, and it has {connections} connections: requests wait "
-        "inside it, and its clocks run"
+        f"capped: by its own account more than {limit} under way for "
+        f"{format_percent(summary.queued_share)} of the time, of {run.slots} asked for, and it has "
+        f"{connections} connections: requests wait inside it, and its clocks run"
     )
 
 
@@ -397,15 +400,15 @@ def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
         return ""
     beside = (
         f"of {run.slots} asked for, with {summary.connections} connections and the client's CPU "
-        f"{summary.cpu_share:.0%} busy"
+        f"{format_percent(summary.cpu_share)} busy"
     )
     plateau = in_flight.plateau
     if plateau is not None and plateau.level <= most:
         is_flat_top = plateau.level == in_flight.peak >= FLAT_TOP
         if plateau.share >= (FLAT_TOP_SHARE if is_flat_top else CAP_TIME_SHARE):
             return (
-                f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly "
-                f"ever more, {beside}"
+                f"capped: {plateau.level} in flight for {format_percent(plateau.share)} of the "
+                f"time and hardly ever more, {beside}"
             )
     # Too short for a plateau, but never as many connections as slots, each used again.
     if (
@@ -469,7 +472,8 @@ def _of_the_machine(run: RunRow, summary: RunSummary) -> Iterator[Reason]:
         if share is not None and is_long and share > WAITED_SHARE:
             yield _suspect(
                 "busy machine",
-                f"the {who} waited for its CPU {share:.0%} of the time: something else ran there",
+                f"the {who} waited for its CPU {format_percent(share)} of the time: something "
+                "else ran there",
             )
     yield from of_the_host(conditions, summary.makespan_ns)
 
@@ -483,7 +487,7 @@ def of_the_host(conditions: Conditions, crawl_ns: int) -> Iterator[Reason]:
         yield _suspect(
             "busy machine",
             "the host of this machine took CPU time from it: "
-            f"{stolen_ns / span_ns:.0%} of the run's time",
+            f"{format_percent(stolen_ns / span_ns)} of the run's time",
         )
 
 
