@@ -66,11 +66,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _summed_up(paths: Sequence[Path]) -> str:
-    """`24 figures in DIR; open DIR/report.html`."""
+    """`24 figures in DIR`, and on the next line `Open DIR/report.html`."""
     pages = [path for path in paths if path.name == PAGE]
     count = len(paths) - len(pages)
     text = f"{count} figure{'' if count == 1 else 's'} in {paths[0].parent}"
-    return "; ".join([text, *(f"open {page}" for page in pages)])
+    return "\n".join([text, *(f"Open {page}" for page in pages)])
 
 
 def draw_all(folder: Path | None, form: str = "png") -> Iterator[Path]:

@@ -1,7 +1,5 @@
 """The line on stderr says how far an experiment is, in 80 columns, and how long it still takes."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from bench.measure.progress import Forecast, Progress, expected_s
@@ -61,32 +59,31 @@ def test_the_time_left_goes_down_while_a_run_is_made_and_never_below_nothing() -
     assert progress.line(79).startswith("0 of 1 runs, 0 s left")
 
 
-@pytest.mark.parametrize("done", [4, 5, 6])
+@pytest.mark.parametrize("done", [2, 4, 6])
 def test_a_crawler_of_ones_own_that_is_serial_is_found_out(done: int) -> None:
     """Nothing declares it; the first run at a higher concurrency shows it."""
     runs = sorted(runs_of(FOREIGN), key=lambda run: (run.trial, run.cell.concurrency))
-    forecast = Forecast()
-    right_s = sum(as_serial(run) for run in runs[done:])
-    assert forecast.left_s(runs[done:]) < right_s / 10  # as if it could be asked for any number
+    forecast = Forecast(runs)
+    assert forecast.left_s() < sum(map(as_serial, runs)) / 10  # as if it took any concurrency
     for run in runs[:done]:
         forecast.learn(run, as_serial(run))
-    assert forecast.left_s(runs[done:]) == pytest.approx(right_s, rel=0.05)
-
-
-def test_before_its_cell_at_the_highest_concurrency_was_run_it_is_known_too() -> None:
-    at_10, at_100 = (
-        next(run for run in runs_of(FOREIGN) if run.cell.concurrency == at) for at in (10, 100)
-    )
-    forecast = Forecast()
-    forecast.learn(at_10, as_serial(at_10))
-    assert forecast.left_s([at_100]) == pytest.approx(as_serial(at_100), rel=0.05)
+    right_s = sum(map(as_serial, runs[done:]))
+    assert forecast.left_s() == pytest.approx(right_s, rel=0.05)
+    assert forecast.run_s(runs[done]) == pytest.approx(as_serial(runs[done]), rel=0.05)
 
 
 def test_a_slow_machine_makes_all_runs_longer_and_no_crawler_serial() -> None:
     runs = runs_of("asyncio", "protocol")
-    forecast = Forecast()
-    taken: Mapping[int, float] = {run.number: 1.5 * expected_s(run) for run in runs}
+    forecast = Forecast(runs)
     for run in runs[:4]:
-        forecast.learn(run, taken[run.number])
-    left_s = sum(taken[run.number] for run in runs[4:])
-    assert forecast.left_s(runs[4:]) == pytest.approx(left_s, rel=0.05)
+        forecast.learn(run, 1.5 * expected_s(run))
+    left_s = 1.5 * sum(map(expected_s, runs[4:]))
+    assert forecast.left_s() == pytest.approx(left_s, rel=0.05)
+
+
+def test_when_all_is_done_nothing_is_left() -> None:
+    runs = runs_of("asyncio", trials=1)
+    forecast = Forecast(runs)
+    for run in runs:
+        forecast.learn(run, 1.0)
+    assert forecast.left_s() == 0

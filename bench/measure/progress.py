@@ -1,6 +1,7 @@
 """How far an experiment is: one line on stderr, where that is a terminal; nothing elsewhere."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -38,26 +39,27 @@ def _waiting_s(delay: Delay, seed: int, requests: int, slots: int) -> float:
 
 
 class Forecast:
-    """How long runs will take: what is expected, corrected by the runs that are done.
+    """How long the runs of an experiment still take: as expected, corrected by those that are done.
 
     A run takes as long as the earlier trials of its cell did. Of a cell that is new, the
     expectation is corrected by how many requests at a time its crawler was seen to make (nothing
     else tells that somebody's own crawler is serial), and by how much longer than expected all runs
-    have taken.
+    have taken. What it costs is of the number of cells: it is asked before every run.
     """
 
-    def __init__(self) -> None:
-        self._taken_s: dict[tuple[Cell, Work | None], list[float]] = {}
-        self._done: list[tuple[PlannedRun, float]] = []
+    def __init__(self, runs: Sequence[PlannedRun]) -> None:
+        self._left = Counter(map(_key_of, runs))
+        self._example = {_key_of(run): run for run in runs}
+        self._taken_s: dict[_Key, list[float]] = {}
         self._reached: dict[str, float] = {}
         """The most requests at a time that a crawler has made, by its label."""
         self._is_limited: set[str] = set()
 
     def learn(self, run: PlannedRun, taken_s: float) -> None:
-        """A run took so long."""
+        """One of the runs is done, and took so long."""
         cell = run.cell
-        self._taken_s.setdefault((cell, run.work), []).append(taken_s)
-        self._done.append((run, taken_s))
+        self._left[_key_of(run)] -= 1
+        self._taken_s.setdefault(_key_of(run), []).append(taken_s)
         waited_s = cell.delay.mean_us / 1e6 * run.requests
         rest_s = taken_s - (expected_s(run) - _waiting_s_of(run))
         if waited_s > 0 and rest_s > 0:
@@ -66,20 +68,38 @@ class Forecast:
                 self._is_limited.add(cell.crawler)
             self._reached[cell.crawler] = max(reached, self._reached.get(cell.crawler, 1.0))
 
-    def left_s(self, runs: Sequence[PlannedRun]) -> float:
-        """How long all of these will take."""
-        expected = sum(self._expected_s(run) for run, _ in self._done)
-        scale = sum(taken_s for _, taken_s in self._done) / expected if expected else 1.0
-        return sum(self._run_s(run, scale) for run in runs)
+    def left_s(self) -> float:
+        """How long all runs take that are not done."""
+        scale = self._scale()
+        return sum(count * self._run_s(key, scale) for key, count in self._left.items() if count)
 
-    def _run_s(self, run: PlannedRun, scale: float) -> float:
-        taken_s = self._taken_s.get((run.cell, run.work))
-        return sum(taken_s) / len(taken_s) if taken_s else scale * self._expected_s(run)
+    def run_s(self, run: PlannedRun) -> float:
+        """How long one of them takes."""
+        return self._run_s(_key_of(run), self._scale())
 
-    def _expected_s(self, run: PlannedRun) -> float:
+    def _scale(self) -> float:
+        """How much longer than expected the runs have taken that are done."""
+        taken_s = sum(map(sum, self._taken_s.values()))
+        expected = sum(len(taken) * self._expected_s(key) for key, taken in self._taken_s.items())
+        return taken_s / expected if expected else 1.0
+
+    def _run_s(self, key: "_Key", scale: float) -> float:
+        taken_s = self._taken_s.get(key)
+        return sum(taken_s) / len(taken_s) if taken_s else scale * self._expected_s(key)
+
+    def _expected_s(self, key: "_Key") -> float:
+        run = self._example[key]
         name = run.cell.crawler
         slots = round(self._reached[name]) if name in self._is_limited else None
         return expected_s(run, slots)
+
+
+_Key = tuple[str, Cell, Work | None]
+"""What takes as long in every trial."""
+
+
+def _key_of(run: PlannedRun) -> _Key:
+    return run.role, run.cell, run.work
 
 
 def _waiting_s_of(run: PlannedRun) -> float:
@@ -93,7 +113,7 @@ class Progress:
         self.count = 0
         self._runs = runs
         self._clock = clock
-        self._forecast = Forecast()
+        self._forecast = Forecast(runs)
         self._current: PlannedRun | None = None
         self._begun_s = 0.0
         self._current_s = self._later_s = 0.0
@@ -102,8 +122,8 @@ class Progress:
     def start(self, run: PlannedRun) -> None:
         """A run begins."""
         self._current, self._begun_s = run, self._clock()
-        self._current_s = self._forecast.left_s([run])
-        self._later_s = self._forecast.left_s(self._runs[self.count + 1 :])
+        self._current_s = self._forecast.run_s(run)
+        self._later_s = self._forecast.left_s() - self._current_s
 
     def done(self, result: RunResult) -> None:
         """A run has been kept."""

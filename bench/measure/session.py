@@ -159,7 +159,7 @@ def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
 def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:
     span = format_span(sum(expected_s(run) for run in runs))
     note = choose_pinning().note
-    print(f"{len(runs)} runs, about {span}; results in {folder}; {note}", file=sys.stderr)
+    print(f"{len(runs)} runs, about {span}; results in {folder}\n{note}", file=sys.stderr)
 
 
 def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measured:

@@ -156,6 +156,11 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
     of = Column[_CellRow]
     is_flawless = all(row.is_measured and not row.cell.errors for row in rows)
     errors = () if is_flawless else (of("errors", _CellRow.errors, is_text=True, may_stack=True),)
+    trials = (
+        (of("trials", _CellRow.other_trials, priority=4, is_text=True),)
+        if any(row.other_trials() for row in rows)
+        else ()
+    )
     columns = (
         of("crawler", lambda row: row.name),
         of("throughput", _CellRow.rate, "requests/s"),
@@ -211,7 +216,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             is_text=True,
             style=lambda row: LEVEL_COLOURS[row.cell.level.name],
         ),
-        of("trials", _CellRow.other_trials, priority=4, is_text=True),
+        *trials,
     )
     return Table(title, columns, rows, "No request failed." if is_flawless else "")
 
