@@ -51,18 +51,36 @@ def main(argv: list[str] | None = None) -> int:
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
     parser.add_argument("--analysis-on-stdin", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--summary",
+        action="store_true",
+        help="print how many figures there are and what to open, not the path of each",
+    )
     signal.signal(signal.SIGINT, signal.default_int_handler)
     protect_standard_streams()
     try:
         arguments = parse_arguments(parser, argv, _analysis)
+        paths = []
         for path in draw_all(arguments.folder, arguments.format, arguments.told):
-            print(path, flush=True)
+            paths.append(path)
+            if not arguments.summary:
+                print(path, flush=True)
+        if arguments.summary:
+            print(_summed_up(paths))
     except (StoreError, OSError) as error:
         print(f"plots: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _summed_up(paths: Sequence[Path]) -> str:
+    """`24 figures in DIR`, and on the next line `Open DIR/report.html`."""
+    pages = [path for path in paths if path.name == PAGE]
+    count = len(paths) - len(pages)
+    text = f"{count} figure{'' if count == 1 else 's'} in {paths[0].parent}"
+    return "\n".join([text, *(f"Open {page}" for page in pages)])
 
 
 def _analysis(arguments: argparse.Namespace) -> Any:

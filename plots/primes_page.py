@@ -1,27 +1,14 @@
 """What the page of `crawlbench primes` shows: how each saver did at each work. Rows -> text."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from bench.primes.analysis import PrimesAnalysis, key_of
-from bench.primes.report import WORK_COLUMNS, times_rows, work_rows, work_shown, work_title
+from bench.primes.report import times_table, work_shown, work_table
+from bench.report.tables import Table as Printed
 from bench.results.environment import versions_shown
 from bench.results.store import Store
 from plots.page import Column, Content, Picture, Row, Table, Value, doubts, names_shown, render
-
-_MEANINGS = {
-    "time s": "Seconds from before the first item is computed to after the last one is saved; the "
-    "median of the trials.",
-    "min-max": "Shortest and longest time of the trials.",
-    "x no-io": "Time, divided by the time of the saver that computes and saves nothing.",
-    "faster than serial": "Time of the serial saver, divided by this time.",
-    "overlap": "Of the time that saves wait at the service, the share in which work is computed.",
-    "CPU s": "CPU seconds of the saver and of the processes that it started.",
-    "x bound": "Time, divided by the longer of two that it cannot beat: its own CPU time (shared "
-    "out over its processes), and the shortest schedule of its items and delays in the slots that "
-    "it has.",
-    "saved": "Items that the service's ledger has once each.",
-    "verdict": "The worst of the trials.",
-}
 
 
 def primes_page(store: Store, analysis: PrimesAnalysis, pictures: Sequence[Picture]) -> str:
@@ -47,34 +34,33 @@ def primes_page(store: Store, analysis: PrimesAnalysis, pictures: Sequence[Pictu
 
 
 def _tables(analysis: PrimesAnalysis) -> Iterator[Table]:
-    """One of each work that says most, then one of all works of each kind."""
+    """One for each work that says most, then one for all works of each kind."""
     by_work = analysis.by_work()
-    columns = tuple(
-        Column(name, _MEANINGS.get(name, ""), is_text=name in ("saver", "verdict"))
-        for name in WORK_COLUMNS
-    )
     for number, key in enumerate(analysis.shown_works()):
-        savers = by_work[key]
-        rows = work_rows(savers)
-        yield Table(f"work-{number}", work_title(key, savers), columns, _rows(columns, rows))
-    columns = (
-        Column("work", is_text=True),
-        Column("items"),
-        *(Column(name) for name in analysis.savers()),
-    )
+        yield _shown(f"work-{number}", work_table(key, by_work[key]))
     for kind in dict.fromkeys(kind for kind, _, _ in by_work):
-        rows = times_rows(kind, analysis)
-        yield Table(f"times-{kind}", f"Seconds, all work: {kind}", columns, _rows(columns, rows))
+        yield _shown(f"times-{kind}", times_table(kind, analysis))
 
 
-def _rows(columns: Sequence[Column], rows: Iterator[tuple[str, ...]]) -> tuple[Row, ...]:
-    """With verdicts as badges."""
-    return tuple(
+def _shown(anchor: str, table: Printed[Any]) -> Table:
+    """A table of the report, as the page has it: with verdicts as badges."""
+    columns = tuple(
+        Column(one.heading, _meaning(one.about), is_text=at == 0 or one.is_text)
+        for at, one in enumerate(table.columns)
+    )
+    rows = tuple(
         Row(
             tuple(
                 Value(text, level=text if column.name == "verdict" else "")
                 for column, text in zip(columns, row, strict=True)
             )
         )
-        for row in rows
+        for row in table.cells()
     )
+    return Table(anchor, table.title, columns, rows)
+
+
+def _meaning(about: str) -> str:
+    """What a column says about itself, without the name that the page puts before it."""
+    text = about.partition(": ")[2]
+    return text[:1].upper() + text[1:]

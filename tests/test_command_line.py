@@ -37,8 +37,14 @@ def test_benchmark_sh_sweeps_and_leaves_table_plots_and_results(tmp_path: Path) 
     latest = tmp_path / "out" / "latest"
     names = {path.name for path in latest.iterdir()}
     assert {FILE_NAME, "throughput.png", "timeline-serial.png", "timeline-asyncio.png"} <= names
-    for name in ("throughput.png", "timeline-asyncio.png"):
-        assert str(latest.resolve() / name) in done.stdout
+    figures = len([name for name in names if name.endswith(".png")])
+    # The last lines are what was found, and what to open.
+    assert done.stdout.splitlines()[-4:] == [
+        next(line for line in done.stdout.splitlines() if " has the highest throughput: " in line),
+        next(line for line in done.stdout.splitlines() if line.startswith("5 runs: ")),
+        f"{figures} figures in {latest.resolve()}",
+        f"Open {latest.resolve()}/report.html",
+    ]
     # The same table again.
     again = bench("report", str(latest))
     assert again.returncode == 0

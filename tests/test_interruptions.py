@@ -75,6 +75,9 @@ def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
     done = kept(tmp_path)
     assert done >= 2
     assert f"; {done} of 1002 runs are kept in " in stderr
+    folder = (tmp_path / "latest").resolve()
+    for words in (f"report {folder}", f"plots {folder}", f"run --resume {folder}"):
+        assert [line for line in stderr.splitlines() if line.endswith(f"benchmark.sh {words}")]
     report = bench("report", str(tmp_path / "latest"))
     assert report.returncode == 0
     assert f"{1002 - done} of the runs asked for were not done" in report.stdout

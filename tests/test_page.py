@@ -16,7 +16,7 @@ from bench.analysis.analyse import analyse
 from bench.analysis.comparison import compare_neighbours
 from bench.analysis.validity import Level
 from bench.primes.analysis import analyse_primes
-from bench.primes.report import work_rows
+from bench.primes.report import work_table
 from bench.program import PROGRAM, program_name
 from bench.results.store import FILE_NAME, Store
 from plots import page
@@ -265,7 +265,7 @@ def test_the_page_of_primes_has_the_rows_of_the_report(tmp_path: Path) -> None:
     with Store.open(tmp_path / FILE_NAME) as store:
         analysis = analyse_primes(store)
     (key,) = analysis.shown_works()
-    rows = [list(row) for row in work_rows(analysis.by_work()[key])]
+    rows = work_table(key, analysis.by_work()[key]).cells()
     assert [list(row.values()) for row in table_of(seen, "saver,time s")] == rows
     assert [row[0] for row in rows] == ["no-io", "serial", "batches", "threads"]
     counts = {row["verdict"]: row["runs"] for row in table_of(seen, "verdict,runs")}

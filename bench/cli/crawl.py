@@ -12,6 +12,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
     checked_entrant,
 )
@@ -88,6 +89,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -148,7 +150,7 @@ def run(arguments: Namespace) -> int:
     if trial.summary is None:
         say("not one request was recorded")
         return EXIT_REQUESTS_FAILED
-    _print_trial(trial, as_json=arguments.json)
+    _print_trial(trial, as_json=arguments.json, is_wide=arguments.wide)
     if urls or not target.is_ours:
         _print_failed(result, target)
     is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
@@ -208,14 +210,14 @@ def _print_failed(result: "RunResult", target: "Target") -> None:
         )
 
 
-def _print_trial(trial: "Trial", *, as_json: bool) -> None:
+def _print_trial(trial: "Trial", *, as_json: bool, is_wide: bool) -> None:
     from bench.analysis.bottleneck import bottleneck
     from bench.report.run import print_run
     from bench.report.tables import make_console
 
     assert trial.summary is not None
     if not as_json:
-        print_run(trial.run, trial.summary, trial.verdict, make_console())
+        print_run(trial.run, trial.summary, trial.verdict, make_console(is_wide=is_wide))
         return
     told = {
         "crawler": trial.run.crawler,

@@ -83,6 +83,15 @@ def add_timeout(parser: ArgumentParser) -> None:
     )
 
 
+def add_wide(parser: ArgumentParser) -> None:
+    """`wide`: whether tables show every column, however narrow the terminal is."""
+    parser.add_argument(
+        "--wide",
+        action="store_true",
+        help="show all columns of every table, even where the terminal is too narrow for them",
+    )
+
+
 def add_plot(parser: ArgumentParser, what: str) -> None:
     """`plot`: a file, or None."""
     parser.add_argument(

@@ -13,7 +13,7 @@ from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import choose_pinning, pin
-from bench.measure.progress import expected_s, progress_on_stderr, span_shown
+from bench.measure.progress import expected_s, progress_on_stderr
 from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError
 from bench.measure.sweep import sweep
@@ -26,6 +26,7 @@ from bench.results.folder import exclusive_lock, find_file, link_latest, new_fol
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
+from bench.wording import format_span
 from crawlers.registry import REGISTRY, find
 
 
@@ -168,9 +169,9 @@ def _is_same(was: RunRow, planned: PlannedRun) -> bool:
 
 
 def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:
-    span = span_shown(sum(expected_s(run) for run in runs))
+    span = format_span(sum(expected_s(run) for run in runs))
     note = choose_pinning().note
-    print(f"{len(runs)} runs, about {span}; results in {folder}; {note}", file=sys.stderr)
+    print(f"{len(runs)} runs, about {span}; results in {folder}\n{note}", file=sys.stderr)
 
 
 def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measured:
@@ -199,9 +200,13 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
                 kept,
             )
         except KeyboardInterrupt:
+            # Each command on a line of its own: no terminal breaks it where it cannot be copied.
             print(
-                f"\ncrawlbench: interrupted; {_what_is_kept(progress.count, runs, folder)}; look "
-                f"at them with {PROGRAM} report {folder}, {PROGRAM} plots {folder}",
+                f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
+                f"{folder}\n"
+                f"  to look at them:    {PROGRAM} report {folder}\n"
+                f"  to draw them:       {PROGRAM} plots {folder}\n"
+                f"  to do the others:   {PROGRAM} run --resume {folder}",
                 file=sys.stderr,
             )
             return Measured(folder, Ending.INTERRUPTED)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bench.analysis.validity.stall import STALL_NS, stall_limit_ns
 from bench.analysis.validity.verdict import Check, Evidence, Reason, note, suspect
 from bench.results.schema import SPARE_DESCRIPTORS
+from bench.wording import format_percent
 
 OUTSIDE_SHARE = 0.05
 UNWAITED_NS = 50_000_000
@@ -120,7 +121,8 @@ def _gc(evidence: Evidence) -> Iterator[Reason]:
     if summary.gc_share > GC_SHARE or summary.gc_longest_ns > GC_PAUSE_NS:
         yield note(
             "gc",
-            f"the garbage collector paused the crawler for {summary.gc_share:.1%} of the time, "
+            f"the garbage collector paused the crawler for {format_percent(summary.gc_share, 1)} "
+            "of the time, "
             f"{summary.gc_longest_ns / 1e6:.1f} ms at the longest",
         )
 

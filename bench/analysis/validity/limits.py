@@ -6,6 +6,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity.server import SERVER_CPU_SHARE
 from bench.analysis.validity.verdict import Check, Evidence, Reason, note, suspect
 from bench.results.schema import RunRow
+from bench.wording import format_percent
 
 CLIENT_CPU_SHARE = 0.90
 CAP_SLACK = 0.97
@@ -30,7 +31,7 @@ def _client_cpu(evidence: Evidence) -> Iterator[Reason]:
     """The crawler's CPU is not the limit; if it is, that is what is being looked for."""
     share = evidence.summary.cpu_share
     if share > CLIENT_CPU_SHARE:
-        yield note("client-bound", f"client-bound: its CPU was {share:.0%} busy")
+        yield note("client-bound", f"client-bound: its CPU was {format_percent(share)} busy")
 
 
 def _cap(evidence: Evidence) -> Iterator[Reason]:
@@ -52,7 +53,8 @@ def _own_cap(run: RunRow, summary: RunSummary, most: float) -> str:
     if plateau is None or plateau.level > most or plateau.share < OWN_CAP_SHARE:
         return ""
     return (
-        f"capped: by its own account {plateau.level} at a time for {plateau.share:.0%} of the time "
+        f"capped: by its own account {plateau.level} at a time for "
+        f"{format_percent(plateau.share)} of the time "
         f"and hardly ever more, of {run.slots} asked for"
     )
 
@@ -70,7 +72,8 @@ def _queue(run: RunRow, summary: RunSummary, most: float) -> str:
     if limit > most or summary.queued_share < QUEUED_SHARE or run.requests < 2 * run.slots:
         return ""
     return (
-        f"capped: by its own account more than {limit} under way for {summary.queued_share:.0%} of "
+        f"capped: by its own account more than {limit} under way for "
+        f"{format_percent(summary.queued_share)} of "
         f"the time, of {run.slots} asked for, and it has {connections} connections: requests wait "
         "inside it, and its clocks run"
     )
@@ -93,14 +96,15 @@ def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
         return ""
     beside = (
         f"of {run.slots} asked for, with {summary.connections} connections and the client's CPU "
-        f"{summary.cpu_share:.0%} busy"
+        f"{format_percent(summary.cpu_share)} busy"
     )
     plateau = in_flight.plateau
     if plateau is not None and plateau.level <= most:
         is_flat_top = plateau.level == in_flight.peak >= FLAT_TOP
         if plateau.share >= (FLAT_TOP_SHARE if is_flat_top else CAP_TIME_SHARE):
             return (
-                f"capped: {plateau.level} in flight for {plateau.share:.0%} of the time and hardly "
+                f"capped: {plateau.level} in flight for {format_percent(plateau.share)} of the "
+                "time and hardly "
                 f"ever more, {beside}"
             )
     # Too short for a plateau, but never as many connections as slots, each used again.

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.analysis.validity.verdict import Check, Evidence, Reason, format_counts, note, suspect
 from bench.results.conditions import Conditions
+from bench.wording import format_percent
 
 CLOCK_STEP_NS = 50_000_000
 WAITED_SHARE = 0.05
@@ -86,7 +87,8 @@ def _own_cpus(evidence: Evidence) -> Iterator[Reason]:
         if share is not None and is_long and share > WAITED_SHARE:
             yield suspect(
                 "busy machine",
-                f"the {who} waited for its CPU {share:.0%} of the time: something else ran there",
+                f"the {who} waited for its CPU {format_percent(share)} of the time: something "
+                "else ran there",
             )
 
 
@@ -104,7 +106,7 @@ def of_the_host(conditions: Conditions, crawl_ns: int) -> Iterator[Reason]:
         yield suspect(
             "busy machine",
             "the host of this machine took CPU time from it: "
-            f"{stolen_ns / span_ns:.0%} of the run's time",
+            f"{format_percent(stolen_ns / span_ns)} of the run's time",
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.analysis.validity.stall import stall_limit_ns
 from bench.analysis.validity.verdict import Check, Evidence, Reason, invalid, suspect
+from bench.wording import format_percent
 
 LATE_SHARE = 0.03
 """Of the time of all slots, lost to answers that the server gave late."""
@@ -18,8 +19,9 @@ def _ceiling(evidence: Evidence) -> Iterator[Reason]:
         share = summary.requests_per_s / ceiling_per_s
         yield suspect(
             "server-limited",
-            f"server-limited: {share:.0%} of the {ceiling_per_s:,.0f} requests/s that this server "
-            f"gives a floor client; above {CEILING_SHARE:.0%} the server is measured",
+            f"server-limited: {format_percent(share)} of the server's capacity (ceiling) of "
+            f"{ceiling_per_s:,.0f} requests/s; above {format_percent(CEILING_SHARE)} the server is "
+            "measured",
         )
 
 
@@ -28,7 +30,8 @@ def _cpu(evidence: Evidence) -> Iterator[Reason]:
     server = evidence.summary.server
     if server is not None and server.cpu_share > SERVER_CPU_SHARE:
         yield suspect(
-            "server-limited", f"server-limited: the server's CPU was {server.cpu_share:.0%} busy"
+            "server-limited",
+            f"server-limited: the server's CPU was {format_percent(server.cpu_share)} busy",
         )
 
 
@@ -38,7 +41,8 @@ def _late(evidence: Evidence) -> Iterator[Reason]:
     if slot_time is not None and slot_time.late > LATE_SHARE and slot_time.delay > 0:
         yield suspect(
             "late",
-            f"the server answered late: {slot_time.late:.1%} of the time of all slots is its "
+            f"the server answered late: {format_percent(slot_time.late, 1)} of the time of all "
+            "slots is its "
             "lateness, not the crawler's",
         )
 
