@@ -203,6 +203,8 @@ def test_a_step_that_fails_changes_nothing(older: Path, monkeypatch: pytest.Monk
         monkeypatch.setitem(migrations.STEPS, 4, fail)
         with pytest.raises(StoreError, match=r"cannot write .*: disk full"):
             opened.upgrade()
+        with pytest.raises(StoreError, match="it has schema 4"):
+            opened.append(result(planned(number=99)))
     assert (rows(older, "run"), value(older, "PRAGMA user_version")) == (before, 4)
 
 

@@ -82,10 +82,10 @@ class Store(Reader):
             return None
         copy = self.path.with_name(f"{self.path.name}.schema-{version}")
         self._copy_to(copy)
-        self._schema_version = SCHEMA_VERSION
-        with self._writing():
+        with self._transaction():
             self._connection.execute("BEGIN IMMEDIATE")
             migrate_file(self._connection, version)
+        self._schema_version = SCHEMA_VERSION
         return copy
 
     def _prepare(self, mode: str) -> None:
@@ -145,9 +145,15 @@ class Store(Reader):
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction. Raises StoreError, or IntegrityError for a row that is there."""
+        """As _transaction, for a file of the present schema: the tables of others may be copies."""
         if self._schema_version != SCHEMA_VERSION:
             raise StoreError(f"cannot write {self.path}: it has schema {self._schema_version}")
+        with self._transaction():
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Raise StoreError, or IntegrityError for a row that is there already."""
         try:
             with self._connection:
                 yield
