@@ -1,4 +1,4 @@
-"""Whether a crawler's libraries are installed here, in which versions, and what installs them."""
+"""Which versions of a crawler's libraries are installed here, and how to install them."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -6,7 +6,7 @@ from crawlers.registry import CrawlerInfo
 
 
 def installed_versions(info: CrawlerInfo) -> list[str]:
-    """`library version` of a crawler's libraries; empty if one is missing."""
+    """Return `library version` of each of a crawler's libraries; nothing if one is missing."""
     try:
         return [f"{library} {version(library)}" for library in info.libraries] or [info.style]
     except PackageNotFoundError:
@@ -14,5 +14,5 @@ def installed_versions(info: CrawlerInfo) -> list[str]:
 
 
 def install_command(info: CrawlerInfo) -> str:
-    """What installs a crawler's libraries."""
+    """Return the command that installs a crawler's libraries."""
     return f"pip install '.[{info.extra}]'" if info.extra else "pip install ."
