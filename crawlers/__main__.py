@@ -1,20 +1,20 @@
-"""One crawl in this process: told on stdin by the bench (`--worker`), or by hand with flags."""
+"""One crawl in this process: the bench sends a spec on stdin (`--worker`), or users give flags."""
 
 import os
 import signal
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path:
-    # Without -P the current folder comes first, and a server.py there would be taken for ours.
+    # Without -P the current folder comes first, and a server.py there would hide our package.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# Until there is something to say, Ctrl-C ends the process without a traceback.
+# While there is nothing to report, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from server.parent import adopt_orphans, continue_when_parent_ends, end_with_stdin, kill_own_group
 
 if __name__ == "__main__" and sys.argv[1:] == ["--worker"]:
-    continue_when_parent_ends()  # at once: nobody sees stdin end while stopped
+    continue_when_parent_ends()  # at once: a stopped process does not notice that stdin ends
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
@@ -66,7 +66,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Crawl; returns the exit code."""
+    """Crawl; return the exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         if arguments == ["--worker"]:
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work() -> int:
-    """Take a spec on stdin, leave the outcome on what is stdout now; what is printed is lost."""
+    """Read a spec on stdin and write the outcome to what is now stdout; prints are discarded."""
     leave_at, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
@@ -98,9 +98,9 @@ def _work() -> int:
     recorder, log = Recorder(), WorkLog()
     crawl = load(info)
     if spec.work is not None:
-        spec.work.load()  # now, and not on the clock
+        spec.work.load()  # now, while the clock is not running
     usage = _measure(crawl, spec, recorder, log)
-    # The bench reads no further than it must, and says why itself.
+    # The bench may stop reading; it reports the reason itself.
     with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib here
         write_outcome(stream, usage, _versions(info), recorder, log)
     return EXIT_OK
@@ -109,7 +109,10 @@ def _work() -> int:
 def _crawl_by_hand(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.delay is not None and urlsplit(arguments.url).path not in ("", "/"):
-        print("crawlers: --delay goes with the address of a server alone", file=sys.stderr)
+        print(
+            "crawlers: --delay needs --url to be the address of a server, without a path",
+            file=sys.stderr,
+        )
         return EXIT_USAGE
     info = find(located(arguments.crawler))
     spec = Spec(
@@ -125,8 +128,8 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     )
     if spec.concurrency > info.max_concurrency:
         print(
-            f"crawlers: {info.name} fetches {info.max_concurrency} at a time, "
-            f"not {spec.concurrency}",
+            f"crawlers: {info.name} fetches at most {info.max_concurrency} at a time: use "
+            f"-c {info.max_concurrency}",
             file=sys.stderr,
         )
     trust(spec.trust)
@@ -154,25 +157,38 @@ def _parser() -> argparse.ArgumentParser:
     names = ", ".join(info.name for info in REGISTRY)
     parser.add_argument(
         "crawler",
-        help=f"one of {names}; or one of yours, ./mine.py:crawl or package.module:function",
+        help=f"one of {names}; or your own, as ./mine.py:crawl or package.module:function",
     )
     parser.add_argument("--url", required=True, type=checked_url, help="http(s)://host[:port]/...")
     parser.add_argument(
-        "-n", "--requests", type=checked_count, default=1000, help="how many (%(default)s)"
+        "-n",
+        "--requests",
+        type=checked_count,
+        default=1000,
+        help="number of requests (default: %(default)s)",
     )
     parser.add_argument(
-        "-c", "--concurrency", type=checked_count, default=100, help="at a time (%(default)s)"
+        "-c",
+        "--concurrency",
+        type=checked_count,
+        default=100,
+        help="requests in flight at a time (default: %(default)s)",
     )
-    parser.add_argument("--delay", type=checked_delay_us, metavar="MS", help="ask for this delay")
+    parser.add_argument(
+        "--delay", type=checked_delay_us, metavar="MS", help="delay to ask the server for"
+    )
     parser.add_argument(
         "--timeout",
         type=checked_seconds,
         default=10.0,
         metavar="S",
-        help="of a fetch (%(default)s)",
+        help="time limit of a fetch (default: %(default)s)",
     )
     parser.add_argument(
-        "--name", type=checked_name, default="by-hand", help="run in the ledger (%(default)s)"
+        "--name",
+        type=checked_name,
+        default="by-hand",
+        help="name of the run in the ledger (default: %(default)s)",
     )
     add_trust_options(parser)
     return parser
@@ -181,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usage:
     raise_descriptor_limit()
     if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # handed down by whoever started the bench
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited from whoever started the bench
     adopt_orphans()
     pauses = GcPauses()
     jobs = SharedIterator(spec.jobs(log))
@@ -196,7 +212,7 @@ def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usag
     waited_for_ns = children_cpu_ns() - others_before_ns
     reap_children()
     living_ns = unwaited_cpu_ns()
-    # What a process used that was there before is not of this crawl, waited for or not.
+    # The usage of processes that existed before does not belong to this crawl.
     unwaited_ns = children_cpu_ns() - others_before_ns - waited_for_ns
     unwaited_ns += (living_ns or 0) - living_before_ns
     return Usage(
@@ -214,7 +230,7 @@ def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usag
 
 
 class GcPauses:
-    """Counts the pauses of the garbage collector while it is entered."""
+    """Measures the pauses of the garbage collector inside its `with` block."""
 
     def __init__(self) -> None:
         self.count = self.sum_ns = self.longest_ns = 0
@@ -246,7 +262,7 @@ def _versions(info: CrawlerInfo) -> dict[str, str]:
 
 
 def _failures(recorder: Recorder, spec: Spec) -> dict[str, int]:
-    """How many fetches failed, by word."""
+    """Return how many fetches failed, by word."""
     columns = recorder.columns()
     counts: dict[str, int] = {}
     for status, code in zip(columns["status"], columns["error"], strict=True):

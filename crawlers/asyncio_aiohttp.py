@@ -24,7 +24,7 @@ def crawl_on(
     timeout_s: float,
     record: Recorder,
 ) -> None:
-    """Fetch every job, on a loop of this kind."""
+    """Fetch every job, on an event loop from this factory."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_crawl(jobs, concurrency, timeout_s, record))
 
@@ -40,11 +40,11 @@ def open_session(
     timeout_s: float,
     request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
 ) -> aiohttp.ClientSession:
-    """Return a session of `concurrency` connections at the most, set up as the contract asks."""
+    """Return a session of at most `concurrency` connections that keeps the contract."""
     return aiohttp.ClientSession(
-        # The default limit of 100 would be the concurrency measured, whatever was asked for.
+        # With the default limit of 100, no higher concurrency could be measured.
         connector=aiohttp.TCPConnector(limit=concurrency, ssl=ssl_context() or True),
-        # Timeouts of 5 s and more would be rounded up to whole seconds of the loop's clock.
+        # aiohttp would round timeouts of 5 s and more up to whole seconds of the loop's clock.
         timeout=aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=math.inf),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -61,7 +61,7 @@ async def fetch_each(jobs: Iterable[Job], session: aiohttp.ClientSession, record
         error = ""
         start_ns = monotonic_ns()
         try:
-            # The URL is sent as it stands, and not quoted anew for every request.
+            # The URL is sent as it is, and is not quoted again for every request.
             url = URL(job.url, encoded=True)
             async with session.get(url, allow_redirects=False) as response:
                 status = response.status
@@ -78,7 +78,7 @@ def _error_word(exception: Exception) -> str:
             return "timeout"
         case aiohttp.ClientConnectorError():
             return "connect"
-        # The reason is in its text alone where a body of known length is cut.
+        # If a body of known length is truncated, only the text of the error has the reason.
         case aiohttp.ClientPayloadError() if "ConnectionResetError" in str(exception):
             return "reset"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():

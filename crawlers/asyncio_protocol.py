@@ -1,7 +1,7 @@
-"""The floor: asyncio's transports and httptools, callbacks only. As little as a client can do.
+"""The floor crawler: asyncio's transports and httptools, with callbacks only.
 
-No task, no future and no timer for a request: a slot takes its next job in the callback that ends
-the one before. It keeps the whole contract all the same.
+This is as little as a client can do. No request needs a task, a future or a timer: a slot takes its
+next job in the callback that ends the one before. It still keeps the whole contract.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ def crawl_on(
     timeout_s: float,
     record: Recorder,
 ) -> None:
-    """Fetch every job, on a loop of this kind."""
+    """Fetch every job, on an event loop from this factory."""
 
     async def main() -> None:
         tls = ssl_context()
@@ -112,7 +112,7 @@ class _Slot:
         )
 
     def finish(self, status: int, size_bytes: int, error: str = "") -> None:
-        """The job has ended, well or not; on with the next."""
+        """Record the job, which has ended well or not, and take the next one."""
         end_ns = monotonic_ns()
         if self._job is None:
             return
@@ -122,18 +122,18 @@ class _Slot:
         self.take_next()
 
     def fail(self, error: Exception) -> None:
-        """A defect of this crawler: to be raised, and not to hang."""
+        """Report a defect of this crawler, so that it is raised and the crawl does not hang."""
         if not self.done.done():
             self.done.set_exception(error)
 
     def drop_connection(self) -> None:
-        """Close what there is; the next job gets a new one."""
+        """Close the connection, if any; the next job gets a new one."""
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
 
     def _check_deadline(self) -> None:
-        """One timer for all requests of a slot: it looks when the current one is due."""
+        """End the current request if it is too late: one timer serves all requests of a slot."""
         self._timer = None
         if self._job is None:
             return
@@ -158,7 +158,7 @@ class _Slot:
 
 
 class _Connection(asyncio.Protocol):
-    """Reads answers, one at a time, and tells its slot."""
+    """Reads responses, one at a time, and reports them to its slot."""
 
     def __init__(self, slot: _Slot) -> None:
         self._slot: _Slot | None = slot
@@ -178,11 +178,11 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def progress(self) -> tuple[int, int]:
-        """Status (0: none yet) and bytes of body, of the answer being read."""
+        """Return the status (0 for none yet) and the body bytes of the current response."""
         return self._status, self._size_bytes
 
     def drop(self) -> None:
-        """Close, and say nothing more to the slot."""
+        """Close, and report nothing more to the slot."""
         self._slot = None
         if self._transport is not None:
             self._transport.abort()
@@ -190,11 +190,13 @@ class _Connection(asyncio.Protocol):
     # Callbacks of the transport --------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's has another ancestry
+        """Keep the transport of the new connection."""
+        self._transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's transports have other base classes
 
     def data_received(self, data: bytes) -> None:
-        """A piece of an answer."""
+        """Parse a piece of a response."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -206,30 +208,30 @@ class _Connection(asyncio.Protocol):
             self._finish("malformed")
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Closed by the server, or reset."""
+        """Report that the server closed or reset the connection."""
         if self._status and not self._has_length and error is None:
-            self._finish("")  # the end of the connection is the end of the body
+            self._finish("")  # the body ends with the connection
         else:
             self._finish("closed" if error is None else "reset")
 
     # Callbacks of the parser -----------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Only what says where the body ends."""
+        """Note the headers that say where the body ends."""
         del value
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self._has_length = True
 
     def on_headers_complete(self) -> None:
-        """The status is known."""
+        """Note the status."""
         self._status = self._parser.get_status_code()
 
     def on_body(self, part: bytes) -> None:
-        """A piece of the body, which is counted and dropped."""
+        """Count a piece of the body and drop it."""
         self._size_bytes += len(part)
 
     def on_message_complete(self) -> None:
-        """The answer is whole, unless it is one in between (100, 103)."""
+        """Finish the response, unless it is an interim one (100, 103)."""
         if self._status < 200 and self._status != 101:
             self._begin()
             return

@@ -1,4 +1,4 @@
-"""Values of command lines, checked at the edge: each function is an argparse `type`."""
+"""Checks for values on the command line: each function is an argparse `type`."""
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
@@ -16,14 +16,14 @@ Item = TypeVar("Item")
 
 
 def checked_count(text: str) -> int:
-    """A number of requests or slots, at least 1."""
+    """Return a number of requests or slots, at least 1."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= MAX_COUNT):
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_COUNT}")
     return int(text)
 
 
 def checked_seed(text: str) -> int:
-    """A seed, 0 or more."""
+    """Return a seed, 0 or more."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
@@ -32,7 +32,7 @@ def checked_seed(text: str) -> int:
 def checked_list(
     checked: Callable[[str], Item], *, may_repeat: bool = False
 ) -> Callable[[str], tuple[Item, ...]]:
-    """Values separated by commas, each checked, none twice unless they may repeat."""
+    """Return a check for values separated by commas; they must differ unless they may repeat."""
 
     def checked_values(text: str) -> tuple[Item, ...]:
         values = tuple(checked(part.strip()) for part in text.split(",") if part.strip())
@@ -46,7 +46,7 @@ def checked_list(
 
 
 def checked_delay_us(text: str) -> int:
-    """A delay given in ms; in microseconds."""
+    """Return a delay given in ms, in microseconds."""
     try:
         return parse_delay_us(text)
     except PlanError as error:
@@ -54,7 +54,7 @@ def checked_delay_us(text: str) -> int:
 
 
 def checked_name(text: str) -> str:
-    """The name of a run."""
+    """Return the name of a run."""
     try:
         to_target(Plan(text))
     except PlanError as error:
@@ -63,7 +63,7 @@ def checked_name(text: str) -> str:
 
 
 def checked_seconds(text: str) -> float:
-    """A span in seconds, above 0."""
+    """Return a time in seconds, above 0."""
     try:
         seconds = float(text)
     except ValueError:
@@ -74,11 +74,11 @@ def checked_seconds(text: str) -> float:
 
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-"""Of the name of a host."""
+"""One label of a host name."""
 
 
 def checked_url(text: str) -> str:
-    """An http or https URL with a host, in ASCII, that all libraries take for the same."""
+    """Return an ASCII http or https URL with a host, which all libraries read the same way."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
@@ -88,7 +88,9 @@ def checked_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not is_host:
         raise ArgumentTypeError(f"{text!r} is not a URL like http://127.0.0.1:8080")
     if parts.username is not None:
-        raise ArgumentTypeError(f"{text!r} has a user in it, which libraries treat differently")
+        raise ArgumentTypeError(
+            f"{text!r} has a user name in it, which libraries treat differently: remove it"
+        )
     if not all(" " < character <= "~" for character in text):
         raise ArgumentTypeError(
             f"{text!r} has characters that must be written as %20 and so on in a URL"
@@ -97,7 +99,7 @@ def checked_url(text: str) -> str:
 
 
 def checked_cafile(text: str) -> str:
-    """A PEM file of certificates; its absolute path."""
+    """Return the absolute path of a PEM file of certificates."""
     import ssl
 
     try:
@@ -109,13 +111,11 @@ def checked_cafile(text: str) -> str:
 
 
 def add_trust_options(parser: ArgumentParser) -> None:
-    """What crawlers.trust needs to be told."""
+    """Add the options that crawlers.trust needs."""
     parser.add_argument(
         "--cafile",
         type=checked_cafile,
         metavar="PEM",
-        help="of https servers: trust the authorities in this file, and no others",
+        help="for https: trust the authorities in this PEM file, and no others",
     )
-    parser.add_argument(
-        "--insecure", action="store_true", help="of https servers: accept any certificate"
-    )
+    parser.add_argument("--insecure", action="store_true", help="for https: accept any certificate")

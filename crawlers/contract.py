@@ -1,12 +1,12 @@
-"""What a crawler is: a function that fetches jobs, a slot for each, and records every one.
+"""The contract of crawlers: a crawler is a function that fetches jobs and records each of them.
 
     def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None
 
 It fetches every job once, in the order of the iterator, with at most `concurrency` in flight, and
 records each exactly once. A failure is recorded; it is never raised and never retried. It takes a
-job only when it has a free slot, so that no job waits inside the client library. Redirects are not
-followed, proxies of the environment are not obeyed, the whole body is read. It is called once in a
-process of its own, in the main thread, and returns when all is done.
+job only when it has a free slot, so that no job waits inside the client library. It follows no
+redirects, ignores the proxies of the environment, and reads the whole body. It is called once in a
+fresh process, in the main thread, and returns when all jobs are done.
 
 `jobs` may be shared between threads, and `next` may take time to compute.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from server.packed_columns import Columns
 
-if TYPE_CHECKING:  # never imported: a crawler's process has its own client and no more
+if TYPE_CHECKING:  # never imported in a crawler's process, which loads only its own client
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,14 +32,14 @@ ERROR_WORDS = (
     "malformed",
     "failed",
 )
-"""How a fetch may end, in one vocabulary for all libraries.
+"""How a fetch can end, in the same words for all libraries.
 
-- "": the body was read whole, whatever the status.
+- "": the whole body was read, whatever the status.
 - timeout: not over within `timeout_s` of its start.
 - connect: no connection: refused, no route, no such host, no descriptors.
 - reset: the connection was reset.
-- closed: the connection was closed before the answer was whole.
-- malformed: what came was not HTTP.
+- closed: the connection was closed before the response was complete.
+- malformed: the response was not valid HTTP.
 - failed: anything else.
 """
 
@@ -57,18 +57,18 @@ def is_good(
 
 
 def is_good(error: Any, status: Any, *, is_planned: bool) -> Any:
-    """Whether a fetch got a good answer: no error, and a good status; of numbers or of columns.
+    """Return whether a fetch got a good response: no error, and a good status.
 
-    A server of ours answers a plan with status 200 and no other (`is_planned`). Of any other
-    server 100 to 399 is good: redirects are not followed, so that one is an answer. A fetch without
-    a status is not good.
+    The arguments are numbers or columns. Our server answers a planned request with status 200 only
+    (`is_planned`). From other servers 100 to 399 is good: redirects are not followed, so that a
+    redirect is a response. A fetch without a status is not good.
     """
     least, most = (200, 200) if is_planned else (100, 399)
     return (error == 0) & (least <= status) & (status <= most)
 
 
 def failure_word(error: int, status: int, *, is_planned: bool) -> str:
-    """What is wrong with a fetch: one of ERROR_WORDS, or `status N`; "" for a good one."""
+    """Return what is wrong with a fetch: one of ERROR_WORDS, or `status N`; "" for a good one."""
     if is_good(error, status, is_planned=is_planned):
         return ""
     return ERROR_WORDS[error] or f"status {status}"
@@ -78,7 +78,7 @@ _CODES = {word: code for code, word in enumerate(ERROR_WORDS)}
 _ROW = Struct(f"{len(FETCH_COLUMNS)}q")
 
 HEADERS = {"Accept-Encoding": "identity"}
-"""What every crawler sends, so that the same bytes come back to all of them."""
+"""The headers that every crawler sends, so that all receive the same bytes."""
 
 
 class Job(NamedTuple):
@@ -87,13 +87,13 @@ class Job(NamedTuple):
     seq: int
     url: str
     due_ns: int = 0
-    """Not to be started before this instant of `time.monotonic_ns()`; 0: at once."""
+    """The earliest start, as an instant of `time.monotonic_ns()`; 0 means at once."""
 
 
 class Recorder:
-    """The fetches, in packed rows: a million must not wake the garbage collector.
+    """The fetches of a run in packed rows, which do not wake the garbage collector.
 
-    Threads may share one: a row is added whole, by one call into C.
+    Threads may share a recorder, because one call into C adds a whole row.
     """
 
     def __init__(self) -> None:
@@ -104,10 +104,11 @@ class Recorder:
     ) -> None:
         """Record a fetch.
 
-        `start_ns`: slot held, nothing sent yet. `end_ns`: last byte of the body read, or the
-        failure. `status`: 0 if there was no response. `size_bytes`: of the body, as far as it was
-        read. `error`: one of ERROR_WORDS. Raises ValueError for another word or an end before the
-        start, struct.error for what is not an integer of 64 bits.
+        `start_ns` is when its slot was held and nothing was sent yet. `end_ns` is when the last
+        byte of the body was read, or when the fetch failed. `status` is 0 if there was no response.
+        `size_bytes` counts the body bytes that were read. `error` is one of ERROR_WORDS. Raises
+        ValueError for another word or an end before the start, struct.error for an integer that
+        does not fit into 64 bits.
         """
         code = _CODES.get(error)
         if code is None:
@@ -120,7 +121,7 @@ class Recorder:
         return len(self._rows) // _ROW.size
 
     def columns(self) -> Columns:
-        """The fetches in the order in which they were recorded; `error` indexes ERROR_WORDS."""
+        """Return the fetches in the order of recording; `error` indexes ERROR_WORDS."""
         columns = {}
         with memoryview(self._rows) as rows, rows.cast("q") as numbers:
             for index, name in enumerate(FETCH_COLUMNS):
@@ -133,7 +134,7 @@ Crawl = Callable[[Iterator[Job], int, float, Recorder], None]
 
 
 class SharedIterator(Iterator[Job]):
-    """Hands out jobs one at a time to any number of threads: generators alone would raise."""
+    """Hands out jobs one at a time to several threads, which a plain generator cannot do."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._jobs = iter(jobs)

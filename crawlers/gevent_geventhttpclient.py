@@ -19,15 +19,15 @@ _CHUNK_BYTES = 65_536
 
 
 class _SendsOnce(HTTPClient):
-    """Does not send a request again.
+    """A client that does not send a request again.
 
-    The library does, up to as many times as its pool has connections and one more, on fresh
-    connections too: a hundred requests to a server that closes at once arrived 2200 times at C=20.
+    The library sends a request again as many times as its pool has connections, and once more, even
+    on fresh connections: 100 requests to a server that closes at once arrived 2200 times at C = 20.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # HTTPClient.request makes size + 1 further attempts. The pool itself was sized before.
+        # HTTPClient.request makes size + 1 further attempts. The pool already has its size.
         self._connection_pool.size = -1
 
 
@@ -75,13 +75,13 @@ def _fetch(client: HTTPClient, job: Job, timeout_s: float, record: Recorder) -> 
         status = response.status_code
         while chunk := response.read(_CHUNK_BYTES):
             if size_bytes:
-                gevent.sleep(0)  # data that is there is read without a pause for the others
+                gevent.sleep(0)  # data that has arrived is read without letting other greenlets run
             size_bytes += len(chunk)
     except gevent.Timeout as expired:
         if expired is not deadline:
             raise
         error = "timeout"
-    # An interim answer (103) gives the socket to another greenlet while this one still reads.
+    # An interim response (103) would pass the socket to another greenlet during our read.
     except (HTTPParseError, OSError, ValueError, ConcurrentObjectUseError) as exception:
         error = _error_word(exception, is_asked)
     finally:
@@ -92,10 +92,10 @@ def _fetch(client: HTTPClient, job: Job, timeout_s: float, record: Recorder) -> 
 
 
 def _make_context(cafile: str) -> ssl.SSLContext:
-    """For the library, which hands its own list of authorities over.
+    """Return an SSL context for the library, which then passes its own list of authorities.
 
-    Its own would be a plain one, whose handshakes and reads stop all greenlets; and its `insecure`
-    looks away from the name alone, not from the signature.
+    The library's default context is a plain one, whose handshakes and reads stop all greenlets; and
+    its `insecure` turns off only the check of the name, not of the signature.
     """
     return ssl_context(_cooperative_context) or _cooperative_context(cafile)
 
@@ -114,7 +114,7 @@ def _error_word(exception: Exception, is_asked: bool) -> str:
         case TimeoutError():
             return "timeout"
         case HTTPConnectionClosed():
-            # A reset before the answer is reported as a close, and only its context has the cause.
+            # A reset before the response is reported as a close; only its context has the cause.
             is_reset = isinstance(exception.__context__, ConnectionResetError)
             return "reset" if is_reset else "closed"
         case HTTPParseError():

@@ -1,6 +1,6 @@
 """Greenlets, with urllib3 on patched sockets: C greenlets over one iterator, one sized pool."""
 
-# ruff: noqa: E402 - the standard library is patched before anything else can hold on to it
+# ruff: noqa: E402 - the standard library must be patched before anything else imports it
 from gevent import monkey
 
 monkey.patch_all()
@@ -50,7 +50,7 @@ def _fetch(pools: urllib3.PoolManager, job: Job, timeout_s: float, record: Recor
         status = response.status
         while chunk := response.read1(_CHUNK_BYTES):
             if size_bytes:
-                gevent.sleep(0)  # data that is there is read without a pause for the others
+                gevent.sleep(0)  # data that has arrived is read without letting other greenlets run
             size_bytes += len(chunk)
         response.release_conn()
     except gevent.Timeout as expired:

@@ -17,7 +17,7 @@ _CHUNK_BYTES = 65_536
 
 
 class Fetch(grequests.AsyncRequest):  # type: ignore[misc]
-    """Stamps and records within `send`, with the slot held: imap says neither when nor which."""
+    """A request that records itself within `send`, with its slot held: imap reports no times."""
 
     def __init__(
         self, job: Job, session: requests.Session, timeout_s: float, record: Recorder
@@ -28,7 +28,7 @@ class Fetch(grequests.AsyncRequest):  # type: ignore[misc]
         self._record = record
 
     def send(self, **kwargs: object) -> "Fetch":
-        """Called by imap in a greenlet of its pool."""
+        """Send and record the request; imap calls this in a greenlet of its pool."""
         status = size_bytes = 0
         error = ""
         start_ns = monotonic_ns()
@@ -42,7 +42,9 @@ class Fetch(grequests.AsyncRequest):  # type: ignore[misc]
                 status = self.response.status_code
                 while chunk := self.response.raw.read1(_CHUNK_BYTES):
                     if size_bytes:
-                        gevent.sleep(0)  # data that is there is read without a pause for others
+                        gevent.sleep(
+                            0
+                        )  # data that has arrived is read without letting other greenlets run
                     size_bytes += len(chunk)
         except gevent.Timeout as expired:
             if expired is not deadline:
@@ -64,7 +66,7 @@ class Fetch(grequests.AsyncRequest):  # type: ignore[misc]
 
 
 def sized_session(connections: int) -> QuietSession:
-    """Keeps so many connections."""
+    """Return a session that keeps this many connections."""
     session = QuietSession()
     session.headers.update(HEADERS)
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0)

@@ -24,7 +24,7 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
         timeout=None,
         follow_redirects=False,
         trust_env=False,
-        # None is taken from an answer: one that is odd would fail all requests after it.
+        # No cookie of a response is kept: a malformed one would fail all further requests.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         verify=ssl_context() or True,
         headers=HEADERS,

@@ -1,4 +1,4 @@
-"""Whether a crawler's libraries are installed here, in which versions, and what installs them."""
+"""Which versions of a crawler's libraries are installed here, and how to install them."""
 
 import shlex
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -7,7 +7,7 @@ from crawlers.registry import CrawlerInfo
 
 
 def installed_versions(info: CrawlerInfo) -> list[str]:
-    """`library version` of a crawler's libraries; empty if one is missing."""
+    """Return `library version` of each of a crawler's libraries; nothing if one is missing."""
     try:
         return [f"{library} {version(library)}" for library in info.libraries] or [info.style]
     except PackageNotFoundError:
@@ -15,7 +15,7 @@ def installed_versions(info: CrawlerInfo) -> list[str]:
 
 
 def install_command(info: CrawlerInfo) -> str:
-    """What installs a crawler's libraries, wherever this package itself was installed from."""
+    """Return the command that installs a crawler's libraries, however crawlbench was installed."""
     try:
         declared = requires("crawlbench") or []
     except PackageNotFoundError:  # on another interpreter

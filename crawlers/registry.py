@@ -5,24 +5,24 @@ from dataclasses import dataclass, replace
 from crawlers.crawler_file import is_file_name, split_file_name, with_absolute_path
 
 ANY = 2**31
-"""More than can be asked for."""
+"""A limit above every concurrency that can be asked for."""
 
 NOT_DECLARED = "not declared"
-"""What tables say of a crawler that was brought along."""
+"""What tables show for a crawler outside the registry."""
 
 UNBOUNDED = "unbounded"
-"""Instead of `timeout`: no limit of time ends it."""
+"""Stands in place of a `timeout` if no time limit ends the fetch."""
 
 ON_ANY_CONNECTION, ON_A_KEPT_CONNECTION = "any", "kept"
 RESEND_CONDITIONS = {
     ON_ANY_CONNECTION: "a connection dropped before an answer",
     ON_A_KEPT_CONNECTION: "a kept connection dropped before an answer",
 }
-"""After what a library sends a request again by itself, by the words that results files have."""
+"""When a library sends a request again by itself, by the words that results files have."""
 
 
 class UnknownCrawlerError(LookupError):
-    """No crawler of that name; the text lists those there are."""
+    """There is no crawler of that name; the text lists the names."""
 
 
 class CrawlerNotInstalledError(RuntimeError):
@@ -31,52 +31,52 @@ class CrawlerNotInstalledError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class CrawlerInfo:
-    """A row of the table."""
+    """One crawler: a row of the table."""
 
     name: str
     module: str
     function: str
     libraries: tuple[str, ...]
-    """Distributions whose versions belong to a result; the first is the client."""
+    """Distributions whose versions are stored with a result; the first is the client."""
     style: str
     keep_alive: bool = True
     """Whether a connection is used for more than one request."""
     max_concurrency: int = ANY
     cores: int = 1
-    """How many cores it can use."""
+    """How many cores the crawler can use."""
     resends: int = 0
-    """How often the library itself sends a request again, at most."""
+    """How often the library itself sends one request again, at most."""
     resend_condition: str = ""
-    """After what it does so, of RESEND_CONDITIONS; "" if it never does."""
+    """When the library sends a request again: a key of RESEND_CONDITIONS, or "" for never."""
     timeout: str = "whole fetch"
     """What `timeout_s` bounds."""
     said_instead: tuple[tuple[str, str], ...] = ()
-    """Faults of server.request_plan that its library cannot tell from others, and what it says: a
-    word, "" for a good answer, or UNBOUNDED."""
+    """For faults of server.request_plan that its library cannot recognise: the word that it reports
+    instead, "" for a good response, or UNBOUNDED."""
     is_of_chapter: bool = False
-    """Whether the chapter of the book has one of its style."""
+    """Whether the chapter of the book has a crawler of this style."""
     open_loop: bool = False
-    """Whether it waits for `due_ns`."""
+    """Whether the crawler waits for `due_ns`."""
     extra: str = ""
-    """The optional dependency of this project that installs it; "": always installed."""
+    """The extra of this project that installs it; "" if it is always installed."""
     is_declared: bool = True
-    """Whether somebody has declared all this: nobody has of a crawler that was brought along."""
+    """Whether the fields above are declared; they are not for a crawler outside the registry."""
 
     @property
     def resends_shown(self) -> str:
-        """The declaration of resends in words."""
+        """The declaration of resends, in words."""
         if not self.is_declared:
             return NOT_DECLARED
         condition = RESEND_CONDITIONS.get(self.resend_condition)
         return f"{self.resends}, if {condition}" if self.resends else "none"
 
 
-# What http.client does, and with it requests and urllib3: a bad Content-Length is none, so that the
-# body ends with the connection, and a bad chunk is the end of the body, too early.
+# http.client, and so requests and urllib3, ignores a bad Content-Length, so that the body ends with
+# the connection, and takes a bad chunk for an early end of the body.
 _OF_HTTP_CLIENT = (("bad-length", ""), ("bad-chunk", "closed"))
 
-# Its own client says of whatever is not HTTP that the connection was closed, and waits on after a
-# reset in mid-body.
+# Tornado's own client reports "closed" for everything that is not HTTP, and keeps waiting after a
+# reset in the middle of a body.
 _OF_TORNADO = (
     ("reset-body", "timeout"),
     ("bad-length", "closed"),
@@ -226,22 +226,22 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
 
 
 ALL, CHAPTER = "all", "chapter"
-"""Names of groups."""
+"""Names of groups of crawlers."""
 
 
 def group(name: str) -> tuple[CrawlerInfo, ...]:
-    """The crawlers of ALL or CHAPTER; none of another name."""
+    """Return the crawlers of ALL or CHAPTER; none for another name."""
     if name == ALL:
         return REGISTRY
     return tuple(info for info in REGISTRY if name == CHAPTER and info.is_of_chapter)
 
 
 def find(name: str, declared_as: str = "") -> CrawlerInfo:
-    """The row of a crawler. Raises UnknownCrawlerError.
+    """Return the row of a crawler. Raises UnknownCrawlerError.
 
-    `package.module:function` or `path/to/file.py:function` is a crawler that somebody brings along;
-    nothing is declared of it, unless `declared_as` names the row whose libraries and habits are its
-    own, too.
+    `package.module:function` and `path/to/file.py:function` name a crawler outside the registry.
+    Nothing is declared for it, unless `declared_as` names the row whose libraries and behaviour it
+    shares.
     """
     if is_file_name(name):
         try:
@@ -269,19 +269,20 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
 
 
 def _meant(name: str) -> str:
-    """What somebody may have meant who asked for a crawler that is none."""
-    from difflib import get_close_matches  # of no use to a crawler that runs
+    """Return a hint at the crawler that may have been meant by an unknown name."""
+    from difflib import get_close_matches  # a crawler that runs needs it no more
 
     names = [info.name for info in REGISTRY]
     if near := get_close_matches(name, (*names, ALL, CHAPTER), 1):
         return f"did you mean {near[0]!r}?"
     return (
-        f"there are {', '.join(names)}; one of yours is ./mine.py:crawl, or package.module:function"
+        f"the crawlers are {', '.join(names)}; name your own as ./mine.py:crawl or "
+        "package.module:function"
     )
 
 
 def located(name: str) -> str:
-    """The same crawler, named so that it is found from any other folder.
+    """Return the name under which a crawler is found from any other folder.
 
     `mine:crawl` is mine.py of the current folder if there is one. Raises UnknownCrawlerError.
     """

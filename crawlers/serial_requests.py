@@ -1,4 +1,4 @@
-"""One request after another, with requests: a session, so that the connection is kept."""
+"""One request after another, with requests; a session keeps the connection."""
 
 from collections.abc import Iterator
 from time import monotonic_ns

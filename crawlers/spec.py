@@ -1,7 +1,7 @@
-"""What a crawler's process is told, and what it leaves behind: the seam between bench and crawlers.
+"""The seam between bench and crawler processes: the spec of a crawl, and its outcome.
 
-Both are packed columns: the spec arrives on stdin, the outcome leaves on what stdout was when the
-process began. Standard library only.
+Both are packed columns. The spec arrives on stdin; the outcome is written to what stdout was when
+the process began. Standard library only.
 """
 
 import sys
@@ -19,10 +19,10 @@ from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
 from server.request_plan import Plan, to_target
 
 CAN_LOAD = "this crawler can be loaded"
-"""What `--can-load NAME` says, so that a program that is no Python is not taken for one."""
+"""What `--can-load NAME` prints, so that a program that is not Python is recognised."""
 
 _OUTCOME_FOLLOWS = b"crawlbench outcome\n"
-"""Begins an outcome: what the start of another interpreter prints may come before."""
+"""The start of an outcome: another interpreter may print something before it when it starts."""
 _MOST_PRINTED_BYTES = 65_536
 _MOST_VERSIONS = 100
 _FETCH_LAYOUT = dict.fromkeys(FETCH_COLUMNS, "q")
@@ -36,42 +36,43 @@ _RANGES = {
     "error": (0, len(ERROR_WORDS) - 1),
     "item": (-HUGE, HUGE - 1),
 }
-"""Of the numbers in an outcome. What is in range and not true is for bench.analysis.validity to
-find."""
+"""Ranges of the numbers in an outcome. bench.analysis.validity looks for numbers that are in range
+but not true."""
 
 
 class NoOutcomeError(ValueError):
-    """A crawler's process ended without a word of its outcome."""
+    """A crawler's process ended without writing an outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One crawl. `delays_us` has a planned delay for each request, in the order of seq."""
+    """One crawl. `delays_us` has the planned delay of each request, in the order of seq."""
 
     crawler: str
     concurrency: int
     timeout_s: float
     base_url: str
-    """Of a delay server, as `http://host:port`; or any URL, to be fetched as it is."""
+    """`http://host:port` of a delay server, or any URL, which is fetched as it is."""
     is_planned: bool
-    """Whether the server is ours, and each request carries its plan."""
+    """Whether the server is ours and each request carries its plan."""
     run_name: str
     delays_us: "array[int]"
     faults: dict[str, str] = field(default_factory=dict)
-    """Faults of server.request_plan by seq, written as JSON has its keys."""
+    """Faults of server.request_plan by seq; the keys are texts, as in JSON."""
     urls: list[str] = field(default_factory=list)
-    """To be fetched once each as they are, in the order of seq; none: base_url again and again."""
+    """URLs to fetch once each as they are, in the order of seq; if empty, base_url is fetched every
+    time."""
     cafile: str = ""
     is_insecure: bool = False
-    """Of https servers: as in crawlers.trust."""
+    """Whether any certificate of an https server is accepted, as in crawlers.trust."""
     work: Work | None = None
-    """What is computed for each job, if anything; `delays_us` is then of as many jobs as are
-    expected."""
+    """The computation for each job, if any; `delays_us` is then as long as the expected number of
+    jobs."""
     declared_as: str = ""
-    """As in crawlers.registry.find."""
+    """The row of the registry that also applies, as in crawlers.registry.find."""
 
     def send(self, stream: IO[bytes]) -> None:
-        """Write it; the stream is flushed and stays open."""
+        """Write the spec; the stream is flushed and stays open."""
         header = {
             one.name: getattr(self, one.name) for one in fields(self) if one.name != "delays_us"
         }
@@ -82,7 +83,7 @@ class Spec:
 
     @classmethod
     def receive(cls, stream: IO[bytes]) -> Self:
-        """Read it; the stream is left right behind it."""
+        """Read a spec; the stream is left right after it."""
         header, columns = read_packed(stream, {"delays_us": "I"}, sys.maxsize, sys.maxsize)
         if header["work"] is not None:
             header["work"] = Work(**header["work"])
@@ -94,15 +95,17 @@ class Spec:
         return Trust(self.cafile, self.is_insecure)
 
     def jobs(self, log: WorkLog) -> Iterator[Job]:
-        """The requests in the order of seq, made one by one as they are asked for.
+        """Yield the requests in the order of seq, each made when it is asked for.
 
-        What is computed for them is noted in the log. The server ignores the item in the URL.
+        The log receives what is computed for them. The server ignores the item in the URL.
         """
         if self.work is not None:
             base, last = self.base_url.rstrip("/"), len(self.delays_us) - 1
             for seq, found in enumerate(self.work.found()):
                 log(found)
-                delay_us = self.delays_us[min(seq, last)]  # more than expected will be found out
+                delay_us = self.delays_us[
+                    min(seq, last)
+                ]  # the bench detects more jobs than expected
                 yield Job(seq, f"{base}{self._target(seq, delay_us)}&item={found.item}")
             return
         if not self.is_planned:
@@ -119,36 +122,37 @@ class Spec:
 
 
 _MAY_LACK = ("main_cpu_ns", "waited_ns", "descriptors", "unwaited_cpu_ns")
-"""Fields of Usage that a system may not know."""
+"""Fields of Usage that some systems do not report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a crawl cost its process."""
+    """The resources that a crawl used in its process."""
 
     wall_ns: int
-    """From before the crawl function was called to after it returned."""
+    """Time from before the call of the crawl function to after its return."""
     cpu_ns: int
-    """CPU time of all threads, and of processes that were started, whether they have ended or not,
-    user and system, over the same span."""
+    """CPU time, user and system, over the same span: of all threads, and of processes that the
+    crawl started, whether they have ended or not."""
     peak_memory_bytes: int
-    """Of the process, its libraries included."""
+    """Peak memory of the process, its libraries included."""
     gc_pauses: int
     gc_pause_ns: int
-    """All pauses of the garbage collector together."""
+    """Sum of all pauses of the garbage collector."""
     gc_longest_ns: int
     main_cpu_ns: int | None
-    """CPU time of the main thread; None where the system does not say."""
+    """CPU time of the main thread; None where the system does not report it."""
     waited_ns: int | None
-    """Time in which the main thread could have run, and another ran on its CPU."""
+    """Time in which the main thread could have run, but another thread ran on its CPU."""
     descriptors: int | None
-    """How many open files the process was allowed; None: no such limit."""
+    """How many open files the process was allowed; None if there is no such limit."""
     unwaited_cpu_ns: int | None
-    """Of `cpu_ns`, what processes used that the crawl had started and not waited for; None: the
-    system does not say, or the crawler ignored SIGCHLD, so that the kernel does not count them."""
+    """The part of `cpu_ns` that processes used which the crawl had started and not waited for. None
+    if the system does not report it, or if the crawler ignored SIGCHLD, so that the kernel does not
+    count it."""
 
     def check(self) -> None:
-        """Raises ValueError for a value that no process can have used."""
+        """Raise ValueError for a value that no process can have used."""
         for one in fields(self):
             value = getattr(self, one.name)
             is_number = type(value) is int and 0 <= value < HUGE
@@ -158,30 +162,30 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a crawler's process left behind."""
+    """What a crawler's process wrote: its fetches, usage and versions."""
 
     usage: Usage
     versions: dict[str, str]
-    """Of Python and of the crawler's libraries."""
+    """Versions of Python and of the crawler's libraries."""
     fetches: Columns
-    """As in Recorder.columns."""
+    """The fetches, as in Recorder.columns."""
     work: Columns
-    """WORK_COLUMNS of crawlers.work; empty where nothing was computed."""
+    """The WORK_COLUMNS of crawlers.work; empty if nothing was computed."""
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
-        """All that a process has left on a stream, up to its end; it may be anybody's process.
+        """Read an outcome from a stream, to its end; it may come from anyone's process.
 
-        Raises NoOutcomeError if that is nothing, ValueError if it is not whole, has more rows than
-        `most_rows`, or more behind it, or numbers that no crawl can have.
+        Raises NoOutcomeError if there is none. Raises ValueError if it is truncated, has more rows
+        than `most_rows`, more data after it, or numbers that no crawl can have.
         """
         _skip_to_outcome(stream)
         header, fetches = read_packed(stream, _FETCH_LAYOUT, most_rows)
         _, work = read_packed(stream, _WORK_LAYOUT, most_rows)
         if stream.read(1):
-            raise ValueError("there is more behind it")
+            raise ValueError("there is more data after it")
         if header.get("error_words") != list(ERROR_WORDS):
-            raise ValueError("the crawler speaks of other errors than this version of the bench")
+            raise ValueError("its error words are not those of this version of the bench")
         for columns in (fetches, work):
             if len({len(column) for column in columns.values()}) != 1:
                 raise ValueError("its columns differ in length")
@@ -199,34 +203,34 @@ def _skip_to_outcome(stream: IO[bytes]) -> None:
             return
         left_bytes -= len(line)
         if left_bytes <= 0:
-            raise ValueError("it is something else")
+            raise ValueError("the crawler printed something else")
     raise NoOutcomeError("ended without an outcome")
 
 
 def _usage(found: object) -> Usage:
     if not isinstance(found, dict):
-        raise ValueError("it does not say what it used")
+        raise ValueError("it does not report its usage")
     try:
         usage = Usage(**found)
     except TypeError:
-        raise ValueError("what it says it used is something else") from None
+        raise ValueError("it does not report its usage in the right form") from None
     usage.check()
     return usage
 
 
 def _versions(found: object) -> dict[str, str]:
     if not isinstance(found, dict) or len(found) > _MOST_VERSIONS:
-        raise ValueError("it does not say which versions it ran on")
+        raise ValueError("it does not report its versions")
     for text in (*found, *found.values()):
         if not isinstance(text, str) or len(text) > 100 or not text.isprintable():
-            raise ValueError("a version that is none")
+            raise ValueError("it reports a version that is not a text")
     return found
 
 
 def write_outcome(
     stream: IO[bytes], usage: Usage, versions: dict[str, str], recorder: Recorder, log: WorkLog
 ) -> None:
-    """Leave what `Outcome.read` reads."""
+    """Write what `Outcome.read` reads."""
     header: dict[str, Any] = {
         "usage": asdict(usage),
         "versions": versions,

@@ -1,7 +1,7 @@
 """Callbacks on futures, with Tornado's own HTTP client.
 
-What remained when Tornado 6 removed `fetch(url, callback=...)`: a slot takes its next job in the
-callback of the future of the one before.
+This is what remained when Tornado 6 removed `fetch(url, callback=...)`: a slot takes its next job
+in the callback of the previous job's future.
 """
 
 import asyncio
@@ -38,7 +38,9 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
             try:
                 fetch.finish(record)
                 start_next()
-            except Exception as error:  # a callback's own would be logged, and the crawl hang
+            except (
+                Exception
+            ) as error:  # in a callback it would only be logged, and the crawl would hang
                 if not all_done.done():
                     all_done.set_exception(error)
 

@@ -1,4 +1,4 @@
-"""What the crawlers with Tornado's client share: its configuration, one fetch, its errors."""
+"""Shared parts of the crawlers with Tornado's client: configuration, one fetch, error words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What differs between Tornado's own client and the one on libcurl."""
+    """The differences between Tornado's own client and the one on libcurl."""
 
     word_of: Callable[[BaseException], str]
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of a request."""
     takes_context: bool = True
-    """Whether it can be given an SSLContext; libcurl has its own TLS."""
+    """Whether the client accepts an SSLContext; libcurl has its own TLS."""
 
 
 def make_client(concurrency: int, kind: Kind) -> AsyncHTTPClient:
-    """A client of its own, not the loop's shared one, with a slot for each worker.
+    """Return a new client, not the loop's shared one, with a slot for each worker.
 
-    Fetches beyond `max_clients`, 10 by default, would wait in a queue of the client's.
+    Fetches beyond `max_clients`, 10 by default, would wait in the client's queue.
     """
     told = trusted()
     if kind.takes_context:
-        # From the two options below Tornado would make a context for each request: 20 ms of CPU.
+        # With the two options below Tornado would make a context per request: 20 ms of CPU.
         tls: dict[str, Any] = {"ssl_options": ssl_context()}
     else:
         tls = {"validate_cert": not told.is_insecure, "ca_certs": told.cafile or None}
@@ -43,9 +43,9 @@ def make_client(concurrency: int, kind: Kind) -> AsyncHTTPClient:
 
 
 class Fetch:
-    """One request: `response` is to be waited for, and then `finish`ed.
+    """One request: wait for `response`, then call `finish`.
 
-    `response` raises what went wrong, but for statuses: raise_error=False is about those only.
+    `response` raises every failure except statuses, because raise_error=False is only about those.
     """
 
     def __init__(self, client: AsyncHTTPClient, job: Job, timeout_s: float, kind: Kind) -> None:
@@ -76,17 +76,17 @@ class Fetch:
         self._size_bytes += len(part)
 
     def finish(self, record: Recorder) -> None:
-        """Record it; `response` is done, and forgotten."""
+        """Record the request; `response` must be done, and is dropped."""
         end_ns = monotonic_ns()
         failure = self.response.exception()
-        # It knows the request, whose callbacks know this object: a cycle for the collector.
+        # It refers to the request, whose callbacks refer to this object: a cycle.
         del self.response
         error = self._kind.word_of(failure) if failure is not None else ""
         record(self._job.seq, self._start_ns, end_ns, self._status, self._size_bytes, error)
 
 
 def _word(error: BaseException) -> str:
-    """The testbed's word for an error of Tornado's own client."""
+    """Return the error word for an exception of Tornado's own client."""
     match error:
         case HTTPTimeoutError() | TimeoutError():
             return "timeout"

@@ -20,7 +20,7 @@ def crawl_with(
     timeout_s: float,
     record: Recorder,
 ) -> None:
-    """Fetch every job with the client that Tornado is configured for."""
+    """Fetch every job with the kind of client that Tornado is configured for."""
 
     async def main() -> None:
         client = make_client(concurrency, kind)
@@ -28,7 +28,7 @@ def crawl_with(
         async def work() -> None:
             for job in jobs:
                 fetch = Fetch(client, job, timeout_s, kind)
-                with contextlib.suppress(Exception):  # finish looks at it
+                with contextlib.suppress(Exception):  # finish reads the exception
                     await fetch.response
                 fetch.finish(record)
 

@@ -1,4 +1,4 @@
-"""Coroutines, with Tornado's client on libcurl: it keeps connections, and speaks C."""
+"""Coroutines, with Tornado's client on libcurl, which keeps connections and is written in C."""
 
 from collections.abc import Iterator
 
@@ -34,14 +34,14 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
 
 
 def _no_proxy(curl: pycurl.Curl) -> None:
-    """libcurl obeys the environment's proxies otherwise."""
+    """Tell libcurl to ignore the proxies of the environment."""
     curl.setopt(pycurl.NOPROXY, "*")
 
 
 def _curl_word(error: BaseException) -> str:
     if not isinstance(error, CurlError):
         return "failed"
-    # Whatever goes wrong while it reads is E_RECV_ERROR, a chunk without a size as well.
+    # libcurl reports E_RECV_ERROR for every failed read, and also for a chunk without a size.
     if error.errno == pycurl.E_RECV_ERROR and "reset" not in str(error).lower():
         return "malformed"
     return _WORDS.get(error.errno, "failed")

@@ -1,7 +1,7 @@
-"""Which certificates of https servers a crawl accepts: told to its process once, before it begins.
+"""Which certificates of https servers a crawl accepts; set once per process, before the crawl.
 
-`crawl()` has no word for it, since most crawls are of http. A crawler hands `ssl_context()` to its
-library, or what `trusted()` says.
+`crawl()` has no argument for it, since most crawls use http. A crawler passes `ssl_context()` to
+its library, or the values of `trusted()`.
 """
 
 import os
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """By default whatever each library trusts by itself."""
+    """The accepted certificates; by default those that each library accepts by itself."""
 
     cafile: str = ""
     """PEM file of the authorities to trust instead."""
     is_insecure: bool = False
-    """Any certificate is accepted, of any host."""
+    """Whether any certificate of any host is accepted."""
 
 
 BY_DEFAULT = Trust()
@@ -30,33 +30,33 @@ _trust = BY_DEFAULT
 
 
 def trust(wanted: Trust) -> None:
-    """From now on, in this process."""
+    """Set what this process accepts from now on."""
     global _trust
     _trust = wanted
     if wanted.cafile:
-        # OpenSSL's own word for it, for crawlers brought along that do not ask here.
+        # OpenSSL's own variable, for crawlers of users that do not call ssl_context.
         os.environ["SSL_CERT_FILE"] = wanted.cafile
     if wanted.is_insecure:
-        # That was asked for: urllib3 would say so once for each connection.
+        # The user asked for this; urllib3 would warn once per connection.
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
 def trusted() -> Trust:
-    """What was told."""
+    """Return what `trust` has set."""
     return _trust
 
 
 def ssl_context(
     create: "Callable[..., ssl.SSLContext] | None" = None,
 ) -> "ssl.SSLContext | None":
-    """For a client library; None: its own default is right.
+    """Return a context for a client library; None if the library's default is right.
 
-    `create` makes it, where ssl.create_default_context is not for this library. Raises OSError for
-    a file that cannot be read, or has no certificates.
+    `create` makes it, for libraries that cannot use ssl.create_default_context. Raises OSError for
+    a file that cannot be read or has no certificates.
     """
     if _trust == BY_DEFAULT:
         return None
-    # Imported when it is asked for: gevent has patched it by then, and http needs none of it.
+    # Imported only on demand: gevent has patched it by then, and http does not need it.
     import ssl
 
     context = (create or ssl.create_default_context)(cafile=_trust.cafile or None)

@@ -27,7 +27,7 @@ from crawlers.trust import BY_DEFAULT, trusted
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
     failures: list[Failure] = []
-    with contextlib.suppress(SystemExit):  # react ends the process, as a main function would
+    with contextlib.suppress(SystemExit):  # react ends the process, like a main function
         task.react(_main, (jobs, concurrency, timeout_s, record, failures))
     if failures:
         failures[0].raiseException()
@@ -64,7 +64,7 @@ def _main(
 
 
 def _https_policy() -> Any:
-    """Which certificates are accepted."""
+    """Return the policy that says which certificates are accepted."""
     if trusted() == BY_DEFAULT:
         return BrowserLikePolicyForHTTPS()
     from crawlers.twisted_tls import AnyCertificate, authorities
@@ -75,10 +75,10 @@ def _https_policy() -> Any:
 
 
 class _Agents:
-    """Keeps connections, but those of servers that speak HTTP/1.0.
+    """Agents that keep connections, except to servers that speak HTTP/1.0.
 
-    Those close after each answer. Twisted's pool would hand out the closed connection once more:
-    every second request would fail.
+    Such servers close after each response. Twisted's pool would hand out the closed connection once
+    more, so that every second request would fail.
     """
 
     def __init__(self, reactor: Any, timeout_s: float, pool: HTTPConnectionPool) -> None:
@@ -91,13 +91,13 @@ class _Agents:
         self._origins_of_http_1_0: set[str] = set()
 
     def of(self, url: str) -> Agent:
-        """For a request."""
+        """Return the agent for a request."""
         if self._origins_of_http_1_0 and _origin(url) in self._origins_of_http_1_0:
             return self._closing
         return self._keeping
 
     def note_http_1_0(self, url: str) -> None:
-        """That is what it was answered with."""
+        """Note that the server of this request answered with HTTP/1.0."""
         self._origins_of_http_1_0.add(_origin(url))
 
 
@@ -122,7 +122,7 @@ async def _fetch(
         await body.done
 
     try:
-        # Of the whole fetch: cancelling closes the connection.
+        # This bounds the whole fetch: cancelling closes the connection.
         await Deferred.fromCoroutine(get()).addTimeout(timeout_s, reactor)
     except Exception as exception:
         word = _error_word(exception)
@@ -139,17 +139,17 @@ class _Body(Protocol):
         self._is_over = False
 
     def _abort(self, _: object) -> None:
-        # The end that the abortion brings is not to be told: `done` ends as cancelled.
+        # The end that aborting causes is ignored: `done` ends as cancelled.
         self._is_over = True
         if self.transport is not None:
             self.transport.stopProducing()
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """A piece of the body."""
+        """Count a piece of the body."""
         self.size_bytes += len(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
-        """The body has ended, with or without the connection."""
+        """Report the end of the body, with or without the connection."""
         if self._is_over:
             return
         self._is_over = True
@@ -160,15 +160,15 @@ class _Body(Protocol):
 
 
 _MALFORMED = ("ParseError", "BadResponseVersion", "_MalformedChunkedDataError")
-"""Private names of Twisted's."""
+"""Private exception names of Twisted."""
 _TLS = ("OpenSSL", "service_identity")
-"""Packages that Twisted checks certificates with; imported by it, where https is asked for."""
+"""Packages with which Twisted checks certificates; Twisted imports them when https is used."""
 
 
 def _error_word(exception: BaseException) -> str:
     for one in _with_causes(exception):
         match one:
-            # Nothing is cancelled but what takes too long.
+            # Only fetches that take too long are cancelled.
             case (
                 defer.CancelledError()
                 | defer.TimeoutError()
@@ -192,7 +192,7 @@ def _error_word(exception: BaseException) -> str:
 
 
 def _with_causes(exception: BaseException) -> Iterator[BaseException]:
-    """Twisted wraps what happened in lists of failures."""
+    """Yield a failure and its causes, which Twisted wraps in lists of failures."""
     if isinstance(exception, ResponseFailed | ResponseNeverReceived):
         for failure in exception.reasons:
             yield from _with_causes(failure.value)

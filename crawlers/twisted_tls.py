@@ -1,4 +1,4 @@
-"""What Twisted accepts of https servers beyond its default: certain authorities, or anybody."""
+"""Which https servers Twisted accepts beyond its default: given authorities, or any server."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from crawlers.trust import ssl_context
 
 
 def authorities() -> Any:
-    """Those of the file that was named, as what is to be trusted."""
+    """Return the authorities of a file, as what Twisted is to trust."""
     context = ssl_context()
     ders = context.get_ca_certs(binary_form=True) if context is not None else []
     return trustRootFromCertificates([Certificate.load(der) for der in ders])
@@ -20,13 +20,13 @@ def authorities() -> Any:
 
 @implementer(IPolicyForHTTPS)
 class AnyCertificate:
-    """Neither a certificate's signature nor its name is looked at."""
+    """A policy that checks neither a certificate's signature nor its name."""
 
     def __init__(self) -> None:
         self._context = CertificateOptions(verify=False).getContext()
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> "_Creator":  # noqa: N802
-        """Called by Agent."""
+        """Return the options for a server; Agent calls this."""
         del port
         return _Creator(self._context, hostname)
 

@@ -1,4 +1,4 @@
-"""Reads a body of urllib3's against a deadline: its own timeouts bound each read, not the whole."""
+"""Reads a urllib3 body with one deadline: urllib3's own timeouts bound each read, not the whole."""
 
 from collections.abc import Iterator
 from time import monotonic_ns
@@ -9,10 +9,10 @@ _CHUNK_BYTES = 65_536
 
 
 def read_whole(response: urllib3.BaseHTTPResponse, deadline_ns: int) -> Iterator[int]:
-    """The sizes of the pieces of the body, as they are read.
+    """Yield the sizes of the pieces of the body, as they are read.
 
-    Raises TimeoutError at the deadline, an instant of CLOCK_MONOTONIC, and whatever urllib3 does;
-    the connection is closed then.
+    Raises TimeoutError at the deadline, an instant of CLOCK_MONOTONIC, and urllib3's own
+    exceptions; the connection is then closed.
     """
     is_whole = False
     try:

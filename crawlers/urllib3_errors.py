@@ -1,4 +1,4 @@
-"""What urllib3's exceptions are called here; requests wraps the same ones."""
+"""The error words for urllib3's exceptions, which requests wraps too."""
 
 import http.client
 import ssl
@@ -19,7 +19,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 
 def error_word(exception: BaseException) -> str:
-    """The testbed's word for a failure."""
+    """Return the error word for a failure."""
     chain = list(_with_causes(exception))
     for kinds, word in _WORDS:
         if any(isinstance(error, kinds) for error in chain):
@@ -28,7 +28,7 @@ def error_word(exception: BaseException) -> str:
 
 
 def _with_causes(exception: BaseException) -> Iterator[BaseException]:
-    """The exception and those it wraps: urllib3 keeps them in `args` and `reason`."""
+    """Yield an exception and those that it wraps: urllib3 keeps them in `args` and `reason`."""
     yield exception
     for inner in (*exception.args, getattr(exception, "reason", None), exception.__cause__):
         if isinstance(inner, BaseException):

@@ -1,4 +1,4 @@
-"""Coroutines, with aiohttp, on uvloop; apart, so that asyncio's need not import it."""
+"""Coroutines, with aiohttp, on uvloop; a separate module, as `asyncio` must not import uvloop."""
 
 from collections.abc import Iterator
 

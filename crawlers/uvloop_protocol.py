@@ -1,4 +1,4 @@
-"""The floor, on uvloop; apart, so that asyncio's need not import it."""
+"""The floor crawler on uvloop; a separate module, as `protocol` must not import uvloop."""
 
 from collections.abc import Iterator
 

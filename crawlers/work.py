@@ -1,4 +1,4 @@
-"""Jobs that have to be computed: what was found for each, and when the computing took place.
+"""Jobs that must be computed first: what was found for each job, and when it was computed.
 
 A run without such work has its jobs ready. Standard library only.
 """
@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
 
 WORK_COLUMNS = Found._fields
-"""In the order of the items: the first is that of the job with seq 0."""
+"""Columns of the computed items, in order: the first item belongs to the job with seq 0."""
 
 
 MAX_SIZE = 10_000_000
@@ -30,17 +30,17 @@ MAX_PROCESSES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is computed: a function that is called with size, cost, processes, and yields Found."""
+    """The computation: a function that is called with size, cost, processes, and yields Found."""
 
     function: str
-    """`package.module:function`, imported by the crawler's process alone."""
+    """`package.module:function`; only the crawler's process imports it."""
     size: int
     cost: int = 0
     processes: int = 1
-    """In which it computes; 1: in the crawler's own."""
+    """How many processes compute; with 1 it is the crawler's own."""
 
     def check(self) -> None:
-        """Raises ValueError for what cannot have been asked for."""
+        """Raise ValueError for values that cannot have been asked for."""
         bounds = (("size", 1, MAX_SIZE), ("cost", 0, MAX_SIZE), ("processes", 1, MAX_PROCESSES))
         for name, least, most in bounds:
             value = getattr(self, name)
@@ -53,18 +53,18 @@ class Work:
         return self.function.rpartition(":")[2]
 
     def load(self) -> Callable[[int, int, int], Iterator[Found]]:
-        """The function. Raises what its import raises."""
+        """Import and return the function. Raises what its import raises."""
         module, _, name = self.function.partition(":")
         compute: Callable[[int, int, int], Iterator[Found]] = getattr(import_module(module), name)
         return compute
 
     def found(self) -> Iterator[Found]:
-        """Items one by one, each computed when it is asked for."""
+        """Yield items, each computed when it is asked for."""
         return self.load()(self.size, self.cost, self.processes)
 
 
 class WorkLog:
-    """What was found, in columns."""
+    """The items that were found, in columns."""
 
     def __init__(self) -> None:
         self._columns = {name: array("q") for name in WORK_COLUMNS}
@@ -75,5 +75,5 @@ class WorkLog:
             column.append(value)
 
     def columns(self) -> Columns:
-        """WORK_COLUMNS."""
+        """Return the WORK_COLUMNS."""
         return self._columns

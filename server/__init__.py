@@ -1,3 +1,3 @@
-"""The delay server: it answers each request as late as the request's own URL asks."""
+"""The delay server: it delays each response by what the request's URL asks for."""
 
 __version__ = "0.1.0"

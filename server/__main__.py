@@ -1,15 +1,15 @@
-"""Command line of the server: flags in, two listening ports out, gone on SIGTERM or SIGINT."""
+"""The server's command line: it opens two ports and stops on SIGTERM or SIGINT."""
 
 import signal
 import sys
 
-# Until the loop has handlers of its own, Ctrl-C ends the process without a traceback.
+# Until the loop handles signals, Ctrl-C ends the process without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from server.parent import continue_when_parent_ends
 
 if __name__ == "__main__" and "--stop-on-stdin-eof" in sys.argv:
-    continue_when_parent_ends()  # at once: nobody sees stdin end while stopped
+    continue_when_parent_ends()  # at once: a stopped process does not notice that stdin ends
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
@@ -33,11 +33,11 @@ EXIT_ENVIRONMENT = 3
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SPARE_DESCRIPTORS = 64
-"""For the control port, the listening sockets, and the interpreter."""
+"""Descriptors kept free for the control port, the listening sockets and the interpreter."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until told to stop; returns the exit code."""
+    """Serve until a signal stops the server; return the exit code."""
     arguments = _parser().parse_args(argv)
     try:
         loop_factory = _loop_factory(arguments.loop)
@@ -53,46 +53,56 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class _StartError(Exception):
-    """Something about this machine; the text names it, its cause and the fix."""
+    """This machine does not let the server start; the text names the cause and the fix."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m server",
-        description="A server that answers as late as each URL asks: "
+        description="A server that delays each response by what its URL asks for: "
         "GET /add?name=RUN&seq=17&delay=100 is answered after 100 ms, and recorded. "
-        "What it recorded is on the control port: /health, /stats, /runs/RUN.",
-        epilog="Prints 'listening on URL control URL' once it listens; Ctrl-C or SIGTERM stops it. "
-        "Exit codes: 0 stopped, 2 usage, 3 this machine (a port in use, no uvloop).",
+        "Read the records on the control port: /health, /stats, /runs/RUN.",
+        epilog="The server prints 'listening on URL control URL' once it listens. Ctrl-C or "
+        "SIGTERM stops it. Exit codes: 0 stopped, 2 a mistake in the command line, 3 this machine "
+        "does not allow it (a port is in use, uvloop is missing).",
     )
-    parser.add_argument("--port", type=_port, default=8080, help="data port (%(default)s); 0: any")
     parser.add_argument(
-        "--control-port", type=_port, default=0, help="control port (%(default)s); 0: any"
+        "--port",
+        type=_port,
+        default=8080,
+        help="data port (default: %(default)s; 0: any free port)",
+    )
+    parser.add_argument(
+        "--control-port", type=_port, default=0, help="control port (default: 0, any free port)"
     )
     parser.add_argument(
         "--bind",
         type=_address,
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="listen here (%(default)s). Beyond loopback, any machine that reaches the address can "
-        f"use the data port, and with the token in {TOKEN_VARIABLE} the control port; a token is "
-        "made and printed if there is none",
+        help="address to listen on (default: %(default)s). Unless it is a loopback address, every "
+        "machine that can reach it can use the data port, and also the control port with the token "
+        f"in {TOKEN_VARIABLE}. If that variable is empty, a token is made and printed",
     )
     parser.add_argument(
-        "--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop (%(default)s)"
+        "--loop",
+        choices=("asyncio", "uvloop"),
+        default="asyncio",
+        help="event loop (default: %(default)s)",
     )
     parser.add_argument(
         "--ledger-rows",
         type=_rows,
         default=4_000_000,
         metavar="N",
-        help="requests recorded at the most, about 40 bytes each (%(default)s): of runs that were "
-        "announced, and as many again of others; more are answered and counted, but not recorded",
+        help="most requests to record, about 40 bytes each (default: %(default)s): this many for "
+        "announced runs, and as many again for others. Further requests are answered and counted, "
+        "but not recorded",
     )
     parser.add_argument(
         "--stop-on-stdin-eof",
         action="store_true",
-        help="stop when stdin ends: for programs that start the server and may die",
+        help="stop when stdin ends, for programs that start the server and may die",
     )
     parser.add_argument("--version", action="version", version=f"crawlbench {__version__}")
     return parser
@@ -100,20 +110,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
     return int(text)
 
 
 def _address(text: str) -> str:
     if not text.strip():
-        reason = "it is empty, which would be every address: 0.0.0.0 and :: say so"
+        reason = "the address is empty: for every address, give 0.0.0.0 or ::"
         raise argparse.ArgumentTypeError(reason)
     return text
 
 
 def _rows(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows: 0 to 999999999")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows: give 0 to 999999999")
     return int(text)
 
 
@@ -143,8 +153,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
     max_connections = raise_descriptor_limit() - _SPARE_DESCRIPTORS
     if max_connections < 1:
         raise _StartError(
-            f"this system allows {max_connections + _SPARE_DESCRIPTORS} open files, and "
-            f"{_SPARE_DESCRIPTORS + 1} are needed at the least: raise the limit (ulimit -n)"
+            f"this system allows {max_connections + _SPARE_DESCRIPTORS} open files, and the server "
+            f"needs at least {_SPARE_DESCRIPTORS + 1}: raise the limit (ulimit -n)"
         )
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -179,7 +189,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     data_port.keep_ticking()
     control.keep_ticking()
     lag.keep_sampling()
-    gc.freeze()  # what has been made so far stays: no need to look at it again
+    gc.freeze()  # objects made so far stay: the collector need not scan them
 
     addresses = Addresses(url_of(host, port), url_of(host, control_port))
     print(listening_line(addresses), flush=True)
@@ -196,23 +206,23 @@ def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         is_port_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        way_out = f"{flag} 0 takes a free one" if is_port_taken else "choose another --bind"
-        raise _StartError(f"cannot listen on {bind}:{port}: {reason.lower()}; {way_out}") from None
+        fix = f"{flag} 0 takes a free port" if is_port_taken else "choose another --bind"
+        raise _StartError(f"cannot listen on {bind}:{port}: {reason.lower()}; {fix}") from None
 
 
 def _is_loopback(listening: socket.socket) -> bool:
-    # Of the socket: many a name and number means every address, or one of the network.
+    # We ask the socket, since --bind has many spellings for "every address" and for others.
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _warn(bind: str, new_token: str) -> None:
     print(
-        f"server: warning: {bind} is not loopback: other machines can use the data port, and the "
-        f"control port with the token in {TOKEN_VARIABLE}",
+        f"server: warning: {bind} is not a loopback address: other machines can use the data port, "
+        f"and the control port with the token in {TOKEN_VARIABLE}",
         file=sys.stderr,
     )
     if new_token:
-        print(f"server: a token was made: {TOKEN_VARIABLE}={new_token}", file=sys.stderr)
+        print(f"server: made a token: {TOKEN_VARIABLE}={new_token}", file=sys.stderr)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -238,15 +248,15 @@ def _stop_on_stdin_eof(stop: asyncio.Event) -> None:
 
     def wait_for_eof() -> None:
         # Not sys.stdin: the interpreter cannot end while a thread holds its lock. A stdin that
-        # cannot be read has ended as well.
+        # cannot be read counts as ended.
         with contextlib.suppress(OSError):
             os.set_blocking(0, True)
             while os.read(0, 4096):
                 pass
-        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
             loop.call_soon_threadsafe(stop.set)
 
-    # A thread, since not every kind of stdin can be watched by an event loop.
+    # In a thread, because an event loop cannot watch every kind of stdin.
     threading.Thread(target=wait_for_eof, name="stdin", daemon=True).start()
 
 

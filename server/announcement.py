@@ -1,6 +1,6 @@
-"""The two lines by which the server makes itself known: on stdout, and as the answer to `GET /`.
+"""The two lines that announce the server: one on stdout, one as the response to `GET /`.
 
-Written and read here, so that both ends agree. Standard library only.
+Both are written and parsed here, so that the two ends agree. Standard library only.
 """
 
 import re
@@ -20,27 +20,27 @@ class Addresses(NamedTuple):
 
 
 def url_of(host: str, port: int) -> str:
-    """`http://HOST:PORT`, with an IPv6 address in brackets."""
+    """Return `http://HOST:PORT`, with an IPv6 address in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listening_line(addresses: Addresses) -> str:
-    """What the server prints once it listens."""
+    """Return the line that the server prints once it listens."""
     return f"listening on {addresses.data_url} control {addresses.control_url}"
 
 
 def parse_listening_line(line: str) -> Addresses | None:
-    """The addresses in a line that the server printed; None if it is another line."""
+    """Return the addresses in a line that the server printed; None if it is another line."""
     match = _LISTENING.fullmatch(line.strip())
     return Addresses(match[1], match[2]) if match else None
 
 
 def greeting(control_url: str) -> str:
-    """The body of the answer to `GET /` on the data port."""
+    """Return the body of the response to `GET /` on the data port."""
     return f"crawlbench {__version__} control {control_url}\n"
 
 
 def parse_greeting(body: str) -> tuple[str, str] | None:
-    """Version and control URL in an answer to `GET /`; None if the server is not ours."""
+    """Return version and control URL from a response to `GET /`; None if it is not our server's."""
     match = _GREETING.fullmatch(body.strip())
     return (match[1], match[2]) if match else None

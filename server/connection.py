@@ -1,8 +1,8 @@
-"""One client connection: reads, answers in order when due, and is cut when it takes too long.
+"""One client connection: it reads requests, answers each in order when it is due, and times out.
 
 A Tornado IOStream whose bytes are parsed as they are read. `read_from_fd` is the method that
-IOStream gives subclasses to override: ours hands what it received to the parser and keeps nothing,
-so that a request costs no Future, no task switch and no second `recv` that only finds the socket
+IOStream lets subclasses override. Ours hands the received bytes to the parser and keeps nothing, so
+that a request costs no Future, no task switch and no second `recv` that only finds the socket
 empty, as `await stream.read_bytes(partial=True)` would. IOStream still owns the socket's life:
 readiness, closing, and the buffered writing of what the kernel did not take.
 """
@@ -27,29 +27,30 @@ READ_BYTES = 16_384
 _CORK_BYTES = 1
 _SMALL_BYTES = 65_536
 
-# What one connection may do in a turn, before it goes to the back of the queue:
+# What one connection may do in one turn, before it goes to the back of the queue:
 _READ_SHARE_BYTES = 1_024
-"""Of requests to parse. A longer request is parsed on: it costs little."""
+"""Bytes of requests to parse in one turn. A longer request is parsed to its end, as it costs
+little."""
 _ANSWERS_SHARE = 4
 _WRITE_SHARE_BYTES = 262_144
 
 
 class Reply(NamedTuple):
-    """What to answer, and when: not before `due_ns` of CLOCK_MONOTONIC."""
+    """The response to one request; it is sent at `due_ns` of CLOCK_MONOTONIC or later."""
 
     due_ns: int
     status: int
     body: bytes | memoryview
     extra: str = ""
-    """Further header lines, each ended by CRLF."""
+    """Further header lines, each with CRLF at its end."""
     run: RunLedger | None = None
     row: int = -1
     fault: str = ""
-    """How to misbehave instead; "": not at all."""
+    """The fault to play instead of a response; "" for none."""
 
 
 class Service(Protocol):
-    """What a connection needs of the port that accepted it."""
+    """What a connection needs from the port that accepted it."""
 
     limits: Limits
     heads: Heads
@@ -58,22 +59,22 @@ class Service(Protocol):
     def reply_to(
         self, method: str, target: str, arrived_ns: int, connection: "Connection"
     ) -> Reply:
-        """Decide what a request read to its end gets; it is in flight from now on."""
+        """Decide the reply to a request that has been read; it is in flight from now on."""
 
     def refuse(self, status: int, reason: str) -> Reply:
-        """Word a refusal; it is in flight from now on."""
+        """Return the reply that refuses a request; the request is in flight from now on."""
 
     def allows_host(self, host: str) -> bool:
-        """Whether requests with this Host header are let in."""
+        """Return whether requests with this Host header are accepted."""
 
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
-        """A reply is in flight no longer: ANSWERED, CLIENT_GONE or MISBEHAVED."""
+        """Record that a request is no longer in flight: ANSWERED, CLIENT_GONE or MISBEHAVED."""
 
     def await_turn(self, connection: "Connection") -> None:
-        """A connection has more to do than its share: its `take_turn` is to be called."""
+        """Call the connection's `take_turn` later: it has more to do than its share."""
 
     def forget(self, connection: "Connection") -> None:
-        """A connection has closed."""
+        """Forget a connection that has closed."""
 
 
 class _Pending(NamedTuple):
@@ -95,14 +96,14 @@ class Connection(IOStream):
         self._timer: asyncio.TimerHandle | None = None
         self._is_discarding = False
         self._has_discarded = False
-        self._rest = b""  # received, and not parsed yet
-        self._has_read = False  # a request, since the share was begun
+        self._rest = b""  # received, but not yet parsed
+        self._has_read = False  # whether a request was read since the share began
         self._awaits_turn = False
         self._played: Reply | None = None
-        # The answer that the kernel has not taken whole yet:
+        # The response that the kernel has not yet taken completely:
         self._unfinished: _Pending | None = None
         self._unfinished_since_ns = 0
-        # Instants of CLOCK_MONOTONIC, 0 for none:
+        # Instants of CLOCK_MONOTONIC; 0 for none:
         self._active_ns = monotonic_ns()
         self._write_deadline_ns = 0
         self._has_written_share = False
@@ -115,25 +116,25 @@ class Connection(IOStream):
         self.set_close_callback(self._on_close)
 
     def local_host(self) -> str:
-        """The address of this machine that the client connected to; "" once it is closed."""
+        """Return the local address that the client connected to; "" once it is closed."""
         return str(self.socket.getsockname()[0]) if not self.closed() else ""
 
     @property
     def is_receiving(self) -> bool:
-        """Whether a request has been read in part."""
+        """Whether part of a request has been read."""
         return self._reader.began_ns > 0
 
     def reading(self) -> bool:
-        """Tells IOStream to listen for reads always, even while an answer is being written."""
+        """Tell IOStream to watch for reads always, even while a response is being written."""
         return not self._rest
 
     def cut_if_overdue(self, now_ns: int) -> None:
-        """Close, or refuse with 408, where a limit of time has passed."""
+        """Close the connection, or refuse with 408, if a time limit has passed."""
         if self.closed():
             return
         limits = self._service.limits
-        # uvloop says nothing of a reset that came together with data, nor does any loop while
-        # nothing is read.
+        # uvloop does not report a reset that came together with data, and no loop reports one
+        # while nothing is read.
         if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.close()
         elif self._unfinished is not None:
@@ -143,7 +144,7 @@ class Connection(IOStream):
             if now_ns > self._linger_until_ns:
                 self.close()
         elif self._pending or self._rest:
-            return  # it is our turn, and we may not even be reading
+            return  # the server has to act next, and may not even be reading
         elif self._reader.began_ns:
             is_in_head = self._reader.is_in_head
             limit_ns = limits.head_ns if is_in_head else limits.request_ns
@@ -156,7 +157,8 @@ class Connection(IOStream):
     # Reading ---------------------------------------------------------------------------------
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        """Receive once and parse, or have it wait for a turn. Fills `buf` only to stop reading."""
+        """Receive once and parse, now or in a later turn. Fills `buf` only to make IOStream stop
+        reading."""
         if self._rest:
             return None
         try:
@@ -166,24 +168,24 @@ class Connection(IOStream):
         if not data:
             return 0
         is_short = len(data) <= _READ_SHARE_BYTES
-        if is_short and not self._pending:  # nearly always
+        if is_short and not self._pending:  # the usual case
             self._feed(data)
             return None
         is_held_back = len(self._pending) >= self._service.limits.pipelined
         if self._is_discarding or (is_short and not is_held_back):
             self._feed(data)
             return None
-        # A body costs little, and need not wait; what comes behind it must.
+        # A body costs little and need not wait for a turn; what follows it must.
         is_body = self._reader.is_in_body and not is_held_back
         self._rest = self._parse_share(data) if is_body else data
         if not self._rest or self.closed():
             return None
         self._go_on()
-        # IOStream stops reading while its own buffer holds something, be it a byte of nothing.
+        # IOStream stops reading while its buffer is not empty, so we give it one byte.
         return _CORK_BYTES
 
     def _go_on(self) -> None:
-        """Wait for a turn to parse what has been received, unless too many requests wait."""
+        """Wait for a turn to parse what has been received, unless too many requests are waiting."""
         if self._rest and len(self._pending) < self._service.limits.pipelined:
             self._await_turn()
 
@@ -205,11 +207,11 @@ class Connection(IOStream):
         if self.closed():
             return
         if not self._rest:
-            self.read_bytes(_CORK_BYTES)  # IOStream reads on
+            self.read_bytes(_CORK_BYTES)  # makes IOStream read again
         self._go_on()
 
     def _parse_share(self, data: bytes) -> bytes:
-        """Parse up to the end of the share in which a request ends; returns what is left."""
+        """Parse to the end of the share in which a request ends; return the rest."""
         self._has_read = False
         for start in range(0, len(data), _READ_SHARE_BYTES):
             if self._has_read and not self._is_discarding:
@@ -227,13 +229,13 @@ class Connection(IOStream):
             self._refuse(refusal.status, str(refusal))
 
     def body_awaited(self) -> None:
-        """Invite a body, when its turn has come."""
+        """Send 100 Continue when its turn comes."""
         self._enqueue(_Pending(Reply(0, 100, b""), is_head=False, is_last=False))
 
     def request_read(self, reader: RequestReader) -> None:
-        """A request has been read to its end."""
+        """Decide and queue the reply to a request that has been read to its end."""
         if self._is_discarding:
-            return  # it came behind one that ends the connection, in the same piece
+            return  # it followed a request that ends the connection, in the same chunk
         self._has_read = True
         reply = self._service.reply_to(reader.method, reader.target, monotonic_ns(), self)
         if reader.is_last:
@@ -244,7 +246,7 @@ class Connection(IOStream):
         self._enqueue(_Pending(reply, reader.method == "HEAD", reader.is_last))
 
     def request_head(self) -> bytes:
-        """The request line and headers of the request just read, as they came."""
+        """Return the request line and headers of the last request, as they came."""
         return self._reader.request_head()
 
     # Answering -------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ class Connection(IOStream):
             self._answer_what_is_due()
 
     def _answer_what_is_due(self) -> None:
-        """Answer in order, up to the first request that is not due or not taken by the kernel."""
+        """Answer in order, up to the first request that is not due or cannot be sent at once."""
         self._timer = None
         left = _ANSWERS_SHARE
         while self._pending:
@@ -272,8 +274,8 @@ class Connection(IOStream):
             now_ns = monotonic_ns()
             early_ns = pending.reply.due_ns - now_ns
             if early_ns > 0:
-                # Also when a timer woke too early: libuv's may, by up to a millisecond. What is
-                # shorter than a loop can wait would be no wait at all, again and again.
+                # This also covers timers that fire early: libuv's may, by up to a millisecond. A
+                # wait that is shorter than the loop can wait would turn into a busy loop.
                 wait_s = max(early_ns / 1e9, self._service.least_wait_s)
                 self._timer = self._loop.call_later(wait_s, self._answer_what_is_due)
                 return
@@ -289,12 +291,14 @@ class Connection(IOStream):
                 return
             self._finish(pending, now_ns)
         if self._reader.began_ns:
-            self._reader.began_ns = monotonic_ns()  # its time begins when ours has ended
+            self._reader.began_ns = (
+                monotonic_ns()
+            )  # the client's time limit starts when ours is over
         if self._rest:
             self._go_on()
 
     def _misbehave(self, reply: Reply, now_ns: int) -> None:
-        """Play what was asked for; the connection ends with it."""
+        """Play the fault that the request asks for; the connection ends with it."""
         self._service.settle(reply, MISBEHAVED, now_ns)
         self._played = reply
         self._is_discarding = True
@@ -309,7 +313,7 @@ class Connection(IOStream):
             self._timer = self._loop.call_later(piece.wait_s, play)
             return
         if end == RESET:
-            # A close with nothing to wait for is a reset.
+            # Closing with a linger time of 0 sends a reset.
             linger = struct.pack("ii", 1, 0)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close()
@@ -321,14 +325,14 @@ class Connection(IOStream):
             if data:
                 self.socket.send(data)
         except BlockingIOError:
-            pass  # a client that reads nothing misses a drop
+            pass  # a client that reads nothing misses this piece
         except OSError:
             self.close()
             return
         self._play(pieces, end)
 
     def _write_answer(self, pending: _Pending, now_ns: int) -> bool:
-        """Write an answer; False if the kernel did not take it whole, or the client has gone."""
+        """Write a response; False if the kernel did not take all of it, or the client has gone."""
         reply = pending.reply
         if reply.status == 100:
             head = CONTINUE
@@ -361,10 +365,10 @@ class Connection(IOStream):
         return False
 
     def write_to_fd(self, data: memoryview) -> int:
-        """Called by IOStream for what the kernel did not take at once."""
+        """Write what the kernel did not take at first; called by IOStream."""
         if self._has_written_share:
             self._has_written_share = False
-            return 0  # IOStream tries again when it is our turn, and would go on now otherwise
+            return 0  # IOStream would go on now; with 0 it tries again in our next turn
         count = super().write_to_fd(data[:_WRITE_SHARE_BYTES])
         self._has_written_share = count < len(data)
         if count:
@@ -390,7 +394,7 @@ class Connection(IOStream):
             self.close()
             return
         # Closing a socket with unread data resets the connection, and the client may lose the
-        # answer: end our side only, and read on for a while.
+        # response. So we end our side only, and keep reading for a while.
         self._linger_until_ns = monotonic_ns() + self._service.limits.linger_ns
         try:
             self.socket.shutdown(socket.SHUT_WR)

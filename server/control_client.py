@@ -1,6 +1,7 @@
-"""Ask a running server's control port: health, statistics, ledgers. Standard library only.
+"""A client of a server's control port: health, statistics, ledgers. Standard library only.
 
-The server may be anybody's: all that is read has a limit of time and of size, and an exact shape.
+The server may be anyone's, so everything that is read has a time limit, a size limit and an exact
+shape.
 """
 
 import io
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 _WITHIN_S = 30.0
 _LEDGER_WITHIN_S = 120.0
-"""From asking to the last byte."""
+"""Time limit for fetching a ledger, from the request to the last byte."""
 _MOST_BYTES = 65_536
-"""Of an answer that is not a ledger."""
+"""Size limit of a response that is not a ledger."""
 _SHOWN_CHARACTERS = 200
 
 
 class ControlError(RuntimeError):
     """The control port did not do what was asked; the text says what and why.
 
-    `status` is of its answer, 0 if there was none that could be read.
+    `status` is the status of its response, or 0 if there was none that could be read.
     """
 
     def __init__(self, reason: str, status: int = 0) -> None:
@@ -39,12 +40,12 @@ class ControlError(RuntimeError):
 
 
 def health(control_url: str) -> dict[str, Any]:
-    """The server's `nonce` (of this start), `pid` and `version`. Raises ControlError."""
+    """Return the server's `nonce` (new at each start), `pid` and `version`. Raises ControlError."""
     return _json(control_url, "/health", ("pid",), ("nonce",), ("version",))
 
 
 def stats(control_url: str) -> dict[str, Any]:
-    """The server's counters; docs/server.md says what each means. Raises ControlError."""
+    """Return the server's counters, which docs/server.md describes. Raises ControlError."""
     return _json(
         control_url,
         "/stats",
@@ -56,18 +57,18 @@ def stats(control_url: str) -> dict[str, Any]:
 
 
 def fetch_run(control_url: str, name: str, most_rows: int = MOST_ROWS) -> RunRecord:
-    """The ledger of a run, of so many rows at the most.
+    """Return the ledger of a run, of at most `most_rows` rows.
 
-    Raises ControlError, also where there is none of that name.
+    Raises ControlError, also if the server knows no run of that name.
     """
     with _answer(control_url, "GET", _run_path(name), _LEDGER_WITHIN_S) as response:
         return RunRecord.read(response, most_rows)
 
 
 def announce_run(control_url: str, name: str, rows: int) -> None:
-    """Have rows kept for a run, before its first request. Raises ControlError.
+    """Reserve rows for a run before its first request. Raises ControlError.
 
-    `delete_run` frees them, whether or not a request has come.
+    `delete_run` frees them, whether or not a request has arrived.
     """
     path = f"{_run_path(name)}?rows={rows}"
     with _answer(control_url, "PUT", path, _WITHIN_S):
@@ -75,7 +76,7 @@ def announce_run(control_url: str, name: str, rows: int) -> None:
 
 
 def delete_run(control_url: str, name: str) -> None:
-    """Free the ledger of a run. Raises ControlError, also where there is none of that name."""
+    """Delete the ledger of a run. Raises ControlError, also if there is none of that name."""
     with _answer(control_url, "DELETE", _run_path(name), _WITHIN_S):
         pass
 
@@ -85,7 +86,7 @@ def _run_path(name: str) -> str:
 
 
 def _json(control_url: str, path: str, *needed: tuple[str, ...]) -> dict[str, Any]:
-    """An object that has what is needed: texts, or numbers from 0 on."""
+    """Return a JSON object that has the required keys: texts, or numbers from 0 on."""
     with _answer(control_url, "GET", path, _WITHIN_S) as response:
         body = response.read(_MOST_BYTES + 1)
         if len(body) > _MOST_BYTES:
@@ -102,7 +103,7 @@ def _json(control_url: str, path: str, *needed: tuple[str, ...]) -> dict[str, An
 
 
 class _Timed(io.RawIOBase):
-    """What a socket receives until a deadline, however slowly it comes."""
+    """A socket that receives until a deadline, however slowly the data comes."""
 
     def __init__(self, connection: socket.socket, deadline_s: float) -> None:
         self._connection = connection
@@ -119,13 +120,13 @@ class _Timed(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """As a socket has it, for http.client."""
+        """Return a file object, as sockets do for http.client."""
         return io.BufferedReader(self)
 
 
 @contextmanager
 def _answer(control_url: str, method: str, path: str, within_s: float) -> Iterator[HTTPResponse]:
-    """An answer that is not a refusal, to be read within this time. Raises ControlError."""
+    """Return a response that is not a refusal, to be read in this time. Raises ControlError."""
     deadline_s = monotonic() + within_s
     host, port, netloc = _address(control_url)
     asked = f"{method} {control_url}{path}"
@@ -146,12 +147,12 @@ def _answer(control_url: str, method: str, path: str, within_s: float) -> Iterat
     except (OSError, HTTPException, TokenError) as error:
         raise ControlError(f"{asked}: {_one_line(str(error))}") from error
     except ValueError as error:
-        reason = f"the answer cannot be read: {_one_line(str(error))}"
+        reason = f"cannot read the response: {_one_line(str(error))}"
         raise ControlError(f"{asked}: {reason}") from error
 
 
 def _address(control_url: str) -> tuple[str, int, str]:
-    """Host, port, and both as they were written."""
+    """Return host, port, and both as they were written."""
     try:
         parts = urlsplit(control_url)
         host, port, netloc = parts.hostname, parts.port, parts.netloc.encode("ascii").decode()
@@ -163,6 +164,6 @@ def _address(control_url: str) -> tuple[str, int, str]:
 
 
 def _one_line(said: str) -> str:
-    """What somebody else's program says, short and without what would command a terminal."""
+    """Return another program's text in one short line, without control characters."""
     shown = said.strip()[:_SHOWN_CHARACTERS]
     return "".join(one if one.isprintable() else "?" for one in shown)

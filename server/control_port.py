@@ -1,4 +1,4 @@
-"""The control port: health, statistics and the ledger, out of the way of the measured traffic."""
+"""The control port: health, statistics and ledgers, away from the measured traffic."""
 
 import asyncio
 import contextlib
@@ -24,25 +24,25 @@ from server.request_reader import SECOND_NS
 _MAX_CONNECTIONS = 32
 _TICK_S = 1.0
 _STALL_NS = 30 * SECOND_NS
-"""Without taking a byte of an answer, as on the data port."""
+"""How long a client may take no byte of its response, as on the data port."""
 
 
 class WatchedStream(IOStream):
-    """Knows when it last received or sent something."""
+    """A stream that knows when it last received or sent something."""
 
     def __init__(self, accepted: socket.socket) -> None:
         self.active_ns = time.monotonic_ns()
         super().__init__(accepted)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        """As IOStream's."""
+        """Read as IOStream does, and note the time."""
         count = super().read_from_fd(buf)
         if count:
             self.active_ns = time.monotonic_ns()
         return count
 
     def write_to_fd(self, data: memoryview) -> int:
-        """As IOStream's."""
+        """Write as IOStream does, and note the time."""
         count = super().write_to_fd(data)
         if count:
             self.active_ns = time.monotonic_ns()
@@ -50,14 +50,14 @@ class WatchedStream(IOStream):
 
 
 class ControlServer(HTTPServer):
-    """Bounded, so that the descriptors spared for it are enough.
+    """A server with a bounded number of connections, so that the spare descriptors suffice.
 
-    A further client takes the place of the one that was silent for longest: clients that do not
-    ask, or do not read, keep nobody out.
+    When it is full, a new client replaces the one that has been silent for longest. Clients that
+    send no request, or do not read, therefore keep nobody out.
     """
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """Tornado's servers are set up here, not in __init__."""
+        """Set up the server: Tornado calls this instead of __init__."""
         kwargs |= {"idle_connection_timeout": 30, "body_timeout": 10, "max_body_size": 65_536}
         super().initialize(*args, **kwargs)
         self.streams: list[WatchedStream] = []
@@ -75,19 +75,19 @@ class ControlServer(HTTPServer):
         super().handle_stream(watched, address)
 
     def keep_ticking(self) -> None:
-        """Once a second: the clients that do not read."""
+        """Look once a second for clients that do not read."""
         self.sweep(time.monotonic_ns())
         asyncio.get_running_loop().call_later(_TICK_S, self.keep_ticking)
 
     def sweep(self, now_ns: int) -> None:
-        """Cut clients that have not taken a byte of their answer for too long."""
+        """Close clients that have taken no byte of their response for too long."""
         for stream in self.streams:
             if stream.writing() and now_ns > stream.active_ns + _STALL_NS:
                 stream.close()
 
 
 class _Handler(web.RequestHandler):
-    """Plain text in one line for whatever goes wrong."""
+    """A request handler that reports every error as one line of plain text."""
 
     allowed = "GET"
 
@@ -108,10 +108,10 @@ class _Handler(web.RequestHandler):
         if is_of_foreign_page(host, *page):
             raise web.HTTPError(403, reason=FOREIGN_PAGE)
         if self.token and not is_authorized(headers.get("Authorization", ""), self.token):
-            raise web.HTTPError(401, reason=f"this server asks for its token: set {TOKEN_VARIABLE}")
+            raise web.HTTPError(401, reason=f"this server requires its token: set {TOKEN_VARIABLE}")
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
-        """Log a defect of ours; not a client's mistake, nor that it has left."""
+        """Log a defect of the server, but not a client's mistake or departure."""
         if not isinstance(value, web.HTTPError | StreamClosedError):
             super().log_exception(kind, value, trace)
 
@@ -128,13 +128,13 @@ class _Health(_Handler):
     nonce = secrets.token_hex(8)
 
     def get(self) -> None:
-        """Which process this is: the nonce changes with every start, a pid may come again."""
+        """Say which process this is: the nonce is new at every start, a pid may come again."""
         self.write({"nonce": self.nonce, "pid": os.getpid(), "version": __version__})
 
 
 class _Stats(_Handler):
     def get(self) -> None:
-        """Counters since the start; documented in docs/server.md."""
+        """Send the counters since the start, which docs/server.md describes."""
         port, lag = self.data_port, self.lag
         self.write(
             {
@@ -171,25 +171,25 @@ class _Run(_Handler):
     allowed = "GET, PUT, DELETE"
 
     async def get(self, name: str) -> None:
-        """The ledger of a run, in the form of RunLedger.pack."""
+        """Send the ledger of a run, as RunLedger.pack writes it."""
         run = self.data_port.ledger.find(name)
         if run is None:
             raise web.HTTPError(404, reason="no run of that name")
         self.set_header("Content-Type", "application/octet-stream")
-        with contextlib.suppress(StreamClosedError):  # who asked has left
+        with contextlib.suppress(StreamClosedError):  # the client has left
             first_ns = run.arrived_ns[0] if len(run) else 0
             for piece in run.pack(name, self.lag.since(first_ns)):
                 self.write(piece)
                 await self.flush()
 
     def put(self, name: str) -> None:
-        """Announce a run, which is to have `rows` rows to itself."""
+        """Announce a run and reserve `rows` rows for it."""
         rows = self.get_query_argument("rows", "")
         if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
-            raise web.HTTPError(400, reason="rows is a whole number from 0 to 999999999")
+            raise web.HTTPError(400, reason="rows must be a whole number from 0 to 999999999")
         ledger = self.data_port.ledger
         if ledger.find(name) is not None:
-            raise web.HTTPError(409, reason="a run of that name is known already")
+            raise web.HTTPError(409, reason="a run of that name already exists")
         if not ledger.announce(name, int(rows)):
             raise web.HTTPError(409, reason="too many runs are announced: DELETE some of them")
         self.set_status(204)
@@ -204,13 +204,13 @@ class _Run(_Handler):
 class _NotFound(_Handler):
     def prepare(self) -> None:
         super().prepare()
-        raise web.HTTPError(404, reason="there is /health, /stats and /runs/NAME")
+        raise web.HTTPError(404, reason="the paths here are /health, /stats, /runs/NAME")
 
 
 def control_application(
     data_port: DataPort, host_rule: HostRule, lag: LoopLag, token: str = ""
 ) -> web.Application:
-    """The tornado.web application behind the control port. `token` "": it asks for none."""
+    """Return the tornado.web application of the control port. A `token` of "" asks for none."""
     common = {"data_port": data_port, "host_rule": host_rule, "lag": lag, "token": token}
     return web.Application(
         [

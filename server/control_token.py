@@ -1,4 +1,4 @@
-"""The secret that the control port asks for where other machines can reach it. Both ends.
+"""The secret that the control port requires where other machines can reach it. Used by both ends.
 
 Standard library only.
 """
@@ -7,29 +7,31 @@ import hmac
 import os
 import re
 
-TOKEN_VARIABLE = "CRAWLBENCH_CONTROL_TOKEN"  # noqa: S105 - a name, and no secret
-"""In the environment of the server, and of whoever asks it."""
+TOKEN_VARIABLE = "CRAWLBENCH_CONTROL_TOKEN"  # noqa: S105 - a name, not a secret
+"""The environment variable with the token, for the server and for its clients."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,200}")
 
 
 class TokenError(ValueError):
-    """A token that cannot be used; the text names the variable, and what is wrong."""
+    """A token that cannot be used; the text names the variable and says what is wrong."""
 
 
 def token_of_environment() -> str:
-    """The token, "" if there is none. Raises TokenError."""
+    """Return the token, or "" if there is none. Raises TokenError."""
     token = os.environ.get(TOKEN_VARIABLE, "")
     if token and not _TOKEN.fullmatch(token):
-        raise TokenError(f"{TOKEN_VARIABLE} is 8 to 200 letters, digits and ._~+/=-")
+        raise TokenError(
+            f"{TOKEN_VARIABLE} is not a token: use 8 to 200 letters, digits and ._~+/=-"
+        )
     return token
 
 
 def authorization(token: str) -> str:
-    """The value of the Authorization header that carries a token."""
+    """Return the value of the Authorization header that carries a token."""
     return f"Bearer {token}"
 
 
 def is_authorized(header: str, token: str) -> bool:
-    """Whether an Authorization header carries the token; takes as long for any guess."""
+    """Return whether a header carries the token; takes the same time for any guess."""
     return hmac.compare_digest(header.encode("latin-1", "replace"), authorization(token).encode())

@@ -1,4 +1,4 @@
-"""The data port: answers the measured traffic as late as each URL asks, and keeps the ledger."""
+"""The data port: it delays each response by what the URL asks for, and keeps the ledger."""
 
 import asyncio
 from collections import Counter, deque
@@ -18,23 +18,24 @@ from server.request_reader import Limits
 from server.responses import Dots, Heads, error_body
 
 BACKLOG = 4096
-"""Tornado's default of 128 drops SYNs when a thousand clients connect at once; a dropped SYN is
-sent again after a second and shows up as a latency of 1 s."""
+"""Length of the accept queue. With Tornado's default of 128, SYNs are dropped when a thousand
+clients connect at once. A dropped SYN is sent again after a second and shows up as a latency of 1
+s."""
 
 _TICK_S = 1.0
 _SLICE = 200
-"""Connections looked at in one go: about half a millisecond."""
+"""Connections checked in one go, which takes about half a millisecond."""
 _TURNS_NS = 1_000_000
-"""For connections that have more to do than their share, before the loop goes on."""
+"""Time for connections that have more to do than their share, before the loop continues."""
 _METHODS = ("GET", "HEAD", "POST")
 
 
 class DataPort(TCPServer):
-    """Accepts connections and decides what each request gets.
+    """Accepts connections and decides the reply to each request.
 
-    `max_connections` bounds what is open at once: a further client is turned away at once, where
-    running out of file descriptors would leave the accept loop spinning. `least_wait_s` is the
-    shortest time that the event loop can wait.
+    `max_connections` limits the open connections: a further client is closed at once, because
+    running out of file descriptors would make the accept loop spin. `least_wait_s` is the shortest
+    time that the event loop can wait.
     """
 
     def __init__(
@@ -67,12 +68,12 @@ class DataPort(TCPServer):
         self._is_giving_turns = False
 
     def keep_ticking(self) -> None:
-        """Once a second: the date of the answers, and the limits of time of the connections."""
+        """Refresh the Date header and check the connections' time limits every second."""
         self.heads.refresh_date()
         self._sweep_on(tuple(self.connections), 0)
 
     def _sweep_on(self, connections: Sequence[Connection], start: int) -> None:
-        """A slice of the connections now, the next in a while: requests must not wait for all."""
+        """Check a slice of the connections now and the next later: requests must not wait."""
         end = start + _SLICE
         _cut_overdue(connections[start:end], monotonic_ns())
         wait_s = _TICK_S / max(1, -(-len(connections) // _SLICE))
@@ -83,11 +84,11 @@ class DataPort(TCPServer):
             loop.call_later(wait_s, self.keep_ticking)
 
     def sweep(self, now_ns: int) -> None:
-        """Cut all connections that have passed a limit of time."""
+        """Close all connections that have passed a time limit."""
         _cut_overdue(tuple(self.connections), now_ns)
 
     def await_turn(self, connection: Connection) -> None:
-        """A connection has more to do than its share: it gets a turn when the others had one."""
+        """Give a connection that has more to do than its share a turn, after the others."""
         self._turns.append(connection)
         if not self._is_giving_turns:
             self._is_giving_turns = True
@@ -106,7 +107,7 @@ class DataPort(TCPServer):
                 asyncio.get_running_loop().call_soon(self._give_turns)
 
     def handle_stream(self, stream: IOStream, address: object) -> None:
-        """Tornado has accepted a connection."""
+        """Take a connection that Tornado has accepted."""
         if len(self.connections) >= self.max_connections:
             self.turned_away += 1
             stream.close()
@@ -118,11 +119,11 @@ class DataPort(TCPServer):
         connection.begin()
 
     def forget(self, connection: Connection) -> None:
-        """A connection has closed."""
+        """Forget a connection that has closed."""
         self.connections.discard(connection)
 
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
-        """A reply is in flight no longer: ANSWERED, CLIENT_GONE or MISBEHAVED."""
+        """Record that a request is no longer in flight: ANSWERED, CLIENT_GONE or MISBEHAVED."""
         self.in_flight -= 1
         if outcome != CLIENT_GONE:
             self.answered_by_status[reply.status] += 1
@@ -132,12 +133,12 @@ class DataPort(TCPServer):
             reply.run.close_row(reply.row, outcome, replied_ns)
 
     def refuse(self, status: int, reason: str) -> Reply:
-        """Answer what cannot be read as a request, or must not be."""
+        """Return the reply to something that cannot or must not be read as a request."""
         self._count()
         return _error(0, status, reason)
 
     def reply_to(self, method: str, target: str, arrived_ns: int, connection: Connection) -> Reply:
-        """Decide what a request gets, and enter it in the ledger."""
+        """Decide the reply to a request, and enter the request in the ledger."""
         self._count()
         path, _, query = target.partition("?")
         if not path.startswith("/"):
@@ -166,12 +167,14 @@ class DataPort(TCPServer):
                 return _method_not_allowed(arrived_ns, "GET, HEAD")
             control_url = url_of(connection.local_host(), self._control_port)
             return Reply(arrived_ns, 200, greeting(control_url).encode("ascii"))
-        return _error(arrived_ns, 404, f"there is / and {PATH}, and nothing else")
+        return _error(
+            arrived_ns, 404, f"there is no such page: the paths of this server are / and {PATH}"
+        )
 
     def _record(
         self, plan: Plan, status: int, arrived_ns: int, connection: Connection
     ) -> tuple[RunLedger | None, int]:
-        """Enter a request in the ledger: its run and row, or (None, -1) if it gets none."""
+        """Enter a request in the ledger; return its run and row, or (None, -1) if it gets none."""
         if not plan.name:
             return None, -1
         run = self.ledger.runs.get(plan.name)
@@ -188,7 +191,7 @@ class DataPort(TCPServer):
             self.in_flight_peak = self.in_flight
 
     def _path_of_absolute_form(self, target: str) -> tuple[str, Reply | None]:
-        """The path in `http://host/path`, or a refusal of what is no target of ours."""
+        """Return the path in `http://host/path`, or a refusal of any other target."""
         scheme, separator, rest = target.partition("://")
         host, slash, path = rest.partition("/")
         if not separator or scheme.lower() != "http" or not host:
@@ -208,5 +211,5 @@ def _error(due_ns: int, status: int, reason: str) -> Reply:
 
 
 def _method_not_allowed(due_ns: int, allowed: str) -> Reply:
-    reply = _error(due_ns, 405, f"the methods here are {allowed}")
+    reply = _error(due_ns, 405, f"this method is not allowed here: use {allowed}")
     return reply._replace(extra=f"Allow: {allowed}\r\n")

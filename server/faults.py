@@ -7,7 +7,7 @@ from typing import NamedTuple
 from server.request_plan import LATE_S
 
 STATUSES = {"500": 500, "503": 503, "429": 429, "302": 302}
-"""Faults that are an answer with this status, whole and in order."""
+"""Faults that are a complete, well-formed response with this status."""
 
 EXTRA_LINES = {
     503: "Retry-After: 1\r\n",
@@ -24,28 +24,28 @@ LONGEST_S = 60.0
 
 
 class Piece(NamedTuple):
-    """Bytes to send, after a while."""
+    """Bytes to send after a wait."""
 
     wait_s: float
     data: bytes
 
 
 class Script(NamedTuple):
-    """What a faulty answer is made of; the connection ends with it: CLOSE or RESET."""
+    """The pieces of a faulty response; the connection then ends with CLOSE or RESET."""
 
     pieces: Iterator[Piece]
     end: str
 
 
 def script_of(fault: str) -> Script:
-    """The script of a fault of server.request_plan.FAULTS that is none of STATUSES."""
+    """Return the script of a fault of server.request_plan.FAULTS that is not in STATUSES."""
     return _SCRIPTS[fault]()
 
 
 _DRIPS = int(LONGEST_S / DRIP_EVERY_S)
 _HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n....."
 _LATE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n"
-# What has been sent must arrive before the connection goes, or nobody could tell the two apart.
+# The sent bytes must arrive before the connection ends, or clients could not tell the two apart.
 _ARRIVES_S = 0.02
 
 

@@ -1,16 +1,15 @@
-"""Which requests are let in: a page on the web must not reach this server.
+"""Which requests are accepted: a page on the web must not reach this server.
 
-Not by DNS rebinding: in that attack a name of the attacker's resolves to 127.0.0.1, so that a
-browser takes this server for the attacker's site. An IP address in the Host header cannot be
-rebound; a name can.
+DNS rebinding is one way: a name of the attacker's resolves to 127.0.0.1, so that a browser takes
+this server for the attacker's site. An IP address in the Host header cannot be rebound; a name can.
 
-Nor by requests that a browser sends to any address for any page, although the page may not read
-the answer: browsers say from where such a request comes.
+The other way is a request that a browser sends to any address on behalf of a page, although the
+page may not read the response. Browsers say where such a request comes from.
 """
 
 import ipaddress
 
-from server.request_plan import shown
+from server.request_plan import quoted
 
 _REMEMBERED = 256
 
@@ -18,10 +17,10 @@ FOREIGN_PAGE = "a web page of another origin may not send requests to this serve
 
 
 def is_of_foreign_page(host: str, origin: str, fetch_site: str) -> bool:
-    """Whether a browser sent a request for a page that did not come from this very port.
+    """Return whether a browser sent a request for a page that did not come from this very port.
 
-    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, "" where there is none:
-    only browsers send them. `same-site` is refused as well: it is the same host, on another port.
+    `origin` and `fetch_site` are the headers Origin and Sec-Fetch-Site, or "" if absent: only
+    browsers send them. `same-site` is refused too, because it means the same host on another port.
     """
     return (
         bool(origin) and origin.lower() != f"http://{host.lower()}"
@@ -29,12 +28,12 @@ def is_of_foreign_page(host: str, origin: str, fetch_site: str) -> bool:
 
 
 def host_refused(host: str) -> str:
-    """Why a request is not let in, and what would be; in ASCII."""
-    return f"Host {shown(host)} is refused: ask by an IP address, or by localhost"
+    """Return why a request is refused and what would be accepted, in ASCII."""
+    return f"Host {quoted(host)} is refused: use an IP address, or localhost"
 
 
 class HostRule:
-    """Lets in loopback hosts; if bound to another address on purpose, also any IP address."""
+    """Accepts loopback hosts; if bound to another address on purpose, also any IP address."""
 
     def __init__(self, bind: str) -> None:
         self._bind = bind.lower()
@@ -42,7 +41,7 @@ class HostRule:
         self._let_in: set[str] = set()
 
     def allows(self, host: str) -> bool:
-        """Whether a request with this Host header (with or without a port) is let in."""
+        """Return whether a request with this Host header (with or without a port) is accepted."""
         if host in self._let_in:
             return True
         allowed = self._decide(host)

@@ -1,4 +1,4 @@
-"""What the server saw of every request: columns in memory, a row for each.
+"""The ledger: what the server saw of every request, as columns in memory with one row each.
 
 Standard library only.
 """
@@ -24,39 +24,39 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("status", "H"),
     ("outcome", "B"),
 )
-"""Name and `array` type code of each column, in the order in which they are packed.
+"""The name and `array` type code of each column, in the order in which they are packed.
 
-- seq: which request of the run, -1 if the URL did not say.
+- seq: which request of the run; -1 if the URL has no seq.
 - connection: number of the connection, in the order of acceptance, from 1.
 - arrived_ns: CLOCK_MONOTONIC when the request had been read and parsed to its end.
-- replied_ns: CLOCK_MONOTONIC just before the first byte of the answer was written; for
+- replied_ns: CLOCK_MONOTONIC just before the first byte of the response was written; for
   CLIENT_GONE, when the server noticed; 0 while WAITING.
 - delay_us: the delay asked for, in microseconds.
-- status: of the answer.
-- outcome: WAITING, ANSWERED (the whole answer was handed to the kernel), CLIENT_GONE (the client
+- status: HTTP status of the response.
+- outcome: WAITING, ANSWERED (the kernel took the whole response), CLIENT_GONE (the client
   closed the connection before that), or MISBEHAVED (as the request asked; replied_ns is when that
   began).
 """
 
 LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
-"""Columns of the samples of the server's load, which travel with a run.
+"""Columns of the samples of the server's load, which are sent with a run.
 
 - at_ns: CLOCK_MONOTONIC.
 - cpu_ns: CPU time of the process so far, user and system.
-- waited_ns: time so far in which the main thread could have run, and another ran on its CPU; -1
-  where the system does not say.
-- late_ns: how late the sample was taken: a request may have waited that long to be looked at.
+- waited_ns: time so far in which the main thread could have run, but another thread ran on its
+  CPU; -1 where the system does not report it.
+- late_ns: how late the sample was taken; a request may have waited that long to be read.
 """
 
 MOST_ROWS = 4_000_000
-"""Requests that a server records by default, at the most."""
+"""The most requests that a server records by default."""
 
 _LOAD = "load."
 _FAULT = "fault."
 
 FAULT_COLUMNS: tuple[tuple[str, str], ...] = (("row", "q"), ("ended_ns", "q"))
-"""Of each MISBEHAVED request whose connection has closed: its row, counted from 0, and
-CLOCK_MONOTONIC when it closed, by either side."""
+"""Columns of each MISBEHAVED request whose connection has closed: its row, counted from 0, and
+CLOCK_MONOTONIC when either side closed it."""
 
 _LAYOUT = dict(
     (
@@ -69,7 +69,7 @@ _MOST_SAMPLES = 100_000
 
 
 class RunLedger:
-    """The arrivals of one run, a row each, in the order in which they arrived."""
+    """The arrivals of one run, one row each, in the order in which they arrived."""
 
     __slots__ = (
         "arrived_ns",
@@ -87,7 +87,7 @@ class RunLedger:
     )
 
     def __init__(self, first_request_head: bytes, reserved: int = 0) -> None:
-        """`reserved`: how many rows are kept for this run alone."""
+        """Create an empty ledger; `reserved` rows are kept for this run alone."""
         self.first_request_head = first_request_head
         self.reserved = reserved
         self.unrecorded = 0
@@ -105,7 +105,7 @@ class RunLedger:
         return len(self.seq)
 
     def arrive(self, seq: int, connection: int, arrived_ns: int, delay_us: int, status: int) -> int:
-        """Append a WAITING row; its number is what `close_row` wants."""
+        """Append a WAITING row; return its number, which `close_row` takes."""
         self.seq.append(seq)
         self.connection.append(connection)
         self.arrived_ns.append(arrived_ns)
@@ -116,20 +116,20 @@ class RunLedger:
         return len(self.seq) - 1
 
     def close_row(self, row: int, outcome: int, replied_ns: int) -> None:
-        """Say how a row ended."""
+        """Record how a request ended."""
         self.replied_ns[row] = replied_ns
         self.outcome[row] = outcome
 
     def end_fault(self, row: int, ended_ns: int) -> None:
-        """Say when the connection of a MISBEHAVED row closed."""
+        """Record when the connection of a MISBEHAVED request closed."""
         self.fault_row.append(row)
         self.fault_ended_ns.append(ended_ns)
 
     def pack(self, name: str, load: Columns) -> Iterator[bytes]:
-        """The run in its travelling form: packed columns with the header of `RunRecord`.
+        """Yield the run in packed form: columns with the header of `RunRecord`.
 
-        Rows that arrive while the pieces are taken are left out; a row may still be closed.
-        `load` are samples of the server's load.
+        Rows that arrive while the pieces are taken are left out; a row may still be closed. `load`
+        holds samples of the server's load.
         """
         header = {
             "name": name,
@@ -144,12 +144,12 @@ class RunLedger:
 
 
 class Ledger:
-    """All runs, bounded in rows and in names.
+    """The ledgers of all runs, with a limit on rows and on names.
 
-    Runs that were announced have their rows and names to themselves: `max_rows` together, and
-    `max_runs`. Those that nobody announced share as many again, so that strangers who use them up
-    take nothing from an announced run. A request beyond a bound is counted as unrecorded: in its
-    run (of the first `max_runs` names without a run), and in `unrecorded` always.
+    Announced runs have their own rows and names: `max_rows` together, and `max_runs`. All other
+    runs share as many again, so that strangers who use those up take nothing from an announced run.
+    A request beyond a limit is counted as unrecorded: in its run (for the first `max_runs` names
+    without a run), and always in `unrecorded`.
     """
 
     def __init__(self, max_rows: int = MOST_ROWS, max_runs: int = 1_000) -> None:
@@ -164,13 +164,13 @@ class Ledger:
 
     @property
     def rows(self) -> int:
-        """In memory."""
+        """The number of rows in memory."""
         return sum(map(len, self.runs.values()))
 
     def announce(self, name: str, rows: int) -> bool:
-        """Keep a name, and up to `rows` rows, for a run to come; False if that cannot be.
+        """Reserve a name and up to `rows` rows for a run to come; False if that is not possible.
 
-        A run that needs more rows shares those of the others.
+        A run that needs more rows shares those of the other runs.
         """
         if self.find(name) is not None or len(self._announced) >= self._max_runs:
             return False
@@ -180,7 +180,7 @@ class Ledger:
         return True
 
     def begin(self, name: str, first_request_head: bytes) -> RunLedger | None:
-        """Begin a run; None if there are too many already, and the request goes unrecorded."""
+        """Begin a run; None if there are too many already, and the request is not recorded."""
         reserved = self._announced.get(name)
         if reserved is None:
             if not self._shared_names:
@@ -192,7 +192,7 @@ class Ledger:
         return self.runs.setdefault(name, RunLedger(first_request_head, reserved or 0))
 
     def take_row(self, run: RunLedger) -> bool:
-        """Take a row of the bound; if none is left, count one request of `run` as unrecorded."""
+        """Take one row; if none is left, count one request of `run` as unrecorded."""
         if len(run.seq) >= run.reserved:
             if not self._shared:
                 run.unrecorded += 1
@@ -202,7 +202,7 @@ class Ledger:
         return True
 
     def find(self, name: str) -> RunLedger | None:
-        """The run of a name, without rows if there is no more to say; None: nothing is known."""
+        """Return the run of a name; without rows if only its count is known, None if nothing is."""
         run = self.runs.get(name)
         if run is None and (name in self._announced or name in self._without_run):
             run = RunLedger(b"")
@@ -210,7 +210,7 @@ class Ledger:
         return run
 
     def delete(self, name: str) -> bool:
-        """Forget a run and free its rows; False if there is none of that name."""
+        """Delete a run and free its rows; False if there is none of that name."""
         if self.find(name) is None:
             return False
         run = self.runs.pop(name, None)
@@ -224,9 +224,9 @@ class Ledger:
 
 
 class RunRecord(NamedTuple):
-    """A run as it came over the control port.
+    """A run as it was received from the control port.
 
-    `columns` maps COLUMNS' names to arrays, `load` those of LOAD_COLUMNS, `faults` those of
+    `columns` maps the names of COLUMNS to arrays, `load` those of LOAD_COLUMNS, `faults` those of
     FAULT_COLUMNS.
     """
 
@@ -240,15 +240,15 @@ class RunRecord(NamedTuple):
 
     @classmethod
     def empty(cls, name: str) -> Self:
-        """A run of which nothing has arrived."""
+        """Return a run without arrivals."""
         columns = {column: array(typecode) for column, typecode in COLUMNS}
         return cls(name, 0, 0, b"", columns, {}, {})
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
-        """What `RunLedger.pack` yielded, of a server that may be anybody's.
+        """Read what `RunLedger.pack` yielded, from a server that may be anyone's.
 
-        Raises ValueError if it is cut short, longer, or cannot be the ledger of a run.
+        Raises ValueError if it is truncated, too long, or cannot be the ledger of a run.
         """
         header, columns = read_packed(stream, _LAYOUT, max(most_rows, _MOST_SAMPLES))
         name, rows, unrecorded, head = (

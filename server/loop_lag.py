@@ -11,11 +11,11 @@ from server.process_usage import main_thread_times
 
 _SAMPLE_EVERY_S = 0.05
 _MOST_SAMPLES = 72_000
-"""An hour: a run that takes longer keeps its last half hour at the least."""
+"""One hour of samples: a longer run keeps at least its last half hour."""
 
 
 class LoopLag:
-    """Samples, and a summary of their lateness."""
+    """Samples of the event loop, and a summary of their lateness."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -29,7 +29,7 @@ class LoopLag:
         asyncio.get_running_loop().call_later(_SAMPLE_EVERY_S, self._sample, due_ns)
 
     def since(self, start_ns: int) -> Columns:
-        """The samples from the last one before `start_ns` on, and one taken now."""
+        """Return the samples from the last one before `start_ns` on, and one taken now."""
         first = max(0, bisect_right(self._columns["at_ns"], start_ns) - 1)
         columns = {name: column[first:] for name, column in self._columns.items()}
         _append(columns, 0)

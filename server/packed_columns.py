@@ -1,7 +1,7 @@
-"""Columns of numbers in transit: one line of JSON, then each column whole, one after another.
+"""The wire format for columns of numbers: one line of JSON, then one whole column after another.
 
-The form of a run's ledger on the control port, and of what goes into and comes out of a crawler's
-process. Standard library only.
+The control port sends ledgers in this format; crawler processes receive their spec and leave their
+outcome in it. Standard library only.
 """
 
 import json
@@ -12,19 +12,19 @@ from typing import IO, Any, Never
 
 _SLICE_ITEMS = 32_768
 _HEADER_BYTES = 65_536
-"""Of a header from a process or a server that may be anybody's, at the most."""
+"""The most bytes of a header: it may come from anyone's process or server."""
 
 HUGE = 2**62
-"""Less than this any number of a column must be: twice as much is still an integer of 64 bits."""
+"""Every number of a column must be smaller, so that twice its value still fits into 64 bits."""
 
 Columns = Mapping[str, "array[int]"]
 
 
 def pack(header: Mapping[str, Any], columns: Columns) -> Iterator[bytes]:
-    """The packed form, in pieces of at most 256 KiB after the first.
+    """Yield the packed form, in pieces of at most 256 KiB after the first.
 
-    `header` is anything JSON can hold; `columns` may differ in length. Items appended while the
-    pieces are taken are left out.
+    `header` is anything that JSON can hold; `columns` may differ in length. Items appended while
+    the pieces are taken are left out.
     """
     snapshot = [(name, column, len(column)) for name, column in columns.items()]
     layout = [(name, column.typecode, length) for name, column, length in snapshot]
@@ -32,7 +32,7 @@ def pack(header: Mapping[str, Any], columns: Columns) -> Iterator[bytes]:
     yield json.dumps(line).encode("ascii") + b"\n"
     for _, column, length in snapshot:
         for start in range(0, length, _SLICE_ITEMS):
-            # A copy: an array cannot grow while a view of it is held.
+            # We copy, because an array cannot grow while a view of it is held.
             yield column[start : min(start + _SLICE_ITEMS, length)].tobytes()
 
 
@@ -42,11 +42,11 @@ def read_packed(
     most_items: int,
     most_header_bytes: int = _HEADER_BYTES,
 ) -> tuple[dict[str, Any], dict[str, "array[int]"]]:
-    """Header and columns from a stream, which is left right behind the last column.
+    """Read header and columns from a stream, and leave it right after the last column.
 
-    `layout` has the names of the columns that must come, in their order, and their type codes; none
-    may have more than `most_items`. No more memory is taken than bytes have come. Raises ValueError
-    for anything else.
+    `layout` has the names of the required columns, in their order, with their type codes. No column
+    may have more than `most_items` items. No more memory is allocated than bytes have been
+    received. Raises ValueError for anything else.
     """
     line = stream.readline(most_header_bytes)
     if not line.endswith(b"\n"):
@@ -56,7 +56,7 @@ def read_packed(
         raise ValueError("packed columns without a header")
     found, byteorder = header.pop("columns", None), header.pop("byteorder", None)
     if byteorder not in ("little", "big"):
-        raise ValueError("packed columns in no byte order")
+        raise ValueError("packed columns without a byte order")
     columns: dict[str, array[int]] = {}
     for (name, typecode), length in zip(
         layout.items(), _lengths(found, layout, most_items), strict=True
@@ -74,7 +74,10 @@ def read_packed(
 
 
 def _lengths(found: object, layout: Mapping[str, str], most_items: int) -> list[int]:
-    """How long the columns are that a header announces, if they are those that must come."""
+    """Return the lengths of the columns that a header announces, which must be those of `layout`.
+
+    Raises ValueError.
+    """
     are_lists = isinstance(found, list) and all(
         isinstance(one, list) and len(one) == 3 for one in found
     )
@@ -87,19 +90,19 @@ def _lengths(found: object, layout: Mapping[str, str], most_items: int) -> list[
 
 
 def check_range(name: str, column: "array[int]", least: int, most: int) -> None:
-    """Raises ValueError where a number of a column is out of its range."""
+    """Raise ValueError if a number of a column is out of its range."""
     if column and (min(column) < least or max(column) > most):
         raise ValueError(f"a number in column {name} is out of range")
 
 
 def parse_json(text: bytes) -> Any:
-    """As json.loads, for what anybody may have written. Raises ValueError for all that is wrong."""
+    """Parse JSON as json.loads does, from anyone. Raises ValueError for every kind of error."""
     try:
         return json.loads(text.decode(), parse_constant=_refuse)
     except RecursionError:
-        raise ValueError("JSON that is nested too deeply") from None
+        raise ValueError("its JSON is nested too deeply") from None
     except ValueError:
-        raise ValueError("what is not JSON") from None
+        raise ValueError("it is not JSON") from None
 
 
 def _refuse(constant: str) -> Never:

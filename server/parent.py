@@ -1,7 +1,7 @@
-"""What becomes of a process when the one that started it ends, however it ends.
+"""What happens to a process when the process that started it ends.
 
-Processes of the bench get a pipe as stdin, which ends with the bench. Linux helps where that is not
-enough, and elsewhere nothing does. Standard library only.
+Processes that the bench starts get a pipe as stdin, which ends when the bench ends. Linux helps
+where that is not enough; other systems have nothing for it. Standard library only.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def continue_when_parent_ends() -> None:
-    """A process that is stopped cannot see that its stdin has ended: have it continue then.
+    """Have this process continued if its parent ends while it is stopped.
 
-    Linux sends the signal when the thread that started this process ends. SIGCONT does no harm if
-    that thread was not the last of its process.
+    A stopped process cannot notice that its stdin has ended. Linux sends SIGCONT when the thread
+    that started this process ends; it does no harm if that thread was not the last of its process.
     """
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def end_with_stdin(end: Callable[[], object]) -> None:
-    """Call `end` once stdin has ended: whoever started this process is gone."""
+    """Call `end` once stdin has ended, which means that the parent process is gone."""
 
     def watch() -> None:
         with contextlib.suppress(OSError):
@@ -35,21 +35,21 @@ def end_with_stdin(end: Callable[[], object]) -> None:
                 pass
         end()
 
-    # A thread that no monkey-patching has touched. It needs no lock and no clean-up.
+    # A thread that monkey-patching does not reach. It needs no lock and no clean-up.
     start_new_thread(watch, ())
 
 
 def kill_own_group() -> None:
-    """End this process at once, and those that it has started in its session."""
+    """End this process at once, and the processes that it has started in its session."""
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(130)
 
 
 def adopt_orphans() -> None:
-    """From now on a process whose parent has ended becomes a child of this one, not of init.
+    """From now on, become the parent of descendants whose own parent has ended, instead of init.
 
-    Of a child that forks and ends nothing else would be known. Linux only.
+    Otherwise nothing would be known of the children of a process that forks and ends. Linux only.
     """
     if sys.platform == "linux":
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -57,7 +57,7 @@ def adopt_orphans() -> None:
 
 @contextmanager
 def adopted_orphans() -> Iterator[None]:
-    """The same, for a while."""
+    """Adopt orphans as `adopt_orphans` does, for the duration of the block."""
     adopt_orphans()
     try:
         yield
@@ -67,7 +67,7 @@ def adopted_orphans() -> Iterator[None]:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Ask the kernel; where it refuses, all is as without it."""
+    """Call prctl; if the kernel refuses, nothing changes."""
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):  # a libc without it

@@ -1,4 +1,4 @@
-"""Start a server process, wait until it listens, stop it. Standard library only."""
+"""Starts a server process, waits until it listens, and stops it. Standard library only."""
 
 import contextlib
 import os
@@ -19,11 +19,11 @@ _LAST_WORDS_BYTES = 4000
 
 
 class ServerStartError(RuntimeError):
-    """The server did not come up; the text says why, in the server's own last words."""
+    """The server did not start; the text gives the reason, in the server's own words."""
 
 
 class LastWords:
-    """The end of what a process says on a pipe, which is read all the time: it never waits."""
+    """The end of a process's output on a pipe, read all the time so that it never blocks."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._said = b""
@@ -36,20 +36,20 @@ class LastWords:
                 self._said = (self._said + piece)[-_LAST_WORDS_BYTES:]
 
     def text(self, within_s: float) -> str:
-        """All of it once the pipe has ended, or what there is after so many seconds."""
+        """Return the text once the pipe has ended, or what there is after this many seconds."""
         self._thread.join(within_s)
         return self._said.decode(errors="replace").strip()
 
 
 class ServerProcess:
-    """A server of one's own on free ports, as a context manager.
+    """A private server on free ports, as a context manager.
 
-    The server ends with the `with` block, and by itself if this process dies: it stops when its
-    stdin, a pipe from here, ends.
+    The server ends with the `with` block. It also ends if this process dies, because it stops when
+    its stdin, a pipe from here, ends.
     """
 
     def __init__(self, *flags: str, command_prefix: Sequence[str] = ()) -> None:
-        """`flags` are of `python -m server`; `command_prefix` may pin it (`taskset -c 0`)."""
+        """Take flags of `python -m server`; `command_prefix` may pin it (`taskset -c 0`)."""
         self._command = [
             *command_prefix,
             sys.executable,
@@ -66,19 +66,19 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Of the running server."""
+        """The process id of the running server."""
         assert self._process is not None, "not started"
         return self._process.pid
 
     def start(self) -> Addresses:
-        """Start it; returns when it listens. Raises ServerStartError."""
+        """Start the server and wait until it listens. Raises ServerStartError."""
         try:
             self._process = process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                # Ctrl-C at a terminal goes to the whole group: whoever started the server stops it.
+                # Ctrl-C goes to the whole process group, but this process is to stop the server.
                 start_new_session=True,
             )
         except OSError as error:
@@ -94,13 +94,13 @@ class ServerProcess:
         if addresses is None:
             self.stop()
             said = last_words.text(_STOP_DEADLINE_S).splitlines()
-            reason = said[-1] if said else f"it said {line!r}"
+            reason = said[-1] if said else f"it printed {line!r}"
             raise ServerStartError(f"the server did not start: {reason}")
         self.addresses = addresses
         return addresses
 
     def stop(self) -> None:
-        """Stop it, by force if it does not stop in time. May be called twice."""
+        """Stop the server, with SIGKILL if it does not stop in time. May be called twice."""
         self._end()
         self._close_files()
 
@@ -125,7 +125,7 @@ class ServerProcess:
     def _first_line(self) -> str:
         assert self._process is not None
         assert self._process.stdout is not None
-        # A thread, since a pipe cannot be waited for with a deadline on every system.
+        # In a thread, because not every system can wait for a pipe with a deadline.
         lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         read = self._process.stdout.readline
         threading.Thread(target=lambda: lines.put(read()), daemon=True).start()

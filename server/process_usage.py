@@ -1,4 +1,4 @@
-"""What this process uses and may use. Standard library only, but for systems without /proc."""
+"""What this process uses and may use. Standard library only, except on systems without /proc."""
 
 import contextlib
 import os
@@ -11,38 +11,38 @@ _MANY_DESCRIPTORS = 1_000_000
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size that this process has had.
+    """Return the largest resident size that this process has had.
 
-    On Linux from VmHWM: the kernel hands ru_maxrss down from the process that started this one.
+    On Linux it comes from VmHWM, because ru_maxrss also covers the process that started this one.
     """
     if sys.platform == "linux":
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    import psutil  # where there is no /proc; not worth its import time elsewhere
+    import psutil  # only for systems without /proc, since the import takes time
 
     memory = psutil.Process().memory_info()
     return int(getattr(memory, "peak_wset", memory.rss))
 
 
 def children_cpu_ns() -> int:
-    """CPU time, user and system, of the processes that this one started and has waited for."""
+    """Return the CPU time, user and system, of child processes that have been waited for."""
     try:
         import resource
-    except ImportError:  # Windows does not say
+    except ImportError:  # Windows does not report it
         return 0
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return round((used.ru_utime + used.ru_stime) * 1e9)
 
 
-_waitpid = os.waitpid  # before a library may replace it
+_waitpid = os.waitpid  # kept here, because a library may replace it
 
 
 def reap_children() -> None:
-    """Wait for children that have ended, and for none that has not.
+    """Wait for all children that have ended, and for no other.
 
-    `children_cpu_ns` then has what each used, to the microsecond: /proc counts in ticks of 10 ms,
-    which thousands of short programs never reach.
+    `children_cpu_ns` then has the usage of each, to the microsecond. /proc counts in ticks of 10
+    ms, which thousands of short programs never reach.
     """
     if hasattr(os, "WNOHANG"):
         with contextlib.suppress(ChildProcessError):
@@ -51,7 +51,7 @@ def reap_children() -> None:
 
 
 def _ignores_sigchld() -> bool:
-    """By the kernel's own account: the signal module does not know what C code has set."""
+    """Return whether SIGCHLD is ignored, from the kernel: C code may have set it too."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("SigIgn:"):
             return bool(int(line.split()[1], 16) >> (signal.SIGCHLD - 1) & 1)
@@ -59,12 +59,12 @@ def _ignores_sigchld() -> bool:
 
 
 def unwaited_cpu_ns() -> int | None:
-    """CPU time of all processes that descend from this one and that nobody has waited for.
+    """Return the CPU time of all descendants of this process that nobody has waited for.
 
-    In whatever session they are, and whether they still run; and of those that they have waited
-    for. Once one is waited for, `children_cpu_ns` has it. In steps of a clock tick, 10 ms. None
-    where the system does not say, or where nobody need wait, since SIGCHLD is ignored: then the
-    kernel forgets what children used.
+    It covers descendants in any session, running or ended, and those that they have waited for.
+    Once a process is waited for, `children_cpu_ns` includes it. The value has steps of one clock
+    tick, 10 ms. It is None where the system does not report it, and where SIGCHLD is ignored: then
+    nobody need wait, and the kernel forgets what children used.
     """
     if sys.platform != "linux" or _ignores_sigchld():
         return None
@@ -75,9 +75,9 @@ def unwaited_cpu_ns() -> int | None:
             continue
         try:
             stat = (folder / "stat").read_bytes()
-        except OSError:  # it has ended, and been waited for
+        except OSError:  # it has ended and has been waited for
             continue
-        # A program may have spaces and parentheses in its name: proc(5) has them before all else.
+        # A program's name may contain spaces and parentheses; proc(5) puts it before all else.
         words = stat[stat.rindex(b")") + 1 :].split()
         children.setdefault(int(words[1]), []).append(int(folder.name))
         ticks[int(folder.name)] = sum(map(int, words[11:15]))
@@ -90,18 +90,18 @@ def unwaited_cpu_ns() -> int | None:
 
 
 class ThreadTimes(NamedTuple):
-    """Of one thread since its start, in ns."""
+    """The times of one thread since its start, in ns."""
 
     cpu_ns: int
     waited_ns: int
-    """It could have run, and another ran on its CPU."""
+    """Time in which it could have run, but another thread ran on its CPU."""
 
 
 def main_thread_times() -> ThreadTimes | None:
-    """Of this process's main thread, from the scheduler of Linux; None where it does not say."""
+    """Return the times of the main thread from Linux's scheduler; None on other systems."""
     path = f"/proc/self/task/{os.getpid()}/schedstat"
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - twenty times a second beside requests
+        with open(path, "rb") as file:  # noqa: PTH123 - called twenty times a second between requests
             cpu_ns, waited_ns, _ = file.read().split()
     except (OSError, ValueError):
         return None
@@ -109,7 +109,7 @@ def main_thread_times() -> ThreadTimes | None:
 
 
 def descriptors_allowed() -> int | None:
-    """How many open files this process may have now; None: no such limit."""
+    """Return how many open files this process may have now; None if there is no such limit."""
     try:
         import resource
     except ImportError:  # Windows
@@ -119,7 +119,7 @@ def descriptors_allowed() -> int | None:
 
 
 def raise_descriptor_limit() -> int:
-    """Allow this process as many open files as the system does; returns how many that is."""
+    """Raise this process's limit of open files as far as allowed; return the limit."""
     try:
         import resource
     except ImportError:  # Windows has no such limit for sockets

@@ -1,14 +1,14 @@
-"""The URL grammar: what one request asks of the server, for both ends.
+"""The URL grammar, for both ends: what one request asks of the server.
 
 A plan is written into the query of `/add`:
 
     /add?name=RUN&seq=17&delay=100.5&size=2048
 
-`name` says which run the request belongs to, `seq` which request of the run it is, `delay` how
-many milliseconds the server waits before it answers, `size` how many bytes it answers with, `fault`
-how it misbehaves instead (one of FAULTS).
-All are optional. Unknown keys are ignored, so the URLs of *High Performance Python*
-(`/add?name=asyncio&delay=100&abcdefghij`) stay valid.
+`name` is the run that the request belongs to, `seq` the number of the request in the run, `delay`
+how many milliseconds the server waits before it answers, `size` the bytes of the response body, and
+`fault` (one of FAULTS) how the server misbehaves instead. All are optional. Unknown keys are
+ignored, so that the URLs of *High Performance Python* (`/add?name=asyncio&delay=100&abcdefghij`)
+stay valid.
 
 Standard library only: crawlers and the bench import this module too.
 """
@@ -44,11 +44,17 @@ FAULTS = (
     "302",
     "late-body",
 )
-"""What may go wrong, after the delay: nothing comes for a minute; a byte of the body, or of the
-headers, every 50 ms for a minute; the connection is reset, or closed, before the answer or in
-mid-body; Content-Length is no number, the status is none, a chunk has no size; an answer of this
-status, 503 and 429 with Retry-After, 302 with a Location. The last one is a whole answer, and no
-fault: half of its body of 10 bytes comes LATE_S later than the rest."""
+"""What can go wrong after the delay:
+
+- hang: nothing is sent for a minute.
+- drip-body, drip-headers: a byte of it comes every 50 ms, for a minute.
+- reset, reset-body, close, close-body: the connection is reset or closed, before the response or
+  in the middle of the body.
+- bad-length, bad-status, bad-chunk: Content-Length or the status is not a number, or a chunk has
+  no size.
+- 500, 503, 429, 302: a response with this status; 503 and 429 have Retry-After, 302 has Location.
+- late-body: no fault but a good response: the second half of its 10 bytes comes LATE_S late.
+"""
 
 LATE_S = 0.2
 
@@ -56,15 +62,15 @@ _DELAY_MS = re.compile(r"([0-9]{1,5})(?:\.([0-9]{1,3}))?")
 
 
 class PlanError(ValueError):
-    """A request that cannot be obeyed; its text is the reason, in one line of ASCII."""
+    """A request that cannot be obeyed; the text is the reason, in one line of ASCII."""
 
 
 class Plan(NamedTuple):
     """What one request asks of the server.
 
-    `name` is "" for a request that belongs to no run; it is answered but not recorded.
-    `seq` is NO_SEQ for a request that is recorded but not to be told apart from others.
-    `delay_us` is in microseconds, so that the three decimals of a millisecond are exact.
+    `name` is "" for a request that belongs to no run; it is answered but not recorded. `seq` is
+    NO_SEQ for a request that is recorded but has no number. `delay_us` is in microseconds, so that
+    the three decimals of a millisecond are exact.
     """
 
     name: str = ""
@@ -75,7 +81,7 @@ class Plan(NamedTuple):
 
 
 def to_target(plan: Plan) -> str:
-    """The request target that asks for `plan`; `parse_query` of its query gives `plan` back.
+    """Return the request target that asks for `plan`; `parse_query` reverses it.
 
     Raises PlanError if a value is out of range.
     """
@@ -84,7 +90,7 @@ def to_target(plan: Plan) -> str:
         pairs.append(f"name={_quoted_name(plan.name)}")
     if plan.seq != NO_SEQ:
         if not 0 <= plan.seq <= MAX_SEQ:
-            raise PlanError(f"seq is {plan.seq}: it goes from 0 to {MAX_SEQ}")
+            raise PlanError(f"seq is {plan.seq}: it must be a whole number from 0 to {MAX_SEQ}")
         pairs.append(f"seq={plan.seq}")
     if not 0 <= plan.delay_us <= MAX_DELAY_US:
         raise PlanError(_bad_delay(f"{plan.delay_us / 1000}"))
@@ -100,7 +106,7 @@ def to_target(plan: Plan) -> str:
 
 
 def parse_query(query: str) -> Plan:
-    """The plan that the query of an `/add` target asks for.
+    """Return the plan that the query of an `/add` target asks for.
 
     Raises PlanError if a known key is malformed, out of range or given twice.
     """
@@ -142,7 +148,7 @@ def parse_query(query: str) -> Plan:
 
 
 def parse_delay_us(text: str) -> int:
-    """Microseconds in a delay written in milliseconds, such as `100` or `0.125`.
+    """Return the microseconds in a delay written in milliseconds, such as `100` or `0.125`.
 
     Raises PlanError for anything but ASCII digits with up to three decimals, 0 to 60000.
     """
@@ -160,7 +166,7 @@ def parse_delay_us(text: str) -> int:
 
 def _parse_seq(text: str) -> int:
     if not (_is_digits(text) and len(text) <= 15):
-        raise PlanError(f"seq is {shown(text)}: it is a whole number from 0 to {MAX_SEQ}")
+        raise PlanError(f"seq is {quoted(text)}: it must be a whole number from 0 to {MAX_SEQ}")
     return int(text)
 
 
@@ -170,7 +176,7 @@ def _parse_size(text: str) -> int:
     return int(text)
 
 
-@lru_cache(maxsize=8)  # a crawl asks for one name all the time
+@lru_cache(maxsize=8)  # all URLs of a crawl have one name
 def _quoted_name(name: str) -> str:
     _check_name(name)
     return quote(name, safe="")
@@ -178,25 +184,26 @@ def _quoted_name(name: str) -> str:
 
 def _check_name(name: str) -> None:
     if name in (".", ".."):
-        raise PlanError(f"name is {shown(name)}, which clients fold away in /runs/NAME")
+        raise PlanError(f"name is {quoted(name)}, which clients remove from URLs: choose another")
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise PlanError(f"name is {shown(name)}: it is 1 to {MAX_NAME_CHARS} printable characters")
+        limit = f"1 to {MAX_NAME_CHARS} printable characters"
+        raise PlanError(f"name is {quoted(name)}: it must be {limit}")
 
 
 def _check_fault(fault: str) -> None:
     if fault not in FAULTS:
-        raise PlanError(f"fault is {shown(fault)}: it is one of {', '.join(FAULTS)}")
+        raise PlanError(f"fault is {quoted(fault)}: it must be one of {', '.join(FAULTS)}")
 
 
 def _unquote(text: str) -> str:
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
-        raise PlanError(f"{shown(text)} is not UTF-8 once its %-escapes are undone") from None
+        raise PlanError(f"{quoted(text)} is not UTF-8 after its %-escapes are decoded") from None
 
 
 def _is_digits(text: str) -> bool:
-    # isdigit() alone lets Arabic and superscript digits through.
+    # isdigit() alone accepts Arabic and superscript digits.
     return text.isascii() and text.isdigit()
 
 
@@ -206,13 +213,13 @@ def _delay_text(delay_us: int) -> str:
 
 
 def _bad_delay(text: str) -> str:
-    return f"delay is {shown(text)}: it is in ms, 0 to 60000, with up to three decimals"
+    return f"delay is {quoted(text)}: it must be in ms, 0 to 60000, with up to three decimals"
 
 
 def _bad_size(text: str) -> str:
-    return f"size is {shown(text)}: it is in bytes, 0 to {MAX_SIZE_BYTES}"
+    return f"size is {quoted(text)}: it must be in bytes, 0 to {MAX_SIZE_BYTES}"
 
 
-def shown(text: str) -> str:
-    """A value from the network, fit for a reason in one line: quoted, escaped, cut."""
+def quoted(text: str) -> str:
+    """Return a value from the network as it may stand in a message: quoted, escaped, shortened."""
     return ascii(text if len(text) <= 40 else text[:37] + "...")

@@ -1,7 +1,7 @@
-"""Reads the requests of one connection: HTTP/1.x framing, and what of it is refused.
+"""Reads the requests of one connection: HTTP/1.x framing, and which requests are refused.
 
-The parser is httptools (llhttp), which is strict about framing; what it leaves to its caller is
-decided here: versions, Host, expectations, and how long and large a request may be.
+The parser is httptools (llhttp), which is strict about framing. This module decides what the parser
+leaves open: versions, Host, expectations, and how long and large a request may be.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from server.host_rule import FOREIGN_PAGE, host_refused, is_of_foreign_page
 
 SECOND_NS = 1_000_000_000
 _BEFORE_HEAD_BYTES = 16_384
-"""What may stand before a head in the chunk in which it begins."""
+"""Bytes that may precede a head in the chunk in which it begins."""
 _HEADERS = frozenset(
     (
         b"host",
@@ -26,32 +26,32 @@ _HEADERS = frozenset(
         b"sec-fetch-site",
     )
 )
-"""Those that are looked at."""
+"""The headers that this reader looks at."""
 
 
 class Limits(NamedTuple):
-    """What a client may ask of a connection before it is cut."""
+    """Limits on a connection, in bytes, requests and time; beyond them it is closed."""
 
     head_bytes: int = 32_768
     body_bytes: int = 16 * 1024 * 1024
     pipelined: int = 64
-    """Requests that wait for their answers, before the server stops reading for a while."""
+    """Requests that may wait for their responses, before the server pauses reading."""
     idle_ns: int = 75 * SECOND_NS
-    """Without any request."""
+    """Longest time without any request."""
     head_ns: int = 10 * SECOND_NS
-    """From the first byte of a request to the end of its headers."""
+    """Longest time from the first byte of a request to the end of its headers."""
     request_ns: int = 60 * SECOND_NS
-    """From the first byte of a request to the end of its body."""
+    """Longest time from the first byte of a request to the end of its body."""
     stall_ns: int = 30 * SECOND_NS
-    """Without taking a byte of an answer."""
+    """Longest time in which the client takes no byte of a response."""
     linger_ns: int = 2 * SECOND_NS
-    """From a refusal to the close, for the client to read the refusal."""
+    """Time from a refusal to the close, in which the client can read the refusal."""
 
 
 class RefusalError(Exception):
-    """A request whose framing cannot be trusted or borne: the connection cannot go on.
+    """A request with bad framing, or beyond a limit: the connection cannot go on.
 
-    `status` is the one to answer with; the text is the reason, in one line.
+    `status` is the status to answer with; the text is the reason, in one line.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -60,17 +60,17 @@ class RefusalError(Exception):
 
 
 class Receiver(Protocol):
-    """Who is told what has been read."""
+    """The object that a reader calls for each request."""
 
     def request_read(self, reader: "RequestReader") -> None:
-        """A request has been read to its end: `method` and `target` say which."""
+        """Handle a request that has been read to its end; see `method` and `target`."""
 
     def body_awaited(self) -> None:
-        """The client waits to be invited before it sends its body."""
+        """Invite the body of a client that waits before it sends it."""
 
 
 class RequestReader:
-    """Fed with what a connection received; tells its receiver of each request."""
+    """Parses what a connection receives, and calls its receiver for each request."""
 
     def __init__(
         self, receiver: Receiver, limits: Limits, allows_host: Callable[[str], bool]
@@ -78,19 +78,20 @@ class RequestReader:
         self.method = ""
         self.target = ""
         self.is_last = False
-        """Whether the connection ends with the request just read."""
+        """Whether the connection ends with the last request read."""
         self.wants_keep_alive_said = False
-        """HTTP/1.0 clients keep the connection only if the answer says so."""
+        """Whether the response must say keep-alive, as HTTP/1.0 clients need to keep the
+        connection."""
         self.is_in_head = False
         self.began_ns = 0
-        """When the request that has been read in part began, on CLOCK_MONOTONIC; 0: none."""
+        """When the request that is partly read began, on CLOCK_MONOTONIC; 0 if there is none."""
         self._receiver = receiver
         self._limits = limits
         self._allows_host = allows_host
         self._parser = httptools.HttpRequestParser(self)
-        self._chunk = b""  # what is being parsed
+        self._chunk = b""  # the data being parsed
         self._received = b""  # the chunks that hold the request's head
-        self._is_chunk_fresh = False  # whether nothing came before in this chunk
+        self._is_chunk_fresh = False  # whether the request begins this chunk
         self._is_head_known = False
         self._head_bytes = 0
         self._is_in_request = False
@@ -106,7 +107,7 @@ class RequestReader:
         self._unaccounted_bytes = 0  # fed since the last piece of body: chunk sizes, trailers
 
     def close(self) -> None:
-        """Let go of the parser, which holds our methods: a cycle left to the collector."""
+        """Delete the parser: it holds our methods, a cycle that only the collector would free."""
         del self._parser
 
     @property
@@ -115,7 +116,7 @@ class RequestReader:
         return self._is_in_request and not self.is_in_head
 
     def feed(self, data: bytes) -> None:
-        """Read on. Raises RefusalError, after which there is nothing more to read."""
+        """Parse more data. Raises RefusalError, after which nothing more can be read."""
         while data:
             data = self._parse(data)
         if not self._is_in_request:
@@ -128,7 +129,7 @@ class RequestReader:
             self.began_ns = monotonic_ns()
 
     def _parse(self, data: bytes) -> bytes:
-        """Parse a chunk; returns what of it is left to be parsed, by another parser."""
+        """Parse a chunk; return the part that is left for another parser."""
         self._chunk = data
         self._is_chunk_fresh = not self._is_in_request
         if self.is_in_head:
@@ -138,8 +139,8 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # The client offered another protocol (h2c, websocket). Its request has been taken as
-            # the HTTP/1.1 that it also is, and so is what follows.
+            # The client offered another protocol (h2c, websocket). We handle its request as the
+            # HTTP/1.1 that it also is, and the following data too.
             self._parser = httptools.HttpRequestParser(self)
             return b"" if self.is_last else data[upgrade.args[0] :]
         except httptools.HttpParserCallbackError as error:
@@ -147,15 +148,15 @@ class RequestReader:
                 raise error.__context__ from None
             raise
         except httptools.HttpParserError as error:
-            if not self.is_last:  # else: bytes behind a request that ends the connection
+            if not self.is_last:  # otherwise these bytes follow a request that ends the connection
                 raise RefusalError(400, f"not HTTP/1.x: {error}") from None
         return b""
 
     def request_head(self) -> bytes:
-        """The request line and headers of the request just read, as they came.
+        """Return the request line and headers of the last request, as they came.
 
-        Empty for a request that came in one piece with what was before it: where it begins there
-        is known to the parser alone.
+        The value is empty if the request came in one piece with what preceded it: only the parser
+        knows where it begins there.
         """
         if not self._is_head_known:
             return b""
@@ -166,7 +167,7 @@ class RequestReader:
     # Callbacks of the parser -----------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Prepare for a new request."""
         self._is_in_request = self.is_in_head = True
         self._received = self._chunk
         self._is_head_known = self._is_chunk_fresh
@@ -181,12 +182,12 @@ class RequestReader:
         self.method = ""
 
     def on_url(self, part: bytes) -> None:
-        """The target, or a piece of it."""
+        """Take the target, or a piece of it."""
         self._url += part
         self._head_bytes += len(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which says nothing about framing."""
+        """Take a header. A trailer is ignored, since it says nothing about framing."""
         if not self.is_in_head:
             return
         self._head_bytes += len(name) + len(value) + 4
@@ -209,13 +210,13 @@ class RequestReader:
         elif name == b"expect":
             self._expect = value.lower()
         elif name == b"origin":
-            # Of two, one is foreign: browsers send one.
+            # Browsers send one Origin: with two, one must be foreign.
             self._origin = b"null" if self._origin else value
         else:
             self._fetch_site = value
 
     def on_headers_complete(self) -> None:
-        """Refuse what must not be read further, invite a body that waits to be."""
+        """Refuse what must not be read further; invite a body that waits for an invitation."""
         self.is_in_head = False
         self.method = self._parser.get_method().decode("ascii")
         limit = self._limits.head_bytes
@@ -223,7 +224,7 @@ class RequestReader:
             raise RefusalError(431, f"the headers are longer than {limit} bytes")
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            raise RefusalError(505, f"HTTP/{version} is not spoken here, HTTP/1.0 and HTTP/1.1 are")
+            raise RefusalError(505, f"HTTP/{version} is not supported: use HTTP/1.1 or HTTP/1.0")
         if self._host is None:
             if version == "1.1":
                 raise RefusalError(400, "an HTTP/1.1 request needs a Host header")
@@ -236,11 +237,11 @@ class RequestReader:
         self._check_body_bytes(self._content_length)
         has_body = self._is_chunked or self._content_length > 0
         if has_body and self._parser.should_upgrade():
-            # The parser takes what follows for the other protocol, and would obey it as requests.
+            # The parser would leave the body unread, and we would obey it as requests.
             raise RefusalError(400, "a request with a body cannot ask for an upgrade here")
         if self._expect and version == "1.1":
             if self._expect != b"100-continue":
-                raise RefusalError(417, "the only expectation met here is 100-continue")
+                raise RefusalError(417, "the only supported expectation is 100-continue")
             if has_body:
                 self._receiver.body_awaited()
 
@@ -252,7 +253,7 @@ class RequestReader:
             raise RefusalError(403, FOREIGN_PAGE)
 
     def on_body(self, part: bytes) -> None:
-        """A piece of the body, which is dropped."""
+        """Count a piece of the body and drop it."""
         self._body_bytes += len(part)
         self._unaccounted_bytes = 0
         self._check_body_bytes(self._body_bytes)
@@ -263,7 +264,7 @@ class RequestReader:
             raise RefusalError(413, f"the body is longer than {limit} bytes")
 
     def on_message_complete(self) -> None:
-        """The request has been read to its end."""
+        """Hand over a request that has been read to its end."""
         self._is_in_request = False
         self.began_ns = 0
         parser = self._parser

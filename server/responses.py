@@ -1,4 +1,4 @@
-"""Bytes of the answers: status line, headers, and bodies of any planned size without a copy."""
+"""The bytes of responses: status line, headers, and bodies of any planned size without a copy."""
 
 import time
 from email.utils import formatdate
@@ -11,19 +11,19 @@ _REMEMBERED = 256
 
 
 class Heads:
-    """Response heads, kept for as long as their Date holds."""
+    """A cache of response heads, each kept for as long as its Date is current."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, int, str], bytes] = {}
         self._date = formatdate(time.time(), usegmt=True)
 
     def refresh_date(self) -> None:
-        """To be called once a second."""
+        """Update the Date; call this once a second."""
         self._date = formatdate(time.time(), usegmt=True)
         self._kept.clear()
 
     def head(self, status: int, content_length: int, extra: str = "") -> bytes:
-        """A response head; `extra` is whole header lines, each ended by CRLF."""
+        """Return a response head; `extra` is whole header lines, each with CRLF at its end."""
         key = (status, content_length, extra)
         head = self._kept.get(key)
         if head is None:
@@ -40,19 +40,20 @@ class Heads:
 
 
 class Dots:
-    """Bodies of dots, all cut from one block, so that a slow reader costs no memory."""
+    """Bodies of dots, all slices of one block, so that a slow reader costs no memory."""
 
     def __init__(self) -> None:
         self._block = memoryview(b"." * 4096)
 
     def body(self, size_bytes: int) -> memoryview:
-        """`size_bytes` dots."""
+        """Return `size_bytes` dots."""
         if size_bytes > len(self._block):
-            # Powers of two: outgrown blocks that answers still hold add up to less than the last.
+            # With powers of two, all outgrown blocks that responses still hold take less memory
+            # than the newest.
             self._block = memoryview(b"." * (1 << (size_bytes - 1).bit_length()))
         return self._block[:size_bytes]
 
 
 def error_body(reason: str) -> bytes:
-    """A reason in one line; what could not be shown in one is escaped."""
+    """Return a reason as a body of one line; characters that do not fit are escaped."""
     return reason.encode("ascii", "backslashreplace").replace(b"\n", b" ") + b"\n"

@@ -1,6 +1,6 @@
 """Runs a program whose output may meet a closed stream, a full disk, or a reader that has gone.
 
-It then ends with one line and an exit code that is documented, never with a traceback. Standard
+The program then ends with one line and a documented exit code, never with a traceback. Standard
 library only.
 """
 
@@ -12,28 +12,28 @@ from typing import Any, TextIO
 
 EXIT_ENVIRONMENT = 3
 EXIT_BROKEN_PIPE = 141
-"""As a shell says it of a program that died of SIGPIPE."""
+"""The exit code that shells report for a program that died of SIGPIPE."""
 
 
 class OutputError(Exception):
     """Standard output cannot be written; the text says why.
 
-    No OSError: whoever handles those means the files that it opens itself.
+    It is no OSError, because code that catches OSError means the files that it opens itself.
     """
 
 
 def run_program(name: str, program: Callable[[], int], *, needs_reader: bool = True) -> int:
-    """Run it between streams that are taken care of; returns its exit code, or that of a failure.
+    """Run a program with protected streams; return its exit code, or that of a failure.
 
-    What stderr cannot take is dropped: the exit code says it too. What stdout cannot take is one
-    line on stderr that begins with `name`.
+    What stderr cannot take is dropped, because the exit code still shows the failure. If stdout
+    fails, one line that begins with `name` goes to stderr.
 
     `needs_reader`: the program ends where nobody reads its output any more (`| head`). Without it,
     it goes on and its further output is dropped: it does more than print, and its exit code is a
     result.
     """
     _occupy_closed_streams()
-    # Other streams than these two are those of a test, which looks at them.
+    # Streams other than these two belong to a test, which reads them.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _like(sys.stdout, _Output(1, "w", closefd=False))
         _Output.needs_reader = needs_reader
@@ -44,7 +44,7 @@ def run_program(name: str, program: Callable[[], int], *, needs_reader: bool = T
             return program()
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has gone
+    except BrokenPipeError:  # the reader of the output has gone
         return EXIT_BROKEN_PIPE
     except OutputError as error:
         print(f"{name}: cannot write to standard output: {error}", file=sys.stderr)
@@ -81,7 +81,7 @@ class _Complaints(io.FileIO):
 
 
 def _like(stream: object, raw: io.FileIO) -> TextIO:
-    """A stream with the settings of this one, to another file."""
+    """Return a stream to another file, with the settings of this one."""
     assert isinstance(stream, io.TextIOWrapper)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
@@ -93,8 +93,11 @@ def _like(stream: object, raw: io.FileIO) -> TextIO:
 
 
 def _occupy_closed_streams() -> None:
-    """Where a standard stream is closed, the next file opened would take its number, and get what
-    is printed: the results file, for example."""
+    """Open the null device in place of closed standard streams.
+
+    Otherwise the next file opened, such as the results file, would take the number of the stream
+    and receive what is printed.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)

@@ -269,7 +269,11 @@ def test_the_crawlers_are_listed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["run", "--crawlers", "nobody"], 2, "no crawler 'nobody'; there are serial, gevent"),
+        (
+            ["run", "--crawlers", "nobody"],
+            2,
+            "no crawler 'nobody'; the crawlers are serial, gevent",
+        ),
         (["crawl", "nobody"], 2, "no crawler 'nobody'"),
         (["run", "--concurrency", "1,1"], 2, "twice"),
         (["run", "--crawlers", ","], 2, "the list is empty"),
@@ -301,9 +305,9 @@ def test_the_crawlers_are_listed() -> None:
         (["crawl", "asyncio", "--cafile", "/dev/null"], 2, "it has no certificate in PEM"),
         (["crawl", "asyncio", "--url", "http://a b/"], 2, "is not a URL like"),
         (["crawl", "asyncio", "--url", "http://x/\u00e9"], 2, "must be written as %20"),
-        (["crawl", "asyncio", "--url", "http://me:pw@x/"], 2, "has a user in it"),
+        (["crawl", "asyncio", "--url", "http://me:pw@x/"], 2, "has a user name in it"),
         (["crawl", "asyncio", "--url", "http://a..b/"], 2, "is not a URL like"),
-        (["check", "mine"], 2, "one of yours is ./mine.py:crawl, or package.module:function"),
+        (["check", "mine"], 2, "name your own as ./mine.py:crawl or package.module:function"),
         (["check", "nobody"], 2, "no crawler 'nobody'"),
         (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
         (["--quik"], 2, "there is no option '--quik'; did you mean '--quick'?"),

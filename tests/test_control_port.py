@@ -67,14 +67,14 @@ async def test_a_run_is_announced_before_it_begins(server: InProcessServer) -> N
     url = server.addresses.control_url
     await asyncio.to_thread(announce_run, url, "t", 2)
     assert (await asyncio.to_thread(fetch_run, url, "t")).rows == 0
-    with pytest.raises(ControlError, match="409, a run of that name is known already"):
+    with pytest.raises(ControlError, match="409, a run of that name already exists"):
         await asyncio.to_thread(announce_run, url, "t", 2)
     client = await server.connect()
     await client.get("/add?name=t&delay=0")
     record = await asyncio.to_thread(fetch_run, url, "t")
     assert (record.rows, record.first_request_head[:4]) == (1, b"GET ")
     await asyncio.to_thread(delete_run, url, "t")
-    with pytest.raises(ControlError, match="400, rows is a whole number"):
+    with pytest.raises(ControlError, match="400, rows must be a whole number"):
         await asyncio.to_thread(announce_run, url, "t", -1)
 
 

@@ -22,7 +22,7 @@ def test_a_fault_is_written_into_the_url_and_read_back(fault: str) -> None:
 
 
 def test_what_is_no_fault_is_refused() -> None:
-    with pytest.raises(PlanError, match="fault is 'flood': it is one of hang, "):
+    with pytest.raises(PlanError, match="fault is 'flood': it must be one of hang, "):
         parse_query("fault=flood")
     with pytest.raises(PlanError, match="fault is given twice"):
         parse_query("fault=hang&fault=hang")

@@ -161,7 +161,7 @@ def test_a_crawler_named_like_a_package_of_ours_is_told_from_it(namesakes: Path)
         timeout=50,
     )
     assert done.returncode == 3
-    assert "'server' is a package of crawlbench, give your module another name" in done.stderr
+    assert "'server' is a package of crawlbench: give your module another name" in done.stderr
 
 
 def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:

@@ -185,13 +185,13 @@ def test_a_port_in_use_is_named_with_the_way_out() -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
-        (["--port", "70000"], 2, "'70000' is not a port: 0 to 65535"),
+        (["--port", "70000"], 2, "'70000' is not a port: give a number from 0 to 65535"),
         (["--port", "-1"], 2, "--port"),
         (["--port", "٣"], 2, "not a port"),
         (["--loop", "trio"], 2, "asyncio"),
         (["--ledger-rows", "-5"], 2, "--ledger-rows"),
-        (["--bind", ""], 2, "argument --bind: it is empty, which would be every address"),
-        (["--bind", " "], 2, "argument --bind: it is empty, which would be every address"),
+        (["--bind", ""], 2, "argument --bind: the address is empty: for every address, give"),
+        (["--bind", " "], 2, "argument --bind: the address is empty: for every address, give"),
         (["--bind", "203.0.113.1"], 3, "cannot listen on 203.0.113.1:"),
         (["--bind", "no such host"], 3, "cannot listen on no such host:"),
     ],
@@ -214,7 +214,9 @@ def test_beyond_loopback_the_control_port_asks_for_a_token(
         assert addresses is not None
         assert process.stderr is not None
         said = process.stderr.readline()
-        assert said.startswith(f"server: warning: {bind} is not loopback: other machines can use")
+        assert said.startswith(
+            f"server: warning: {bind} is not a loopback address: other machines can use"
+        )
         token = process.stderr.readline().rpartition(f"{TOKEN_VARIABLE}=")[2].strip()
         host = "[::1]" if bind == "::" else "127.0.0.1"
         control_url = f"http://{host}:{urlsplit(addresses.control_url).port}"
@@ -224,7 +226,9 @@ def test_beyond_loopback_the_control_port_asks_for_a_token(
         monkeypatch.setenv(TOKEN_VARIABLE, token)
         assert health(control_url)["pid"] == process.pid
         monkeypatch.setenv(TOKEN_VARIABLE, "not a token")
-        with pytest.raises(ControlError, match=f"{TOKEN_VARIABLE} is 8 to 200 letters"):
+        with pytest.raises(
+            ControlError, match=f"{TOKEN_VARIABLE} is not a token: use 8 to 200 letters"
+        ):
             health(control_url)
         assert token.encode() not in get(data_url, "/")
         assert len(token) >= 20
@@ -240,7 +244,9 @@ def test_a_token_of_the_environment_is_asked_for_and_not_printed(
         with pytest.raises(ControlError, match="401"):
             health(server.addresses.control_url)
     monkeypatch.setenv(TOKEN_VARIABLE, "short")
-    with pytest.raises(ServerStartError, match=f"{TOKEN_VARIABLE} is 8 to 200 letters"):
+    with pytest.raises(
+        ServerStartError, match=f"{TOKEN_VARIABLE} is not a token: use 8 to 200 letters"
+    ):
         ServerProcess().start()
 
 
