@@ -108,7 +108,7 @@ def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) 
     `ceiling_per_s`: requests/s of this server with a floor client, measured in the same experiment;
     None if it was not.
     """
-    if summary is None:
+    if summary is None or run.failure:
         text = run.failure or "the crawler recorded nothing"
         return Verdict((Reason(Level.INVALID, "failed", text),))
     return Verdict(

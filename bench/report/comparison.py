@@ -107,6 +107,7 @@ def compare_two(
         return _compare_folders(Path(baseline), Path(candidate), chosen, worst)
     path = find_file(folder, SWEEP)
     with Store.open(path) as store:
+        _check_repeated(store)
         analysis = analyse(store)
         measured_on = [_measured_on(store)]
     known = analysis.experiment.crawlers
@@ -125,6 +126,14 @@ def compare_two(
     pairs = {at: (before[at], after[at]) for at in before if at in after}
     gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
     return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps, measured_on), worst)
+
+
+def _check_repeated(store: Store) -> None:
+    if not store.experiment().is_repeated:
+        raise NotComparableError(
+            f"{store.path.parent} has a single crawl, which cannot be compared: measure both with "
+            f"{PROGRAM} run --crawlers A,B --trials {LEAST_TRIALS}"
+        )
 
 
 def _is_results(name: str) -> bool:
@@ -148,6 +157,8 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
     if find_file(baseline).samefile(find_file(candidate)):
         raise NotComparableError(f"{baseline} and {candidate} are the same results")
     with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
+        for store in (one, other):
+            _check_repeated(store)
         differences = list(_plan_differences(one.experiment(), other.experiment()))
         if differences:
             raise NotComparableError(
