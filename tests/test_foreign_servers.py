@@ -4,10 +4,10 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest

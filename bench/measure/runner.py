@@ -39,7 +39,7 @@ _WORK_TIMES = 5
 """As long as expected what is computed may take."""
 _MOST_ROWS_EACH, _MOST_ROWS_MORE = 2, 1000
 """Records of a crawler for each request, and more than that: each twice will be found out."""
-_STOP_S = 10.0
+_STOP_S = 5.0
 """For an interrupted crawler to say what it has fetched."""
 _INTERRUPTED = "interrupted"
 _EOF_S = 5.0
