@@ -14,7 +14,6 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 from importlib.util import find_spec
-from types import FrameType
 
 # In the .venv that scripts/env.sh makes, ours come first. Elsewhere PYTHONPATH may hide them.
 for _name in ("crawlers", "plots", "server"):
@@ -29,6 +28,7 @@ for _name in ("crawlers", "plots", "server"):
 
 from bench.cli.parser import parse
 from bench.exit_codes import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_USAGE
+from bench.interrupts import interrupt_once
 from bench.printable import protect_standard_streams
 from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
 from server.standard_streams import run_program
@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     protect_standard_streams()
-    for number in _stopping_signals():
-        signal.signal(number, _interrupt)
+    interrupt_once()
     try:
         return _do(argv)
     except KeyboardInterrupt:
@@ -61,21 +60,6 @@ def _has_current_folder() -> bool:
     except OSError:
         return False
     return True
-
-
-def _stopping_signals() -> list[signal.Signals]:
-    """Those that mean: stop. A hang-up does not mean it under nohup."""
-    stopping = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        stopping.append(signal.SIGHUP)
-    return stopping
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop, once: what cleans up must not be interrupted again."""
-    for other in _stopping_signals():
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _do(argv: list[str] | None) -> int:

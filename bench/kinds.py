@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.primes.experiment import NAME as PRIMES
 from bench.primes.experiment import PrimesExperiment
@@ -40,6 +41,8 @@ class Kind:
     has_figures: bool = True
     programs: frozenset[str] = frozenset()
     """Its crawlers that are of this package and not in the registry."""
+    why_not_resumed: str = ""
+    """Why one that was interrupted cannot be gone on with; "" if it can."""
 
 
 def _analyse(store: "Store") -> Any:
@@ -81,9 +84,28 @@ def _report_primes(
     return bool(analysis.is_sound)
 
 
+def _report_crawl(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
+    from bench.report.run import print_crawl
+
+    trial = analysis.only_trial
+    if trial is None:
+        raise StoreError(f"{store.path} has no run: the crawl was killed before it ended")
+    print_crawl(store, store.read_asked(CrawlExperiment), trial, console)
+    return bool(analysis.is_sound)
+
+
 KINDS = (
     Kind(SWEEP, Experiment, _analyse, _report_sweep),
     Kind(CALIBRATION, Experiment, _analyse, _report_calibration, has_figures=False),
+    Kind(
+        CRAWL,
+        CrawlExperiment,
+        _analyse,
+        _report_crawl,
+        why_not_resumed="it has a single crawl: make it again with the verb crawl",
+    ),
     Kind(
         PRIMES,
         PrimesExperiment,

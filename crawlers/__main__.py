@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from _thread import allocate_lock
 
 if __name__ == "__main__" and not sys.flags.safe_path:
     # Without -P the current folder comes first, and a server.py there would hide our package.
@@ -92,17 +93,33 @@ def _work() -> int:
     os.dup2(nowhere, 1)
     os.close(nowhere)
     spec = Spec.receive(sys.stdin.buffer)
-    end_with_stdin(kill_own_group)
     info = find(spec.crawler, spec.declared_as)
+    recorder, log, meter = Recorder(), WorkLog(), Meter()
+    leaving = allocate_lock()  # before a crawler can patch it
+
+    def leave(usage: Usage, recorder: Recorder, log: WorkLog) -> None:
+        # The bench reads no further than it must, and says why itself.
+        with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib
+            write_outcome(stream, usage, _versions(info), recorder, log)
+
+    def leave_early() -> None:
+        """The bench was interrupted: leave what there is so far, whatever the crawler is doing."""
+        if not leaving.acquire(blocking=False):
+            return  # all was done anyway
+        try:
+            if meter.has_begun:
+                leave(meter.usage(), recorder.so_far(), WorkLog())
+        finally:
+            os._exit(EXIT_INTERRUPTED)
+
+    end_with_stdin(kill_own_group, leave_early)
     trust(spec.trust)
-    recorder, log = Recorder(), WorkLog()
     crawl = load(info)
     if spec.work is not None:
         spec.work.load()  # now, while the clock is not running
-    usage = _measure(crawl, spec, recorder, log)
-    # The bench may stop reading; it reports the reason itself.
-    with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib here
-        write_outcome(stream, usage, _versions(info), recorder, log)
+    usage = _measure(crawl, spec, recorder, log, meter)
+    leaving.acquire()  # and if it is taken, wait for the end of this process
+    leave(usage, recorder, log)
     return EXIT_OK
 
 
@@ -137,7 +154,7 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     crawl = load(info)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        _measure(crawl, spec, recorder, WorkLog())
+        _measure(crawl, spec, recorder, WorkLog(), Meter())
     except KeyboardInterrupt:
         print(_line(recorder, _failures(recorder, spec)))
         return EXIT_INTERRUPTED
@@ -194,39 +211,55 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog) -> Usage:
+def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog, meter: "Meter") -> Usage:
     raise_descriptor_limit()
     if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited from whoever started the bench
     adopt_orphans()
-    pauses = GcPauses()
     jobs = SharedIterator(spec.jobs(log))
-    reap_children()
-    others_before_ns, living_before_ns = children_cpu_ns(), unwaited_cpu_ns() or 0
-    times_before = main_thread_times()
-    start_ns, start_cpu_ns = monotonic_ns(), process_time_ns()
-    with pauses:
+    meter.begin()
+    with meter.pauses:
         crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
-    cpu_ns, end_ns = process_time_ns() - start_cpu_ns, monotonic_ns()
-    times = main_thread_times()
-    waited_for_ns = children_cpu_ns() - others_before_ns
-    reap_children()
-    living_ns = unwaited_cpu_ns()
-    # The usage of processes that existed before does not belong to this crawl.
-    unwaited_ns = children_cpu_ns() - others_before_ns - waited_for_ns
-    unwaited_ns += (living_ns or 0) - living_before_ns
-    return Usage(
-        wall_ns=end_ns - start_ns,
-        cpu_ns=cpu_ns + max(0, waited_for_ns + unwaited_ns),
-        unwaited_cpu_ns=max(0, unwaited_ns) if living_ns is not None else None,
-        peak_memory_bytes=peak_memory_bytes(),
-        gc_pauses=pauses.count,
-        gc_pause_ns=pauses.sum_ns,
-        gc_longest_ns=pauses.longest_ns,
-        main_cpu_ns=times.cpu_ns - times_before.cpu_ns if times and times_before else None,
-        waited_ns=times.waited_ns - times_before.waited_ns if times and times_before else None,
-        descriptors=descriptors_allowed(),
-    )
+    return meter.usage()
+
+
+class Meter:
+    """Measures what a crawl costs its process."""
+
+    def __init__(self) -> None:
+        self.pauses = GcPauses()
+        self.has_begun = False
+
+    def begin(self) -> None:
+        """Begin to measure."""
+        reap_children()
+        self._others_ns, self._living_ns = children_cpu_ns(), unwaited_cpu_ns() or 0
+        self._times = main_thread_times()
+        self._start_ns, self._start_cpu_ns = monotonic_ns(), process_time_ns()
+        self.has_begun = True
+
+    def usage(self) -> Usage:
+        """From the beginning to now. Any thread may call it."""
+        cpu_ns, end_ns = process_time_ns() - self._start_cpu_ns, monotonic_ns()
+        before, times = self._times, main_thread_times()
+        waited_for_ns = children_cpu_ns() - self._others_ns
+        reap_children()
+        living_ns = unwaited_cpu_ns()
+        # The usage of processes that existed before does not belong to this crawl.
+        unwaited_ns = children_cpu_ns() - self._others_ns - waited_for_ns
+        unwaited_ns += (living_ns or 0) - self._living_ns
+        return Usage(
+            wall_ns=end_ns - self._start_ns,
+            cpu_ns=cpu_ns + max(0, waited_for_ns + unwaited_ns),
+            unwaited_cpu_ns=max(0, unwaited_ns) if living_ns is not None else None,
+            peak_memory_bytes=peak_memory_bytes(),
+            gc_pauses=self.pauses.count,
+            gc_pause_ns=self.pauses.sum_ns,
+            gc_longest_ns=self.pauses.longest_ns,
+            main_cpu_ns=times.cpu_ns - before.cpu_ns if times and before else None,
+            waited_ns=times.waited_ns - before.waited_ns if times and before else None,
+            descriptors=descriptors_allowed(),
+        )
 
 
 class GcPauses:

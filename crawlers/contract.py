@@ -120,6 +120,12 @@ class Recorder:
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
 
+    def so_far(self) -> "Recorder":
+        """A copy, while others go on recording: its last row is whole, too."""
+        copy = Recorder()
+        copy._rows = self._rows[:]
+        return copy
+
     def columns(self) -> Columns:
         """Return the fetches in the order of recording; `error` indexes ERROR_WORDS."""
         columns = {}

@@ -158,6 +158,7 @@ def _of_primes(
 _DRAWN: dict[str, "Callable[[Store, Any], _FiguresAndPage]"] = {
     "sweep": _of_sweep,
     "calibration": _of_sweep,
+    "crawl": _of_sweep,
     "primes": _of_primes,
 }
 """What is drawn of each kind of experiment in bench.kinds; a test holds that none is left out."""

@@ -26,13 +26,16 @@ def continue_when_parent_ends() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
-def end_with_stdin(end: Callable[[], object]) -> None:
-    """Call `end` once stdin has ended, which means that the parent process is gone."""
+def end_with_stdin(end: Callable[[], object], asked: Callable[[], object] = lambda: None) -> None:
+    """Call `end` once stdin has ended, which means that the parent process is gone.
+
+    `asked` is called whenever something comes on stdin before that.
+    """
 
     def watch() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
-                pass
+                asked()
         end()
 
     # A thread that monkey-patching does not reach. It needs no lock and no clean-up.

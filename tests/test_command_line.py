@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -24,6 +25,10 @@ def call(*command: str, **options: object) -> "subprocess.CompletedProcess[str]"
 
 
 def bench(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Results of a crawl that nobody looks at are not kept among those of this checkout."""
+    if arguments[0] == "crawl" and not {"--out", "cwd"} & {*arguments, *options}:
+        with TemporaryDirectory() as folder:
+            return call(*BENCH, *arguments, "--out", folder, **options)
     return call(*BENCH, *arguments, **options)
 
 

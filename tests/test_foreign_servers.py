@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -179,12 +180,13 @@ def test_a_client_of_tornados_makes_one_context_and_not_one_for_each_request(
         assert len(made) == 1
 
 
-def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers) -> None:
+def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers, tmp_path: Path) -> None:
     url = ["--url", f"{servers.https}/length", "-n", "3", "-c", "1"]
     for module in (["bench", "crawl"], ["crawlers"]):
         done = [
             subprocess.run(
                 [sys.executable, "-P", "-m", *module, "gevent", *url, *more],
+                cwd=tmp_path,
                 capture_output=True,
                 text=True,
                 timeout=50,

@@ -124,6 +124,7 @@ def test_packages_of_ours_win_over_their_namesakes(
     done = subprocess.run(
         [sys.executable, "-P", "-m", *command],
         env={**os.environ, "PYTHONPATH": str(namesakes)},
+        cwd=namesakes,
         capture_output=True,
         text=True,
         timeout=50,

@@ -90,10 +90,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
 
 @pytest.mark.parametrize("child", ["server", "--worker"])
-def test_a_bench_killed_when_it_has_started_a_process_leaves_nothing(
-    start: Callable[..., Bench], child: str
+def test_a_bench_killed_when_it_has_started_a_process_leaves_nothing_running(
+    start: Callable[..., Bench], tmp_path: Path, child: str
 ) -> None:
-    bench = start(*CRAWL)
+    bench = start(*CRAWL, "--out", str(tmp_path / "results"))
     bench.wait_for(lambda: bench.child(child))
     bench.kill()
 
@@ -109,9 +109,9 @@ def test_a_bench_killed_when_it_stores_a_run_leaves_nothing_but_results(
 
 @pytest.mark.parametrize("stopped", ["", "server", "--worker"])
 def test_a_bench_killed_in_mid_crawl_leaves_nothing_not_even_what_was_stopped(
-    start: Callable[..., Bench], stopped: str
+    start: Callable[..., Bench], tmp_path: Path, stopped: str
 ) -> None:
-    bench = start(*CRAWL)
+    bench = start(*CRAWL, "--out", str(tmp_path / "results"))
     bench.wait_for(lambda: has_connection(bench.child("--worker")))
     if stopped:
         process = bench.child(stopped)

@@ -59,9 +59,10 @@ def test_a_full_stderr_changes_no_exit_code(command: list[str], unbuffered: str,
     assert run(*command, full="stderr", unbuffered=unbuffered) == (code, "")
 
 
-def test_a_full_stderr_costs_no_result() -> None:
+def test_a_full_stderr_costs_no_result(tmp_path: Path) -> None:
     # A crawl of more than can be had: what is said of that goes to stderr, before the result.
     command = ["bench", "crawl", "serial", "-n", "2", "-c", "2", "--delay", "0"]
+    command += ["--out", str(tmp_path)]
     code, said = run(*command, full="stderr")
     assert code == 0
     assert "2 matched" in said

@@ -78,6 +78,11 @@ class Analysis:
         return _ceiling_per_s(self.ceilings)
 
     @property
+    def only_trial(self) -> Trial | None:
+        """That of a single crawl; None if there is none."""
+        return next((trial for cell in self.cells for trial in cell.trials), None)
+
+    @property
     def is_sound(self) -> bool:
         """Whether no run is INVALID, and no request failed."""
         trials = [trial for cell in self.cells for trial in cell.trials]
@@ -162,7 +167,13 @@ def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
 def load_accounts(store: "Store", run: RunRow) -> Accounts:
     """All that was recorded of a run. Raises StoreError."""
     arrivals = None if run.unrecorded is None else store.arrivals(run.number)
-    return Accounts(store.fetches(run.number), arrivals, store.server_load(run.number))
+    plans = store.plans()
+    return Accounts(
+        store.fetches(run.number),
+        arrivals,
+        store.server_load(run.number),
+        plans if len(plans) == run.requests else (),
+    )
 
 
 def _ceiling_per_s(ceilings: tuple[Trial, ...]) -> float | None:

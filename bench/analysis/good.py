@@ -34,7 +34,9 @@ class GoodRequests:
         error, status = fetches["error"], fetches["status"]
         is_left = _are_jobs(fetches["seq"], run.requests)
         jobs = int(is_left.sum())
-        errors = Counter({"repeated": len(is_left) - jobs, "missing": run.requests - jobs})
+        errors = Counter({"repeated": len(is_left) - jobs})
+        if not run.failure:  # what was in flight when a crawl was interrupted is not missing
+            errors["missing"] = run.requests - jobs
         has_failed = ~is_good(error, status, is_planned=is_planned) & is_left
         for code, count in _counted(error[has_failed]):
             if code:

@@ -4,7 +4,7 @@ What they are worth is for bench.analysis.validity to say.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,10 +117,15 @@ class _FromLedger:
 
 
 def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
-    """The numbers of a run; None if it failed, or recorded nothing."""
+    """The numbers of a run; None if it failed, or recorded nothing.
+
+    Those of a crawl that was interrupted are of the requests that it had begun.
+    """
     fetches, usage = accounts.fetches, run.usage
     if usage is None or not len(fetches["seq"]):
         return None
+    if run.failure:
+        run = replace(run, requests=_begun(run, accounts))
     requests = GoodRequests.of(run, accounts)
     count, good = len(requests.is_good), int(requests.is_good.sum())
     first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
@@ -173,6 +178,14 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     )
 
 
+def _begun(run: RunRow, accounts: Accounts) -> int:
+    """How many requests were begun before an interruption: jobs are taken in the order of seq."""
+    seqs = [accounts.fetches["seq"]]
+    seqs += [accounts.arrivals["seq"]] if accounts.arrivals is not None else []
+    last = max(int(seq.max()) for seq in seqs if len(seq))
+    return max(1, min(run.requests, last + 1))
+
+
 def good_service_ns(run: RunRow, accounts: Accounts) -> "NDArray[np.int64]":
     """The service times of the good requests of a run, sorted."""
     return _service_ns(accounts, GoodRequests.of(run, accounts))
@@ -186,7 +199,7 @@ def _service_ns(accounts: Accounts, requests: GoodRequests) -> "NDArray[np.int64
 def _planned_delays_us(run: RunRow, accounts: Accounts) -> Sequence[int]:
     """In the order of seq; none for a server that is not ours."""
     if accounts.plans:
-        return [plan.delay_us for plan in accounts.plans]
+        return [plan.delay_us for plan in accounts.plans[: run.requests]]
     return run.delays_us() if accounts.is_planned else ()
 
 

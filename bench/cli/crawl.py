@@ -1,15 +1,14 @@
 """`crawlbench crawl NAME`: one run through the runner, in detail."""
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import ExitStack
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from bench.cli.options import (
+    DEFAULT_OUT,
     DEFAULT_SEED,
     DEFAULT_TIMEOUT_S,
+    add_out,
     add_seed,
     add_timeout,
     add_wide,
@@ -17,26 +16,23 @@ from bench.cli.options import (
     checked_entrant,
 )
 from bench.errors import UsageError
-from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
+from bench.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
-from bench.plan.experiment import Experiment, PlannedRun
 from bench.program import PROGRAM, say
 from crawlers.checked import add_trust_options, checked_count, checked_url
-from crawlers.contract import failure_word
 
 if TYPE_CHECKING:
-    from bench.analysis.cells import Trial
+    from bench.measure.kept_crawl import KeptCrawl
     from bench.measure.runner import Target
-    from bench.results.run_result import RunResult
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _DEFAULT_REQUESTS = 1000
-_SHOWN_FAILURES = 10
 
 DESCRIPTION = """\
 Makes one crawl in a fresh process and describes it in detail: against a delay
 server of its own, or against URL. If URL is the address of a crawlbench
-server, its ledger is used; any other URL is fetched as it is."""
+server, its ledger is used; any other URL is fetched as it is. The results are
+kept, and Ctrl-C keeps what was fetched so far."""
 
 EXAMPLES = (
     ("crawl asyncio -n 5000 -c 100 --delay 100", "5000 requests, 100 at a time"),
@@ -88,21 +84,18 @@ def add_options(parser: ArgumentParser) -> None:
     add_trust_options(parser)
     add_seed(parser)
     add_timeout(parser)
+    add_out(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Crawl, then print what came of it."""
-    from bench.analysis.validity import Level
-    from bench.cli.one_run import run_once
+    from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server
-    from bench.measure.pinning import choose_pinning
     from bench.measure.readiness import chosen_entrants, installed
-    from bench.measure.runner import ProcessRunner
-    from bench.measure.session import print_failure
-    from bench.measure.targets import private_server, read_urls, recognise, recognise_urls
-    from crawlers.trust import Trust
+    from bench.measure.targets import read_urls, recognise, recognise_urls
+    from bench.plan.crawl import CrawlExperiment
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
     if urls and (arguments.url or arguments.delay is not None or arguments.requests):
@@ -119,62 +112,82 @@ def run(arguments: Namespace) -> int:
             f"{info.name} fetches {info.max_concurrency} at a time: "
             f"-c {arguments.concurrency} is taken for that"
         )
-    asked = Experiment(
+    concurrency = min(arguments.concurrency, info.max_concurrency)
+    if arguments.url:
+        target = recognise(arguments.url)
+        _check_target(target, arguments.delay is not None)
+    if target is not None and target.is_ours:
+        check_server(target, concurrency)
+    asked = CrawlExperiment(
         entrants=(entrant,),
-        concurrencies=(min(arguments.concurrency, info.max_concurrency),),
+        concurrencies=(concurrency,),
         delays=(_delay(arguments, target),),
         trials=1,
         waves=1,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         requests=len(urls) or arguments.requests or _DEFAULT_REQUESTS,
+        url=arguments.url or "",
+        urls=urls,
+        urls_from=arguments.urls or "",
+        has_plans=target is not None and bool(target.plans),
+        cafile=arguments.cafile or "",
+        is_insecure=arguments.insecure,
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
-    pinning = choose_pinning()
-    with ExitStack() as stack:
-        if target is not None:
-            if target.is_ours:
-                check_server(target, planned.cell.concurrency)
-        elif arguments.url:
-            target = recognise(arguments.url)
-            _check_target(target, planned, arguments.delay is not None)
+    kept = keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT)
+    return _show(kept, as_json=arguments.json, is_wide=arguments.wide)
+
+
+def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
+    """What came of it, and where it is kept; returns the exit code."""
+    from bench.analysis.analyse import analyse
+    from bench.measure.session import print_failure
+    from bench.plan.crawl import CrawlExperiment
+    from bench.report.run import crawl_as_json, print_crawl, print_failed_urls
+    from bench.report.tables import make_console
+    from bench.results.folder import find_file
+    from bench.results.store import Store
+
+    with Store.open(find_file(kept.folder)) as store:
+        analysis, asked = analyse(store), store.read_asked(CrawlExperiment)
+        trial = analysis.only_trial
+        assert trial is not None
+        if kept.result.failure:
+            print_failure(kept.result)
+        elif trial.summary is None:
+            say("not one request was recorded")
+        if trial.summary is None:
+            say(f"what is known of the run is in {kept.folder}")
+        elif as_json:
+            print(json.dumps(crawl_as_json(store, asked, trial), indent=2))
+            print_failed_urls(store, asked, trial)
         else:
-            target = stack.enter_context(private_server(pinning, [planned]))
-        target = replace(target, trust=Trust(arguments.cafile or "", arguments.insecure))
-        runner = ProcessRunner(target, asked.timeout_s, pinning)
-        result, trial = run_once(asked, planned, runner, target.plans)
-    if result.failure:
-        print_failure(result)
-        return EXIT_REQUESTS_FAILED
-    if trial.summary is None:
-        say("not one request was recorded")
-        return EXIT_REQUESTS_FAILED
-    _print_trial(trial, as_json=arguments.json, is_wide=arguments.wide)
-    if urls or not target.is_ours:
-        _print_failed(result, target)
-    is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
-    return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
+            print_crawl(store, asked, trial, make_console(is_wide=is_wide))
+            print(f"\nresults are in {kept.folder}; {PROGRAM} plots {kept.folder} draws them")
+    if kept.is_interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if analysis.is_sound and trial.summary is not None else EXIT_REQUESTS_FAILED
 
 
 def _delay(arguments: Namespace, target: "Target | None") -> Delay:
-    """As asked for; of URLs of one run, the range of what they ask for."""
+    """As asked for; of URLs of one run, the range of what they ask for; of other URLs, none."""
     if target is not None and target.plans:
         delays_us = [plan.delay_us for plan in target.plans]
         return Delay(min(delays_us), max(delays_us))
+    if target is not None and not target.is_ours:
+        return Delay.fixed(0)
     asked: Delay | None = arguments.delay
     return _DEFAULT_DELAY if asked is None else asked
 
 
-def _check_target(target: "Target", planned: PlannedRun, has_delay: bool) -> None:
+def _check_target(target: "Target", has_delay: bool) -> None:
     """Whether a URL can be crawled as asked; says so where it is not as one may think.
 
-    Raises UsageError, TooMuchError, server.control_client.ControlError.
+    Raises UsageError.
     """
-    from bench.measure.limits import check_server
-
     if target.is_ours:
-        check_server(target, planned.cell.concurrency)
         return
     what = f"{target.url} is not the address of a crawlbench server"
     if has_delay:
@@ -183,50 +196,3 @@ def _check_target(target: "Target", planned: PlannedRun, has_delay: bool) -> Non
             "--delay out"
         )
     say(f"{what}: it is fetched as it is, and there is no ledger")
-
-
-def _print_failed(result: "RunResult", target: "Target") -> None:
-    """Of servers that are not ours: which URLs failed, on stderr, and what may help."""
-    assert result.outcome is not None
-    fetches = result.outcome.fetches
-    failed: dict[str, int] = {}
-    for seq, status, code in sorted(
-        zip(fetches["seq"], fetches["status"], fetches["error"], strict=True)
-    ):
-        word = failure_word(code, status, is_planned=target.is_ours)
-        if not word:
-            continue
-        url = target.urls[seq] if seq < len(target.urls) else target.url
-        what = f"{word}: {url}"
-        failed[what] = failed.get(what, 0) + 1
-    for what, count in list(failed.items())[:_SHOWN_FAILURES]:
-        print(f"    {what}{f' ({count} times)' if count > 1 else ''}", file=sys.stderr)
-    if len(failed) > _SHOWN_FAILURES:
-        print(f"    and {len(failed) - _SHOWN_FAILURES} more", file=sys.stderr)
-    if any(what.startswith("connect: https:") for what in failed):
-        say(
-            "connect, of https: refused, no such host, or a certificate that is not trusted: "
-            "--cafile names an authority, --insecure accepts any"
-        )
-
-
-def _print_trial(trial: "Trial", *, as_json: bool, is_wide: bool) -> None:
-    from bench.analysis.bottleneck import bottleneck
-    from bench.report.run import print_run
-    from bench.report.tables import make_console
-
-    assert trial.summary is not None
-    if not as_json:
-        print_run(trial.run, trial.summary, trial.verdict, make_console(is_wide=is_wide))
-        return
-    told = {
-        "crawler": trial.run.crawler,
-        "verdict": trial.verdict.level.name,
-        "reasons": [
-            {"level": one.word, "check": one.check, "text": one.text}
-            for one in trial.verdict.reasons
-        ],
-        "limited_by": asdict(bottleneck(trial.summary, trial.verdict)),
-        **trial.summary.to_json(),
-    }
-    print(json.dumps(told, indent=2))

@@ -1,6 +1,5 @@
 """One run by itself: made, kept in memory for a moment, and judged."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from bench.analysis.analyse import load_run
@@ -11,17 +10,13 @@ from bench.measure.runner import Runner
 from bench.plan.experiment import Experiment, PlannedRun
 from bench.results.run_result import RunResult
 from bench.results.store import FILE_NAME, Store
-from server.request_plan import Plan
 
 
-def run_once(
-    asked: Experiment, planned: PlannedRun, runner: Runner, plans: tuple[Plan, ...] = ()
-) -> tuple[RunResult, Trial]:
+def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[RunResult, Trial]:
     """What came of it, and its numbers with their verdict. Raises what the runner raises.
 
     Through a store of results, so that there is one way from a run to its numbers. There is no
-    ceiling to judge it by. `plans` are of a run whose requests do not follow the model of the
-    experiment.
+    ceiling to judge it by.
     """
     result = runner.run(planned)
     with Store.create(
@@ -30,5 +25,5 @@ def run_once(
         store.append(result)
         (kept,) = store.runs()
         run, accounts = load_run(store, kept)
-        summary = summarise(run, replace(accounts, plans=plans))
+        summary = summarise(run, accounts)
     return result, Trial(run, summary, judge(run, summary, ceiling_per_s=None))

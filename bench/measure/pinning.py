@@ -1,6 +1,8 @@
 """Which CPU runs the server and which the crawler: two physical cores, where there are two."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +44,17 @@ def pin(pid: int, cpus: frozenset[int]) -> None:
     """Keep a process to these CPUs, if any are given."""
     if cpus:
         os.sched_setaffinity(pid, cpus)
+
+
+@contextmanager
+def on_cpus(cpus: frozenset[int]) -> Iterator[None]:
+    """Keep this process on these CPUs for a while: off the one that is measured."""
+    before = frozenset(os.sched_getaffinity(0)) if cpus else cpus
+    pin(0, cpus)
+    try:
+        yield
+    finally:
+        pin(0, before)
 
 
 def _siblings(cpu: int) -> frozenset[int]:

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread, Timer
@@ -39,6 +39,9 @@ _WORK_TIMES = 5
 """As long as expected what is computed may take."""
 _MOST_ROWS_EACH, _MOST_ROWS_MORE = 2, 1000
 """Records of a crawler for each request, and more than that: each twice will be found out."""
+_STOP_S = 5.0
+"""For an interrupted crawler to say what it has fetched."""
+_INTERRUPTED = "interrupted"
 _EOF_S = 5.0
 """For the pipes of processes that have been killed to end."""
 _SETTLE_S = 2.0
@@ -97,12 +100,16 @@ class ProcessRunner:
         pinning: Pinning,
         environment: Mapping[str, str] = MappingProxyType({}),
         grace_s: float = _GRACE_S,
+        on_interrupt: Callable[[], None] | None = None,
     ) -> None:
         """`environment` is added to this process's own for crawlers.
 
         `grace_s`: beyond what a crawl may take, to start a process, import, write the outcome.
+        `on_interrupt`: if given, a KeyboardInterrupt during a crawl is not raised: this is called,
+        and the result is of what the crawler had fetched by then. A second one is raised.
         """
         self._grace_s = grace_s
+        self._on_interrupt = on_interrupt
         self._target = target
         self._environment = {**os.environ, **environment}
         self._timeout_s = timeout_s
@@ -142,6 +149,9 @@ class ProcessRunner:
             beside = counted_after.requests - counted.requests - recorded
             turned_away = counted_after.turned_away - counted.turned_away
             accepted = counted_after.accepted - counted.accepted
+        if failure == _INTERRUPTED:
+            done = len(outcome.fetches["seq"]) if outcome else ledger.rows if ledger else 0
+            failure = f"interrupted after {done} of {planned.requests} requests"
         return RunResult(
             planned=planned,
             started_utc=started_utc,
@@ -175,17 +185,6 @@ class ProcessRunner:
             work=planned.work,
             declared_as=planned.entrant.declared_as,
         )
-        slots = min(cell.concurrency, info.max_concurrency)
-        ideal_s = ideal_makespan_ns(delays_us, slots) / 1e9
-        # Servers that are not ours may be gone: then every fetch takes as long as it may.
-        timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
-        deadline_s = (
-            self._grace_s
-            + 2 * ideal_s
-            + _WORK_TIMES * planned.work_s
-            + _REQUEST_S * planned.requests
-            + max(_TIMEOUTS, timeouts) * self._timeout_s
-        )
         with none_left():
             try:
                 process = subprocess.Popen(
@@ -203,11 +202,17 @@ class ProcessRunner:
             reader = _Reader(process.stdout, _MOST_ROWS_EACH * planned.requests + _MOST_ROWS_MORE)
             last_words = LastWords(process.stderr)
             try:
-                failure = self._converse(process, spec, self._cpus(spec, info), deadline_s)
+                failure = self._converse(
+                    process, spec, self._cpus(spec, info), self.limit_s(planned)
+                )
             finally:
                 _end(process)
-        failure = failure or reader.failure(_EOF_S)
-        return failure, last_words.text(_EOF_S), None if failure else reader.outcome
+        outcome = None
+        if failure in ("", _INTERRUPTED):
+            unread = reader.failure(_EOF_S)
+            failure = failure or unread
+            outcome = None if unread else reader.outcome
+        return failure, last_words.text(_EOF_S), outcome
 
     def _converse(
         self,
@@ -232,7 +237,15 @@ class ProcessRunner:
         try:
             with contextlib.suppress(BrokenPipeError):  # it has died; its exit code says more
                 spec.send(process.stdin)
-            code = process.wait()
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                if self._on_interrupt is None:
+                    raise
+                self._on_interrupt()
+                if _stopped(process):
+                    return _INTERRUPTED
+                code = 0
         finally:
             timer.cancel()
         if is_late.is_set():
@@ -240,6 +253,21 @@ class ProcessRunner:
         if code < 0:
             return f"died of {signal_name(-code)}"
         return f"crashed with exit code {code}" if code else ""
+
+    def limit_s(self, planned: PlannedRun) -> float:
+        """After how long a crawl is killed."""
+        info = find(planned.entrant.crawler, planned.entrant.declared_as)
+        slots = min(planned.cell.concurrency, info.max_concurrency)
+        ideal_s = ideal_makespan_ns(planned.delays_us(), slots) / 1e9
+        # Servers that are not ours may be gone: then every fetch takes as long as it may.
+        timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
+        return (
+            self._grace_s
+            + 2 * ideal_s
+            + _WORK_TIMES * planned.work_s
+            + _REQUEST_S * planned.requests
+            + max(_TIMEOUTS, timeouts) * self._timeout_s
+        )
 
     def _cpus(self, spec: Spec, info: CrawlerInfo) -> frozenset[int]:
         if spec.work is not None and spec.work.processes > 1:
@@ -326,6 +354,21 @@ class _Reader:
         """Why there is no outcome, "" if there is one; waits so long for the end of the pipe."""
         self._thread.join(within_s)
         return self._failure
+
+
+def _stopped(process: "subprocess.Popen[bytes]") -> bool:
+    """Have a crawler leave what it has fetched so far; False if it has done all meanwhile.
+
+    Whatever comes on its stdin after the spec means that. It is killed if it does not end.
+    """
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):  # it has ended, or does not even read the spec
+        os.set_blocking(process.stdin.fileno(), False)
+        os.write(process.stdin.fileno(), b"\n")
+    try:
+        return process.wait(_STOP_S) != 0
+    except subprocess.TimeoutExpired:
+        return True
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -1,9 +1,8 @@
 """Does an experiment, from the beginning or from where it was interrupted, and keeps every run."""
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import NamedTuple, Protocol
 from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits
 from bench.measure.machine import describe_environment
-from bench.measure.pinning import choose_pinning, pin
+from bench.measure.pinning import choose_pinning, on_cpus
 from bench.measure.progress import expected_s, progress_on_stderr
 from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError
@@ -72,6 +71,10 @@ class Kind(Protocol):
         """The class of what is asked."""
 
     @property
+    def why_not_resumed(self) -> str:
+        """Why one cannot be gone on with; "" if it can."""
+
+    @property
     def programs(self) -> frozenset[str]:
         """Its crawlers that are of this package and not in the registry."""
 
@@ -91,6 +94,8 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
     try:
         store.check()
         kind = kind_of(store)
+        if kind.why_not_resumed:
+            raise StoreError(f"cannot resume {path.parent}: {kind.why_not_resumed}")
         asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
         missing = _missing(asked, store)
@@ -180,7 +185,7 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
     with ExitStack() as stack:
         store = stack.enter_context(opened)
         target = stack.enter_context(private_server(pinning, runs))
-        stack.enter_context(_on_cpus(pinning.server))
+        stack.enter_context(on_cpus(pinning.server))
         progress = stack.enter_context(progress_on_stderr(runs))
         is_begun = bool(store.runs())
 
@@ -220,17 +225,6 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
 def _what_is_kept(done: int, runs: Sequence[PlannedRun], folder: Path) -> str:
     resume = f"{PROGRAM} run --resume {folder} does the others"
     return f"{done} of {len(runs)} runs are kept in {folder}: {resume}"
-
-
-@contextmanager
-def _on_cpus(cpus: frozenset[int]) -> Iterator[None]:
-    """Keep this process on these CPUs for a while: off the one that is measured."""
-    before = frozenset(os.sched_getaffinity(0)) if cpus else cpus
-    pin(0, cpus)
-    try:
-        yield
-    finally:
-        pin(0, before)
 
 
 def _print_failures(failed: Sequence[RunResult]) -> None:

@@ -13,11 +13,11 @@ from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.program import PROGRAM
 from crawlers.work import Work
-from server.request_plan import MAX_DELAY_US
+from server.request_plan import MAX_DELAY_US, Plan
 
 SWEEP = "sweep"
 CALIBRATION = "calibration"
-"""The kinds of experiments that are of crawlers alone; bench.kinds has all."""
+"""Two kinds of experiments; bench.kinds has all."""
 
 CELL = "cell"
 CEILING = "ceiling"
@@ -114,7 +114,7 @@ class Experiment:
     requests: int = 0
     floor: str = ""
     kind: str = SWEEP
-    """SWEEP, or CALIBRATION."""
+    """SWEEP, CALIBRATION, or what a subclass says."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:
@@ -162,6 +162,15 @@ class Experiment:
         entrant = Entrant(self.floor, self.floor)
         cell = Cell(self.floor, CEILING_CONCURRENCY, Delay.fixed(0))
         return [PlannedRun(number, 0, cell, CEILING_REQUESTS, entrant, role=CEILING)]
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether its cells are measured in trials, so that they may be compared."""
+        return True
+
+    def plans(self) -> tuple[Plan, ...]:
+        """What each request asks for, in the order of seq, if the delays do not say it all."""
+        return ()
 
     def trial_seed(self, trial: int) -> int:
         """What is drawn in a trial is drawn from this: the same for all crawlers. 63 bits."""

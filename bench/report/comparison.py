@@ -142,6 +142,7 @@ def compare_two(
         return _compare_folders(Path(baseline), Path(candidate), chosen, worst)
     path = find_file(folder, SWEEP)
     with Store.open(path) as store:
+        _check_repeated(store)
         analysis = analyse(store)
         measured_on = [_measured_on(store)]
     known = analysis.experiment.crawlers
@@ -171,6 +172,14 @@ def _label(name: str, analysis: Analysis) -> str:
     return label_of(name, crawler, analysis.experiment.entrants)
 
 
+def _check_repeated(store: Store) -> None:
+    if not store.experiment().is_repeated:
+        raise NotComparableError(
+            f"{store.path.parent} has a single crawl, which cannot be compared: measure both with "
+            f"{PROGRAM} run --crawlers A,B --trials {LEAST_TRIALS}"
+        )
+
+
 def _is_results(name: str) -> bool:
     path = Path(name)
     return path.is_file() or (path / FILE_NAME).is_file()
@@ -192,6 +201,8 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
     if find_file(baseline).samefile(find_file(candidate)):
         raise NotComparableError(f"{baseline} and {candidate} are the same results")
     with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
+        for store in (one, other):
+            _check_repeated(store)
         differences = list(_plan_differences(one.experiment(), other.experiment()))
         if differences:
             raise NotComparableError(

@@ -1,13 +1,19 @@
-"""One run in detail, for people: what `crawlbench crawl` prints."""
+"""One crawl in detail: what `crawlbench crawl` prints, and `crawlbench report` prints again."""
 
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from bench.analysis.bottleneck import bottleneck
+from bench.analysis.cells import Trial
 from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
+from bench.plan.crawl import CrawlExperiment
+from bench.report.failed_urls import failed_lines, failed_urls
 from bench.report.tables import LEVEL_COLOURS, errors_shown, print_text, shown
 from bench.results.schema import RunRow
+from bench.results.store import Store
 from bench.wording import format_percent
 
 if TYPE_CHECKING:
@@ -17,11 +23,49 @@ _INDENT = 29
 """Of lines after the first: what is said of a number stands below it."""
 
 
-def print_run(run: RunRow, summary: RunSummary, verdict: Verdict, console: "Console") -> None:
+def print_crawl(store: Store, asked: CrawlExperiment, trial: Trial, console: "Console") -> None:
+    """Print a crawl, and on stderr the URLs that failed. Raises StoreError."""
+    about = f"{trial.run.crawler}, {asked.plan_shown()}"
+    _print_run(about, trial.run, trial.summary, trial.verdict, console)
+    print_failed_urls(store, asked, trial)
+
+
+def print_failed_urls(store: Store, asked: CrawlExperiment, trial: Trial) -> None:
+    """Print the URLs that failed on stderr. Raises StoreError."""
+    for line in failed_lines(failed_urls(store, asked, trial.run)):
+        print(line, file=sys.stderr)
+
+
+def crawl_as_json(store: Store, asked: CrawlExperiment, trial: Trial) -> dict[str, Any]:
+    """The same for programs. Raises StoreError."""
+    summary, verdict = trial.summary, trial.verdict
+    return {
+        "crawler": trial.run.crawler,
+        "verdict": verdict.level.name,
+        "reasons": [
+            {"level": one.word, "check": one.check, "text": one.text} for one in verdict.reasons
+        ],
+        "failure": trial.run.failure,
+        "limited_by": asdict(bottleneck(summary, verdict)) if summary is not None else None,
+        **(summary.to_json() if summary is not None else {}),
+        "failed_urls": [asdict(one) for one in failed_urls(store, asked, trial.run)],
+        "results": str(store.path.parent),
+    }
+
+
+def _print_run(
+    about: str,
+    run: RunRow,
+    summary: RunSummary | None,
+    verdict: Verdict,
+    console: "Console",
+) -> None:
     """One run in detail, a line for each number."""
-    lines = _lines_of_the_client(summary) | _lines_of_both_ends(run, summary)
-    limit = bottleneck(summary, verdict)
-    lines["limited by"] = f"{limit.word}: {limit.evidence}"
+    lines = {"crawl": about}
+    if summary is not None:
+        lines |= _lines_of_the_client(summary) | _lines_of_both_ends(run, summary)
+        limit = bottleneck(summary, verdict)
+        lines["limited by"] = f"{limit.word}: {limit.evidence}"
     lines["verdict"] = verdict.level.name
     for name, text in lines.items():
         print_text(f"{name:>27}  {text}", console, indent=_INDENT)

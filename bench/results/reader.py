@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from bench.errors import StoreError
+from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.printable import shortened
 from bench.program import PROGRAM
@@ -22,6 +23,7 @@ from crawlers.contract import FETCH_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server import __version__
 from server.ledger import LOAD_COLUMNS
+from server.request_plan import Plan
 
 _READING_S = 300.0
 """The longest time for one query; no real one takes nearly as long."""
@@ -31,6 +33,13 @@ _ROWS_AT_A_TIME = 20_000
 
 _WRONG = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 """What is raised for a file that holds something else than it should."""
+
+_OF_CRAWLERS: dict[str, type[Experiment]] = {
+    SWEEP: Experiment,
+    CALIBRATION: Experiment,
+    CRAWL: CrawlExperiment,
+}
+"""The kinds of experiments that are of crawlers alone; bench.kinds has all."""
 
 _Asked = TypeVar("_Asked", bound=Asked)
 
@@ -46,6 +55,7 @@ class Reader:
         self._connection = connection
         self._schema_version = SCHEMA_VERSION
         self._deadline_s = float("inf")
+        self._plans: tuple[Plan, ...] | None = None
         connection.set_progress_handler(lambda: monotonic() > self._deadline_s, _STEPS)
 
     @classmethod
@@ -119,12 +129,20 @@ class Reader:
     def experiment(self) -> Experiment:
         """What was asked of crawlers."""
         asked = self.asked()
-        if asked["kind"] not in (SWEEP, CALIBRATION):
+        kind = _OF_CRAWLERS.get(asked["kind"])
+        if kind is None:
             raise StoreError(
                 f"{self.path} is of {PROGRAM} {asked['kind']}: {PROGRAM} report and {PROGRAM} "
                 "plots show it; runs of crawlers alone are compared, or exported"
             )
-        return self.read_asked(Experiment)
+        return self.read_asked(kind)
+
+    def plans(self) -> tuple[Plan, ...]:
+        """What each request of a run asked for, if that is not drawn from the run's own model."""
+        if self._plans is None:
+            kind = _OF_CRAWLERS.get(self.asked()["kind"])
+            self._plans = self.read_asked(kind).plans() if kind is not None else ()
+        return self._plans
 
     def environment(self) -> dict[str, Any]:
         """On what it was measured."""

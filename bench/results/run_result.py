@@ -10,7 +10,11 @@ from server.ledger import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run. `failure` is "" or why there is no outcome, in one line."""
+    """What came of a run.
+
+    `failure` is "" or why there is no outcome, in one line. An interrupted crawl may have both: the
+    outcome is then of what was fetched before.
+    """
 
     planned: PlannedRun
     started_utc: str

@@ -115,7 +115,11 @@ CREATE VIEW ledger AS
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as it is kept, without its requests. `usage` is None if the crawler failed."""
+    """A run as it is kept, without its requests.
+
+    `usage` is None if the crawler failed. Only a crawl that was interrupted, and that said what it
+    had fetched so far, has both a `failure` and a `usage`.
+    """
 
     number: int
     role: str

@@ -50,6 +50,8 @@ OF_DELAY: tuple[Callable[[DelayScene], Drawn | None], ...] = (
     cost.draw,
 )
 """Drawn for each delay."""
+OF_CRAWL = (service_time.draw, latency_split.draw)
+"""Those of them that show something of a single cell."""
 OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, in_flight.draw)
 """Drawn for each crawler, of one run."""
 OF_PRIMES: tuple[Callable[[PrimesScene], Drawn | None], ...] = (primes.draw, workload.draw)
@@ -81,8 +83,8 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
             compared = tuple(one for one in neighbours if one.delay == delay)
             print_here = small_print_of(store, at_delay)
             scene = DelayScene(store, at_delay, print_here, suffix, title, compared)
-            yield from _of(scene, OF_DELAY)
-    if not several:
+            yield from _of(scene, OF_DELAY if analysis.experiment.is_repeated else OF_CRAWL)
+    if not several and analysis.experiment.is_repeated:
         yield from _of(sweep, OF_SWEEP)
     for cell in chosen_cells(analysis).values():
         trial = cell.median_trial()

@@ -104,7 +104,9 @@ class Place:
     # Commands --------------------------------------------------------------------------------
 
     def command(self, *words: object) -> list[str]:
-        """The words that start `crawlbench WORDS`."""
+        """The words that start `crawlbench WORDS`; a crawl is kept with the other results."""
+        if words[0] == "crawl":
+            words += ("--out", self.out)
         return [sys.executable, "-P", "-m", "bench", *map(str, words)]
 
     def call(self, *words: object, environment: Mapping[str, str] | None = None) -> Done:

@@ -39,7 +39,7 @@ def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) 
     `ceiling_per_s`: requests/s of this server with a floor client, measured in the same experiment;
     None if it was not.
     """
-    if summary is None:
+    if summary is None or run.failure:
         return Verdict((invalid("failed", run.failure or "the crawler recorded nothing"),))
     evidence = Evidence(run, summary, ceiling_per_s)
     return Verdict(tuple(reason for check in _CHECKS for reason in check(evidence)))

@@ -1,0 +1,87 @@
+"""How far one crawl is: a line on stderr where that is a terminal, nothing elsewhere."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from time import monotonic
+
+from bench.measure.runner import Target
+from bench.printable import bare
+from server.control_client import ControlError, stats
+
+_EVERY_S = 0.5
+"""This machine is being measured, and so is the server that is asked."""
+
+
+def crawl_shown(done: int | None, requests: int, elapsed_s: float, limit_s: float) -> str:
+    """`420 of 1000 requests, 3 s, about 4 s left`.
+
+    `done` is None if nobody counts the requests: then the time limit is shown.
+    """
+    if done is None:
+        return f"{requests} requests, {elapsed_s:.0f} s; the limit is {limit_s:.0f} s"
+    done = min(done, requests)
+    shown = f"{done} of {requests} requests, {elapsed_s:.0f} s"
+    if not done:
+        return shown
+    return f"{shown}, about {elapsed_s * (requests - done) / done:.0f} s left"
+
+
+@contextmanager
+def crawl_progress(target: Target, requests: int, limit_s: float) -> Iterator[None]:
+    """Show how far the crawl in the block is; a server of ours is asked twice a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    is_over = Event()
+    line = _Line(is_over)
+    arguments = (line, is_over, target.control_url, requests, limit_s)
+    thread = Thread(target=_show, args=arguments, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(_EVERY_S)  # a server that has gone may keep it longer
+        line.clear()
+
+
+class _Line:
+    """The last line of a terminal, which is written again and again."""
+
+    def __init__(self, is_over: Event) -> None:
+        self._stream = bare(sys.stderr)
+        self._is_over = is_over
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Replace what it shows, unless it is over."""
+        if not self._is_over.is_set():
+            self._stream.write(f"\r{text:{self._width}}")
+            self._stream.flush()
+            self._width = len(text)
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
+        if self._width:
+            self._stream.write(f"\r{'':{self._width}}\r")
+            self._stream.flush()
+
+
+def _show(line: _Line, is_over: Event, control_url: str, requests: int, limit_s: float) -> None:
+    start_s = monotonic()
+    before = _ended(control_url)
+    while not is_over.wait(_EVERY_S):
+        now = _ended(control_url)
+        done = None if now is None or before is None else max(0, now - before)
+        line.show(crawl_shown(done, requests, monotonic() - start_s, limit_s))
+
+
+def _ended(control_url: str) -> int | None:
+    """How many requests a server of ours is done with, whoever sent them; None: it is not ours."""
+    try:
+        counted = stats(control_url) if control_url else {}
+        return int(counted["requests"]) - int(counted["in_flight"])
+    except (ControlError, KeyError, TypeError, ValueError):
+        return None

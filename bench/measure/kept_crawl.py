@@ -1,0 +1,93 @@
+"""Makes one crawl and keeps its results in a folder of their own, as a sweep does."""
+
+import sys
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.errors import StoreError
+from bench.interrupts import interrupt_once
+from bench.measure.crawl_progress import crawl_progress
+from bench.measure.machine import describe_environment
+from bench.measure.pinning import choose_pinning, on_cpus
+from bench.measure.runner import ProcessRunner, Target
+from bench.measure.targets import private_server
+from bench.plan.crawl import CrawlExperiment
+from bench.plan.experiment import PlannedRun
+from bench.program import say
+from bench.results.folder import exclusive_lock, link_latest, new_folder
+from bench.results.run_result import RunResult
+from bench.results.store import FILE_NAME, Store
+from crawlers.trust import Trust
+
+
+class KeptCrawl(NamedTuple):
+    """A crawl whose results are kept."""
+
+    folder: Path
+    result: RunResult
+    is_interrupted: bool
+
+
+def keep_crawl(
+    asked: CrawlExperiment, planned: PlannedRun, target: Target | None, out: Path
+) -> KeptCrawl:
+    """Make the crawl and keep it in a new folder in `out`.
+
+    `target` is None for a delay server of its own. The first Ctrl-C ends the crawl, and what was
+    fetched by then is kept; a second one is raised as KeyboardInterrupt. Raises StoreError, and
+    what starting a server or the runner raises: nothing is kept then.
+    """
+    pinning = choose_pinning()
+    interruption = _Interruption()
+    folder = new_folder(out)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(exclusive_lock(folder))
+            created_utc = datetime.now(UTC).isoformat(timespec="seconds")
+            environment = describe_environment(pinning.note)
+            store = stack.enter_context(
+                Store.create(folder / FILE_NAME, asked, 1, environment, created_utc)
+            )
+            if target is None:
+                target = stack.enter_context(private_server(pinning, [planned]))
+            trust = Trust(asked.cafile, asked.is_insecure)
+            runner = ProcessRunner(
+                replace(target, trust=trust), asked.timeout_s, pinning, on_interrupt=interruption
+            )
+            stack.enter_context(on_cpus(pinning.server))
+            with crawl_progress(target, planned.requests, runner.limit_s(planned)):
+                result = runner.run(planned)
+            store.append(result)
+    except BaseException:
+        _remove_if_empty(folder)
+        raise
+    link_latest(folder, asked.kind)
+    return KeptCrawl(folder, result, interruption.has_come)
+
+
+class _Interruption:
+    """What is done at the first Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.has_come = False
+
+    def __call__(self) -> None:
+        self.has_come = True
+        interrupt_once()
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # below the line that shows the progress
+        say("interrupted: collecting what was fetched; press Ctrl-C again to stop at once")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """A folder whose results have no run."""
+    with suppress(StoreError, OSError):
+        with Store.open(folder / FILE_NAME) as store:
+            if store.runs():
+                return
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
