@@ -6,7 +6,7 @@ import sys
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if __name__ == "__main__" and not sys.flags.safe_path:
-    # Without -P the current folder comes first, and a server.py there would be taken for ours.
+    # Without -P the current folder comes first, and a server.py there would hide our package.
     sys.path[0] = _ROOT
 
 # Until main has begun, Ctrl-C ends the process without a traceback.
@@ -16,7 +16,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 from importlib.util import find_spec
 from types import FrameType
 
-# In the .venv that scripts/env.sh makes, ours come first. Elsewhere PYTHONPATH may hide them.
+# In the .venv of scripts/env.sh our packages come first. Elsewhere PYTHONPATH may hide them.
 for _name in ("crawlers", "plots", "server"):
     _spec = find_spec(_name)
     if _spec and _spec.origin and os.path.dirname(os.path.dirname(_spec.origin)) != _ROOT:
@@ -35,7 +35,7 @@ from server.standard_streams import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do what the arguments say; returns the exit code."""
+    """Do what the arguments say; return the exit code."""
     return run_program("crawlbench", lambda: _main(argv))
 
 
@@ -48,7 +48,7 @@ def _main(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         print("crawlbench: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has gone
+    except BrokenPipeError:  # the reader of the output has gone
         raise
     except OSError:
         if not _has_current_folder():
@@ -66,7 +66,7 @@ def _has_current_folder() -> bool:
 
 
 def _stopping_signals() -> list[signal.Signals]:
-    """Those that mean: stop. A hang-up does not mean it under nohup."""
+    """Return the signals that stop the program. Under nohup, SIGHUP is not one of them."""
     stopping = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         stopping.append(signal.SIGHUP)
@@ -74,7 +74,7 @@ def _stopping_signals() -> list[signal.Signals]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop, once: what cleans up must not be interrupted again."""
+    """Raise KeyboardInterrupt once: the clean-up must not be interrupted again."""
     for other in _stopping_signals():
         signal.signal(other, signal.SIG_IGN)
     raise KeyboardInterrupt

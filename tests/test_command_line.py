@@ -263,7 +263,11 @@ def test_the_crawlers_are_listed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["run", "--crawlers", "nobody"], 2, "no crawler 'nobody'; the crawlers are serial, gevent"),
+        (
+            ["run", "--crawlers", "nobody"],
+            2,
+            "no crawler 'nobody'; the crawlers are serial, gevent",
+        ),
         (["crawl", "nobody"], 2, "no crawler 'nobody'"),
         (["run", "--concurrency", "1,1"], 2, "twice"),
         (["run", "--crawlers", ","], 2, "the list is empty"),

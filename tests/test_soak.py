@@ -49,7 +49,7 @@ def test_what_does_not_balance_is_found() -> None:
     for said in (
         "does not balance: warm-up: 99 arrivals, and not one of each request",
         "misbehaved, not answered",
-        "client_gone is -1, and 0 was expected",
+        "client_gone is -1, but should be 0",
         "the ledger is not empty",
         "the server's memory has grown",
         "the server has more objects than before",

@@ -159,7 +159,7 @@ def audit_row(
     """The cells of one crawler, in the order of the columns."""
     summary = plain.summary
     info = find(entrant.crawler)
-    declared = (info.resends_shown, info.timeout if info.is_declared else NOT_DECLARED)
+    declared = (info.resends_in_words, info.timeout if info.is_declared else NOT_DECLARED)
     if summary is None:
         return (entrant.label, *["-"] * 9, *declared, plain.run.failure)
     head = (plain.run.request_head or b"").decode("latin-1")

@@ -26,7 +26,7 @@ def print_crawlers(console: "Console") -> None:
                 ", ".join(installed_versions(info)) or f"not installed: {install_command(info)}"
             ),
             "yes" if info.keep_alive else "no",
-            info.resends_shown,
+            info.resends_in_words,
             info.timeout,
         )
     console.print(table)

@@ -33,7 +33,7 @@ def print_report(
     """What was asked, the best cell of each crawler or all cells, and what they are worth."""
     asked = analysis.experiment
     for line in (
-        f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
+        f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
         f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}",
     ):
         console.print(line, soft_wrap=True, markup=False)
