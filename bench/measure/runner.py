@@ -248,10 +248,10 @@ class ProcessRunner:
         if not self._target.is_ours:
             return _Counted(0, 0, 0)
         try:
-            told = stats(self._target.control_url)
-            of_connections = told["connections"]
+            counters = stats(self._target.control_url)
+            of_connections = counters["connections"]
             return _Counted(
-                of_connections["turned_away"], told["requests"], of_connections["accepted"]
+                of_connections["turned_away"], counters["requests"], of_connections["accepted"]
             )
         except ControlError as error:
             raise ServerGoneError(f"the server is gone: {error}") from error

@@ -213,7 +213,7 @@ def check_counts(counts: Mapping[str, float], runs: int) -> None:
         if count <= 0:
             raise ValueError(f"it asks for {name} {count}")
     if runs > MAX_RUNS:
-        raise ValueError(f"it asks for {runs:,} runs, of {MAX_RUNS:,} at the most")
+        raise ValueError(f"it asks for {runs:,} runs, but at most {MAX_RUNS:,} are possible")
 
 
 def seed_of_trial(seed: int, trial: int) -> int:

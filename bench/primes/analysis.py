@@ -143,7 +143,7 @@ def analyse_primes(store: "Store") -> PrimesAnalysis:
     runs: dict[tuple[WorkKey, str], list[SavedRun]] = {}
     for run in store.runs():
         if run.work is None or (key_of(run.work), run.crawler) not in asked:
-            raise StoreError(f"cannot read {store.path}: nobody asked for run {run.number}")
+            raise StoreError(f"cannot read {store.path}: run {run.number} is not in the plan")
         saved = look_at(*load_run(store, run), store.work(run.number))
         runs.setdefault((key_of(run.work), run.crawler), []).append(saved)
     rank = {saver.name: n for n, saver in enumerate(SAVERS)}

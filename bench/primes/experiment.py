@@ -122,14 +122,16 @@ class PrimesExperiment:
     def check(self) -> None:
         """Raise ValueError or LookupError for values that cannot have been asked for."""
         if self.kind != NAME:
-            raise ValueError(f"its kind is {self.kind!r}, and not {NAME!r}")
+            raise ValueError(f"its kind is {self.kind!r}, not {NAME!r}")
         if not self.cells:
             raise ValueError("it asks for no cells")
         for cell in self.cells:
             saver_of(cell.saver)
             cell.work.check()
             if cell.work.function not in _FUNCTIONS:  # any other name would be imported and called
-                raise ValueError(f"work by {cell.work.function!r}")
+                raise ValueError(
+                    f"it asks for work by {cell.work.function!r}, which does not exist"
+                )
         if not 0 <= self.delay.low_us <= self.delay.high_us <= MAX_DELAY_US:
             raise ValueError(f"it asks for a delay of {self.delay}")
         counts = {

@@ -119,7 +119,7 @@ def _judge(
         return Verdict((Reason(Level.INVALID, "failed", run.failure),))
     if not is_complete:
         reasons.append(
-            Reason(Level.INVALID, "work", "what was computed is not what was to be found")
+            Reason(Level.INVALID, "work", "the computed items are not the expected ones")
         )
     impossible = _impossible(run, accounts.fetches, work)
     if impossible:
@@ -136,7 +136,7 @@ def _judge(
             reasons += _computed_ahead(run, accounts, work)
         return Verdict(tuple(reasons))
     if accounts.arrivals is not None and len(accounts.arrivals["seq"]):
-        text = f"{len(accounts.arrivals['seq'])} requests of a saver that saves nothing"
+        text = f"{len(accounts.arrivals['seq'])} requests arrived from a saver that saves nothing"
         reasons.append(Reason(Level.INVALID, "ledger", text))
     reasons += of_the_host(run.conditions, run.usage.wall_ns if run.usage is not None else 0)
     return Verdict(tuple(reasons))
@@ -178,8 +178,8 @@ def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterat
         Level.VALID if saver_of(run.crawler).computes_ahead else Level.SUSPECT,
         "computes ahead",
         f"it computes ahead: before item {int(work['item'][hold.seq])} reached the service, "
-        f"{hold.items} further items were computed, for {hold.span_ns / 1e9:.3f} s with a slot "
-        "free",
+        f"{hold.items} further items were computed, for {hold.span_ns / 1e9:.3f} s with a free "
+        "slot",
     )
 
 
