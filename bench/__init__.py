@@ -1,1 +1,1 @@
-"""The bench: says what is to be measured, runs it, keeps and sums up what came out."""
+"""The bench: it plans experiments, runs them, keeps the results and reports them."""

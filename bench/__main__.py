@@ -6,7 +6,7 @@ import sys
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if __name__ == "__main__" and not sys.flags.safe_path:
-    # Without -P the current folder comes first, and a server.py there would be taken for ours.
+    # Without -P the current folder comes first, and a server.py there would hide our package.
     sys.path[0] = _ROOT
 
 # Until main has begun, Ctrl-C ends the process without a traceback.
@@ -15,7 +15,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 from importlib.util import find_spec
 
-# In the .venv that scripts/env.sh makes, ours come first. Elsewhere PYTHONPATH may hide them.
+# In the .venv of scripts/env.sh our packages come first. Elsewhere PYTHONPATH may hide them.
 for _name in ("crawlers", "plots", "server"):
     _spec = find_spec(_name)
     if _spec and _spec.origin and os.path.dirname(os.path.dirname(_spec.origin)) != _ROOT:
@@ -35,7 +35,7 @@ from server.standard_streams import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do what the arguments say; returns the exit code."""
+    """Do what the arguments say; return the exit code."""
     return run_program("crawlbench", lambda: _main(argv), needs_reader=False)
 
 

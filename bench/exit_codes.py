@@ -1,4 +1,4 @@
-"""The exit codes of `crawlbench`, in one place; and what those of other processes mean."""
+"""The exit codes of `crawlbench`, and the names of the signals that end other processes."""
 
 import signal
 
@@ -13,13 +13,13 @@ MEANINGS = {
     EXIT_OK: "success",
     EXIT_REQUESTS_FAILED: "requests or runs failed or are INVALID, or a rule is broken",
     EXIT_USAGE: "a mistake in the command line",
-    EXIT_ENVIRONMENT: "this machine: a missing library, a limit, a full disk",
+    EXIT_ENVIRONMENT: "this machine does not allow it: a missing library, a limit, a full disk",
     EXIT_REGRESSION: "compare found a regression",
     EXIT_INTERRUPTED: "interrupted",
 }
-"""What help says of them."""
+"""What the help says about each exit code."""
 
 
 def signal_name(number: int) -> str:
-    """`SIGKILL`, or `signal 40` of one that has no name."""
+    """Return `SIGKILL`, or `signal 40` for a signal without a name."""
     return {one.value: one.name for one in signal.Signals}.get(number, f"signal {number}")

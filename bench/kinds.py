@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What a report is to show beyond the least."""
+    """What a report shows beyond the minimum."""
 
     show_all: bool = False
-    """Every cell, and not only the best of each series."""
+    """Show every cell, and not only the best of each series."""
     show_split: bool = False
-    """Where the time of requests goes, too."""
+    """Show where the time of requests goes, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of experiment. `name` is what results files say."""
+    """One kind of experiment. Results files have its `name`."""
 
     name: str
     asked: type[Asked]
-    """The class of what is asked; results files hold it as JSON."""
+    """The class of the experiment; results files hold it as JSON."""
     analyse: Callable[["Store"], Any]
-    """What its results mean; it can be pickled, so that what draws need not do it again."""
+    """Analyses its results. The analysis can be pickled, so that the process that draws has it."""
     print_report: Callable[["Store", Any, "Console", ReportOptions], bool]
     """Prints the tables; returns whether no run is INVALID and no request failed."""
     has_figures: bool = True
     programs: frozenset[str] = frozenset()
-    """Its crawlers that are of this package and not in the registry."""
+    """The crawlers of this kind that are in this package and not in the registry."""
     why_not_resumed: str = ""
-    """Why one that was interrupted cannot be gone on with; "" if it can."""
+    """Why an interrupted experiment cannot be resumed; "" if it can."""
 
 
 def _analyse(store: "Store") -> Any:
@@ -117,9 +117,11 @@ KINDS = (
 
 
 def kind_of(store: "Store") -> Kind:
-    """The kind of the experiment in a results file. Raises StoreError."""
+    """Return the kind of the experiment in a results file. Raises StoreError."""
     name = store.asked()["kind"]
     for kind in KINDS:
         if kind.name == name:
             return kind
-    raise StoreError(f"cannot read {store.path}: it is of a kind that is not known: {name}")
+    raise StoreError(
+        f"cannot read {store.path}: this version does not know experiments of kind {name!r}"
+    )

@@ -1,38 +1,38 @@
-"""Text from elsewhere, made safe to print: control characters are shown, and never obeyed."""
+"""Makes text from elsewhere safe to print: control characters are shown instead of obeyed."""
 
 import sys
 from typing import TextIO
 
 _MOST_CHARACTERS = 4000
-"""As long as a path may be."""
+"""The longest path that systems allow has about this many characters."""
 
 
 def printable(text: str) -> str:
-    r"""One line of printable characters: all others are shown as `\x1b`, `\n`, `\u202e`."""
+    r"""Return one line of printable characters; others are escaped as `\x1b`, `\n`, `\u202e`."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else _shown(one) for one in text)
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
 
 
 def shortened(text: str) -> str:
-    """The same, cut where it is longer than any text of ours."""
+    """Return printable text, cut if it is longer than any text of this program."""
     return printable(text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}...")
 
 
 class PrintableStream:
-    """A text stream that shows control characters, but for the ends of lines and tabs."""
+    """A text stream that shows control characters, except line ends and tabs."""
 
     def __init__(self, stream: TextIO) -> None:
         self.bare = stream
-        """For those alone that command the terminal themselves."""
-        if hasattr(stream, "reconfigure"):  # an encoding may lack what is printable elsewhere
+        """The stream itself, only for code that controls the terminal."""
+        if hasattr(stream, "reconfigure"):  # some encodings lack some printable characters
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        """As of any stream."""
+        """Write text as any stream does, with control characters escaped."""
         if not text.replace("\n", "").isprintable():
             text = "".join(
-                one if one.isprintable() or one in "\n\t" else _shown(one) for one in text
+                one if one.isprintable() or one in "\n\t" else _escaped(one) for one in text
             )
         return self.bare.write(text)
 
@@ -41,7 +41,7 @@ class PrintableStream:
 
 
 def protect_standard_streams() -> None:
-    """From now on, whatever is printed on stdout and stderr is printable."""
+    """Make everything that is printed on stdout and stderr printable from now on."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, PrintableStream):  # None: it is closed
@@ -49,9 +49,9 @@ def protect_standard_streams() -> None:
 
 
 def bare(stream: TextIO) -> TextIO:
-    """The stream itself, where it is protected."""
+    """Return the stream inside a PrintableStream, or the stream itself."""
     return stream.bare if isinstance(stream, PrintableStream) else stream
 
 
-def _shown(character: str) -> str:
+def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

@@ -63,7 +63,7 @@ class CrawlerInfo:
     """Whether the fields above are declared; they are not for a crawler outside the registry."""
 
     @property
-    def resends_shown(self) -> str:
+    def resends_in_words(self) -> str:
         """The declaration of resends, in words."""
         if not self.is_declared:
             return NOT_DECLARED

@@ -33,12 +33,12 @@ def make_client(concurrency: int, kind: Kind) -> AsyncHTTPClient:
 
     Fetches beyond `max_clients`, 10 by default, would wait in the client's queue.
     """
-    told = trusted()
+    accepted = trusted()
     if kind.takes_context:
         # With the two options below Tornado would make a context per request: 20 ms of CPU.
         tls: dict[str, Any] = {"ssl_options": ssl_context()}
     else:
-        tls = {"validate_cert": not told.is_insecure, "ca_certs": told.cafile or None}
+        tls = {"validate_cert": not accepted.is_insecure, "ca_certs": accepted.cafile or None}
     return AsyncHTTPClient(force_instance=True, max_clients=concurrency, defaults=tls)
 
 

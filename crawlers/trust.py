@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The accepted certificates; by default those that each library accepts by itself."""
+    """The accepted certificates; by default those that each library accepts."""
 
     cafile: str = ""
     """PEM file of the authorities to trust instead."""

@@ -190,4 +190,4 @@ def _height(axes: Axes, point: Point) -> float:
 
 def plan_and_spread(asked: Experiment) -> str:
     """For titles: what was asked; and what points and their bars are, if there are more trials."""
-    return asked.plan_shown() + (", median and min-max" if asked.trials > 1 else "")
+    return asked.format_plan() + (", median and min-max" if asked.trials > 1 else "")

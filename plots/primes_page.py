@@ -18,7 +18,7 @@ def primes_page(store: Store, analysis: PrimesAnalysis, pictures: Sequence[Pictu
     failures = sum(len(run.failures) for run in runs)
     content = Content(
         title=f"compute and save, {names_shown(analysis.savers(), 'savers')}",
-        plan=f"{asked.plan_shown()}; seed {asked.seed}",
+        plan=f"{asked.format_plan()}; seed {asked.seed}",
         note="Each saver computes the same items and saves each one to a slow service.",
         summary=tuple(_tables(analysis)),
         remarks=(f"{failures:,} saves failed.",) if failures else (),

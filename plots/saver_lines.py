@@ -24,7 +24,7 @@ class SaverLine(NamedTuple):
 def plan_and_spread(analysis: PrimesAnalysis) -> str:
     """For titles, as that of plots.lines."""
     spread = ", median and min-max" if analysis.experiment.trials > 1 else ""
-    return analysis.experiment.plan_shown() + spread
+    return analysis.experiment.format_plan() + spread
 
 
 def lines_of(

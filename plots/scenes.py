@@ -108,7 +108,7 @@ def small_print_of(store: Store, analysis: Analysis) -> str:
     about = store.environment()
     return (
         f"{machine_shown(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{versions_shown(analysis.runs)}; {analysis.experiment.plan_shown()}; closed loop"
+        f"{versions_shown(analysis.runs)}; {analysis.experiment.format_plan()}; closed loop"
     )
 
 
@@ -118,7 +118,7 @@ def small_print_of_primes(store: Store, analysis: PrimesAnalysis) -> str:
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     return (
         f"{machine_shown(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{versions_shown(runs)}; {analysis.experiment.plan_shown()}"
+        f"{versions_shown(runs)}; {analysis.experiment.format_plan()}"
     )
 
 

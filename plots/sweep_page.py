@@ -104,7 +104,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
     comparison, text = _comparison(analysis)
     content = Content(
         title=names_shown(asked.crawlers, "crawlers"),
-        plan=f"{asked.plan_shown()}; seed {asked.seed}",
+        plan=f"{asked.format_plan()}; seed {asked.seed}",
         note="Closed loop: a slot sends its next request only when its last one has ended, so "
         "a slow crawler sends fewer.",
         summary=(_cells(analysis),),

@@ -1,4 +1,4 @@
-"""Locust's FastHttpUser as a crawler, to hold ours against: C users who share one list of jobs.
+"""Locust's FastHttpUser as a crawler, to compare ours with: C users share one list of jobs.
 
     python3 -m venv /tmp/locust && /tmp/locust/bin/pip install locust
     ./benchmark.sh run --delay 0 --concurrency 100 --waves 200 --trials 5 \\
@@ -16,12 +16,12 @@ from crawlers.contract import HEADERS, Job, Recorder
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Fetch every job; locust counts each for itself, as it does in its own tests."""
+    """Fetch every job; locust keeps its own statistics too, as in its own tests."""
     done = gevent.event.Event()
     busy = concurrency
 
     class Crawler(FastHttpUser):  # type: ignore[misc]
-        host = "http://127.0.0.1"  # each job has its own
+        host = "http://127.0.0.1"  # each job has its own URL
         network_timeout = connection_timeout = timeout_s
         max_redirects = 0
 
@@ -30,7 +30,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
             nonlocal busy
             for job in jobs:
                 start_ns = monotonic_ns()
-                # One name for all: it keeps statistics by name.
+                # One name for all requests, because locust keeps statistics by name.
                 response = self.client.get(job.url, headers=HEADERS, name="job")
                 size = len(response.content or b"")
                 status = response.status_code
@@ -39,7 +39,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
             busy -= 1
             if not busy:
                 done.set()
-            gevent.get_hub().switch()  # until it is stopped
+            gevent.get_hub().switch()  # locust calls this until the user is stopped
 
     environment = Environment(user_classes=[Crawler])
     runner = environment.create_local_runner()

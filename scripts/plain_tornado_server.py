@@ -1,6 +1,6 @@
-"""What the delay server is compared with: the same answers from the plainest tornado.web handler.
+"""The baseline for the delay server: the same responses from a minimal tornado.web handler.
 
-It logs every request, as the server of the book's chapter does.
+It logs every request, like the server of the book's chapter.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from tornado.web import Application, RequestHandler
 
 
 class AddHandler(RequestHandler):
-    """Waits, then answers with a dot."""
+    """Waits, then responds with a dot."""
 
     async def get(self) -> None:
-        """Obeys `delay`, in ms."""
+        """Respond after `delay` ms."""
         await asyncio.sleep(int(self.get_argument("delay", "1024")) / 1000)
         await self.finish(".")
 

@@ -1,7 +1,7 @@
-"""The plainest loop with each library, to hold our crawlers against: what does the contract cost?
+"""A minimal loop with each library, to compare our crawlers with: what does the contract cost?
 
-Each is what its library's documentation would have one write, with pools sized to the concurrency.
-No limit of time, no word for errors, no promise about proxies: the first failure ends it.
+Each is what the documentation of its library suggests, with pools of the size of the concurrency.
+There is no time limit, no word for errors, and no promise about proxies: the first failure ends it.
 
     ./benchmark.sh run --crawlers asyncio,plainest=scripts.plainest_loops:aiohttp
 """
@@ -16,7 +16,7 @@ from crawlers.contract import Job, Recorder
 
 
 def requests(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `serial`."""
+    """Compare with `serial`."""
     import requests
 
     with requests.Session() as session:
@@ -28,7 +28,7 @@ def requests(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Re
 
 
 def threads(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """urllib3 in threads, beside `threads`."""
+    """urllib3 in threads; compare with `threads`."""
     import urllib3
 
     pool = urllib3.PoolManager(maxsize=concurrency)
@@ -45,7 +45,7 @@ def threads(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Rec
 
 
 def gevent(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """urllib3 on greenlets, beside `gevent`."""
+    """urllib3 on greenlets; compare with `gevent`."""
     from gevent import monkey
 
     monkey.patch_all()
@@ -64,7 +64,7 @@ def gevent(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Reco
 
 
 def grequests(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `grequests`. Its clocks start too early: imap does not say when it sends."""
+    """Compare with `grequests`. Its clocks start too early: imap does not report when it sends."""
     import grequests
     from requests.adapters import HTTPAdapter
 
@@ -85,7 +85,7 @@ def grequests(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
 
 
 def tornado(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `tornado`."""
+    """Compare with `tornado`."""
     from tornado.httpclient import AsyncHTTPClient
 
     async def main() -> None:
@@ -105,7 +105,7 @@ def tornado(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Rec
 def tornado_callback(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """Beside `tornado-callback`."""
+    """Compare with `tornado-callback`."""
     from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
     async def main() -> None:
@@ -135,7 +135,7 @@ def tornado_callback(
 
 
 def tornado_curl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `tornado-curl`."""
+    """Compare with `tornado-curl`."""
     from tornado.httpclient import AsyncHTTPClient
 
     AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
@@ -143,14 +143,14 @@ def tornado_curl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
 
 
 def aiohttp(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `asyncio`."""
+    """Compare with `asyncio`."""
     asyncio.run(_aiohttp(jobs, concurrency, record))
 
 
 def aiohttp_uvloop(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """Beside `asyncio-uvloop`."""
+    """Compare with `asyncio-uvloop`."""
     import uvloop
 
     uvloop.run(_aiohttp(jobs, concurrency, record))
@@ -173,7 +173,7 @@ async def _aiohttp(jobs: Iterator[Job], concurrency: int, record: Recorder) -> N
 
 
 def twisted(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `twisted`."""
+    """Compare with `twisted`."""
     import contextlib
 
     from twisted.internet import task
@@ -201,7 +201,7 @@ def twisted(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Rec
 def geventhttpclient(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """Beside `geventhttpclient`."""
+    """Compare with `geventhttpclient`."""
     from urllib.parse import urlsplit
 
     import gevent
@@ -223,7 +223,7 @@ def geventhttpclient(
 
 
 def httpx(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Beside `httpx`."""
+    """Compare with `httpx`."""
     import httpx2
 
     async def main() -> None:

@@ -1,10 +1,10 @@
-"""The same crawl in one process and in several: concurrency beside parallelism. Table and figure.
+"""The same crawl in one process and in several: concurrency against parallelism.
 
     .venv/bin/python -P scripts/processes.py docs/images/processes.png
 
-The requests and the concurrency are the same; they are shared between the processes. Once the
-server waits 100 ms before each answer, so that a crawl is nearly all waiting; once it answers at
-once, so that a crawl is all CPU.
+It prints a table and draws a figure. The requests and the concurrency stay the same; the processes
+share them. In one case the server waits 100 ms before each response, so that a crawl is nearly all
+waiting; in the other it responds at once, so that a crawl is all CPU.
 """
 
 import subprocess
@@ -28,16 +28,16 @@ from server.process import ServerProcess
 CRAWLER = "asyncio"
 CONCURRENCY = 100
 REQUESTS = {100: 10_000, 0: 40_000}
-"""By delay in ms."""
+"""The number of requests, by delay in ms."""
 PROCESSES = (1, 2, 4)
 TRIALS = 5
 
 Rates = dict[tuple[int, int], list[float]]
-"""Requests a second of each trial, by delay in ms and number of processes."""
+"""Requests per second of each trial, by delay in ms and number of processes."""
 
 
 def main() -> None:
-    """Measure in turn, then show."""
+    """Measure the cases in turn, then show the results."""
     rates: Rates = {}
     with ServerProcess() as server:
         for trial in range(TRIALS):
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def crawl(url: str, name: str, delay_ms: int, processes: int) -> float:
-    """Requests a second of all processes together, while all of them were at work."""
+    """Return the requests per second of all processes, for the time in which all were running."""
     requests = REQUESTS[delay_ms]
     with ExitStack() as stack:
         command = crawler_command(Entrant(CRAWLER, CRAWLER), "--worker")
@@ -87,14 +87,14 @@ def crawl(url: str, name: str, delay_ms: int, processes: int) -> float:
             starts.append(min(fetches["start_ns"]))
             ends.append(max(fetches["end_ns"]))
             all_ends.append(fetches["end_ns"])
-        # They do not start at the same instant: each has a library to import.
+        # They do not start at the same instant, because each has to import a library.
         first_ns, last_ns = max(starts), min(ends)
         done = sum(first_ns <= end_ns < last_ns for column in all_ends for end_ns in column)
         return done / (last_ns - first_ns) * 1e9
 
 
 def draw(rates: Rates, path: Path) -> None:
-    """A panel for each delay, a bar for each number of processes, a dot for each trial."""
+    """Draw a panel per delay, a bar per number of processes, and a dot per trial."""
     figure = new_figure()
     figure.set_size_inches(9.6, 5.0)
     for axes, delay_ms in zip(figure.subplots(1, len(REQUESTS)), REQUESTS, strict=True):
@@ -119,7 +119,7 @@ def draw(rates: Rates, path: Path) -> None:
         axes.grid(axis="x", visible=False)
     figure.axes[0].set_ylabel("requests / s")
     figure.suptitle(
-        f"Concurrency beside parallelism: {CRAWLER} with {CONCURRENCY} in flight",
+        f"Concurrency and parallelism: {CRAWLER} with {CONCURRENCY} in flight",
         x=0.01,
         ha="left",
         fontsize=14,
@@ -127,8 +127,8 @@ def draw(rates: Rates, path: Path) -> None:
     about = describe_environment("nothing is pinned")
     add_small_print(
         figure,
-        f"{machine_shown(about)}, Python {about['python']}; nothing is pinned; "
-        f"{datetime.now(UTC):%Y-%m-%d}; while all processes were at work; medians of {TRIALS} "
+        f"{machine_shown(about)}, Python {about['python']}; not pinned; "
+        f"{datetime.now(UTC):%Y-%m-%d}; rates while all processes ran; medians of {TRIALS} "
         "trials in turn, dots are trials",
     )
     figure.savefig(path)

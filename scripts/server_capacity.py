@@ -1,8 +1,8 @@
-"""How fast the delay server is, and how late: against a plain tornado.web server, in turn.
+"""The delay server's throughput and latency, measured in turn with a plain tornado.web server.
 
-For each round and server: requests a second without delay on 100 connections, then the latency of
-1000 connections that ask for 100 ms each. At last a million requests are recorded and fetched. The
-servers share one core and wrk has another, where there are two.
+For each round and server it measures requests per second without delay on 100 connections, then the
+latency of 1000 connections that ask for 100 ms each. At the end a million requests are recorded and
+fetched. The servers share one core and wrk has another, if there are two.
 """
 
 import argparse
@@ -28,21 +28,25 @@ _RECORDED = 1_000_000
 
 
 class Latency(NamedTuple):
-    """Quantiles of what wrk saw, in ms."""
+    """Quantiles of the latency that wrk saw, in ms."""
 
     p50_ms: float
     p99_ms: float
 
 
 def main() -> int:
-    """Measure and print; returns the exit code."""
+    """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/capacity", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="rounds (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="number of rounds (default: %(default)s)"
+    )
     rounds = parser.parse_args().rounds
     if rounds < 1:
         parser.error("--rounds is at least 1")
     if not shutil.which("wrk"):
-        print("scripts/capacity: needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
+        print(
+            "scripts/capacity: wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr
+        )
         return 3
     on_core = _pinning()
     with ExitStack() as stack:
@@ -101,7 +105,7 @@ def _print_recording(data_url: str, control_url: str, prefix: list[str]) -> None
     peak_mb = stats(control_url)["peak_memory_bytes"] / 1e6
     print(
         f"\n{rows:,} requests recorded (asyncio): fetched in {seconds:.2f} s; "
-        f"peak memory of the server {peak_mb:.0f} MB, that fetch included"
+        f"peak memory of the server, with that fetch: {peak_mb:.0f} MB"
     )
 
 
@@ -134,15 +138,18 @@ def _wrk(prefix: list[str], url: str, connections: int, seconds: int, delay_ms: 
 def _found(pattern: str, text: str) -> re.Match[str]:
     match = re.search(pattern, text)
     if match is None:
-        raise SystemExit(f"scripts/capacity: wrk said something else than expected:\n{text}")
+        raise SystemExit(f"scripts/capacity: wrk printed something unexpected:\n{text}")
     return match
 
 
 def _pinning() -> Callable[[int], list[str]]:
-    """A function from the number of a core to the words that pin a command to it."""
+    """Return a function from a core's number to the command that pins to it."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2 or not shutil.which("taskset"):
-        print("scripts/capacity: nothing is pinned to a core here", file=sys.stderr)
+        print(
+            "scripts/capacity: nothing is pinned: that needs two cores and taskset",
+            file=sys.stderr,
+        )
         return lambda _: []
     return lambda core: ["taskset", "-c", str(cores[core])]
 

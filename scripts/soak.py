@@ -1,8 +1,8 @@
 """A million requests with mixed delays, sizes and faults, and clients that give up.
 
-Each request must have arrived once and ended as was planned, in the ledger and in the counters;
-afterwards the server must hold as much memory, and as many descriptors and threads, as before.
-Exits with 1 if anything does not balance.
+Each request must have arrived once and ended as planned, in the ledger and in the counters.
+Afterwards the server must hold as much memory, and as many descriptors and threads, as before. The
+exit code is 1 if anything does not balance.
 """
 
 import argparse
@@ -33,31 +33,31 @@ _DELAYS_US = (0, 0, 250, 1_000, 5_000, 20_000, 50_000, 100_000)
 _SIZES_BYTES = (0, 1, 1, 1, 100, 3_000, 20_000)
 _GIVEN_UP_US = 60_000_000
 _SLOW = ("hang", "drip-body", "drip-headers")
-"""Each of these costs the client its timeout."""
+"""Faults that each cost the client its full timeout."""
 _SLOW_SHARE = 0.002
 _FAULT_SHARE = 0.02
 _SPARE_BYTES = 16_000_000
-"""By which the memory may have grown: what an allocator keeps for itself after the busiest moment.
-Within a million requests it grew by 4 to 8 MB; rounds of 10 000 connections then left it level."""
+"""Allowed growth of the memory, for what an allocator keeps after the busiest moment. Within a
+million requests it grew by 4 to 8 MB; rounds of 10 000 connections then left it level."""
 _SPARE_BLOCKS = 50_000
-"""By which the number of Python's objects may have grown: garbage that has not been collected yet
-moves it by 20 000. A leak of one for each request of a million would be 20 times as much."""
+"""Allowed growth of the number of Python objects: garbage that has not been collected yet moves it
+by 20 000. A leak of one object per request would be 20 times as much for a million requests."""
 _OUTCOMES = {ANSWERED: "answered", CLIENT_GONE: "client gone", MISBEHAVED: "misbehaved"}
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What a server at rest holds."""
+    """The resources that an idle server holds."""
 
     memory_bytes: int
     descriptors: int
     threads: int
     blocks: int
-    """Objects of Python, as sys.getallocatedblocks counts them."""
+    """Python objects, as sys.getallocatedblocks counts them."""
 
     @classmethod
     def of(cls, pid: int, blocks: int) -> "Level":
-        """The least of half a second: connections to the control port close in their own time."""
+        """Return the minimum over half a second, in which control connections close."""
         process = psutil.Process(pid)
         levels = []
         for _ in range(10):
@@ -69,7 +69,7 @@ class Level:
 
 
 class Soak:
-    """Runs against one server, and all that does not balance."""
+    """Sends requests to one server, and lists everything that does not balance."""
 
     def __init__(self, server: ServerProcess, concurrency: int, timeout_s: float) -> None:
         self.wrong: list[str] = []
@@ -112,7 +112,7 @@ class Soak:
         if not np.array_equal(fetches["seq"][by_seq], every):
             self.wrong.append(f"{name}: the client did not record each request once")
         elif not np.array_equal(arrived[order], every):
-            self.wrong.append(f"{name}: {len(arrived)} arrivals, and not one of each request")
+            self.wrong.append(f"{name}: {len(arrived)} arrivals, but not one of each request")
         else:
             outcomes = np.array(record.columns["outcome"])[order]
             self._compare(name, plans, outcomes, np.array(expected))
@@ -122,7 +122,7 @@ class Soak:
                 self.wrong.append(f"{plans[seq]} failed: {ERROR_WORDS[errors[seq]]}")
 
     def at_rest(self) -> dict[str, Any]:
-        """The counters, once no connection is open: the server notices in its own time."""
+        """Return the counters once the server has noticed that no connection is open."""
         deadline = monotonic() + 10
         while True:
             counted = stats(self._control_url)
@@ -131,7 +131,7 @@ class Soak:
             sleep(0.05)
 
     def level(self) -> Level:
-        """Of the server."""
+        """Return the resources of the server."""
         blocks = stats(self._server.addresses.control_url)["allocated_blocks"]
         return Level.of(self._server.pid, blocks)
 
@@ -139,7 +139,7 @@ class Soak:
         delay_us = self._random.choice(_DELAYS_US)
         size_bytes = self._random.choice(_SIZES_BYTES)
         drawn = self._random.random()
-        if drawn < _SLOW_SHARE and seq < requests // 2:  # else the end would be all waiting
+        if drawn < _SLOW_SHARE and seq < requests // 2:  # otherwise the end would be all waiting
             fault = self._random.choice((*_SLOW, ""))
             return Plan(name, seq, 0 if fault else _GIVEN_UP_US, 1, fault)
         if drawn > 1 - _FAULT_SHARE:
@@ -159,11 +159,17 @@ class Soak:
 
 
 def main() -> int:
-    """Measure, print, and say what does not balance; returns the exit code."""
+    """Measure, print, and report what does not balance; return the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
-    parser.add_argument("--requests", type=int, default=1_000_000, help="(%(default)s)")
-    parser.add_argument("--concurrency", type=int, default=1000, help="(%(default)s)")
-    parser.add_argument("--timeout", type=float, default=5.0, help="of a fetch, in s (%(default)s)")
+    parser.add_argument(
+        "--requests", type=int, default=1_000_000, help="number (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=1000, help="in flight (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, help="of a fetch, in s (default: %(default)s)"
+    )
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     arguments = parser.parse_args()
     if arguments.requests < 1 or arguments.concurrency < 1:
@@ -215,7 +221,7 @@ def _check_counters(soak: Soak, counted: dict[str, Any]) -> None:
         said = counted[key]
         said = dict(sorted(said.items())) if isinstance(said, dict) else said
         if said != value:
-            soak.wrong.append(f"{key} is {said}, and {value} was expected")
+            soak.wrong.append(f"{key} is {said}, but should be {value}")
     if counted["connections"]["open"] or counted["connections"]["turned_away"]:
         soak.wrong.append(f"connections: {counted['connections']}")
     if any(counted["ledger"].values()):
@@ -227,9 +233,7 @@ def _print(
 ) -> None:
     settled = ", ".join(f"{name} {soak.outcomes[code]:,}" for code, name in _OUTCOMES.items())
     statuses = ", ".join(f"{key} {count:,}" for key, count in sorted(soak.statuses.items()))
-    print(
-        f"requests      {soak.sent:,} sent, those of the warm-up included; {soak.arrived:,} arrived"
-    )
+    print(f"requests      {soak.sent:,} sent, with those of the warm-up; {soak.arrived:,} arrived")
     print(f"settled       {settled}")
     print(f"status        {statuses}")
     print(f"connections   {counted['connections']['accepted']:,}")
@@ -237,7 +241,7 @@ def _print(
     print(
         f"memory        {before.memory_bytes / 1e6:.1f} MB before, "
         f"{after.memory_bytes / 1e6:.1f} MB after, "
-        f"{counted['peak_memory_bytes'] / 1e6:.1f} MB at the most"
+        f"{counted['peak_memory_bytes'] / 1e6:.1f} MB at most"
     )
     print(f"objects       {before.blocks:,} before, {after.blocks:,} after")
     print(f"descriptors   {before.descriptors} before, {after.descriptors} after")

@@ -135,7 +135,7 @@ CRAWLS: dict[str, tuple[Crawl, str]] = {
     "usage_of_text": (_usage(gc_pauses="many"), "gc_pauses is 'many'"),
     "usage_infinite": (_usage(cpu_ns=float("inf")), "it is not JSON"),
     "versions_nested": (_versions({"python": {"deep": {}}}), "a version that is not a text"),
-    "versions_a_list": (_versions(["3.11"]), "does not say which versions"),
+    "versions_a_list": (_versions(["3.11"]), "does not report its versions"),
     "versions_escape": (_versions({"python": "\x1b[2J"}), "a version that is not a text"),
     "seq_negative": (_row(seq=-1), "column seq is out of range"),
     "start_huge": (_row(start_ns=2**62, end_ns=2**62), "column start_ns is out of range"),

@@ -8,18 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 import bench.contract.faults
-import bench.contract.rules
+import bench.contract.plain_rules
 import bench.contract.runs
+from bench.contract.body_rules import body_rules
+from bench.contract.checking import check_contract
+from bench.contract.fault_rules import fault_rules
 from bench.contract.faults import FAULT_WORDS, PLAYED, Played
-from bench.contract.rules import (
-    MUST,
-    SHOULD,
-    Finding,
-    check_contract,
-    of_a_plain_run,
-    of_bodies,
-    of_faults,
-)
+from bench.contract.plain_rules import plain_rules
+from bench.contract.rules import MUST, SHOULD, Finding
 from bench.contract.runs import ContractRunner
 from bench.plan.entrants import Entrant
 from bench.report.audit import AuditRow, audit_table
@@ -65,18 +61,24 @@ def of_the_wrong_one() -> dict[str, Finding]:
     [
         ("each job is fetched once and recorded once", "70 jobs, sent: 140"),
         ("never more than C at a time", "70 at a time by its own clocks, 7 were asked for"),
-        ("an answer in order is no error", "bodies of 1 byte, recorded as 1 (0)"),
-        ("the times are true", "ended before its answer"),
+        ("a good response is no error", "bodies of 1 byte, recorded as 1 (0)"),
+        ("the times are true", "ended before its response"),
         ("all C slots are used", "36 in flight at the server, 12 were asked for"),
         ("the whole body is read", "[0, 0] bytes of 16777216 each"),
         ("a fetch ends with the last byte", "[0, 0] bytes of 10 each"),
         ("a refused connection is a recorded failure", "recorded as {}"),
-        ("after a failure the crawl goes on", "recorded: "),
-        ("what failed is sent again", "29 sent more than once, which the crawler does not declare"),
-        ("many that fail at once", "60 sent more than once, which the crawler does not declare"),
+        ("the crawl goes on after a failure", "recorded: "),
+        (
+            "failed requests are sent again",
+            "29 sent more than once, which the crawler does not declare",
+        ),
+        (
+            "many requests that fail at once",
+            "60 sent more than once, which the crawler does not declare",
+        ),
         ("fault hang is a recorded failure", "never recorded"),
-        ("fault reset-body is a recorded failure", "taken for good"),
-        ("a server that goes in mid-run", "recorded: "),
+        ("fault reset-body is a recorded failure", "recorded as a good response"),
+        ("a server that stops during a run", "recorded: "),
     ],
 )
 def test_a_crawler_that_does_everything_wrong_fails_line_by_line(
@@ -103,7 +105,7 @@ def test_a_body_that_is_not_read_or_not_on_the_clock_is_found_out(cheat: str) ->
         runner = ContractRunner(Entrant(cheat, name), find(name), server, {})
         broken = {
             rule.title
-            for rules in (of_a_plain_run, of_bodies)
+            for rules in (plain_rules, body_rules)
             for rule in rules(runner)
             if rule.finding().is_broken
         }
@@ -176,9 +178,9 @@ def test_a_fault_that_stops_a_crawler_is_found_among_the_others(
     with ServerProcess() as server:
         name = "tests.broken_crawlers:dies_of_500"
         runner = ContractRunner(Entrant("fragile", name), find(name), server, {})
-        findings = [rule.finding() for rule in of_faults(runner)]
+        findings = [rule.finding() for rule in fault_rules(runner)]
     found = {finding.rule: finding for finding in findings}
-    assert not found["after a failure the crawl goes on"].is_kept
+    assert not found["the crawl goes on after a failure"].is_kept
     broken = [one for rule, one in found.items() if rule.startswith("fault ") and not one.is_kept]
     assert [one.played.fault for one in broken if one.played is not None] == ["500"]
     assert "exit code 9" in broken[0].evidence
@@ -188,7 +190,7 @@ def test_a_fault_that_stops_a_crawler_is_found_among_the_others(
 def test_a_crawler_that_never_ends_is_not_looked_at_any_further(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bench.contract.rules, "_PLAIN_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(bench.contract.plain_rules, "_PLAIN_TIMEOUT_S", 0.1)
     monkeypatch.setattr(bench.contract.runs, "GRACE_S", 1.0)
     *_, last = check_contract(Entrant("hang", "tests.broken_crawlers:hang"))
     assert (last.rule, last.is_kept) == ("the other rules", False)
@@ -215,7 +217,7 @@ def test_resends_are_declared_with_a_condition_or_not_at_all() -> None:
     for info in REGISTRY:
         assert (info.resends > 0) == (info.resend_condition in RESEND_CONDITIONS)
     foreign = find("tests.broken_crawlers:chat")
-    assert (foreign.is_declared, foreign.resends_shown) == (False, "not declared")
+    assert (foreign.is_declared, foreign.resends_in_words) == (False, "not declared")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.measure.interpreters import InterpreterError, check_interpreter, crawler_command
 from bench.measure.observation import Observation, parse_netstat, parse_stolen_ns, parse_time_wait
 from bench.plan.delays import Delay
-from bench.plan.entrants import Entrant, EntrantError, parse_entrant, with_labels_of_their_own
+from bench.plan.entrants import Entrant, EntrantError, parse_entrant, with_unique_labels
 from bench.plan.floor import FLOORS, cost_unit, fastest_floor
 from crawlers.registry import REGISTRY
 from server.request_plan import PlanError
@@ -41,13 +41,13 @@ def test_what_is_no_entrant_is_refused(text: str) -> None:
 
 
 def test_the_same_crawler_twice_gets_two_labels() -> None:
-    named = with_labels_of_their_own([Entrant("a", "a"), Entrant("b", "b"), Entrant("a", "a")] * 2)
+    named = with_unique_labels([Entrant("a", "a"), Entrant("b", "b"), Entrant("a", "a")] * 2)
     assert [entrant.label for entrant in named] == ["a", "b", "a#2", "a#3", "b#2", "a#4"]
 
 
 def test_one_label_is_not_given_to_two_things() -> None:
-    with pytest.raises(EntrantError, match="label 'a' is given to asyncio and to gevent"):
-        with_labels_of_their_own([Entrant("a", "asyncio"), Entrant("a", "gevent")])
+    with pytest.raises(EntrantError, match="label 'a' is given to both asyncio and gevent"):
+        with_unique_labels([Entrant("a", "asyncio"), Entrant("a", "gevent")])
 
 
 def test_another_interpreter_sees_our_code_and_nothing_that_is_installed_beside_it(
@@ -71,7 +71,7 @@ def test_another_interpreter_sees_our_code_and_nothing_that_is_installed_beside_
 
 
 def test_an_interpreter_that_is_not_there_is_named() -> None:
-    with pytest.raises(InterpreterError, match="old: there is no program /no/such/python"):
+    with pytest.raises(InterpreterError, match="old: /no/such/python is not a program"):
         check_interpreter(Entrant("old", "asyncio", "/no/such/python"))
     check_interpreter(Entrant("old", "asyncio", sys.executable))
     check_interpreter(Entrant("asyncio", "asyncio"))

@@ -213,8 +213,8 @@ def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
         ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
         ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "its kind is 'x'"),
         ("UPDATE run SET work = replace(work, '20', '-20')", "of -20"),
-        ("UPDATE run SET work = ''", "nobody asked for run"),
-        ("UPDATE run SET crawler = 'x'", "nobody asked for run"),
+        ("UPDATE run SET work = ''", "is not in the plan"),
+        ("UPDATE run SET crawler = 'x'", "is not in the plan"),
     ],
 )
 def test_results_that_cannot_be_are_refused(folder: Path, change: str, said: str) -> None:

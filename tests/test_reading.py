@@ -251,7 +251,7 @@ def test_one_crawler_twice_and_another_interpreter_in_one_experiment(tmp_path: P
 def test_an_interpreter_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     done = bench("run", "--crawlers", "old=asyncio@/no/such/python", cwd=tmp_path)
     assert done.returncode == 3
-    assert "old: there is no program /no/such/python" in done.stderr
+    assert "old: /no/such/python is not a program" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,7 +22,7 @@ def soak(change: str, *flags: str) -> "subprocess.CompletedProcess[str]":
 def test_a_short_soak_balances() -> None:
     done = soak("", "--requests", "4000", "--concurrency", "100")
     assert (done.returncode, "does not balance" in done.stdout) == (0, False), done.stdout
-    assert "5,000 sent, those of the warm-up included; 5,000 arrived" in done.stdout
+    assert "5,000 sent, with those of the warm-up; 5,000 arrived" in done.stdout
 
 
 LIES = """
@@ -47,9 +47,9 @@ def test_what_does_not_balance_is_found() -> None:
     done = soak(LIES, "--requests", "400", "--concurrency", "20")
     assert done.returncode == 1
     for said in (
-        "does not balance: warm-up: 99 arrivals, and not one of each request",
+        "does not balance: warm-up: 99 arrivals, but not one of each request",
         "misbehaved, not answered",
-        "client_gone is -1, and 0 was expected",
+        "client_gone is -1, but should be 0",
         "the ledger is not empty",
         "the server's memory has grown",
         "the server has more objects than before",

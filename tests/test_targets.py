@@ -36,7 +36,7 @@ def test_one_name_and_all_seq_in_order_are_a_run(server: ServerProcess) -> None:
         (["/add?name=a&seq=0", "/"], "is not of http://127.0.0.1:"),
         (["/", "/add?name=a&seq=1"], "is not of http://127.0.0.1:"),
         (["/add?name=a&seq=0&delay=long"], "delay is 'long'"),
-        (["/add?name=known&seq=0"], "has requests of the name 'known' already"),
+        (["/add?name=known&seq=0"], "already has requests of the name 'known'"),
     ],
 )
 def test_other_shapes_are_not_and_it_is_said_why(

@@ -54,7 +54,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print a line for each rule; or the tables of faults."""
-    from bench.contract.rules import check_contract
+    from bench.contract.checking import check_contract
     from bench.measure.readiness import chosen_entrants, installed
 
     entrants = chosen_entrants(arguments.crawlers)
@@ -113,8 +113,9 @@ def _finding_json(finding: "Finding") -> dict[str, Any]:
 
 def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
     """Crawler x fault: as Markdown, JSON, a figure."""
+    from bench.contract.checking import check_faults
+    from bench.contract.fault_rules import rule_of_failing
     from bench.contract.faults import FAULT_TIMEOUT_S
-    from bench.contract.rules import check_faults, rule_of_failing
     from bench.measure.machine import describe_environment
 
     found: dict[str, AllPlayed] = {}

@@ -257,14 +257,14 @@ def _say_not_saved(result: "RunResult") -> None:
     import numpy as np
 
     from bench.primes.report import work_shown
-    from bench.primes.saved_run import failures_of, shown_item
+    from bench.primes.saved_run import failures_of, format_failures
 
     fetches = {name: np.array(column) for name, column in outcome.fetches.items()}
     failures = failures_of(fetches, np.array(outcome.work["item"]))
     where = work_shown((planned.work.kind, planned.work.cost, planned.work.size))
     say(
         f"{planned.cell.crawler}, {where}, trial {planned.trial}: {len(failures)} of "
-        f"{planned.requests:,} items were not saved: {shown_item(failures)}"
+        f"{planned.requests:,} items were not saved: {format_failures(failures)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Plays every fault to a crawler: what the crawler says of it, and what the server saw."""
+"""Plays every fault to a crawler: what the crawler records, and what the server sees."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from crawlers.registry import UNBOUNDED
 from server.request_plan import FAULTS
 
 FAULT_TIMEOUT_S = 0.5
-"""Limit of time of a fetch while faults are played."""
+"""Time limit of a fetch while faults are played."""
 _DRIPS = ("drip-body", "drip-headers")
 _GRACE_ALONE_S = 2.0
 _TIMEOUTS = 10
@@ -30,51 +30,51 @@ FAULT_WORDS = {
     "bad-status": "malformed",
     "bad-chunk": "malformed",
 }
-"""The exact word for each fault; those that are not here are answered with that status."""
+"""The exact word for each fault; the server answers the other faults with their status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One fault that was played to a crawler, as both ends saw it. Spans are in seconds."""
+    """One fault that was played to a crawler, as both ends saw it. Times are in seconds."""
 
     crawler: str
     """The label of the entrant."""
     fault: str
     wanted: str
-    """The exact word; "" for a status."""
+    """The exact word; "" if a status is wanted."""
     declared: str | None
-    """What is declared that the crawler says instead: a word, "" for a good answer, UNBOUNDED."""
+    """What the crawler is declared to report instead: a word, "" for a good response, UNBOUNDED."""
     word: str | None = None
-    """What the crawler said, of ERROR_WORDS; "" is no error. None: it recorded nothing."""
+    """What the crawler recorded, of ERROR_WORDS; "" is no error. None if it recorded nothing."""
     status: int = 0
     took_s: float | None = None
-    """At the client, from start to end."""
+    """Duration of the fetch at the client."""
     noticed_s: float | None = None
-    """From the instant at which the server began to misbehave, or to answer, to the end at the
-    client, requests that were sent again included."""
+    """Time from the server's first misbehaviour or response to the end at the client, with requests
+    that were sent again."""
     arrivals: int | None = None
-    """How many requests the server got for the one that was asked for."""
+    """How many requests arrived at the server for the one that was asked for."""
     worked_on_s: float | None = None
-    """How long the server worked on after the client's end, before its connection closed; None for
-    an answer in order."""
+    """How long the server's connection stayed open after the client's end; None for a normal
+    response."""
     failure: str = ""
-    """Why the crawler's process left nothing, in one line."""
+    """Why the crawler's process left no outcome, in one line."""
     never_ended: bool = False
-    """Whether its process was killed because it had not ended."""
+    """Whether the process was killed because it did not end."""
 
     @property
     def is_failure(self) -> bool:
-        """Whether it was recorded, and as no good answer."""
+        """Whether the fault was recorded as something else than a good response."""
         return self.word is not None and (bool(self.word) or self.status != 200)
 
     @property
     def is_unbounded(self) -> bool:
-        """Whether it was not even played: it is declared that no limit of time ends it."""
+        """Whether it was not played, because no time limit ends it by declaration."""
         return self.declared == UNBOUNDED
 
     @property
     def heard(self) -> str:
-        """What the crawler made of it, in a word or two."""
+        """What the crawler reported, in a word or two."""
         if self.is_unbounded:
             return UNBOUNDED
         if self.never_ended:
@@ -85,7 +85,7 @@ class Played:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is the exact word, or the status."""
+        """Whether the crawler reported the exact word, or the status."""
         if self.word is None:
             return False
         if not self.wanted:
@@ -94,14 +94,14 @@ class Played:
 
     @property
     def is_as_declared(self) -> bool:
-        """Whether it is not exact, and what is declared instead."""
+        """Whether the crawler reported, instead of the exact word, what is declared."""
         if self.declared is None or self.is_exact:
             return False
         said = self.word if self.word or self.status == 200 else None
         return self.is_unbounded or self.declared == said
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, and `heard`, `is_exact`, `is_as_declared`."""
+        """Return all fields, and `heard`, `is_exact`, `is_as_declared`."""
         named = {name: getattr(self, name) for name in self.__dataclass_fields__}
         derived = ("heard", "is_exact", "is_as_declared")
         return {**named, **{name: getattr(self, name) for name in derived}}
@@ -109,27 +109,27 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """One run in which faults were played, one after another, a plain request after each."""
+    """One run in which faults were played one after another, with a plain request after each."""
 
     result: RunResult
     faulty: dict[int, str]
-    """By seq."""
+    """The faults, by seq."""
     requests: int
 
 
 @dataclass(frozen=True, slots=True)
 class AllPlayed:
-    """Every fault, and the runs that came to an end."""
+    """All faults, and the runs that came to an end."""
 
     faults: tuple[Played, ...]
-    """In the order of PLAYED."""
+    """The faults in the order of PLAYED."""
     plays: tuple[Play, ...]
     failures: tuple[str, ...]
-    """Of runs that did not come to an end."""
+    """Failures of the runs that did not come to an end."""
 
 
 def play_faults(runner: ContractRunner) -> AllPlayed:
-    """Play them all in one run if the crawler survives that, in several if it does not."""
+    """Play all faults in one run if the crawler survives that, otherwise in several."""
     played: dict[str, Played] = {}
     plays: list[Play] = []
     failures: list[str] = []
@@ -156,7 +156,7 @@ def play_faults(runner: ContractRunner) -> AllPlayed:
 
 
 def _attempts(faults: list[str]) -> Iterator[list[str]]:
-    """What is left of each is played in one run: all, then all that must not last, then each."""
+    """Yield the faults to play together: all, then those that end soon, then each alone."""
     yield faults
     yield [fault for fault in faults if fault not in _DRIPS]
     for fault in faults:
@@ -182,7 +182,7 @@ def _without_outcome(runner: ContractRunner, fault: str, error: NoOutcomeError) 
 
 
 def _seen(runner: ContractRunner, play: Play, seq: int) -> Played:
-    """What both ends say of one fault."""
+    """Return what both ends saw of one fault."""
     fault = play.faulty[seq]
     fetches, arrivals = accounts_of(play.result)
     ledger = play.result.ledger

@@ -1,4 +1,4 @@
-"""Runs a crawler as the contract's rules want it: against a server of ours, in a fresh process."""
+"""Runs a crawler for the rules of the contract: in a fresh process, against a server of ours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ from server.process import ServerProcess
 
 PATIENT_S = 10.0
 GRACE_S = 10.0
-"""To start a process, and for whatever takes its time."""
+"""Time to start a process, and for everything else beyond the crawl."""
 _PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:9")
-"""Where there is none: whatever obeys the environment's proxies fails."""
+"""Proxies where nobody listens: a crawler that obeys the environment's proxies fails."""
 
 
 class BrokenError(Exception):
-    """A rule is not kept; the text is the evidence."""
+    """A rule is broken; the text is the evidence."""
 
 
 class UnknownError(Exception):
-    """It cannot be found out whether a rule is kept; the text says why."""
+    """It cannot be decided whether a rule is kept; the text says why."""
 
 
 class NoOutcomeError(BrokenError):
@@ -60,7 +60,7 @@ class ContractRunner:
         has_proxy: bool = False,
         grace_s: float | None = None,
     ) -> RunResult:
-        """One run. `faults` are by seq. Raises NoOutcomeError."""
+        """Do one run, with `faults` by seq. Raises NoOutcomeError."""
         self.number += 1
         target = Target(url, "") if url else Target(*self.server.addresses)
         cell = Cell(self.entrant.label, concurrency, Delay.fixed(delay_ms * 1000))
@@ -75,12 +75,12 @@ class ContractRunner:
         return result
 
     def slots(self, wanted: int) -> int:
-        """As many, or as the crawler can do."""
+        """Return the wanted number of slots, or as many as the crawler can use."""
         return min(wanted, self.info.max_concurrency)
 
 
 def accounts_of(result: RunResult) -> tuple[IntColumns, IntColumns]:
-    """Fetches, and arrivals if there is a ledger."""
+    """Return the fetches of a run, and its arrivals if there is a ledger."""
     assert result.outcome is not None
     ledger = result.ledger.columns if result.ledger is not None else {}
     return (

@@ -1,1 +1,1 @@
-"""Does what is asked: starts servers and crawlers, watches the machine, keeps each run."""
+"""Does the runs: starts servers and crawlers, watches the machine, keeps each run."""

@@ -1,4 +1,4 @@
-"""What a crawler has started: it must not outlive the run, nor disturb the next."""
+"""The processes that a crawler has started: they must not outlive the run or disturb the next."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ import psutil
 from server.parent import adopted_orphans
 
 _WITHIN_S = 5.0
-"""For processes that are killed to end; one may start others faster than they are found."""
+"""Time for killed processes to end; a process may start others faster than they are found."""
 
 
 @contextmanager
-def none_left() -> Iterator[None]:
-    """Kill what the block has started and what that has started, in whatever session it is.
+def kill_descendants() -> Iterator[None]:
+    """Kill all processes that start within the block, in any session, when it ends.
 
-    Where orphans cannot be adopted, those whose parent has ended are not found. Nor is anything in
-    other threads than the main one: of blocks side by side, none could tell whose a process is.
+    Where orphans cannot be adopted, processes whose parent has ended are not found. Outside the
+    main thread nothing is killed, because concurrent blocks could not tell whose a process is.
     """
     if current_thread() is not main_thread():
         yield

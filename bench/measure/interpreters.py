@@ -1,4 +1,4 @@
-"""How a crawler's process is started: on this interpreter, or on one that an entrant names."""
+"""How to start a crawler's process: with this interpreter, or with the one of an entrant."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ from bench.plan.entrants import Entrant
 from crawlers.crawler_file import is_file_name
 
 _ROOT = str(Path(__file__).parents[2])
-# Of ours, another environment gets these two packages and the crawler brought along, and nothing
-# else that is installed beside them: its libraries are what is measured.
+# Another environment imports our two packages and the user's crawler from here, and nothing else:
+# its own libraries are to be measured.
 _BOOTSTRAP = """
 import runpy, sys
 from importlib.machinery import PathFinder
@@ -25,11 +25,11 @@ runpy.run_module("crawlers", run_name="__main__", alter_sys=True)
 
 
 class InterpreterError(MachineError):
-    """An interpreter that is not there; the text names it."""
+    """An interpreter that does not exist; the text names it."""
 
 
 def crawler_command(entrant: Entrant, *arguments: str) -> list[str]:
-    """The words that start `python -m crawlers ARGUMENTS` for an entrant."""
+    """Return the command that starts `python -m crawlers ARGUMENTS` for an entrant."""
     if not entrant.python:
         return [sys.executable, "-P", "-m", "crawlers", *arguments]
     names = ["crawlers", "server"]
@@ -40,9 +40,9 @@ def crawler_command(entrant: Entrant, *arguments: str) -> list[str]:
 
 
 def check_interpreter(entrant: Entrant) -> None:
-    """Raises InterpreterError where the entrant's interpreter cannot be started."""
+    """Raise InterpreterError if the entrant's interpreter cannot be started."""
     if entrant.python and not os.access(entrant.python, os.X_OK):
         raise InterpreterError(
-            f"{entrant.label}: there is no program {entrant.python} to run it on: give the path of "
+            f"{entrant.label}: {entrant.python} is not a program that can be run: give the path of "
             "a python, as in old=asyncio@/path/to/venv/bin/python"
         )

@@ -1,4 +1,4 @@
-"""What this machine must allow before a sweep begins; said before, not found out in the middle."""
+"""Checks before a sweep whether this machine allows it, so that it does not fail midway."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from bench.results.schema import MAX_REQUESTS, SPARE_DESCRIPTORS
 from server.control_client import stats
 
 MAX_RUNS = 100_000
-"""Of an experiment: at a second each, more than a day."""
+"""Most runs of an experiment: with one second each, more than a day."""
 
 
 class TooMuchError(MachineError):
-    """What was asked cannot be done; the text says how much can, and how to get more."""
+    """This machine cannot do what was asked; the text says how much it can, and how to get more."""
 
 
 def check_count(runs: int) -> None:
-    """Of an experiment, before its runs are made. Raises TooMuchError."""
+    """Check the number of runs before they are made. Raises TooMuchError."""
     if runs > MAX_RUNS:
         raise TooMuchError(
             f"{runs:,} runs are more than an experiment may have, {MAX_RUNS:,}: ask for fewer "
@@ -26,7 +26,7 @@ def check_count(runs: int) -> None:
 
 
 def check_limits(runs: Sequence[PlannedRun]) -> None:
-    """Raises TooMuchError."""
+    """Check the requests and open files that the runs need. Raises TooMuchError."""
     requests = max(run.requests for run in runs)
     if requests > MAX_REQUESTS:
         raise TooMuchError(
@@ -48,9 +48,9 @@ def check_limits(runs: Sequence[PlannedRun]) -> None:
 
 
 def check_server(target: Target, concurrency: int) -> None:
-    """Whether a server of ours that runs already takes that many connections.
+    """Check whether a running server of ours accepts this many connections.
 
-    Raises TooMuchError, server.control_client.ControlError.
+    Raises TooMuchError and server.control_client.ControlError.
     """
     most = int(stats(target.control_url)["connections"]["most"])
     if concurrency > most:
@@ -62,7 +62,7 @@ def check_server(target: Target, concurrency: int) -> None:
 
 
 def descriptors_allowed() -> int | None:
-    """Open files that a process may raise its limit to; None: no limit."""
+    """Return the open files to which a process may raise its limit; None for no limit."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""On what is measured: this machine, the versions of what is installed, the commit."""
+"""The environment of a measurement: this machine, installed versions, the commit."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ _DISTRIBUTIONS = ("tornado", "httptools", "uvloop", "numpy", "matplotlib")
 
 
 def describe_environment(pinning_note: str) -> dict[str, Any]:
-    """For a results file and the small print of plots; all values are JSON."""
+    """Return the environment for a results file and the small print of plots, as JSON values."""
     return {
         "crawlbench": __version__,
         "commit": _commit(),
@@ -36,7 +36,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Of the checkout, with a + if it has been changed since; None without git."""
+    """Return the commit of the checkout, with a + if files have changed since; None without git."""
     root = Path(__file__).parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:

@@ -1,4 +1,4 @@
-"""Reads the counters of the kernel, and the clocks, before and after a run."""
+"""Reads the kernel's counters and the clocks before and after a run."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _COUNTERS = {
     "TCPSynRetrans": "syn_retransmits",
 }
 _JIFFY_NS = 10_000_000
-"""USER_HZ is 100 on every architecture that Python runs on."""
+"""One tick of /proc/stat: USER_HZ is 100 on every architecture that Python runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Observation:
 
     @classmethod
     def now(cls) -> Self:
-        """Read them all."""
+        """Read all counters."""
         return cls(
             wall_ns=time.time_ns(),
             monotonic_ns=time.monotonic_ns(),
@@ -44,7 +44,7 @@ class Observation:
         beside: int | None,
         accepted: int | None = None,
     ) -> Conditions:
-        """What happened between two observations."""
+        """Return the conditions between two observations."""
         tcp = {
             field: later.tcp[name] - self.tcp[name] if name in self.tcp else None
             for name, field in _COUNTERS.items()
@@ -67,7 +67,7 @@ class Observation:
 
 
 def parse_netstat(text: str) -> dict[str, int]:
-    """The counters of interest in /proc/net/netstat: a line of names, then one of values."""
+    """Return counters of /proc/net/netstat, which has a line of names, then one of values."""
     found: dict[str, int] = {}
     lines = text.splitlines()
     for names, values in zip(lines[::2], lines[1::2], strict=False):
@@ -78,7 +78,7 @@ def parse_netstat(text: str) -> dict[str, int]:
 
 
 def parse_time_wait(text: str) -> int | None:
-    """`tw N` of the line on TCP in /proc/net/sockstat."""
+    """Return `tw N` from the TCP line of /proc/net/sockstat."""
     for line in text.splitlines():
         words = line.split()
         if words[:1] == ["TCP:"] and "tw" in words:
@@ -87,7 +87,7 @@ def parse_time_wait(text: str) -> int | None:
 
 
 def parse_stolen_ns(text: str) -> int | None:
-    """The eighth number of the first line of /proc/stat: steal."""
+    """Return the steal time, the eighth number in the first line of /proc/stat, in ns."""
     words = text.partition("\n")[0].split()
     return int(words[8]) * _JIFFY_NS if len(words) > 8 else None
 

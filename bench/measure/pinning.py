@@ -1,4 +1,4 @@
-"""Which CPU runs the server and which the crawler: two physical cores, where there are two."""
+"""Which CPU runs the server and which the crawler: two physical cores, if there are two."""
 
 import os
 from collections.abc import Iterator
@@ -9,22 +9,22 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Pinning:
-    """CPU numbers; an empty set: not pinned."""
+    """Sets of CPU numbers; an empty set means that the process is not pinned."""
 
     server: frozenset[int]
     single_core_crawler: frozenset[int]
     multi_core_crawler: frozenset[int]
     everything: frozenset[int]
-    """For work that is done on all cores, the server's too."""
+    """The CPUs for work on all cores, including the server's."""
     note: str
-    """What is pinned to what, or why nothing is, in one line."""
+    """One line that says what is pinned to which CPU, or why nothing is."""
 
 
 UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), frozenset(), "")
 
 
 def choose_pinning() -> Pinning:
-    """Of the CPUs that this process may use."""
+    """Choose from the CPUs that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         return replace(UNPINNED, note="nothing is pinned: this system cannot")
     cores: dict[frozenset[int], list[int]] = {}
@@ -41,7 +41,7 @@ def choose_pinning() -> Pinning:
 
 
 def pin(pid: int, cpus: frozenset[int]) -> None:
-    """Keep a process to these CPUs, if any are given."""
+    """Restrict a process to these CPUs, if any are given."""
     if cpus:
         os.sched_setaffinity(pid, cpus)
 
@@ -58,7 +58,7 @@ def on_cpus(cpus: frozenset[int]) -> Iterator[None]:
 
 
 def _siblings(cpu: int) -> frozenset[int]:
-    """The hardware threads that share a core with this one, itself included."""
+    """Return the hardware threads that share a core with this one, itself included."""
     path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
     try:
         text = path.read_text().strip()

@@ -1,4 +1,4 @@
-"""Which crawlers were meant, and whether they can run here."""
+"""Which crawlers a user means, and whether they can run here."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measure.interpreters import check_interpreter, crawler_command
-from bench.plan.entrants import Entrant, with_labels_of_their_own
+from bench.plan.entrants import Entrant, with_unique_labels
 from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
@@ -15,11 +15,11 @@ from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
 from crawlers.spec import CAN_LOAD
 
 _LOAD_S = 60.0
-"""In which an interpreter must have imported a crawler."""
+"""Time limit for an interpreter to import a crawler."""
 
 
 def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
-    """With labels of their own, and paths that stay right in another folder.
+    """Return the entrants, each with a unique label and paths that hold in other folders.
 
     Raises UnknownCrawlerError, EntrantError.
     """
@@ -32,11 +32,11 @@ def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
         for one in named
         for entrant in _members(one)
     ]
-    return with_labels_of_their_own(absolute)
+    return with_unique_labels(absolute)
 
 
 def _members(named: Entrant) -> list[Entrant]:
-    """The entrants of a group that are installed here; another entrant is its own only member."""
+    """Return the installed entrants of a group; any other entrant stands for itself."""
     infos = group(named.crawler)
     if not infos:
         return [named]
@@ -50,12 +50,15 @@ def _members(named: Entrant) -> list[Entrant]:
 
 
 def floor() -> str:
-    """The fastest client there is here."""
+    """Return the fastest floor crawler that is installed here."""
     return fastest_floor(lambda name: bool(installed_versions(find(name))))
 
 
 def installed(entrant: Entrant) -> CrawlerInfo:
-    """Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError."""
+    """Check that an entrant can run here, and return its row of the registry.
+
+    Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError.
+    """
     info = find(entrant.crawler, entrant.declared_as)
     check_interpreter(entrant)
     if entrant.python or not info.libraries:
@@ -68,7 +71,7 @@ def installed(entrant: Entrant) -> CrawlerInfo:
 
 
 def _check_loads(entrant: Entrant) -> None:
-    """Raises CrawlerNotInstalledError if it cannot be imported, in a process of its own."""
+    """Import a crawler in a process of its interpreter. Raises CrawlerNotInstalledError."""
     command = crawler_command(entrant, "--can-load", entrant.crawler)
     where = f" (by {entrant.python})" if entrant.python else ""
     try:

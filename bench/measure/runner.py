@@ -1,4 +1,4 @@
-"""Runs one crawl: a fresh crawler process, a deadline, both ends' accounts. Starts all crawls."""
+"""Runs one crawl: a fresh crawler process, a deadline, and the records of both ends."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from typing import IO, NamedTuple, Protocol
 
 from bench.errors import MachineError
 from bench.exit_codes import signal_name
-from bench.measure.descendants import none_left
+from bench.measure.descendants import kill_descendants
 from bench.measure.interpreters import crawler_command
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning, pin
@@ -30,53 +30,54 @@ from server.process import LastWords
 from server.request_plan import Plan
 
 _GRACE_S = 30.0
-"""Beyond what a crawl may take: to start a process, import a library, write the outcome."""
+"""Time beyond the crawl: to start a process, import a library, write the outcome."""
 _REQUEST_S = 0.01
-"""What a request may cost a slow crawler beside its delay."""
+"""Time that a slow crawler may need for a request, in addition to its delay."""
 _TIMEOUTS = 10
 """How many requests may time out one after another."""
 _WORK_TIMES = 5
-"""As long as expected what is computed may take."""
+"""How many times its expected duration the computing may take."""
 _MOST_ROWS_EACH, _MOST_ROWS_MORE = 2, 1000
-"""Records of a crawler for each request, and more than that: each twice will be found out."""
+"""Records that a crawler may write per request, and in addition; a crawler that records each
+request twice is thus read, and detected."""
 _STOP_S = 5.0
-"""For an interrupted crawler to say what it has fetched."""
+"""Time that an interrupted crawler has to report what it has fetched."""
 _INTERRUPTED = "interrupted"
 _EOF_S = 5.0
-"""For the pipes of processes that have been killed to end."""
+"""Time for the pipes of killed processes to end."""
 _SETTLE_S = 2.0
-"""For the server to notice that a crawler that has ended has closed its connections."""
+"""Time for the server to notice that a crawler that has ended has closed its connections."""
 
 
 class ServerGoneError(MachineError):
-    """The server does not answer on its control port any more: no further run makes sense."""
+    """The server's control port no longer responds, so that no further run makes sense."""
 
     result: "RunResult | None" = None
-    """By the client's account alone, if it went during a run."""
+    """The run during which the server went, by the client's records only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is crawled. `control_url` is "" for a server that is not ours: there is no ledger."""
+    """What is crawled. `control_url` is "" for a server that is not ours, which has no ledger."""
 
     url: str
     control_url: str
     urls: tuple[str, ...] = ()
-    """Instead of one: fetched once each, as they are."""
+    """URLs to fetch once each as they are, instead of one URL."""
     trust: Trust = BY_DEFAULT
     ledger_rows: int = MOST_ROWS
-    """Of its ledger, at the most."""
+    """Most rows of the server's ledger."""
     plans: tuple[Plan, ...] = ()
-    """What each of `urls` asks for, where all are one run of a server of ours."""
+    """What each of `urls` asks for, if all are one run of a server of ours."""
 
     @property
     def is_ours(self) -> bool:
-        """Whether requests carry plans, and the server keeps a ledger."""
+        """Whether requests carry plans and the server keeps a ledger."""
         return bool(self.control_url)
 
 
 class _Counted(NamedTuple):
-    """By the server, since its start."""
+    """Counters of the server since its start."""
 
     turned_away: int
     requests: int
@@ -84,14 +85,14 @@ class _Counted(NamedTuple):
 
 
 class Runner(Protocol):
-    """Does one run at a time."""
+    """Something that does one run at a time."""
 
     def run(self, planned: PlannedRun) -> RunResult:
-        """Raises ServerGoneError."""
+        """Do a run and return its result. Raises ServerGoneError."""
 
 
 class ProcessRunner:
-    """Runs crawls against a target, each in a fresh process pinned as told."""
+    """Runs crawls against a target, each in a fresh and pinned process."""
 
     def __init__(
         self,
@@ -102,11 +103,11 @@ class ProcessRunner:
         grace_s: float = _GRACE_S,
         on_interrupt: Callable[[], None] | None = None,
     ) -> None:
-        """`environment` is added to this process's own for crawlers.
+        """`environment` is added to this process's environment for crawlers.
 
-        `grace_s`: beyond what a crawl may take, to start a process, import, write the outcome.
-        `on_interrupt`: if given, a KeyboardInterrupt during a crawl is not raised: this is called,
-        and the result is of what the crawler had fetched by then. A second one is raised.
+        `grace_s` is the time beyond the crawl: to start a process, import, write the outcome.
+        If `on_interrupt` is given, a KeyboardInterrupt during a crawl is not raised: it is called,
+        and the result has what the crawler had fetched by then. A second one is raised.
         """
         self._grace_s = grace_s
         self._on_interrupt = on_interrupt
@@ -114,11 +115,11 @@ class ProcessRunner:
         self._environment = {**os.environ, **environment}
         self._timeout_s = timeout_s
         self._pinning = pinning
-        # A server that is not ours alone may know a run of the same name.
+        # A server that others use too may know a run of the same name.
         self._token = secrets.token_hex(4)
 
     def run(self, planned: PlannedRun) -> RunResult:
-        """One crawl. A crawler that fails is a result; a server that is gone is raised."""
+        """Do one crawl. A crawler that fails is a result; ServerGoneError is raised."""
         with self._announced(planned):
             return self._run(planned)
 
@@ -164,9 +165,7 @@ class ProcessRunner:
         )
 
     def _crawl(self, planned: PlannedRun) -> tuple[str, str, Outcome | None]:
-        """Why the crawl failed, in one line, or ""; the end of what it said on stderr; and what it
-        left behind, if it did not fail.
-        """
+        """Return the failure in one line or "", the end of stderr, and the outcome if any."""
         cell = planned.cell
         info = find(planned.entrant.crawler, planned.entrant.declared_as)
         delays_us = planned.delays_us()
@@ -185,7 +184,7 @@ class ProcessRunner:
             work=planned.work,
             declared_as=planned.entrant.declared_as,
         )
-        with none_left():
+        with kill_descendants():
             try:
                 process = subprocess.Popen(
                     crawler_command(planned.entrant, "--worker"),
@@ -221,7 +220,7 @@ class ProcessRunner:
         cpus: frozenset[int],
         deadline_s: float,
     ) -> str:
-        # Before the spec is sent, the process waits for it, and has no other thread yet.
+        # Until the spec is sent the process waits for it, with a single thread.
         pin(process.pid, cpus)
         assert process.stdin is not None
         is_late = Event()
@@ -230,12 +229,14 @@ class ProcessRunner:
             is_late.set()
             _kill(process)
 
-        # A timer, since a process that reads no spec would keep us waiting, too.
+        # We use a timer, because a process that never reads the spec would block us here, too.
         timer = Timer(deadline_s, give_up)
         timer.daemon = True
         timer.start()
         try:
-            with contextlib.suppress(BrokenPipeError):  # it has died; its exit code says more
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # the process has died; its exit code says more
                 spec.send(process.stdin)
             try:
                 code = process.wait()
@@ -285,17 +286,17 @@ class ProcessRunner:
         if not self._target.is_ours:
             return _Counted(0, 0, 0)
         try:
-            told = stats(self._target.control_url)
-            of_connections = told["connections"]
+            counters = stats(self._target.control_url)
+            of_connections = counters["connections"]
             return _Counted(
-                of_connections["turned_away"], told["requests"], of_connections["accepted"]
+                of_connections["turned_away"], counters["requests"], of_connections["accepted"]
             )
         except ControlError as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
 
     @contextlib.contextmanager
     def _announced(self, planned: PlannedRun) -> Iterator[None]:
-        """Rows of the ledger are kept for the run, whoever else asks the server for something."""
+        """Reserve ledger rows for the run, whatever other clients ask of the server."""
         if not self._target.is_ours:
             yield
             return
@@ -318,7 +319,7 @@ class ProcessRunner:
             try:
                 record = fetch_run(control_url, name, self._target.ledger_rows)
             except ControlError as error:
-                if error.status == 404:  # not one request reached it
+                if error.status == 404:  # no request has reached the server
                     return RunRecord.empty(name)
                 raise ServerGoneError(f"the server is gone: {error}") from error
             if WAITING not in record.columns["outcome"] or monotonic() > deadline:
@@ -327,12 +328,12 @@ class ProcessRunner:
 
 
 def ledger_rows(planned: PlannedRun) -> int:
-    """Rows to be kept for a run: a crawler may send each request again, and be found out."""
+    """Return the rows to reserve for a run: a crawler that sends all twice can be detected."""
     return max(1000, 2 * planned.requests)
 
 
 class _Reader:
-    """Reads a crawler's outcome as it comes, in a thread, and no more than there may be."""
+    """Reads a crawler's outcome in a thread as it comes, up to a limit."""
 
     def __init__(self, pipe: IO[bytes], most_rows: int) -> None:
         self.outcome: Outcome | None = None
@@ -351,7 +352,7 @@ class _Reader:
             self._failure = f"left no outcome that can be read: {error}"
 
     def failure(self, within_s: float) -> str:
-        """Why there is no outcome, "" if there is one; waits so long for the end of the pipe."""
+        """Return why there is no outcome, or ""; waits up to `within_s` for the pipe to end."""
         self._thread.join(within_s)
         return self._failure
 
@@ -372,7 +373,7 @@ def _stopped(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """A crawler, and what it has started but for sessions of their own."""
+    """Kill a crawler and the processes that it started in its session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Does the runs of an experiment one after another, and keeps each as soon as it is done."""
+"""Does the runs of an experiment one after another, and keeps each when it is done."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -9,10 +9,10 @@ from bench.results.run_result import RunResult
 
 
 class Keeper(Protocol):
-    """Where results go."""
+    """The place where results are kept."""
 
     def append(self, result: RunResult) -> None:
-        """Keep a run, whole or not at all."""
+        """Keep the whole run, or nothing of it."""
 
 
 def sweep(
@@ -22,10 +22,10 @@ def sweep(
     on_start: Callable[[PlannedRun], None],
     on_done: Callable[[RunResult], None],
 ) -> list[RunResult]:
-    """Do all runs; a crawler that fails does not stop the others. Returns those that failed.
+    """Do all runs, also after a crawler has failed. Return the runs that failed.
 
     Raises what the runner and the keeper raise: ServerGoneError, StoreError, KeyboardInterrupt.
-    What was kept before stays kept.
+    Results kept before that stay.
     """
     failed = []
     for planned in runs:

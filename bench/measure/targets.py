@@ -1,4 +1,4 @@
-"""What is crawled: a server of our own for as long as it is needed, or any URL."""
+"""The target of a crawl: a private server, or any URL."""
 
 import sys
 from argparse import ArgumentTypeError
@@ -26,7 +26,7 @@ _RECOGNISE_BYTES = 10_000
 
 @contextmanager
 def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Target]:
-    """A delay server on free ports, with room for the largest of the runs in its ledger.
+    """Start a delay server on free ports, with ledger space for the largest of the runs.
 
     Raises server.process.ServerStartError.
     """
@@ -37,9 +37,10 @@ def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Tar
 
 
 def recognise(url: str) -> Target:
-    """Whether a URL is of a delay server: its `GET /` says so. Others are fetched as they are.
+    """Return a URL as a target, with a ledger if its `GET /` shows that it is a delay server.
 
-    Raises ControlError where it names a control port on another host: that one is not asked.
+    Raises ControlError if the response names a control port on another host, which is not
+    contacted.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query:
@@ -65,13 +66,13 @@ def recognise(url: str) -> Target:
     if _host_of(control_url) not in (parts.hostname, peer):
         raise ControlError(
             f"the server at {url} says that its control port is at {control_url!r}, which is "
-            "another host, and is not asked: give the address of the server as it has it itself"
+            "another host and is not contacted: use the address that the server itself reports"
         )
     return Target(url, control_url)
 
 
 def _host_of(control_url: str) -> str | None:
-    """None if it names no host or no port."""
+    """Return the host of a URL; None if it has no host or no port."""
     try:
         parts = urlsplit(control_url)
         return parts.hostname if parts.port else None
@@ -80,11 +81,12 @@ def _host_of(control_url: str) -> str | None:
 
 
 def recognise_urls(urls: Sequence[str]) -> tuple[Target, str]:
-    """A list of URLs as a target: with a ledger, if it is one run of one delay server.
+    """Return a list of URLs as a target, with a ledger if it is one run of one delay server.
 
-    That is so if all are of its /add, have one name that the server does not know yet, and are
-    numbered by seq from 0 in their order. Else each is fetched all the same, and the second value
-    says why the ledger of a server of ours cannot be used; it is "" where there is none.
+    That is so if all URLs are of its /add, have one name that the server does not know yet, and are
+    numbered by seq from 0 in their order. Otherwise each is fetched all the same, and the second
+    value says why the ledger of a server of ours cannot be used; it is "" if there is no such
+    server.
     """
     without = Target(urls[0], "", tuple(urls))
     plain = next((parts for parts in map(urlsplit, urls) if _is_add(parts)), None)
@@ -102,7 +104,7 @@ def recognise_urls(urls: Sequence[str]) -> tuple[Target, str]:
 
 
 class _NotOneRunError(ValueError):
-    """URLs of a delay server that its ledger cannot tell apart; the text says why."""
+    """URLs of a delay server that are not one run in its ledger; the text says why."""
 
 
 def _is_add(parts: SplitResult) -> bool:
@@ -110,7 +112,7 @@ def _is_add(parts: SplitResult) -> bool:
 
 
 def _plans_of_one_run(urls: Sequence[str], address: str) -> tuple[Plan, ...]:
-    """What each asks for. Raises _NotOneRunError, PlanError."""
+    """Return what each URL asks for. Raises _NotOneRunError, PlanError."""
     plans: list[Plan] = []
     for seq, url in enumerate(urls):
         parts = urlsplit(url)
@@ -130,14 +132,14 @@ def _plans_of_one_run(urls: Sequence[str], address: str) -> tuple[Plan, ...]:
 
 
 def _check_unknown(control_url: str, name: str) -> None:
-    """Raises _NotOneRunError where the server has requests of that name, and ControlError."""
+    """Raise _NotOneRunError if the server has requests of that name; may raise ControlError."""
     try:
         fetch_run(control_url, name)
     except ControlError as error:
         if error.status == 404:
             return
         raise
-    raise _NotOneRunError(f"the server has requests of the name {name!r} already: choose another")
+    raise _NotOneRunError(f"the server already has requests of the name {name!r}: choose another")
 
 
 class UrlsError(UsageError):
@@ -145,7 +147,7 @@ class UrlsError(UsageError):
 
 
 def read_urls(path: str) -> tuple[str, ...]:
-    """The URLs of a file, one a line; `-` is stdin. Lines that are empty or begin with # are none.
+    """Return the URLs in a file, one per line; `-` is stdin. Empty lines and # lines are skipped.
 
     Raises UrlsError.
     """

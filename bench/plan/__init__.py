@@ -1,1 +1,1 @@
-"""What is asked: delays, entrants, cells, and the order of runs. Pure."""
+"""Plans an experiment: delays, entrants, cells, and the order of runs. Pure."""

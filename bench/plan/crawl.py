@@ -40,7 +40,7 @@ class CrawlExperiment(Experiment):
             return ()
         return tuple(parse_query(urlsplit(url).query) for url in self.urls)
 
-    def plan_shown(self) -> str:
+    def format_plan(self) -> str:
         """`1000 requests, 100 at a time; delay 100 ms`, or the URL instead of the delay."""
         size = f"{self.requests} requests, {self.concurrencies[0]} at a time"
         if self.urls:

@@ -1,4 +1,4 @@
-"""Who takes part in an experiment: a crawler, on which interpreter, under which label. Pure."""
+"""The entrants of an experiment: a crawler under a label, on one interpreter. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -12,31 +12,31 @@ _LABEL = re.compile(r"[A-Za-z0-9._+-]{1,40}")
 
 
 class EntrantError(UsageError):
-    """A text that names no entrant; it says why."""
+    """A text that does not name an entrant; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One line of every table and plot."""
+    """A crawler under a label: one line of every table and plot."""
 
     label: str
     crawler: str
     """A name of the registry, `package.module:function` or `path/to/file.py:function`."""
     python: str = ""
-    """Path of the interpreter that it runs on; "": this one."""
+    """Path of the interpreter that the crawler runs on; "" for this one."""
     declared_as: str = ""
-    """The row of the registry that holds for it as well, where its crawler has no row."""
+    """The row of the registry that also applies, if its crawler has no row there."""
 
     def __str__(self) -> str:
-        """As parse_entrant takes it."""
+        """Return the text that parse_entrant parses."""
         program = f"{self.crawler}@{self.python}" if self.python else self.crawler
-        label = re.sub(r"#\d+\Z", "", self.label)  # with_labels_of_their_own adds it again
+        label = re.sub(r"#\d+\Z", "", self.label)  # with_unique_labels adds it again
         is_needless = label in (program, _own_label(self), _label_with_folder(self))
         return program if is_needless else f"{label}={program}"
 
 
 def parse_entrant(text: str) -> Entrant:
-    """`[LABEL=]CRAWLER[@PYTHON]`, as in `old=asyncio@/path/to/venv/bin/python`.
+    """Parse `[LABEL=]CRAWLER[@PYTHON]`, as in `old=asyncio@/path/to/venv/bin/python`.
 
     Raises EntrantError.
     """
@@ -45,7 +45,7 @@ def parse_entrant(text: str) -> Entrant:
         equals = ""
     label, rest = (before, after) if equals else ("", text)
     if equals and not _LABEL.fullmatch(label):
-        raise EntrantError(f"{label!r} is no label: up to 40 letters, digits, and . _ + -")
+        raise EntrantError(f"{label!r} is not a label: use up to 40 letters, digits and . _ + -")
     file, dot_py, after_file = rest.rpartition(".py:")  # folders may have an @ in their names
     function_or_name, at, python = after_file.partition("@")
     crawler = f"{file}{dot_py}{function_or_name}"
@@ -70,11 +70,11 @@ def label_of(name: str, crawler: str, entrants: Sequence[Entrant]) -> str:
     return name if name in labels else next(running, name)
 
 
-def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
-    """The same, where a crawler asked for twice is labelled `asyncio#2`, `asyncio#3` and so on.
+def with_unique_labels(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
+    """Return the entrants with unique labels: repeated ones become `asyncio#2`, `asyncio#3`, ...
 
-    Of two files of the same name, each has its folder in its label: `old/mine:crawl`. Raises
-    EntrantError where one label is given to two things.
+    Two files of the same name have their folders in their labels: `old/mine:crawl`. Raises
+    EntrantError if one label is given to two different crawlers.
     """
     crawlers: dict[str, set[str]] = {}
     for entrant in entrants:
@@ -91,8 +91,8 @@ def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]
     for entrant in entrants:
         if first.setdefault(entrant.label, entrant) != entrant:
             raise EntrantError(
-                f"label {entrant.label!r} is given to {first[entrant.label].crawler} and to "
-                f"{entrant.crawler}: write LABEL=CRAWLER with two labels"
+                f"label {entrant.label!r} is given to both {first[entrant.label].crawler} and "
+                f"{entrant.crawler}: write LABEL=CRAWLER with two different labels"
             )
         label, count = entrant.label, 1
         while label in taken:
@@ -119,7 +119,7 @@ def _label_with_folder(entrant: Entrant) -> str:
 
 
 def _environment_name(python: str) -> str:
-    """The folder of a virtual environment, ENVIRONMENT/bin/python, as a label may have it."""
+    """Return the folder of a virtual environment, ENVIRONMENT/bin/python, fit for a label."""
     folders = PurePath(python).parent.parts
     is_bin = len(folders) > 1 and folders[-1] in ("bin", "Scripts")
     name = folders[-2] if is_bin else PurePath(python).name

@@ -1,4 +1,4 @@
-"""What is asked: the cells of a sweep, and the order in which their runs are done. Pure."""
+"""The plan of a sweep: its cells, and the order of its runs. Pure."""
 
 import heapq
 import random
@@ -17,14 +17,15 @@ from server.request_plan import MAX_DELAY_US, Plan
 
 SWEEP = "sweep"
 CALIBRATION = "calibration"
-"""Two kinds of experiments; bench.kinds has all."""
+"""Two kinds of experiments with crawlers only; bench.kinds has all kinds."""
 
 CELL = "cell"
 CEILING = "ceiling"
-"""The roles of a run: a point of the sweep, or how fast the server answers a floor client."""
+"""The role of a run: CELL is a point of the sweep, CEILING measures how fast the server answers a
+floor client."""
 
 MAX_RUNS = 1_000_000
-"""Of an experiment that was read from a file."""
+"""Most runs of an experiment that is read from a file."""
 
 CEILING_CONCURRENCY = 100
 CEILING_REQUESTS = 10_000
@@ -41,37 +42,37 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One cell in one trial: one crawl, in a process of its own."""
+    """One cell in one trial: one crawl, in a fresh process."""
 
     number: int
-    """In the order in which the runs are done, from 1."""
+    """The place in the order of runs, from 1."""
     trial: int
-    """From 1; 0 for a run that is no cell."""
+    """The trial, from 1; 0 for a run that is not a cell."""
     cell: Cell
     requests: int
     entrant: Entrant
     seed: int = 0
-    """Of the delays."""
+    """The seed of the delays."""
     role: str = CELL
     faults: tuple[tuple[int, str], ...] = ()
-    """Seq and fault of server.request_plan, of requests that are to go wrong."""
+    """Seq and fault of server.request_plan, for requests that are to fail."""
     work: Work | None = None
-    """What is computed for each request, if anything."""
+    """The computation for each request, if any."""
     work_s: float = 0.0
-    """How long that takes, roughly."""
+    """The expected time of all computing."""
 
     @property
     def name(self) -> str:
-        """By which the server keeps its ledger: unique within an experiment."""
+        """The name of the run in the server's ledger, unique within an experiment."""
         return f"run-{self.number}-trial-{self.trial}"
 
     def delays_us(self) -> "array[int]":
-        """What each request asks for, in the order of seq."""
+        """Return the delay of each request, in the order of seq."""
         return self.cell.delay.drawn(self.seed, self.requests)
 
 
 class Asked(Protocol):
-    """An experiment of any kind."""
+    """The plan of an experiment of any kind."""
 
     @property
     def kind(self) -> str:
@@ -79,20 +80,20 @@ class Asked(Protocol):
 
     @property
     def entrants(self) -> tuple[Entrant, ...]:
-        """Who takes part, each with a label of its own."""
+        """The entrants, with unique labels."""
 
     @property
     def timeout_s(self) -> float:
-        """Of a fetch."""
+        """The time limit of a fetch."""
 
     def count(self, max_concurrency: Mapping[str, int]) -> int:
-        """How many runs there are, without making them."""
+        """Return the number of runs without making them."""
 
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
-        """All runs, in the order in which they are done."""
+        """Return all runs, in the order in which they are done."""
 
     def check(self) -> None:
-        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        """Raise ValueError for values of the right types that cannot have been asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ class Experiment:
     """A sweep of crawlers x delays x concurrency, repeated in trials.
 
     A cell has `waves` x concurrency requests, so that the last wave is as full as the first, or
-    `requests` where that is not 0. `floor` is the crawler that measures the server's ceiling, first
-    and last; "" for none.
+    `requests` if that is not 0. `floor` is the crawler that measures the server's ceiling, as the
+    first and the last run; "" for none.
     """
 
     entrants: tuple[Entrant, ...]
@@ -122,7 +123,7 @@ class Experiment:
         return tuple(entrant.label for entrant in self.entrants)
 
     def cells(self, max_concurrency: Mapping[str, int]) -> tuple[Cell, ...]:
-        """Every point, but one above what a crawler can do; each crawler has at least one.
+        """Return all points up to what each crawler can do, and at least one per crawler.
 
         `max_concurrency` is by label. A crawler that can do less than the smallest concurrency
         asked for is measured at what it can do.
@@ -135,13 +136,13 @@ class Experiment:
         return tuple(cells)
 
     def count(self, max_concurrency: Mapping[str, int]) -> int:
-        """How many runs there are, without making them."""
+        """Return the number of runs without making them."""
         return self.trials * len(self.cells(max_concurrency)) + 2 * bool(self.floor)
 
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
-        """All runs: each trial visits all cells, in an order of its own drawn from the seed.
+        """Return all runs: each trial visits all cells in a new order, drawn from the seed.
 
-        So the drift of a machine spreads over all crawlers. All runs of a trial have the same
+        The drift of a machine thus spreads over all crawlers. All runs of a trial have the same
         delays at the same seq.
         """
         entrant_of = {entrant.label: entrant for entrant in self.entrants}
@@ -173,11 +174,11 @@ class Experiment:
         return ()
 
     def trial_seed(self, trial: int) -> int:
-        """What is drawn in a trial is drawn from this: the same for all crawlers. 63 bits."""
+        """Return the seed of a trial, the same for all crawlers, of 63 bits."""
         return seed_of_trial(self.seed, trial)
 
-    def plan_shown(self) -> str:
-        """`delay 100 ms; 10 x C requests a run; 3 trials`."""
+    def format_plan(self) -> str:
+        """Return `delay 100 ms; 10 x C requests a run; 3 trials`."""
         delays = ", ".join(str(delay) for delay in self.delays)
         waves = f"{self.waves} x C"
         size = f"{self.requests or waves} requests a run"
@@ -185,7 +186,7 @@ class Experiment:
         return f"delay {delays}; {size}; {trials}"
 
     def command(self) -> str:
-        """What asks for the same again, word by word."""
+        """Return the command that asks for the same experiment."""
         words = [PROGRAM, "run"]
         words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
         words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
@@ -196,7 +197,7 @@ class Experiment:
         return shlex.join(words)
 
     def check(self) -> None:
-        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        """Raise ValueError for values of the right types that cannot have been asked for."""
         for name in ("entrants", "concurrencies", "delays"):
             if not getattr(self, name):
                 raise ValueError(f"it asks for no {name}")
@@ -216,27 +217,27 @@ class Experiment:
 
 
 def check_counts(counts: Mapping[str, float], runs: int) -> None:
-    """Raises ValueError where nothing is asked for, or more than anybody has time for."""
+    """Raise ValueError if a count is not positive, or if there are too many runs."""
     for name, count in counts.items():
         if count <= 0:
             raise ValueError(f"it asks for {name} {count}")
     if runs > MAX_RUNS:
-        raise ValueError(f"it asks for {runs:,} runs, of {MAX_RUNS:,} at the most")
+        raise ValueError(f"it asks for {runs:,} runs, but at most {MAX_RUNS:,} are possible")
 
 
 def seed_of_trial(seed: int, trial: int) -> int:
-    """Of a trial of an experiment with this seed: far from that of any other. 63 bits."""
+    """Return a seed of 63 bits for a trial, unrelated to that of any other trial."""
     digest = sha256(f"{seed}/{trial}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def ideal_makespan_ns(delays_us: Sequence[int], slots: int) -> int:
-    """The shortest span in which `slots` slots can wait for these delays, started in this order.
+    """Return the shortest makespan of `slots` slots for these delays, started in this order.
 
-    List scheduling: each request starts, in the order of seq, on the slot that is free first.
-    Crawlers start requests in that order too, so no overhead can beat it (Graham 1966 calls the
-    schedule a list schedule; with delays drawn once for all crawlers it is exact, not a bound).
-    For a fixed delay D it is ceil(N / slots) x D.
+    This is list scheduling: each request starts, in the order of seq, on the slot that is free
+    first. Crawlers start requests in that order too, so no crawler can be faster (Graham 1966 calls
+    the schedule a list schedule; as the delays are drawn once for all crawlers, it is exact and not
+    only a bound). For a fixed delay D it is ceil(N / slots) x D.
     """
     if not delays_us:
         return 0

@@ -1,4 +1,4 @@
-"""What `crawlbench run` sweeps when it is not told otherwise. Pure."""
+"""The presets of `crawlbench run`: the sweep by default, and others. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from bench.plan.delays import Delay
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """An experiment, but for its seed and its limit of time."""
+    """An experiment without its seed and its time limit."""
 
     crawlers: tuple[str, ...]
     concurrencies: tuple[int, ...]
@@ -15,7 +15,7 @@ class Preset:
     trials: int
     waves: int
     requests: int = 0
-    """Of each run; 0: waves x concurrency."""
+    """Requests of each run; 0 for waves x concurrency."""
 
 
 STANDARD = Preset(

@@ -1,4 +1,4 @@
-"""From a results file of `crawlbench primes` to what tables and figures want: works, and savers."""
+"""Turns a results file of `crawlbench primes` into works and savers, for tables and figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SavedCell:
-    """All trials of some work by one saver."""
+    """All trials of one work by one saver."""
 
     saver: str
     work: Work
     runs: tuple[SavedRun, ...]
 
     def median_of(self, value: Callable[[SavedRun], float | None]) -> float | None:
-        """Over the trials that have it."""
+        """Return the median over the trials that have a value."""
         known = [one for run in self.runs if (one := value(run)) is not None]
         return median(known) if known else None
 
     @property
     def walls_s(self) -> list[float]:
-        """Of the trials that came to something, from the least to the most."""
+        """Times of the trials that came to an end, in ascending order."""
         return sorted(run.wall_s for run in self.runs if run.wall_s is not None)
 
     @property
     def wall_s(self) -> float | None:
-        """The median."""
+        """The median time."""
         return median(self.walls_s) if self.walls_s else None
 
     @property
     def level(self) -> Level:
-        """The worst of its runs."""
+        """The worst verdict of its runs."""
         return max(run.verdict.level for run in self.runs)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of its runs are."""
+        """Whether all of its runs did everything."""
         return all(run.is_whole for run in self.runs)
 
     def median_run(self) -> SavedRun | None:
-        """The run whose time is the median, or next below it."""
+        """The run with the median time, or the next faster one."""
         known = sorted(
             (run for run in self.runs if run.wall_s is not None), key=lambda run: run.wall_s or 0.0
         )
@@ -61,21 +61,21 @@ class SavedCell:
 
 
 WorkKey = tuple[str, int, int]
-"""Kind, cost, size: the same work, on however many cores."""
+"""Kind, cost, size: identifies a work, on any number of cores."""
 
 
 def key_of(work: Work) -> WorkKey:
-    """By which works are ordered and put together."""
+    """Return the key by which works are grouped and ordered."""
     return work.kind, work.cost, work.size
 
 
 @dataclass(frozen=True, slots=True)
 class PrimesAnalysis:
-    """An experiment, looked at whole."""
+    """The analysis of a whole experiment."""
 
     experiment: PrimesExperiment
     cells: tuple[SavedCell, ...]
-    """In the order of works, then of savers."""
+    """The cells, in the order of works, then of savers."""
 
     @property
     def is_sound(self) -> bool:
@@ -84,22 +84,22 @@ class PrimesAnalysis:
         return not any(run.failures or run.verdict.level is Level.INVALID for run in runs)
 
     def by_work(self) -> dict[WorkKey, dict[str, SavedCell]]:
-        """Of each work its savers."""
+        """Return the savers of each work."""
         found: dict[WorkKey, dict[str, SavedCell]] = {}
         for cell in self.cells:
             found.setdefault(key_of(cell.work), {})[cell.saver] = cell
         return found
 
     def savers(self) -> tuple[str, ...]:
-        """Those that were measured, in the order of their table."""
+        """The measured savers, in the order of their table."""
         measured = {cell.saver for cell in self.cells}
         return tuple(saver.name for saver in SAVERS if saver.name in measured)
 
     def shown_works(self) -> list[WorkKey]:
-        """Of each kind the work that says most, of those that most savers did.
+        """The most telling work of each kind, among those that most savers did.
 
-        Of hashes the best balanced: what the floor computes takes about as long as the waiting
-        must. Of primes, which are never near that, the largest.
+        For hashes it is the best balanced one: computing takes about as long as the waiting must.
+        For primes, which are never near that, it is the largest.
         """
         by_work = self.by_work()
         shown = []
@@ -121,13 +121,13 @@ class PrimesAnalysis:
         return float(abs(np.log(floor.wall_s / self.waiting_s(items))))
 
     def waiting_s(self, items: int) -> float:
-        """So long whole waves of `concurrency` saves wait, each for the mean delay."""
+        """Return how long whole waves of `concurrency` saves wait, each for the mean delay."""
         asked = self.experiment
         return max(-(-items // asked.concurrency) * asked.delay.mean_us / 1e6, 1e-9)
 
 
 def speed_up(cell: SavedCell, savers: dict[str, SavedCell]) -> float | None:
-    """How many times faster than the serial saver, at the same work."""
+    """Return how many times faster a cell is than the serial saver at the same work."""
     serial = savers.get(SERIAL)
     if serial is None or not (serial.is_whole and cell.is_whole):
         return None
@@ -137,13 +137,13 @@ def speed_up(cell: SavedCell, savers: dict[str, SavedCell]) -> float | None:
 
 
 def analyse_primes(store: "Store") -> PrimesAnalysis:
-    """Everything in a results file of this kind. Raises StoreError."""
+    """Analyse a results file of this kind. Raises StoreError."""
     experiment = store.read_asked(PrimesExperiment)
     asked = {(key_of(cell.work), cell.saver) for cell in experiment.cells}
     runs: dict[tuple[WorkKey, str], list[SavedRun]] = {}
     for run in store.runs():
         if run.work is None or (key_of(run.work), run.crawler) not in asked:
-            raise StoreError(f"cannot read {store.path}: nobody asked for run {run.number}")
+            raise StoreError(f"cannot read {store.path}: run {run.number} is not in the plan")
         saved = look_at(*load_run(store, run), store.work(run.number))
         runs.setdefault((key_of(run.work), run.crawler), []).append(saved)
     rank = {saver.name: n for n, saver in enumerate(SAVERS)}

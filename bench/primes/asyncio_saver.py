@@ -1,8 +1,8 @@
-"""Saves with coroutines and aiohttp: one producer computes, and a task of its own saves each item.
+"""Saves with coroutines and aiohttp: one producer computes, and one task per item saves.
 
-The scheme of the chapter. Computing blocks the event loop, so the next item is computed only when
-the request for the one before is on its way. C workers that share the items, as in
-crawlers.asyncio_aiohttp, are all ready in one turn of the loop: there the first C items would be
+This is the scheme of the chapter. Computing blocks the event loop, so the next item is computed
+only when the previous request has been sent. C workers that share the items, as in
+crawlers.asyncio_aiohttp, would all be ready in one turn of the loop: the first C items would be
 computed before anything is sent.
 """
 
@@ -31,7 +31,7 @@ def crawl_on(
     timeout_s: float,
     record: Recorder,
 ) -> None:
-    """Save every item, on a loop of this kind."""
+    """Save every item, on an event loop from this factory."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_crawl(jobs, concurrency, timeout_s, record))
 
@@ -41,7 +41,7 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
     latest_sent = asyncio.Event()
 
     class Request(aiohttp.ClientRequest):
-        # A fixed number of turns of the loop would be too few to open a connection, and too many
+        # A fixed number of turns of the loop would be too few to open a connection and too many
         # for items that cost little.
         async def send(self, conn: "Connection") -> aiohttp.ClientResponse:
             response = await super().send(conn)
@@ -53,7 +53,7 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
             await fetch_each([job], session, record)
         finally:
             slots.release()
-            is_sent.set()  # it may have failed before it was sent
+            is_sent.set()  # the request may have failed before it was sent
 
     async with (
         open_session(concurrency, timeout_s, Request) as session,

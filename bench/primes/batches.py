@@ -1,6 +1,6 @@
 """Saves in batches, with grequests: computes C items, sends all of them, waits for all of them.
 
-As the chapter does; a crawler of `crawlers` would take a new job for each slot that is free.
+The chapter does it this way; a crawler of `crawlers` would take a new job for each free slot.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is asked: work x saver, the order of runs, and what fits into a limit of time."""
+"""The plan of a primes experiment: work x saver, the order of runs, what fits into a time limit."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,26 +14,26 @@ from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
 NAME = "primes"
-"""Of this kind of experiment."""
+"""The name of this kind of experiment."""
 PRIMES, HASHES = "primes", "hashes"
 KINDS_OF_WORK = (PRIMES, HASHES)
-"""The functions of bench.primes.work, which is not imported here: it starts processes."""
+"""The functions of bench.primes.work, which is not imported here because it starts processes."""
 _COMPUTING = "bench.primes.work"
 _FUNCTIONS = frozenset(f"{_COMPUTING}:{kind}" for kind in KINDS_OF_WORK)
 FAILING = "500"
-"""The fault of an item that is to fail: an answer with this status."""
+"""The fault of an item that is to fail: a response with this status."""
 _SAMPLE = 2000
-"""Numbers probed, or iterations of a hash, from which the rest is expected."""
+"""Numbers, or iterations of a hash, that are timed to estimate the rest."""
 
 
 def work_of(kind: str, size: int, cost: int = 0, processes: int = 1) -> Work:
-    """One of bench.primes.work, by the name of its function."""
+    """Return a work of bench.primes.work, by the name of its function."""
     return Work(f"{_COMPUTING}:{kind}", size, cost, processes)
 
 
 @lru_cache(maxsize=32)
 def items_of(work: Work) -> Sequence[int]:
-    """What is to be found, by another way: a sieve for primes."""
+    """Return the items to be found, computed in another way: by a sieve for primes."""
     if work.kind == HASHES:
         return range(work.size)
     is_left = bytearray([1]) * max(2, work.size)
@@ -47,7 +47,7 @@ def items_of(work: Work) -> Sequence[int]:
 
 @dataclass(frozen=True, slots=True)
 class PrimesCell:
-    """One point: some work, by one saver."""
+    """One point: one work, by one saver."""
 
     saver: str
     work: Work
@@ -55,13 +55,13 @@ class PrimesCell:
 
 @dataclass(frozen=True, slots=True)
 class PrimesExperiment:
-    """All points that are measured, each in every trial."""
+    """The plan: all points, each measured in every trial."""
 
     cells: tuple[PrimesCell, ...]
     concurrency: int
     """Saves in flight, and the length of a batch; `serial` has one."""
     delay: Delay
-    """Of the service."""
+    """The delay of the service."""
     trials: int
     seed: int
     timeout_s: float
@@ -71,16 +71,16 @@ class PrimesExperiment:
 
     @property
     def entrants(self) -> tuple[Entrant, ...]:
-        """A saver each."""
+        """One entrant per saver."""
         asked = {cell.saver for cell in self.cells}
         return tuple(one.entrant for one in SAVERS if one.name in asked)
 
     def count(self, max_concurrency: Mapping[str, int]) -> int:
-        """How many runs there are, without making them."""
+        """Return the number of runs without making them."""
         return self.trials * len(self.cells)
 
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
-        """All runs: each trial visits all cells, in an order of its own drawn from the seed."""
+        """Return all runs: each trial visits all cells in a new order, drawn from the seed."""
         runs: list[PlannedRun] = []
         for trial in range(1, self.trials + 1):
             cells = list(self.cells)
@@ -89,7 +89,7 @@ class PrimesExperiment:
         return tuple(runs)
 
     def planned(self, cell: PrimesCell, number: int, trial: int) -> PlannedRun:
-        """A run of a cell."""
+        """Return a run of a cell."""
         saver = saver_of(cell.saver)
         items = items_of(cell.work)
         failing = frozenset(self.failing)
@@ -111,8 +111,8 @@ class PrimesExperiment:
             work_s=expected_work_s(cell.work),
         )
 
-    def plan_shown(self) -> str:
-        """`each save takes 50 ms; up to 100 at a time; 1 trial`."""
+    def format_plan(self) -> str:
+        """Return `each save takes 50 ms; up to 100 at a time; 1 trial`."""
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
         refused = f"; {', '.join(map(str, self.failing))} refused" if self.failing else ""
         return (
@@ -120,16 +120,18 @@ class PrimesExperiment:
         )
 
     def check(self) -> None:
-        """Raises ValueError or LookupError for what cannot have been asked for."""
+        """Raise ValueError or LookupError for values that cannot have been asked for."""
         if self.kind != NAME:
-            raise ValueError(f"its kind is {self.kind!r}, and not {NAME!r}")
+            raise ValueError(f"its kind is {self.kind!r}, not {NAME!r}")
         if not self.cells:
             raise ValueError("it asks for no cells")
         for cell in self.cells:
             saver_of(cell.saver)
             cell.work.check()
-            if cell.work.function not in _FUNCTIONS:  # it would be imported, and called
-                raise ValueError(f"work by {cell.work.function!r}")
+            if cell.work.function not in _FUNCTIONS:  # any other name would be imported and called
+                raise ValueError(
+                    f"it asks for work by {cell.work.function!r}, which does not exist"
+                )
         if not 0 <= self.delay.low_us <= self.delay.high_us <= MAX_DELAY_US:
             raise ValueError(f"it asks for a delay of {self.delay}")
         counts = {
@@ -141,7 +143,7 @@ class PrimesExperiment:
 
 
 def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Iterator[PrimesCell]:
-    """Every work by every saver; on so many cores where a saver uses all."""
+    """Return every work by every saver; on all cores where a saver uses them."""
     for work in works:
         for name in savers:
             processes = cores if saver_of(name).on_all_cores else 1
@@ -151,10 +153,11 @@ def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Itera
 def fitting(
     cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float], most_s: float
 ) -> tuple[PrimesCell, ...]:
-    """As many as fit into `most_s` together, the shortest works first; in the order given.
+    """Return the works that fit into `most_s` together, the shortest first, in the given order.
 
-    Half of the time is for the serial saver, the longest by far: without it there is nothing to
-    compare with. All other savers do the same works, or they could not be compared.
+    Half of the time is for the serial saver, which is by far the slowest: without it there is
+    nothing to compare with. All other savers do the same works, because they could not be compared
+    otherwise.
     """
     cells = tuple(cells)
     groups: dict[tuple[bool, str, int, int], list[PrimesCell]] = {}
@@ -178,10 +181,10 @@ def fitting(
 
 
 def expected_work_s(work: Work) -> float:
-    """How long the computing takes on this machine, roughly."""
+    """Return roughly how long the computing takes on this machine."""
     if work.kind == HASHES:
         alone_s = work.size * (_HASH_CALL_S + work.cost * _iteration_s())
-    else:  # most numbers are given up soon, primes are tried up to their root
+    else:  # most numbers have a small divisor; primes are tried up to their root
         alone_s = _probe_s() * work.size * (work.size / _SAMPLE) ** 0.12
     return alone_s / work.processes
 

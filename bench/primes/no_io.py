@@ -1,4 +1,4 @@
-"""Saves nothing: the floor, in which all is computed and nobody waits."""
+"""The floor: computes everything, saves nothing, and waits for nothing."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,5 +7,5 @@ from crawlers.contract import Job, Recorder
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Take every job, and fetch none."""
+    """Take every job and fetch none."""
     deque(jobs, maxlen=0)

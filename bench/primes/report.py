@@ -16,7 +16,7 @@ from bench.primes.analysis import (
     speed_up,
 )
 from bench.primes.experiment import PRIMES
-from bench.primes.saved_run import shown_item
+from bench.primes.saved_run import format_failures
 from bench.primes.savers import NO_IO, SERIAL
 from bench.report.finding import verdict_counts
 from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
@@ -39,7 +39,7 @@ def print_primes(
     asked = analysis.experiment
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     for line in (
-        f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
+        f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
         f"{machine_shown(store.environment())}; {versions_shown(runs)}",
     ):
         print_text(line, console)
@@ -285,7 +285,7 @@ def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
             if run.failures:
                 failed.append(
                     f"FAILED: {at}: {len(run.failures)} of {run.run.requests:,} items were not "
-                    f"saved: {shown_item(run.failures)}"
+                    f"saved: {format_failures(run.failures)}"
                 )
     runs = sum(len(cell.runs) for cell in analysis.cells)
     for (level, check), lines in sorted(doubts.items(), reverse=True):

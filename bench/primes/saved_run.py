@@ -1,4 +1,4 @@
-"""One run of `crawlbench primes`: its time, what was saved, its overlap, what it is worth. Pure."""
+"""One run of `crawlbench primes`: its time, what was saved, its overlap, its verdict. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ _CHECKS = frozenset(
         "busy machine",
     }
 )
-"""Of bench.analysis.validity, those that hold for a crawler that computes: it may well stand
-still, and its answers lie there for a second."""
+"""The checks of bench.analysis.validity that apply to a crawler that computes: it may well stand
+still, and leave its responses unread for a second."""
 _AHEAD_SHARE = 0.05
 _AHEAD_LEAST_NS = 10_000_000
-"""So much of a run may be computed before an item is sent that is there already: a thread that
-sends may wait for its CPU."""
+"""How much of a run may be computed before an item that is ready is sent: a thread that sends may
+wait for its CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +54,35 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """One run, in seconds. `wall_s` is None if it came to nothing."""
+    """The numbers of one run; times are in seconds. `wall_s` is None if it failed."""
 
     run: RunRow
     verdict: Verdict
     wall_s: float | None
-    """From before the first item was computed to after the last was saved."""
+    """Time from before the first item was computed to after the last was saved."""
     cpu_s: float | None
-    """Of the crawler's process, and of those that it started."""
+    """CPU time of the crawler's process and of the processes that it started."""
     bound_s: float
-    """The longer of two that it cannot beat: its CPU time, shared out over its processes, and the
-    schedule of bench.primes.schedule: its items computed one after another, each saved when it is
-    there and a slot is free."""
+    """A bound that the run cannot beat, the longer of two: its CPU time divided by its processes,
+    and the schedule of bench.primes.schedule, in which items are computed one after another and
+    each is saved when it is ready and a slot is free."""
     found: int
     saved: int
-    """Items that the service acknowledged, once each."""
+    """Items that the service acknowledged, each counted once."""
     is_exact: bool
-    """Whether every item that was to be found was found, and arrived once and no more."""
+    """Whether every expected item was found, and arrived exactly once."""
     overlap: float | None
     failures: tuple[Failure, ...]
 
     @property
     def is_whole(self) -> bool:
-        """Whether it did all that it was to do: if not, its time is not to be compared."""
+        """Whether the run did everything; otherwise its time must not be compared."""
         saves = saver_of(self.run.crawler).saves
         return self.wall_s is not None and (not saves or self.saved == self.run.requests)
 
 
 def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
-    """The numbers of a run, and what they are worth."""
+    """Return the numbers of a run, and its verdict."""
     assert run.work is not None
     expected = np.array(items_of(run.work), dtype=np.int64)
     found = work["item"]
@@ -128,31 +128,31 @@ def _judge(
         return Verdict((Reason(Level.INVALID, "failed", run.failure),))
     if not is_complete:
         reasons.append(
-            Reason(Level.INVALID, "work", "what was computed is not what was to be found")
+            Reason(Level.INVALID, "work", "the computed items are not the expected ones")
         )
     impossible = _impossible(run, accounts.fetches, work)
     if impossible:
         reasons.append(Reason(Level.INVALID, "impossible", impossible))
     if saves:
         assert run.work is not None
-        # Where all cores compute, the server's is one of them.
+        # If all cores compute, the server's core is one of them.
         not_of_all = {"busy machine"} if run.work.processes > 1 else set()
         reasons += [
             one for one in judge(run, summary, None).reasons if one.check in _CHECKS - not_of_all
         ]
-        # There a request may be sent in time, and read late.
+        # Then a request may be sent in time but read late.
         if not any(one.check == "busy machine" for one in reasons):
             reasons += _computed_ahead(run, accounts, work)
         return Verdict(tuple(reasons))
     if accounts.arrivals is not None and len(accounts.arrivals["seq"]):
-        text = f"{len(accounts.arrivals['seq'])} requests of a saver that saves nothing"
+        text = f"{len(accounts.arrivals['seq'])} requests arrived from a saver that saves nothing"
         reasons.append(Reason(Level.INVALID, "ledger", text))
     reasons += of_the_host(run.conditions, run.usage.wall_ns if run.usage is not None else 0)
     return Verdict(tuple(reasons))
 
 
 def _impossible(run: RunRow, fetches: IntColumns, work: IntColumns) -> str:
-    """What cannot be true of when items were computed; "" if nothing is."""
+    """Return what cannot be true about when items were computed, or ""."""
     assert run.work is not None
     starts, ends = work["start_ns"], work["end_ns"]
     if not len(starts):
@@ -171,9 +171,12 @@ def _impossible(run: RunRow, fetches: IntColumns, work: IntColumns) -> str:
 
 
 def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterator[Reason]:
-    """Items held back while others were computed, as is the style of some savers alone."""
+    """Yield a reason if items were held back while others were computed.
+
+    It makes the run SUSPECT, unless computing ahead is the saver's style.
+    """
     assert run.work is not None
-    # Other processes keep nobody from sending.
+    # Computing in other processes does not delay sending.
     if run.work.processes > 1 or run.usage is None or accounts.arrivals is None:
         return
     hold = longest_hold(work, accounts.fetches, accounts.arrivals, run.slots)
@@ -184,18 +187,18 @@ def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterat
         Level.VALID if saver_of(run.crawler).computes_ahead else Level.SUSPECT,
         "computes ahead",
         f"it computes ahead: before item {int(work['item'][hold.seq])} reached the service, "
-        f"{hold.items} further items were computed, for {hold.span_ns / 1e9:.3f} s with a slot "
-        "free",
+        f"{hold.items} further items were computed, for {hold.span_ns / 1e9:.3f} s with a free "
+        "slot",
     )
 
 
 def acknowledged(fetches: IntColumns) -> "NDArray[np.bool_]":
-    """Of each fetch, whether the service acknowledged its item."""
+    """Return for each fetch whether the service acknowledged its item."""
     return is_good(fetches["error"], fetches["status"], is_planned=True)
 
 
 def failures_of(fetches: IntColumns, items: "NDArray[np.int64]") -> tuple[Failure, ...]:
-    """Each save that went wrong, by its item, in the order of items."""
+    """Return the saves that failed, in the order of items."""
     wrong = ~acknowledged(fetches)
     seqs, statuses, codes = (
         fetches["seq"][wrong].tolist(),
@@ -210,11 +213,11 @@ def failures_of(fetches: IntColumns, items: "NDArray[np.int64]") -> tuple[Failur
 
 
 def hidden_share(work: IntColumns, arrivals: IntColumns) -> float | None:
-    """The overlap: of the time that saves wait at the service, the share in which work is computed.
+    """Return the overlap: the share of the saves' waiting time in which work is computed.
 
-    For each save from its arrival to its answer, how much of it lies within the spans of work;
-    summed, over the sum of all waits. 0: nobody computes while a save is waited for; 1: no save is
-    ever waited for alone. None if nothing was answered.
+    For each save it takes the time from arrival to response, and the part of it within the spans of
+    work; it divides the sums of both. With 0 nobody computes while a save is waited for; with 1
+    computing goes on during all waiting. None if no save was answered.
     """
     answered = (arrivals["outcome"] == ANSWERED) & (arrivals["replied_ns"] > 0)
     if not answered.any() or not len(work["item"]):
@@ -233,7 +236,7 @@ def hidden_share(work: IntColumns, arrivals: IntColumns) -> float | None:
 def merged(
     starts: "NDArray[np.int64]", ends: "NDArray[np.int64]"
 ) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
-    """The union of spans, as spans apart from each other, in order."""
+    """Return the union of spans, as separate spans in order."""
     order = np.argsort(starts, kind="stable")
     starts, furthest = starts[order], np.maximum.accumulate(ends[order])
     is_first = np.append(True, starts[1:] > furthest[:-1])
@@ -241,8 +244,8 @@ def merged(
     return starts[is_first], furthest[is_last]
 
 
-def shown_item(failures: Sequence[Failure], most: int = 100) -> str:
-    """`97 (status 500), 101 (reset)`, and how many more."""
+def format_failures(failures: Sequence[Failure], most: int = 100) -> str:
+    """Return `97 (status 500), 101 (reset)`, and how many more there are."""
     text = ", ".join(f"{one.item} ({one.reason})" for one in failures[:most])
     more = len(failures) - most
     return f"{text} and {more} more" if more > 0 else text

@@ -1,4 +1,4 @@
-"""Every way of saving, in one table: which crawler saves, and on how many cores is computed."""
+"""All savers in one table: which crawler saves, and on how many cores items are computed."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from bench.plan.entrants import Entrant
 
 @dataclass(frozen=True, slots=True)
 class Saver:
-    """A row of the table."""
+    """One saver: a row of the table."""
 
     name: str
     crawler: str
-    """Of crawlers.registry, or one of this package's own."""
+    """A crawler of crawlers.registry, or of this package."""
     style: str
     is_serial: bool = False
     on_all_cores: bool = False
     """Whether processes on every core compute."""
     declared_as: str = ""
-    """The row of crawlers.registry with its libraries and habits, where its crawler is none of that
-    table."""
+    """The row of crawlers.registry with its libraries and behaviour, if its crawler has no row
+    there."""
     computes_ahead: bool = False
-    """Whether it is its style to compute further items before it sends what it has."""
+    """Whether the saver computes further items before it sends what it has, by design."""
 
     @property
     def saves(self) -> bool:
@@ -29,7 +29,7 @@ class Saver:
 
     @property
     def entrant(self) -> Entrant:
-        """As which it takes part in an experiment."""
+        """The entrant that stands for this saver in an experiment."""
         return Entrant(self.name, self.crawler, declared_as=self.declared_as)
 
 
@@ -68,7 +68,7 @@ SAVERS = (
 
 
 def saver_of(name: str) -> Saver:
-    """The row of a saver. Raises LookupError."""
+    """Return the row of a saver. Raises LookupError."""
     for saver in SAVERS:
         if saver.name == name:
             return saver

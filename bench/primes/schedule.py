@@ -1,4 +1,4 @@
-"""How fast items can be computed and saved, and which were held back meanwhile. Pure."""
+"""The fastest schedule of computing and saving, and the items that were held back. Pure."""
 
 import heapq
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ class Hold:
     items: int
     """How many further items were computed before its request reached the server."""
     span_ns: int
-    """How long they were computed while a slot was free."""
+    """How long others were computed while a slot was free."""
 
 
 def shortest_ns(work: IntColumns, delays_us: Sequence[int], slots: int, processes: int) -> int:
-    """The shortest span in which these items can be computed, each in its time, and saved.
+    """Return the shortest time in which these items can be computed and saved, in ns.
 
-    Items are computed in their order, shared out over the processes, so that item k is there when
-    as much was computed as items 0 to k take together. Its save begins then, or as soon as a slot
-    is free, and takes its delay. Without any computing this is
-    bench.plan.experiment.ideal_makespan_ns; a list schedule is the shortest for saves that begin
-    in this order (Graham 1966).
+    Items are computed in their order, divided among the processes, so that item k is ready after
+    the computing time of items 0 to k divided by the processes. Its save begins then, or as soon as
+    a slot is free, and takes its delay. Without any computing this is
+    bench.plan.experiment.ideal_makespan_ns; a list schedule is the shortest for saves that begin in
+    this order (Graham 1966).
     """
     if not len(work["item"]):
         return 0
@@ -42,17 +42,17 @@ def shortest_ns(work: IntColumns, delays_us: Sequence[int], slots: int, processe
 def longest_hold(
     work: IntColumns, fetches: IntColumns, arrivals: IntColumns, slots: int
 ) -> Hold | None:
-    """The item that was held back for longest: computed, a slot free, and others were computed.
+    """Return the item that was held back longest while a slot was free and others were computed.
 
-    For work in one process: items are computed one after another. A slot is taken from the start
-    of a fetch to the server's reply, or to the fetch's end if there was none. Only items that were
-    computed from start to end before the request arrived count: threads send while the next item
-    is being computed. None if no item was held back.
+    It applies to work in one process, where items are computed one after another. A slot is taken
+    from the start of a fetch to the server's reply, or to the fetch's end if there was none. Only
+    items that were computed from start to end before the request arrived count, because threads
+    send while the next item is being computed. None if no item was held back.
     """
     starts, ends = work["start_ns"], work["end_ns"]
     count = len(ends)
     arrived = _first_by_seq(arrivals["seq"], arrivals["arrived_ns"], count)
-    # Of requests that never arrived nobody knows when they were sent.
+    # Nobody knows when requests that never arrived were sent.
     seqs = np.flatnonzero(arrived)
     if not len(seqs) or not len(fetches["seq"]):
         return None
@@ -66,7 +66,7 @@ def longest_hold(
     is_ours = (seq >= 0) & (seq < count)
     reply = np.where(is_ours, replied[np.where(is_ours, seq, 0)], 0)
     levels = Levels.of(fetches["start_ns"], np.where(reply > 0, reply, fetches["end_ns"]))
-    # In each piece of time somebody computes or not, and a slot is free or not.
+    # Cut time into pieces: in each, an item is or is not computed, and a slot is or is not free.
     instants = np.unique(np.concatenate([starts, ends, levels.instant_ns]))
     at = instants[:-1]
     item = np.searchsorted(starts, at, side="right") - 1
@@ -86,7 +86,7 @@ def longest_hold(
 def _first_by_seq(
     seq: "np.typing.NDArray[np.int64]", at_ns: "np.typing.NDArray[np.int64]", count: int
 ) -> "np.typing.NDArray[np.int64]":
-    """The earliest time of each seq from 0 to `count`; 0 for one that has none."""
+    """Return the earliest time of each seq below `count`; 0 for a seq without one."""
     is_known = (seq >= 0) & (seq < count) & (at_ns > 0)
     first = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(first, seq[is_known], at_ns[is_known])

@@ -1,4 +1,4 @@
-"""The coroutines of bench.primes.asyncio_saver, on uvloop; apart: those need not import it."""
+"""The coroutines of bench.primes.asyncio_saver on uvloop; a separate module for the import."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
-"""What is computed: primes by trial division, or hashes of a cost that can be tuned.
+"""The computations: primes by trial division, or hashes with an adjustable cost.
 
-Imported by the processes that compute. Standard library only.
+The processes that compute import this module. Standard library only.
 """
 
 import os
@@ -17,14 +17,14 @@ from time import monotonic_ns
 from crawlers.work import Found
 
 _CHUNK = 64
-"""Numbers that a process of several computes at a time, at the most."""
+"""Most numbers that one of several processes computes at a time."""
 _CHUNKS_EACH = 4
-"""At the least: so that none has nothing to do while another has much left."""
+"""Least chunks per process, so that none is idle while another has much left."""
 _SALT = b"crawlbench"
 
 
 def is_prime(number: int) -> bool:
-    """By trial division, as in the chapter."""
+    """Return whether a number is prime, by trial division, as in the chapter."""
     if number < 4:
         return number > 1
     if number % 2 == 0:
@@ -33,12 +33,15 @@ def is_prime(number: int) -> bool:
 
 
 def primes(size: int, cost: int, processes: int) -> Iterator[Found]:
-    """The primes among the first `size` numbers, from 0 on; `cost` is their own."""
+    """Yield the primes below `size`; `cost` is not used."""
     return _computed(_primes_among, size, cost, processes)
 
 
 def hashes(size: int, cost: int, processes: int) -> Iterator[Found]:
-    """Of the numbers below `size`: PBKDF2 of `cost` iterations of HMAC-SHA256 (RFC 8018)."""
+    """Yield the numbers below `size`, each after PBKDF2 of `cost` iterations (RFC 8018).
+
+    It uses HMAC-SHA256.
+    """
     return _computed(_hashes_of, size, cost, processes)
 
 
@@ -63,7 +66,7 @@ def _computed(compute: _Compute, size: int, cost: int, processes: int) -> Iterat
 
 
 def _stamped(items: Iterator[int]) -> Iterator[Found]:
-    """Each with the time from when it was asked for to when it was there."""
+    """Yield each item with the time when it was asked for and the time when it was found."""
     start_ns = monotonic_ns()
     for item in items:
         yield Found(item, start_ns, monotonic_ns())
@@ -71,10 +74,10 @@ def _stamped(items: Iterator[int]) -> Iterator[Found]:
 
 
 def _by_processes(compute: _Compute, numbers: range, cost: int, processes: int) -> Iterator[Found]:
-    """In the order of the numbers; they are shared out in chunks."""
+    """Yield the items in the order of the numbers, which are divided into chunks."""
     length = max(1, min(_CHUNK, len(numbers) // (_CHUNKS_EACH * processes)))
     chunks = (numbers[first : first + length] for first in range(0, len(numbers), length))
-    # Not forked: the crawler's process has threads of its own.
+    # We do not fork, because the crawler's process has other threads.
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_end_with_parent) as pool:
         for found in pool.map(partial(_chunk, compute), chunks, repeat(cost)):
@@ -86,7 +89,7 @@ def _chunk(compute: _Compute, numbers: range, cost: int) -> list[Found]:
 
 
 def _end_with_parent() -> None:
-    """A pool does not notice that whoever it works for was killed."""
+    """End this process when its parent is killed, which a pool does not notice."""
     parent = parent_process()
     assert parent is not None
 

@@ -110,7 +110,7 @@ def audit_table(title: str, rows: Sequence[AuditRow]) -> Table[AuditRow]:
         of("peak mem.", AuditRow.memory, "MB", priority=1),
         of(
             "may resend",
-            lambda row: row.info.resends_shown,
+            lambda row: row.info.resends_in_words,
             is_text=True,
             may_stack=True,
             about="may resend, timeout bounds: as declared.",

@@ -23,7 +23,7 @@ def print_crawlers(console: "Console") -> None:
         of("style", lambda info: info.style, is_text=True),
         of("library", _library, is_text=True, may_stack=True),
         of("keep-alive", lambda info: "yes" if info.keep_alive else "no", is_text=True, priority=2),
-        of("may resend", lambda info: info.resends_shown, is_text=True, priority=3),
+        of("may resend", lambda info: info.resends_in_words, is_text=True, priority=3),
         of("timeout bounds", lambda info: info.timeout, is_text=True, priority=4),
     )
     print_table(Table("", columns, REGISTRY), console)

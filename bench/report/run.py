@@ -25,7 +25,7 @@ _INDENT = 29
 
 def print_crawl(store: Store, asked: CrawlExperiment, trial: Trial, console: "Console") -> None:
     """Print a crawl, and on stderr the URLs that failed. Raises StoreError."""
-    about = f"{trial.run.crawler}, {asked.plan_shown()}"
+    about = f"{trial.run.crawler}, {asked.format_plan()}"
     _print_run(about, trial.run, trial.summary, trial.verdict, console)
     print_failed_urls(store, asked, trial)
 

@@ -46,7 +46,7 @@ def print_report(
     """
     asked = analysis.experiment
     print_text(
-        f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
+        f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
         console,
     )
     print_text(f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}", console)

@@ -79,7 +79,7 @@ def cost_figure(
     )
     axes[0].set_ylim(len(cells) - 0.5, -0.5)
     title = f"Cost as a multiple of the floor crawler, {floor}" if floor else "Cost of each crawler"
-    add_title(figure, title, asked.experiment.plan_shown())
+    add_title(figure, title, asked.experiment.format_plan())
     at_same = "; the floor crawler is taken at the same concurrency" if floor else ""
     add_small_print(figure, f"{small_print}; CPU time includes starting the crawl{at_same}")
     return figure

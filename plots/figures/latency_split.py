@@ -117,7 +117,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     add_title(
         figure,
         f"Time added to a delay of {analysis.experiment.delays[0]}, by where it is spent",
-        f"{analysis.experiment.plan_shown()}; the median trial of each cell",
+        f"{analysis.experiment.format_plan()}; the median trial of each cell",
     )
     marks = marks_explained(
         trial.verdict.level for trials in by_crawler.values() for trial in trials
