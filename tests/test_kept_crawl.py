@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +23,8 @@ import pytest
 from bench.analysis.analyse import analyse
 from bench.measure.crawl_progress import crawl_shown
 from bench.plan.crawl import CrawlExperiment
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
 from server.control_client import stats
@@ -229,11 +233,29 @@ def test_an_interrupted_crawler_that_says_nothing_is_counted_by_the_ledger_or_ki
     assert "INVALID  interrupted after 3 of 50 requests" in report.stdout
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"trials": 2}, "it asks for 2 cells, and a crawl is one"),
+        ({"urls": ("http://a/", "http://b/")}, "it asks for 3 requests, of 2 URLs"),
+        ({"urls": ("http://a/add?seq=x",) * 3, "has_plans": True}, "seq is 'x'"),
+    ],
+)
+def test_a_file_that_asks_for_no_crawl_that_can_be_is_refused(
+    changes: dict[str, Any], why: str
+) -> None:
+    one = Entrant("asyncio", "asyncio")
+    asked = CrawlExperiment((one,), (1,), (Delay.fixed(0),), 1, 1, 1, 10.0, requests=3)
+    asked.check()
+    with pytest.raises(ValueError, match=why):
+        replace(asked, **changes).check()
+
+
 def test_how_far_a_crawl_is_stands_in_one_line() -> None:
-    assert crawl_shown(420, 1000, 3.0, 99) == "420 of 1000 requests, 3 s, about 4 s left"
-    assert crawl_shown(0, 1000, 0.5, 99) == "0 of 1000 requests, 0 s"
-    assert crawl_shown(1003, 1000, 3.0, 99) == "1000 of 1000 requests, 3 s, about 0 s left"
-    assert crawl_shown(None, 1000, 3.0, 99) == "1000 requests, 3 s; the limit is 99 s"
+    assert crawl_shown(420, 1000, 3.4, 2.9, 99) == "420 of 1000 requests, 3 s, about 4 s left"
+    assert crawl_shown(0, 1000, 0.5, 0.0, 99) == "0 of 1000 requests, 0 s"
+    assert crawl_shown(1003, 1000, 3.0, 2.0, 99) == "1000 of 1000 requests, 3 s, about 0 s left"
+    assert crawl_shown(None, 1000, 3.0, 0.0, 99) == "1000 requests, 3 s; the limit is 99 s"
 
 
 @pytest.mark.parametrize("is_ours", [True, False])

@@ -50,3 +50,11 @@ def test_threads_may_share_a_recorder() -> None:
     columns = record.columns()
     rows = sorted(zip(*(columns[name] for name in FETCH_COLUMNS), strict=True))
     assert rows == [(value,) * 5 + (0,) for value in range(threads * each)]
+
+
+def test_a_copy_so_far_is_whole_and_not_changed_by_what_is_recorded_later() -> None:
+    recorder = Recorder()
+    recorder(0, 10, 20, 200, 1)
+    copy = recorder.so_far()
+    recorder(1, 10, 30, 200, 1)
+    assert (list(copy.columns()["seq"]), len(recorder)) == ([0], 2)

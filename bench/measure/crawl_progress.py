@@ -14,10 +14,13 @@ _EVERY_S = 0.5
 """This machine is being measured, and so is the server that is asked."""
 
 
-def crawl_shown(done: int | None, requests: int, elapsed_s: float, limit_s: float) -> str:
+def crawl_shown(
+    done: int | None, requests: int, elapsed_s: float, fetching_s: float, limit_s: float
+) -> str:
     """`420 of 1000 requests, 3 s, about 4 s left`.
 
-    `done` is None if nobody counts the requests: then the time limit is shown.
+    `done` is None if nobody counts the requests: then the time limit is shown. `fetching_s` is
+    the part of the time after the start of the crawler's process.
     """
     if done is None:
         return f"{requests} requests, {elapsed_s:.0f} s; the limit is {limit_s:.0f} s"
@@ -25,7 +28,7 @@ def crawl_shown(done: int | None, requests: int, elapsed_s: float, limit_s: floa
     shown = f"{done} of {requests} requests, {elapsed_s:.0f} s"
     if not done:
         return shown
-    return f"{shown}, about {elapsed_s * (requests - done) / done:.0f} s left"
+    return f"{shown}, about {fetching_s * (requests - done) / done:.0f} s left"
 
 
 @contextmanager
@@ -70,12 +73,16 @@ class _Line:
 
 
 def _show(line: _Line, is_over: Event, control_url: str, requests: int, limit_s: float) -> None:
-    start_s = monotonic()
+    start_s = fetching_from_s = monotonic()
     before = _ended(control_url)
     while not is_over.wait(_EVERY_S):
         now = _ended(control_url)
         done = None if now is None or before is None else max(0, now - before)
-        line.show(crawl_shown(done, requests, monotonic() - start_s, limit_s))
+        now_s = monotonic()
+        if not done:
+            fetching_from_s = now_s
+        elapsed_s, fetching_s = now_s - start_s, now_s - fetching_from_s
+        line.show(crawl_shown(done, requests, elapsed_s, fetching_s, limit_s))
 
 
 def _ended(control_url: str) -> int | None:

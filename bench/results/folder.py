@@ -23,12 +23,17 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(\d{1,3}))?")
 
 
 def new_folder(parent: Path, now: datetime | None = None) -> Path:
-    """A new folder named after the time in UTC. Raises StoreError."""
+    """A new folder named after the time in UTC.
+
+    Raises StoreError, and FileNotFoundError where the current folder no longer exists.
+    """
     stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = _make_unique(parent, stamp)
         _sync(parent)
+    except FileNotFoundError:  # parents are made, so that it is not one of them
+        raise
     except OSError as error:
         raise StoreError(
             f"cannot make a folder in {parent}: {error.strerror}; name another with --out"

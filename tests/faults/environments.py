@@ -101,7 +101,8 @@ def _(place: Place) -> str:
 def _(place: Place) -> str:
     gone = place.folder / "gone"
     script = f'mkdir "{gone}" && cd "{gone}" && rmdir "{gone}" && exec "$@"'
-    done = place.run(["bash", "-c", script, "bash", *place.command(*_CRAWL)])
+    crawl = place.command(*_CRAWL)[: -len(("--out", place.out))]
+    done = place.run(["bash", "-c", script, "bash", *crawl])
     return done.must_say(3, "the current folder no longer exists")
 
 
