@@ -1,6 +1,6 @@
 """The kinds of experiments, in one table: how each is read, reported and resumed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,8 @@ class Kind:
     """One kind of experiment. `name` is what results files say."""
 
     name: str
-    from_json: Callable[[Mapping[str, Any]], Asked]
-    """Raises ValueError, TypeError or LookupError for what it cannot have written."""
+    asked: type[Asked]
+    """The class of what is asked; results files hold it as JSON."""
     analyse: Callable[["Store"], Any]
     """What its results mean; it can be pickled, so that what draws need not do it again."""
     print_report: Callable[["Store", Any, "Console", ReportOptions], bool]
@@ -82,11 +82,11 @@ def _report_primes(
 
 
 KINDS = (
-    Kind(SWEEP, Experiment.from_json, _analyse, _report_sweep),
-    Kind(CALIBRATION, Experiment.from_json, _analyse, _report_calibration, has_figures=False),
+    Kind(SWEEP, Experiment, _analyse, _report_sweep),
+    Kind(CALIBRATION, Experiment, _analyse, _report_calibration, has_figures=False),
     Kind(
         PRIMES,
-        PrimesExperiment.from_json,
+        PrimesExperiment,
         _analyse_primes,
         _report_primes,
         programs=frozenset(saver.crawler for saver in SAVERS),

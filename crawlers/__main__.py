@@ -34,14 +34,15 @@ from crawlers.checked import (
     checked_seconds,
     checked_url,
 )
-from crawlers.contract import ERROR_WORDS, Crawl, Recorder, SharedIterator
+from crawlers.contract import Crawl, Recorder, SharedIterator, failure_word
+from crawlers.loading import load
 from crawlers.registry import (
     REGISTRY,
     CrawlerInfo,
     CrawlerNotInstalledError,
     UnknownCrawlerError,
     find,
-    load,
+    located,
 )
 from crawlers.spec import CAN_LOAD, Spec, Usage, write_outcome
 from crawlers.trust import trust
@@ -110,8 +111,9 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     if arguments.delay is not None and urlsplit(arguments.url).path not in ("", "/"):
         print("crawlers: --delay goes with the address of a server alone", file=sys.stderr)
         return EXIT_USAGE
+    info = find(located(arguments.crawler))
     spec = Spec(
-        crawler=arguments.crawler,
+        crawler=info.name,
         concurrency=arguments.concurrency,
         timeout_s=arguments.timeout,
         base_url=arguments.url,
@@ -121,7 +123,6 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
     )
-    info = find(arguments.crawler)
     if spec.concurrency > info.max_concurrency:
         print(
             f"crawlers: {info.name} fetches {info.max_concurrency} at a time, "
@@ -135,10 +136,11 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     try:
         _measure(crawl, spec, recorder, WorkLog())
     except KeyboardInterrupt:
-        print(_line(recorder))
+        print(_line(recorder, _failures(recorder, spec)))
         return EXIT_INTERRUPTED
-    print(_line(recorder))
-    return EXIT_REQUESTS_FAILED if _failures(recorder) else EXIT_OK
+    failures = _failures(recorder, spec)
+    print(_line(recorder, failures))
+    return EXIT_REQUESTS_FAILED if failures else EXIT_OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,7 +152,10 @@ def _parser() -> argparse.ArgumentParser:
         "Exit codes: 0 ok, 1 requests failed, 2 usage, 3 environment, 130 interrupted.",
     )
     names = ", ".join(info.name for info in REGISTRY)
-    parser.add_argument("crawler", help=f"one of {names}; or package.module:function, one of yours")
+    parser.add_argument(
+        "crawler",
+        help=f"one of {names}; or one of yours, ./mine.py:crawl or package.module:function",
+    )
     parser.add_argument("--url", required=True, type=checked_url, help="http(s)://host[:port]/...")
     parser.add_argument(
         "-n", "--requests", type=checked_count, default=1000, help="how many (%(default)s)"
@@ -240,21 +245,21 @@ def _versions(info: CrawlerInfo) -> dict[str, str]:
     }
 
 
-def _failures(recorder: Recorder) -> dict[str, int]:
+def _failures(recorder: Recorder, spec: Spec) -> dict[str, int]:
+    """How many fetches failed, by word."""
     columns = recorder.columns()
     counts: dict[str, int] = {}
     for status, code in zip(columns["status"], columns["error"], strict=True):
-        if code or status >= 400:
-            word = ERROR_WORDS[code] or f"status {status}"
+        word = failure_word(code, status, is_planned=spec.is_planned)
+        if word:
             counts[word] = counts.get(word, 0) + 1
     return counts
 
 
-def _line(recorder: Recorder) -> str:
+def _line(recorder: Recorder, failures: dict[str, int]) -> str:
     if not len(recorder):
         return "0 requests"
     columns = recorder.columns()
-    failures = _failures(recorder)
     seconds = (max(columns["end_ns"]) - min(columns["start_ns"])) / 1e9
     words = ", ".join(f"{word} {count}" for word, count in failures.items())
     good = len(recorder) - sum(failures.values())

@@ -15,9 +15,13 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from server.packed_columns import Columns
+
+if TYPE_CHECKING:  # never imported: a crawler's process has its own client and no more
+    import numpy as np
+    from numpy.typing import NDArray
 
 ERROR_WORDS = (
     "",
@@ -40,6 +44,35 @@ ERROR_WORDS = (
 """
 
 FETCH_COLUMNS = ("seq", "start_ns", "end_ns", "status", "size_bytes", "error")
+
+
+@overload
+def is_good(error: int, status: int, *, is_planned: bool) -> bool: ...
+
+
+@overload
+def is_good(
+    error: "NDArray[np.int64]", status: "NDArray[np.int64]", *, is_planned: bool
+) -> "NDArray[np.bool_]": ...
+
+
+def is_good(error: Any, status: Any, *, is_planned: bool) -> Any:
+    """Whether a fetch got a good answer: no error, and a good status; of numbers or of columns.
+
+    A server of ours answers a plan with status 200 and no other (`is_planned`). Of any other
+    server 100 to 399 is good: redirects are not followed, so that one is an answer. A fetch without
+    a status is not good.
+    """
+    least, most = (200, 200) if is_planned else (100, 399)
+    return (error == 0) & (least <= status) & (status <= most)
+
+
+def failure_word(error: int, status: int, *, is_planned: bool) -> str:
+    """What is wrong with a fetch: one of ERROR_WORDS, or `status N`; "" for a good one."""
+    if is_good(error, status, is_planned=is_planned):
+        return ""
+    return ERROR_WORDS[error] or f"status {status}"
+
 
 _CODES = {word: code for code, word in enumerate(ERROR_WORDS)}
 _ROW = Struct(f"{len(FETCH_COLUMNS)}q")

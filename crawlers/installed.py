@@ -1,6 +1,7 @@
 """Whether a crawler's libraries are installed here, in which versions, and what installs them."""
 
-from importlib.metadata import PackageNotFoundError, version
+import shlex
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from crawlers.registry import CrawlerInfo
 
@@ -14,5 +15,11 @@ def installed_versions(info: CrawlerInfo) -> list[str]:
 
 
 def install_command(info: CrawlerInfo) -> str:
-    """What installs a crawler's libraries."""
-    return f"pip install '.[{info.extra}]'" if info.extra else "pip install ."
+    """What installs a crawler's libraries, wherever this package itself was installed from."""
+    try:
+        declared = requires("crawlbench") or []
+    except PackageNotFoundError:  # on another interpreter
+        declared = []
+    of_extra = [one for one in declared if f"extra == '{info.extra}'" in one]
+    wanted = [one.partition(";")[0].strip() for one in of_extra] or info.libraries
+    return f"pip install {shlex.join(wanted)}"

@@ -1,9 +1,8 @@
-"""Every crawler, and what is declared of it, in one table. Imports no crawler until asked to."""
+"""Every crawler, and what is declared of it, in one table. Imports no crawler."""
 
 from dataclasses import dataclass, replace
-from importlib import import_module
 
-from crawlers.contract import Crawl
+from crawlers.crawler_file import is_file_name, split_file_name, with_absolute_path
 
 ANY = 2**31
 """More than can be asked for."""
@@ -240,11 +239,18 @@ def group(name: str) -> tuple[CrawlerInfo, ...]:
 def find(name: str, declared_as: str = "") -> CrawlerInfo:
     """The row of a crawler. Raises UnknownCrawlerError.
 
-    `package.module:function` is a crawler that somebody brings along; nothing is declared of it,
-    unless `declared_as` names the row whose libraries and habits are its own, too.
+    `package.module:function` or `path/to/file.py:function` is a crawler that somebody brings along;
+    nothing is declared of it, unless `declared_as` names the row whose libraries and habits are its
+    own, too.
     """
-    module, colon, function = name.partition(":")
-    if colon and module and function:
+    if is_file_name(name):
+        try:
+            module, function = split_file_name(name)
+        except ValueError as error:
+            raise UnknownCrawlerError(str(error)) from None
+    else:
+        module, _, function = name.partition(":")
+    if module and function:
         if declared_as:
             return replace(find(declared_as), name=name, module=module, function=function)
         return CrawlerInfo(
@@ -269,31 +275,17 @@ def _meant(name: str) -> str:
     names = [info.name for info in REGISTRY]
     if near := get_close_matches(name, (*names, ALL, CHAPTER), 1):
         return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(names)}; one of yours is package.module:function"
+    return (
+        f"there are {', '.join(names)}; one of yours is ./mine.py:crawl, or package.module:function"
+    )
 
 
-def load(info: CrawlerInfo) -> Crawl:
-    """Import a crawler. Raises CrawlerNotInstalledError."""
+def located(name: str) -> str:
+    """The same crawler, named so that it is found from any other folder.
+
+    `mine:crawl` is mine.py of the current folder if there is one. Raises UnknownCrawlerError.
+    """
     try:
-        crawl: Crawl = getattr(import_module(info.module), info.function)
-    # Whatever a module that was brought along does wrong is its own: it may be no Python at all.
-    except Exception as error:
-        package = f".[{info.extra}]" if info.extra else "."
-        way_out = f": pip install {package!r}" if info.libraries else _name_taken(info.module)
-        raise CrawlerNotInstalledError(
-            f"crawler {info.name!r} cannot be imported ({_reason(error)}){way_out}"
-        ) from error
-    return crawl
-
-
-def _name_taken(module: str) -> str:
-    """Why a module that was brought along is not what its user meant, or ""."""
-    name = module.partition(".")[0]
-    if name not in ("bench", "crawlers", "plots", "server"):
-        return ""
-    return f": {name!r} is a package of crawlbench, give your module another name"
-
-
-def _reason(error: Exception) -> str:
-    is_plain = isinstance(error, ImportError | AttributeError)
-    return str(error) if is_plain else f"{type(error).__name__}: {error}"
+        return with_absolute_path(name)
+    except ValueError as error:
+        raise UnknownCrawlerError(str(error)) from None

@@ -143,21 +143,17 @@ class Usage:
     """Time in which the main thread could have run, and another ran on its CPU."""
     descriptors: int | None
     """How many open files the process was allowed; None: no such limit."""
-    unwaited_cpu_ns: int | None = 0
+    unwaited_cpu_ns: int | None
     """Of `cpu_ns`, what processes used that the crawl had started and not waited for; None: the
-    system does not say, or the crawler ignored SIGCHLD, so that the kernel does not count them.
-    Results of older versions have none."""
+    system does not say, or the crawler ignored SIGCHLD, so that the kernel does not count them."""
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """What asdict gave. Raises ValueError, TypeError for anything else."""
-        usage = cls(**values)
-        for name, value in values.items():
-            may_lack = name in _MAY_LACK
+    def check(self) -> None:
+        """Raises ValueError for a value that no process can have used."""
+        for one in fields(self):
+            value = getattr(self, one.name)
             is_number = type(value) is int and 0 <= value < HUGE
-            if not is_number and not (value is None and may_lack):
-                raise ValueError(f"{name} is {repr(value)[:40]}")
-        return usage
+            if not is_number and not (value is None and one.name in _MAY_LACK):
+                raise ValueError(f"{one.name} is {repr(value)[:40]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +207,11 @@ def _usage(found: object) -> Usage:
     if not isinstance(found, dict):
         raise ValueError("it does not say what it used")
     try:
-        return Usage.from_json(found)
+        usage = Usage(**found)
     except TypeError:
         raise ValueError("what it says it used is something else") from None
+    usage.check()
+    return usage
 
 
 def _versions(found: object) -> dict[str, str]:

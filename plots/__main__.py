@@ -15,17 +15,24 @@ if __name__ == "__main__":
 import argparse
 import io
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.printable import protect_standard_streams
 from bench.results.folder import find_file
 from bench.results.store import Store
-from plots.files import whole
+from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
+
+if TYPE_CHECKING:
+    from plots.page import Picture
+    from plots.scenes import Drawn
+
+    _FiguresAndPage = tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]
 
 PAGE = "report.html"
 
@@ -44,18 +51,36 @@ def main(argv: list[str] | None = None) -> int:
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
     parser.add_argument("--analysis-on-stdin", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--summary",
+        action="store_true",
+        help="print how many figures there are and what to open, not the path of each",
+    )
     signal.signal(signal.SIGINT, signal.default_int_handler)
     protect_standard_streams()
     try:
         arguments = parse_arguments(parser, argv, _analysis)
+        paths = []
         for path in draw_all(arguments.folder, arguments.format, arguments.told):
-            print(path, flush=True)
+            paths.append(path)
+            if not arguments.summary:
+                print(path, flush=True)
+        if arguments.summary:
+            print(_summed_up(paths))
     except (StoreError, OSError) as error:
         print(f"plots: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _summed_up(paths: Sequence[Path]) -> str:
+    """`24 figures in DIR`, and on the next line `Open DIR/report.html`."""
+    pages = [path for path in paths if path.name == PAGE]
+    count = len(paths) - len(pages)
+    text = f"{count} figure{'' if count == 1 else 's'} in {paths[0].parent}"
+    return "\n".join([text, *(f"Open {page}" for page in pages)])
 
 
 def _analysis(arguments: argparse.Namespace) -> Any:
@@ -74,28 +99,28 @@ def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> It
     `analysis`: what the results mean, where that is known: it then need not be found out again.
     Raises StoreError, OSError.
     """
-    from bench.analysis.analyse import analyse
-    from plots.figures import figures_of
-    from plots.page import Picture, page
+    from plots.page import Picture
 
     path = find_file(folder)
     with Store.open(path) as store:
-        if store.asked()["kind"] == "primes":
-            yield from _draw_primes(store, form, analysis)
-            return
-        analysis = analysis or analyse(store)
+        figures, page = _DRAWN[store.asked()["kind"]](store, analysis)
         pictures: list[Picture] = []
-        explained: set[str] = set()
-        for drawn in figures_of(store, analysis):
+        for drawn in figures:
             image = io.BytesIO()
             drawn.figure.savefig(image, format="png")
-            how = "" if drawn.how_to_read in explained else drawn.how_to_read
-            explained.add(drawn.how_to_read)
-            pictures.append(
-                Picture(drawn.stem, drawn.heading, image.getvalue(), how, drawn.finding)
-            )
             file = path.parent / f"{drawn.stem}.{form}"
-            with whole(file) as stream:
+            pictures.append(
+                Picture(
+                    anchor=drawn.stem,
+                    file=file.name,
+                    heading=drawn.heading,
+                    crawler=drawn.crawler,
+                    png=image.getvalue(),
+                    how_to_read=drawn.how_to_read,
+                    finding=drawn.finding,
+                )
+            )
+            with atomic_write(file) as stream:
                 if form == "png":
                     stream.write(image.getvalue())
                 else:
@@ -103,24 +128,39 @@ def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> It
             yield file
         if not pictures:
             raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
-        with whole(path.parent / PAGE) as stream:
-            stream.write(page(store, analysis, pictures).encode())
+        with atomic_write(path.parent / PAGE) as stream:
+            stream.write(page(pictures).encode())
         yield path.parent / PAGE
 
 
-def _draw_primes(store: Store, form: str, analysis: Any) -> Iterator[Path]:
-    from bench.primes.analysis import analyse_primes
-    from plots.primes_figures import primes_figures
+def _of_sweep(
+    store: Store, analysis: Any
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.analysis.analyse import analyse
+    from plots.figures import figures_of
+    from plots.sweep_page import sweep_page
 
-    has_drawn = False
-    for drawn in primes_figures(store, analysis or analyse_primes(store)):
-        has_drawn = True
-        file = store.path.parent / f"{drawn.stem}.{form}"
-        with whole(file) as stream:
-            drawn.figure.savefig(stream, format=form)
-        yield file
-    if not has_drawn:
-        raise StoreError(f"{store.path} has no run that came to anything: there is nothing to draw")
+    analysis = analysis or analyse(store)
+    return figures_of(store, analysis), partial(sweep_page, store, analysis)
+
+
+def _of_primes(
+    store: Store, analysis: Any
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.primes.analysis import analyse_primes
+    from plots.figures import primes_figures
+    from plots.primes_page import primes_page
+
+    analysis = analysis or analyse_primes(store)
+    return primes_figures(store, analysis), partial(primes_page, store, analysis)
+
+
+_DRAWN: dict[str, "Callable[[Store, Any], _FiguresAndPage]"] = {
+    "sweep": _of_sweep,
+    "calibration": _of_sweep,
+    "primes": _of_primes,
+}
+"""What is drawn of each kind of experiment in bench.kinds; a test holds that none is left out."""
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.printable import protect_standard_streams
 from bench.report.comparison import Compared
-from plots.comparison import comparison_figure
-from plots.files import whole
+from plots.figures.compare import comparison_figure
+from plots.files import atomic_write
 from plots.starting import json_text, parse_arguments
 from server.standard_streams import run_program
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         told = json.loads(asked.told)
         figure = comparison_figure(Compared.from_json(told), _small_print(told["measured"]))
-        with whole(asked.plot) as stream:
+        with atomic_write(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
     except (LookupError, TypeError, ValueError) as error:
         print(

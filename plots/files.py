@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Written whole or not at all: a plot half written is taken for a plot."""
     draft = path.with_name(f".{path.name}-{os.getpid()}")  # another may draw the same
     try:

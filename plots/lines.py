@@ -1,21 +1,27 @@
 """Lines of crawlers: points with their spread and verdict, and each line's name at its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bench.analysis.quantiles import least_requests
 from bench.analysis.validity import Level
 from bench.plan.experiment import Experiment
-from plots.style import GREY, LineStyle, marker_of, spread_labels
+from plots.style import GREY, LineStyle, keep_inside, marker_of, spread_labels
 
-_STEPS = 400
-"""Of a line that is not straight."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _LABEL_HEIGHT = 0.05
 """Of a label, as a share of the height of the axes."""
+P99_NOTE = f"p99 of runs of at least {least_requests(0.99):,} requests"
+"""For small print."""
+_APART = 0.02
+"""Of the concurrency: how far two crawlers are set apart sideways, so that both are seen."""
 _LEADER: dict[str, Any] = {
     "arrowstyle": "-",
     "linewidth": 0.7,
@@ -25,9 +31,9 @@ _LEADER: dict[str, Any] = {
     "relpos": (0, 0.5),
 }
 _MEANING = {
-    Level.UNCHECKED: "half filled: UNCHECKED, there was no ledger",
+    Level.UNCHECKED: "half filled: UNCHECKED, no ledger",
     Level.SUSPECT: "hollow: SUSPECT, see the report",
-    Level.INVALID: "cross: INVALID, not to be believed",
+    Level.INVALID: "cross: INVALID, do not use it",
 }
 
 
@@ -44,19 +50,29 @@ class Point:
     level: Level
 
 
+class Shape(NamedTuple):
+    """What a line follows between its points: an ideal, at every concurrency."""
+
+    x: "NDArray[np.int64]"
+    y: "NDArray[np.float64]"
+    is_stepped: bool = False
+    """From each concurrency to the next it stays."""
+
+
 def draw_line(
     axes: Axes,
     name: str,
     style: LineStyle,
     points: Sequence[Point],
-    *,
-    is_power: bool = False,
+    shape: Shape | None = None,
 ) -> None:
     """The line has the name as gid, the markers of each verdict `NAME VALID` and so on.
 
-    Between points it is straight; or, for `is_power`, follows powers of x (as C / delay and its
-    inverse do, whatever the scales of the axes), and has the gid `NAME between`.
+    Between points it is straight; or follows a shape, and has the gid `NAME between`: what it is
+    as a share of the shape goes from point to point, so that it crosses an ideal only where a point
+    is beyond it.
     """
+    follows = shape is not None and all(point.y > 0 for point in points)
     bars = axes.errorbar(
         [point.x for point in points],
         [point.y for point in points],
@@ -65,21 +81,24 @@ def draw_line(
             [point.high - point.y for point in points],
         ],
         color=style.colour,
-        linestyle="" if is_power else style.line,
+        linestyle="" if follows else style.line,
         elinewidth=1.2,
         capsize=2.5,
         zorder=3,
     )
     bars.lines[0].set_gid(name)
-    if is_power:
-        log_x = np.log([point.x for point in points])
-        log_y = np.log([point.y for point in points])
-        between = np.linspace(log_x[0], log_x[-1], _STEPS)
+    if follows and shape is not None:
+        at = np.array([point.x for point in points])
+        shares = np.array([point.y for point in points]) / np.interp(at, shape.x, shape.y)
+        inside = (shape.x >= at[0]) & (shape.x <= at[-1])
+        between = shape.x[inside]
         axes.plot(
-            np.exp(between),
-            np.exp(np.interp(between, log_x, log_y)),
+            between,
+            shape.y[inside] * np.exp(np.interp(np.log(between), np.log(at), np.log(shares))),
             color=style.colour,
             linestyle=style.line,
+            linewidth=1.4 if shape.is_stepped else None,
+            drawstyle="steps-post" if shape.is_stepped else "default",
             zorder=3,
             gid=f"{name} between",
         )
@@ -95,6 +114,22 @@ def draw_line(
             )
 
 
+def set_apart(names: Collection[str]) -> dict[str, float]:
+    """For each the factor of its concurrency, on a logarithmic axis: so no marker hides another."""
+    middle = (len(names) - 1) / 2
+    return {name: 1 + _APART * (rank - middle) for rank, name in enumerate(names)}
+
+
+def note_few_requests(axes: Axes, quantile: str, concurrencies: Collection[int]) -> None:
+    """Say why there is no line of a quantile, where runs of most concurrencies are too small."""
+    if len(concurrencies) > 1:
+        return
+    text = f"no run has enough requests for a {quantile}"
+    if concurrencies:
+        text = f"only runs at {min(concurrencies)} have\nenough requests for a {quantile}"
+    axes.annotate(text, (0.04, 0.5), xycoords="axes fraction", va="center", fontsize=10, color=GREY)
+
+
 def marker_legend(levels: Sequence[Level]) -> list[Line2D]:
     """What hollow markers and crosses mean, if there are any."""
     return [
@@ -108,19 +143,20 @@ def name_ends(
     axes: Axes,
     last: Mapping[str, Point],
     styles: Mapping[str, LineStyle],
-    beside: tuple[float, float] | None = (48, 3),
+    offset: tuple[float, float] | None = (48, 3),
 ) -> None:
     """Each line's name right of the axes at the height of its last point, none over another.
 
-    A line that ends at a lower concurrency than others is named `beside` its last point, so many
+    A line that ends at a lower concurrency than others is named next to its last point, `offset`
     points to the right and up; for None, with all others. The limits of the axes are set by now.
     """
     most = max((point.concurrency for point in last.values()), default=1)
     ends = {
-        name: point for name, point in last.items() if point.concurrency == most or beside is None
+        name: point for name, point in last.items() if point.concurrency == most or offset is None
     }
     wanted = [_height(axes, point) for point in ends.values()]
-    for (name, point), y in zip(ends.items(), spread_labels(wanted, _LABEL_HEIGHT), strict=True):
+    placed = keep_inside(spread_labels(wanted, _LABEL_HEIGHT), _LABEL_HEIGHT)
+    for (name, point), y in zip(ends.items(), placed, strict=True):
         axes.annotate(
             name,
             xy=(point.x, point.y),
@@ -137,7 +173,7 @@ def name_ends(
             axes.annotate(
                 f"{name} (up to {point.concurrency})",
                 xy=(point.x, point.y),
-                xytext=beside,
+                xytext=offset,
                 textcoords="offset points",
                 va="bottom",
                 arrowprops=_LEADER | {"color": styles[name].colour},

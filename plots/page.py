@@ -1,23 +1,48 @@
 """report.html: one file with the tables, the verdicts and every figure. Rows -> text.
 
-It needs nothing but itself: images are within it, and nothing is loaded from anywhere.
+It shows all of that without a network: the images are in it, and nothing is loaded. Its links lead
+to files next to it, and to the manuals of the checkout where there are any. What all pages have is
+here; plots/sweep_page.py and plots/primes_page.py have what only theirs have.
 """
 
+import os
+import shlex
 from base64 import b64encode
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.analysis.analyse import Analysis
-from bench.analysis.bottleneck import bottleneck
-from bench.analysis.cells import CellSummary, Series, best_cells, knee
-from bench.analysis.validity import Level
-from bench.report.tables import errors_shown
+from bench.analysis.validity import Level, Verdict
+from bench.printable import printable
+from bench.program import PROGRAM
 from bench.results.store import Store
-from plots.cost import times_floor
-from plots.figures import small_print_of
+
+MANUALS = Path(__file__).resolve().parent.parent / "docs"
+"""Of the checkout. An installed package has none, and its pages have no links to them."""
+READ_ON = {
+    "results.md": "the tables in results.sqlite, and the definition of every number",
+    "validity.md": "what each check looks for, and its threshold",
+    "crawlers.md": "how the crawlers differ",
+    "server.md": "how the server delays its responses",
+    "primes.md": "the experiment that computes and saves",
+    "chapter-8.md": "the questions of the book's chapter, answered with these figures",
+}
+"""What each manual is about."""
+MEANINGS = {
+    Level.VALID: ("filled", "Every check was made, and none found a fault."),
+    Level.UNCHECKED: (
+        "half filled",
+        "There is no ledger: only the crawler's own record could be checked. It shows no fault.",
+    ),
+    Level.SUSPECT: ("hollow", "Something other than the crawler is in the number, or may be."),
+    Level.INVALID: ("cross", "The number says nothing about the crawler."),
+}
+"""Of each verdict: its marker in the figures, and what it says."""
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +50,13 @@ class Picture:
     """A figure as it is shown."""
 
     anchor: str
+    file: str
+    """Its name next to the page, where it can be opened full size."""
     heading: str
+    crawler: str
+    """Whose single run it shows; "" for a figure of all crawlers."""
     png: bytes
     how_to_read: str
-    """"" where it has been said of one before."""
     finding: str
 
     @property
@@ -36,22 +64,54 @@ class Picture:
         """The image itself, as an address."""
         return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
+    @property
+    def width(self) -> int:
+        """In pixels, as the PNG's header says: a page that knows it does not jump."""
+        return int.from_bytes(self.png[16:20])
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int.from_bytes(self.png[20:24])
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Of a table: its heading, and what that means; "" where it needs no words."""
+
+    name: str
+    meaning: str = ""
+    is_text: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Of a table: what is read, and what it is sorted by."""
+    """Of a table: what is read, and what its column is sorted by."""
 
     text: str
-    key: float | str
+    key: float | str | None = None
+    """None: its column cannot be sorted."""
+    level: str = ""
+    """Of a verdict, which is shown as a badge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cell of the experiment."""
+    """The first value names it."""
 
     values: tuple[Value, ...]
-    level: str
-    is_best: bool
+    is_extra: bool = False
+    """Whether it is shown only with all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """With a caption; the page explains those of its columns that have a meaning."""
+
+    anchor: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +123,36 @@ class Doubt:
     check: str
     text: str
     trials: str
+    """`2 of 6`; "" where there is one only."""
 
 
-COLUMNS = (
-    "crawler",
-    "verdict",
-    "delay",
-    "C",
-    "requests/s",
-    "min-max",
-    "in flight",
-    "efficiency",
-    "p50 ms",
-    "p99 ms",
-    "CPU us",
-    "x floor",
-    "peak MB",
-    "errors",
-    "limited by",
-    "knee at C",
-)
-_NAMED = 3
-"""Crawlers; of more the heading has their number."""
-WORDS = ("crawler", "errors", "limited by")
-"""Columns that are sorted as words."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a kind of experiment puts on its page."""
+
+    title: str
+    plan: str
+    note: str
+    """How the experiment must be understood."""
+    summary: tuple[Table, ...]
+    remarks: tuple[str, ...]
+    """Said below the tables."""
+    verdicts: Sequence[Verdict]
+    doubts: tuple[Doubt, ...]
+    single_runs: str
+    """Which runs the figures of single runs show."""
+    libraries: str
+    """Of the crawlers, with their versions."""
+    comparison: Table | None = None
+    comparison_text: str = ""
+    """What the comparison is, or why there is none; "" without a section on it."""
+    command: str = ""
+    """What repeats the experiment, where one command does."""
+    exports: tuple[tuple[str, str], ...] = ()
+    """Further words of `crawlbench export DIR`, and what they print."""
 
 
-def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
+def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
     """The whole page. Raises StoreError."""
     environment = Environment(
         loader=PackageLoader("plots", "templates"),
@@ -98,18 +161,13 @@ def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    verdicts = [
-        trial.verdict.level.name
-        for trial in (*analysis.ceilings, *(one for cell in analysis.cells for one in cell.trials))
-    ]
     about = store.environment()
+    folder = store.path.parent
+    counts = Counter(verdict.level for verdict in content.verdicts)
+    kinds = {one.heading: one.how_to_read for one in pictures if one.crawler}
     return environment.get_template("report.html").render(
+        content=content,
         created=store.created_utc().replace("T", " ").removesuffix("+00:00"),
-        crawlers=_crawlers_shown(analysis),
-        plan=analysis.experiment.plan_shown(),
-        seed=analysis.experiment.seed,
-        command=analysis.experiment.command(),
-        small_print=small_print_of(store, analysis).splitlines(),
         environment={
             name: ", ".join(f"{key} {one}" for key, one in value.items())
             if isinstance(value, dict)
@@ -118,106 +176,82 @@ def page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
             if name != "resumed"
         },
         resumed=about.get("resumed", []),
+        asked=store.runs_asked(),
         missing=store.runs_asked() - len(store.runs()),
-        verdicts={level.name: verdicts.count(level.name) for level in Level},
-        ceilings=[
-            f"{trial.summary.requests_per_s:,.0f}"
-            for trial in analysis.ceilings
-            if trial.summary is not None
+        verdicts=[(level.name, counts[level], *MEANINGS[level]) for level in Level],
+        doubtful=len(content.verdicts) - counts[Level.VALID],
+        figures=_explained_once(one for one in pictures if not one.crawler),
+        kinds=kinds,
+        by_crawler=_by_crawler(pictures),
+        results=store.path.name,
+        exports=[
+            (printable(f"{PROGRAM} export {shlex.quote(str(folder))}{words}"), what)
+            for words, what in content.exports
         ],
-        columns=_columns(analysis),
-        words=WORDS,
-        rows=_rows(analysis),
-        doubts=_doubts(analysis),
-        pictures=pictures,
+        manuals=_manuals(folder),
+        read_on=READ_ON,
     )
 
 
-def _crawlers_shown(analysis: Analysis) -> str:
-    names = analysis.experiment.crawlers
-    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} crawlers"
+def doubts(groups: Iterable[tuple[str, Sequence[Verdict]]]) -> tuple[Doubt, ...]:
+    """Of each group by its name: the checks that found something, the worst first."""
+    found = []
+    for where, verdicts in groups:
+        texts: dict[tuple[Level, str], list[str]] = {}
+        for verdict in verdicts:
+            of_one: dict[tuple[Level, str], list[str]] = {}
+            for reason in verdict.reasons:
+                if reason.level:
+                    of_one.setdefault((reason.level, reason.check), []).append(reason.text)
+            for key, said in of_one.items():
+                texts.setdefault(key, []).append("; ".join(said))
+        for (level, check), said in sorted(texts.items(), key=lambda item: -item[0][0]):
+            of_all = f"{len(said)} of {len(verdicts)}" if len(verdicts) > 1 else ""
+            found.append(Doubt(where, level.name, check, said[0], of_all))
+    return tuple(found)
 
 
-def _columns(analysis: Analysis) -> list[str]:
-    """Without the delay, where there is one only."""
-    has_several = len(analysis.experiment.delays) > 1
-    return [name for name in COLUMNS if has_several or name != "delay"]
+def names_shown(names: Sequence[str], what: str) -> str:
+    """All of a few; how many of more."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} {what}"
 
 
-def _rows(analysis: Analysis) -> list[Row]:
-    best = {id(cell) for cell in best_cells(analysis.cells).values()}
-    shown = [COLUMNS.index(name) for name in _columns(analysis)]
-    rows = [_row(cell, analysis, id(cell) in best) for cell in analysis.cells]
-    return [replace(row, values=tuple(row.values[i] for i in shown)) for row in rows]
+def word(text: str) -> Value:
+    """A value that is sorted as it is read."""
+    return Value(text, text)
 
 
-def _row(cell: CellSummary, analysis: Analysis, is_best: bool) -> Row:
-    at = cell.cell
-    name = Value(at.crawler, at.crawler)
-    verdict = Value(cell.level.name, float(cell.level))
-    point = (Value(str(at.delay), at.delay.mean_us), Value(str(at.concurrency), at.concurrency))
-    if not cell.measured:
-        blank = tuple(Value("-", -1.0) for _ in COLUMNS[4:])
-        return Row((name, verdict, *point, *blank), "INVALID", is_best)
-    rate, least, most = cell.requests_per_s
-    form = ",.0f" if rate >= 100 else ".1f"
-    flying = [one.in_flight.mean for one in cell.measured if one.in_flight is not None]
-    trial = cell.median_trial()
-    assert trial is not None
-    assert trial.summary is not None
-    values = (
-        name,
-        verdict,
-        *point,
-        _number(rate, form),
-        Value(f"{least:{form}}-{most:{form}}" if len(cell.rates) > 1 else "-", least),
-        _number(median(flying) if flying else None, ".1f"),
-        _number(cell.median_of("efficiency"), ".3f"),
-        _number(cell.median_of("p50_ns"), ".1f", 1e6),
-        _number(cell.median_of("p99_ns"), ".1f", 1e6),
-        _number(cell.median_of("cpu_us_per_request"), ",.0f"),
-        _number(times_floor(cell, analysis, "cpu_us_per_request"), ".1f"),
-        _number(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
-        Value(errors_shown(cell.errors), errors_shown(cell.errors)),
-        _word(bottleneck(trial.summary, trial.verdict).word),
-        _knee(cell, analysis),
-    )
-    return Row(values, cell.level.name, is_best)
-
-
-def _number(value: float | None, form: str, unit: float = 1) -> Value:
+def number(value: float | None, form: str, unit: float = 1) -> Value:
+    """A value in its unit; `-` for None, which comes before all others."""
     if value is None:
         return Value("-", -1.0)
     return Value(format(value / unit, form), value)
 
 
-def _word(word: str) -> Value:
-    return Value(word, word)
+def badge(level: Level) -> Value:
+    """A verdict."""
+    return Value(level.name, float(level), level.name)
 
 
-def _knee(cell: CellSummary, analysis: Analysis) -> Value:
-    series = Series.of(cell.cell)
-    at = knee([one for one in analysis.cells if Series.of(one.cell) == series])
-    return Value(str(at), -1.0 if at.concurrency is None else float(at.concurrency))
+def _explained_once(pictures: Iterable[Picture]) -> list[Picture]:
+    """Without a text on how to read a figure that another one had before."""
+    explained: set[str] = set()
+    shown = []
+    for one in pictures:
+        shown.append(replace(one, how_to_read="") if one.how_to_read in explained else one)
+        explained.add(one.how_to_read)
+    return shown
 
 
-def _doubts(analysis: Analysis) -> list[Doubt]:
-    found = []
-    groups = [("the server's ceiling", analysis.ceilings)]
-    groups += [
-        (f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}", cell.trials)
-        for cell in analysis.cells
-    ]
-    for where, trials in groups:
-        texts: dict[tuple[Level, str], list[str]] = {}
-        for trial in trials:
-            by_check: dict[tuple[Level, str], list[str]] = {}
-            for reason in trial.verdict.reasons:
-                if reason.level:
-                    by_check.setdefault((reason.level, reason.check), []).append(reason.text)
-            for key, said_of_one in by_check.items():
-                texts.setdefault(key, []).append("; ".join(said_of_one))
-        for (level, check), said in sorted(texts.items(), key=lambda item: -item[0][0]):
-            of_all = f"{len(said)} of {len(trials)}"
-            found.append(Doubt(where, level.name, check, said[0], of_all))
+def _by_crawler(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
+    found: dict[str, list[Picture]] = {}
+    for one in pictures:
+        if one.crawler:
+            found.setdefault(one.crawler, []).append(one)
     return found
+
+
+def _manuals(folder: Path) -> dict[str, str]:
+    """Where each manual is, as seen from a page in this folder; of those that there are."""
+    beside = os.path.relpath(MANUALS, folder.resolve())
+    return {name: quote(f"{beside}/{name}") for name in READ_ON if (MANUALS / name).is_file()}

@@ -24,20 +24,20 @@ _LONG: _Line = (0, (7, 2))
 _DASH_DOTS: _Line = (0, (5, 1, 1, 1, 1, 1))
 
 _OWN: dict[str, tuple[str, str, _Line]] = {
-    "serial": ("#56B4E9", "8", "-"),
+    "serial": ("#882255", ">", "-"),
     "gevent": ("#009E73", "^", "--"),
     "grequests": ("#117733", "v", "-."),
     "tornado": ("#D55E00", "s", "-"),
     "tornado-callback": ("#E69F00", "d", _DOTS),
     "asyncio": ("#0072B2", "o", "-"),
     "asyncio-uvloop": ("#332288", "D", "--"),
-    "twisted": ("#CC79A7", "*", "-"),
-    "threads": ("#882255", "<", "-."),
-    "tornado-curl": ("#8C6D31", ">", _LONG),
+    "twisted": ("#CC79A7", "p", "-"),
+    "threads": ("#56B4E9", "<", "-."),
+    "tornado-curl": ("#8C6D31", "P", _LONG),
     "geventhttpclient": ("#44AA99", "h", _DASH_DOTS),
-    "httpx": ("#999933", "p", _LONG),
-    "protocol": ("#777777", "P", "-"),
-    "protocol-uvloop": ("#000000", "H", "--"),
+    "httpx": ("#999933", "8", _LONG),
+    "protocol": ("#777777", "H", "-"),
+    "protocol-uvloop": ("#000000", "*", "--"),
     # Savers of bench.primes, in the colours of the crawlers that they are.
     "no-io": ("#777777", "P", "-"),
     "batches": ("#117733", "v", "-."),
@@ -45,6 +45,8 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "async-uvloop": ("#332288", "D", "--"),
     "processes": ("#D55E00", "X", _LONG),
 }
+_LARGER = {"*": 13, "P": 10, "X": 10, "d": 9}
+"""Sizes of markers that have little to show of their size."""
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "<", ">", "h", "p", "d")
 _LINES: tuple[_Line, ...] = ("-", "--", "-.", _DOTS, _DASH_DOTS)
@@ -56,6 +58,9 @@ _SMALL_PER_INCH = 16
 """Characters of the small print."""
 _SMALL_INCHES, _SMALL_GAP_INCHES = 0.137, 0.1
 """Of a line of it, and above it."""
+
+_SIDE_INCHES = 0.12
+"""Between the edge of a figure and what is nearest to it: text touches it otherwise."""
 
 GREY = "#555555"
 CLIENT = "#E69F00"
@@ -136,7 +141,7 @@ def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
     if level is Level.UNCHECKED:
         half = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgecolor": colour}
         return {"marker": marker, "color": colour, **half}
-    size = {"markersize": 13} if marker == "*" else {}  # it has little to show of its size
+    size = {"markersize": _LARGER[marker]} if marker in _LARGER else {}
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.8}
     return {"marker": marker, "color": colour, **edge, **size}
 
@@ -159,7 +164,7 @@ def doubt_shown(verdict: Verdict) -> str:
 
 def new_figure() -> Figure:
     """An empty figure; `add_small_print` makes room at its foot."""
-    return Figure(layout=ConstrainedLayoutEngine())
+    return Figure(layout=ConstrainedLayoutEngine(w_pad=_SIDE_INCHES))
 
 
 def add_title(figure: Figure, first: str, second: str) -> None:
@@ -201,6 +206,17 @@ def spread_labels(wanted: Sequence[float], least_gap: float) -> list[float]:
         for rank, i in enumerate(group):
             placed[i] = _bottom(centre, group, least_gap) + rank * least_gap
     return placed
+
+
+def keep_inside(placed: Sequence[float], least_gap: float) -> list[float]:
+    """What spread_labels gave, moved from 0 to 1 where there is room for all."""
+    order = sorted(range(len(placed)), key=lambda i: placed[i])
+    kept = list(placed)
+    for rank, i in enumerate(reversed(order)):
+        kept[i] = min(kept[i], 1 - rank * least_gap)
+    for rank, i in enumerate(order):
+        kept[i] = max(kept[i], rank * least_gap)
+    return kept
 
 
 def _bottom(centre: float, group: list[int], gap: float) -> float:

@@ -3,19 +3,20 @@
 #
 # .venv belongs to these scripts. They recreate it when pyproject.toml, constraints.txt or the place
 # of this checkout changes (an environment holds absolute paths). With `uv` on PATH they use uv,
-# else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use.
+# else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use; with CRAWLBENCH_VENV, the name of
+# another folder here, scripts/test-on keeps an environment beside .venv.
 #
 # They clear only what they made: a folder that holds their stamp. The stamp is written first, and
 # empty, so that what a killed set-up left behind is recognised; it is filled when all is done.
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd && echo .)
 root=${root%$'\n.'} # the dot keeps a line break at the end of the path
-venv=$root/.venv
+venv=$root/${CRAWLBENCH_VENV:-.venv}
 python=$venv/bin/python
 stamp=$venv/crawlbench-stamp
-install_log=$root/.venv-install.log
-previous=$root/.venv-previous
-lock=$root/.venv.lock
+install_log=$venv-install.log
+previous=$venv-previous
+lock=$venv.lock
 # Run at each start of this Python: our packages win over others of the same name, which PYTHONPATH
 # would put first. Nothing else changes places.
 own_packages_first='import sys; sys.path.insert(0, {root!a}); import bench, crawlers, plots, server; del sys.path[0]'
@@ -63,8 +64,8 @@ find_python() {
 
 check_path() {
     case $root in
-        *:*) fail "cannot create .venv in $root: Python creates no environment in a path with a colon; rename the folder" ;;
-        *$'\n'*) fail "cannot create .venv in $(printf %q "$root"): Python finds no packages in a path with a line break; rename the folder" ;;
+        *:*) fail "cannot create ${venv##*/} in $root: Python creates no environment in a path with a colon; rename the folder" ;;
+        *$'\n'*) fail "cannot create ${venv##*/} in $(printf %q "$root"): Python finds no packages in a path with a line break; rename the folder" ;;
     esac
 }
 
@@ -98,7 +99,7 @@ check_folder() {
 
 check_writable() {
     [ -w "$root" ] ||
-        fail "cannot write to $root, where set-up creates .venv: copy the folder to a place where you can write, and start it there"
+        fail "cannot write to $root, where set-up creates ${venv##*/}: copy the folder to a place where you can write, and start it there"
 }
 
 # Removes a folder of ours. Its stamp goes last: one that is half removed is still known as ours.
@@ -121,9 +122,9 @@ put_back() {
 fail_venv() {
     put_back
     if [ ! -s "$install_log" ] || grep -qiE 'ensurepip|no module named .?venv' "$install_log"; then
-        fail "cannot create .venv: $1 has no venv module that works (Debian: apt-get install python3-venv), and uv is not on PATH"
+        fail "cannot create ${venv##*/}: $1 has no venv module that works (Debian: apt-get install python3-venv), and uv is not on PATH"
     fi
-    fail "cannot create .venv with $1: $(grep . "$install_log" | tail -n 1) (details: $install_log)"
+    fail "cannot create ${venv##*/} with $1: $(grep . "$install_log" | tail -n 1) (details: $install_log)"
 }
 
 fail_install() {
@@ -149,7 +150,7 @@ make_env() {
     check_folder "$previous"
     check_file "$install_log"
     base=$(find_python) || exit
-    echo "crawlbench: setting up .venv, once; about 450 MB on disk" >&2 || :
+    echo "crawlbench: setting up ${venv##*/}, once; about 600 MB on disk" >&2 || :
     cd -- "$root" || exit
     if [ -s "$stamp" ]; then
         discard "$previous"

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"server: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
     except ModuleNotFoundError as error:
-        print(f"server: {error.name} is not installed: ./benchmark.sh sets it up", file=sys.stderr)
+        print(f"server: {error.name} is not installed: pip install {error.name}", file=sys.stderr)
         return EXIT_ENVIRONMENT
     return EXIT_OK
 

@@ -45,11 +45,14 @@ def health(control_url: str) -> dict[str, Any]:
 
 def stats(control_url: str) -> dict[str, Any]:
     """The server's counters; docs/server.md says what each means. Raises ControlError."""
-    counters = (
+    return _json(
+        control_url,
+        "/stats",
         ("requests",),
-        *(("connections", name) for name in ("accepted", "turned_away", "most")),
+        ("connections", "accepted"),
+        ("connections", "turned_away"),
+        ("connections", "most"),
     )
-    return _json(control_url, "/stats", *counters)
 
 
 def fetch_run(control_url: str, name: str, most_rows: int = MOST_ROWS) -> RunRecord:

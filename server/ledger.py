@@ -4,7 +4,6 @@ Standard library only.
 """
 
 import base64
-import io
 from array import array
 from collections.abc import Iterator
 from typing import IO, NamedTuple, Self
@@ -276,8 +275,3 @@ class RunRecord(NamedTuple):
         check_range("row", faults["row"], 0, rows - 1)
         check_range("ended_ns", faults["ended_ns"], 0, HUGE - 1)
         return cls(name, rows, unrecorded, base64.b64decode(head), columns, load, faults)
-
-
-def unpack(packed: bytes) -> RunRecord:
-    """The run in what `RunLedger.pack` yielded. Raises ValueError as `RunRecord.read`."""
-    return RunRecord.read(io.BytesIO(packed), len(packed))

@@ -52,8 +52,14 @@ class ServerProcess:
         """`flags` are of `python -m server`; `command_prefix` may pin it (`taskset -c 0`)."""
         self._command = [
             *command_prefix,
-            *(sys.executable, "-P", "-m", "server"),
-            *("--port", "0", "--stop-on-stdin-eof", *flags),
+            sys.executable,
+            "-P",
+            "-m",
+            "server",
+            "--port",
+            "0",
+            "--stop-on-stdin-eof",
+            *flags,
         ]
         self._process: subprocess.Popen[bytes] | None = None
         self.addresses = Addresses("", "")

@@ -17,8 +17,13 @@ _BEFORE_HEAD_BYTES = 16_384
 """What may stand before a head in the chunk in which it begins."""
 _HEADERS = frozenset(
     (
-        *(b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"),
-        *(b"origin", b"sec-fetch-site"),
+        b"host",
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"origin",
+        b"sec-fetch-site",
     )
 )
 """Those that are looked at."""

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.cells import CellSummary, Trial
-from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict
 from bench.results.columns import IntColumns
-from bench.results.schema import ARRIVAL_COLUMNS, LOAD_COLUMNS
+from bench.results.schema import ARRIVAL_COLUMNS
 from crawlers.contract import FETCH_COLUMNS
+from server.ledger import LOAD_COLUMNS
 from tests.factories import MS, planned, run_row
 
 

@@ -1,5 +1,6 @@
 """Results of runs that never were, for tests of what is made of results."""
 
+import io
 from array import array
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from bench.results.schema import RunRow
 from crawlers.contract import Recorder
 from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog
-from server.ledger import ANSWERED, RunLedger, RunRecord, unpack
+from server.ledger import ANSWERED, RunLedger, RunRecord
 from server.loop_lag import LOAD_COLUMNS
 
 MS = 1_000_000
@@ -120,6 +121,10 @@ def run_row(
     return replace(row, **changes)  # type: ignore[arg-type]
 
 
+def unpack(packed: bytes) -> RunRecord:
+    return RunRecord.read(io.BytesIO(packed), len(packed))
+
+
 def record_of(ledger: RunLedger) -> RunRecord:
     return unpack(b"".join(ledger.pack("run", no_load())))
 
@@ -135,6 +140,7 @@ def usage() -> Usage:
         main_cpu_ns=10**8,
         waited_ns=0,
         descriptors=100_000,
+        unwaited_cpu_ns=0,
     )
 
 

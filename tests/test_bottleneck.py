@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench.analysis.bottleneck import bottleneck
+from bench.analysis.slot_time import SlotTime
 from bench.analysis.stalls import IdleSlots
-from bench.analysis.summary import RunSummary, SlotTime
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Reason, Verdict
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.controls.__main__ import CONTROLS, HONEST, trial_of
@@ -31,28 +32,28 @@ PAUSES = SlotTime(0.6, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, i
 @pytest.mark.parametrize(
     ("summary", "word", "evidence"),
     [
-        (run(DELAY, cpu_share=0.3), "delay", "90% of the slots' time is the delay itself"),
-        (run(LATE, cpu_share=0.3), "server", "20% of the slots' time is the server's lateness"),
-        (run(OPENING, cpu_share=0.3), "connections", "20% of the slots' time goes into opening"),
-        (run(CLIENT, cpu_share=0.95), "client CPU", "the client's CPU is 95% busy"),
+        (run(DELAY, cpu_share=0.3), "delay", "90 % of the slots' time is the delay itself"),
+        (run(LATE, cpu_share=0.3), "server", "20 % of the slots' time is the server's lateness"),
+        (run(OPENING, cpu_share=0.3), "connections", "20 % of the slots' time goes into opening"),
+        (run(CLIENT, cpu_share=0.95), "client CPU", "the client's CPU is 95 % busy"),
         # Two requests cost 12 ms of CPU, and 11 ms a request are lost.
         (
             run(CLIENT, cpu_share=0.3, cpu_us_per_request=6000.0),
-            "client CPU",
-            "spent between client and server: 2 requests at once cost the client 12.0 ms of CPU",
+            "bursts",
+            "queue for the client's CPU (12.0 ms for all of them), which is idle in between (30",
         ),
         (
             run(CLIENT, cpu_share=0.3, cpu_us_per_request=100.0),
             "round trip",
-            "more than the client's CPU explains (30% busy)",
+            "more than the client's CPU explains (30 % busy)",
         ),
         # The client pauses: with a slot free its CPU is idle for half of the time.
         (
             run(PAUSES, cpu_share=0.3, waited_share=0.1, idle_slots=IdleSlots(0.3, 0.9)),
             "idle slots",
-            "30% of the slots' time they have no request, with jobs left",
+            "for 30 % of their time slots have no request although jobs are left",
         ),
-        (run(None, cpu_share=0.3, idle_slots=IdleSlots(0.3, 0.9)), "idle slots", "30% busy"),
+        (run(None, cpu_share=0.3, idle_slots=IdleSlots(0.3, 0.9)), "idle slots", "30 % busy"),
         # A slot is idle while the client's CPU is busy with others, or another process has it.
         (
             run(PAUSES, cpu_us_per_request=1.0, cpu_share=0.7, idle_slots=IdleSlots(0.3, 0.9)),
@@ -72,7 +73,7 @@ PAUSES = SlotTime(0.6, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, i
         ),
         (run(LATE, cpu_share=0.1, idle_slots=IdleSlots(0.1, 0.9)), "server", "lateness"),
         (run(CLIENT, good=0), "failures", "not one request was good"),
-        (run(None, cpu_share=0.95), "client CPU", "95% busy"),
+        (run(None, cpu_share=0.95), "client CPU", "95 % busy"),
         (run(None, cpu_share=0.3), "not known", "there is no ledger"),
     ],
 )

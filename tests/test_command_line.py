@@ -37,8 +37,14 @@ def test_benchmark_sh_sweeps_and_leaves_table_plots_and_results(tmp_path: Path) 
     latest = tmp_path / "out" / "latest"
     names = {path.name for path in latest.iterdir()}
     assert {FILE_NAME, "throughput.png", "timeline-serial.png", "timeline-asyncio.png"} <= names
-    for name in ("throughput.png", "timeline-asyncio.png"):
-        assert str(latest.resolve() / name) in done.stdout
+    figures = len([name for name in names if name.endswith(".png")])
+    # The last lines are what was found, and what to open.
+    assert done.stdout.splitlines()[-4:] == [
+        next(line for line in done.stdout.splitlines() if " has the highest throughput: " in line),
+        next(line for line in done.stdout.splitlines() if line.startswith("5 runs: ")),
+        f"{figures} figures in {latest.resolve()}",
+        f"Open {latest.resolve()}/report.html",
+    ]
     # The same table again.
     again = bench("report", str(latest))
     assert again.returncode == 0
@@ -297,7 +303,7 @@ def test_the_crawlers_are_listed() -> None:
         (["crawl", "asyncio", "--url", "http://x/\u00e9"], 2, "must be written as %20"),
         (["crawl", "asyncio", "--url", "http://me:pw@x/"], 2, "has a user in it"),
         (["crawl", "asyncio", "--url", "http://a..b/"], 2, "is not a URL like"),
-        (["check", "mine"], 2, "one of yours is package.module:function"),
+        (["check", "mine"], 2, "one of yours is ./mine.py:crawl, or package.module:function"),
         (["check", "nobody"], 2, "no crawler 'nobody'"),
         (["audit", "--crawlers", "nobody"], 2, "no crawler 'nobody'"),
         (["--quik"], 2, "there is no option '--quik'; did you mean '--quick'?"),

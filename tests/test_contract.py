@@ -10,7 +10,6 @@ import pytest
 import bench.contract.faults
 import bench.contract.rules
 import bench.contract.runs
-from bench.cli.audit import audit_row
 from bench.contract.faults import FAULT_WORDS, PLAYED, Played
 from bench.contract.rules import (
     MUST,
@@ -23,6 +22,7 @@ from bench.contract.rules import (
 )
 from bench.contract.runs import ContractRunner
 from bench.plan.entrants import Entrant
+from bench.report.audit import AuditRow, audit_table
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import REGISTRY, RESEND_CONDITIONS, UNBOUNDED, find
 from server.process import ServerProcess
@@ -230,5 +230,7 @@ def test_an_audit_prints_no_declaration_that_nobody_has_made(
     crawler: str, declared: tuple[str, str]
 ) -> None:
     trial = cell(crawler, 2, 100.0).trials[0]
-    *_, may_resend, timeout_bounds, _ = audit_row(Entrant("x", crawler), trial, trial, 10.0)
+    ((*_, may_resend, timeout_bounds, _),) = audit_table(
+        "", [AuditRow(Entrant("x", crawler), trial, trial, 10.0)]
+    ).cells()
     assert (may_resend, timeout_bounds) == declared

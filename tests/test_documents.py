@@ -1,7 +1,11 @@
 """Links in the documents lead somewhere, their commands are accepted, and nothing is left out."""
 
+import ast
 import re
+import runpy
 import shlex
+import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from markdown_it import MarkdownIt  # what rich depends on
 from markdown_it.token import Token
 
 from bench.cli.parser import parse
+from bench.documents import document
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -99,12 +104,59 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     assert dead_links_of(page) == ["other.md#four", "none.png", "#there"]
 
 
+PACKAGES = ("server", "crawlers", "bench", "plots")
+
+
 def test_pages_that_the_code_names_exist() -> None:
-    for package in ("server", "crawlers", "bench", "plots"):
+    for package in PACKAGES:
         for path in (ROOT / package).rglob("*.*"):
             if path.suffix in (".py", ".html"):
-                for name in re.findall(r"docs/[\w-]+\.md", path.read_text()):
-                    assert (ROOT / name).exists(), f"{path} names {name}"
+                for name in re.findall(r"(?:docs/|document\([\"'])([\w-]+\.md)", path.read_text()):
+                    assert (ROOT / "docs" / name).exists(), f"{path} names {name}"
+
+
+def documents_in_messages(source: str) -> list[str]:
+    """Texts with the path of a document that only a checkout has, and that are no docstrings."""
+    tree = ast.parse(source)
+    docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node not in docstrings
+        if isinstance(node.value, str) and re.search(r"docs/[\w-]+\.md", node.value)
+    ]
+
+
+def test_messages_name_documents_by_the_path_that_they_have() -> None:
+    assert documents_in_messages("'docs/a.md'; x = f'{1} docs/b.md'") == [" docs/b.md"]
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            found = documents_in_messages(path.read_text())
+            assert not found, f"{path}: use bench.documents.document: {found}"
+
+
+def test_a_document_is_named_so_that_it_can_be_opened_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert document("usage.md") == "docs/usage.md"
+    for folder in (ROOT / "docs", tmp_path):
+        monkeypatch.chdir(folder)
+        assert (folder / document("usage.md")).samefile(ROOT / "docs" / "usage.md")
+
+
+def test_the_documents_of_a_wheel_have_no_dead_link(tmp_path: Path) -> None:
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]
+    for source, place in hatch["build"]["targets"]["wheel"]["force-include"].items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, tmp_path / place)
+    pages = sorted((tmp_path / "bench" / "manual").rglob("*.md"))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} < {page.name for page in pages}
+    assert {page.name: dead_links_of(page) for page in pages} == {page.name: [] for page in pages}
+    installed = shutil.copy(ROOT / "bench" / "documents.py", tmp_path / "bench")
+    named = runpy.run_path(str(installed))["document"]("usage.md")
+    assert named == str(tmp_path / "bench" / "manual" / "docs" / "usage.md")
 
 
 def test_the_readme_is_a_front_page_that_leads_to_all_others() -> None:

@@ -10,6 +10,8 @@ from bench.measure.interpreters import InterpreterError, check_interpreter, craw
 from bench.measure.observation import Observation, parse_netstat, parse_stolen_ns, parse_time_wait
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant, with_labels_of_their_own
+from bench.plan.floor import FLOORS, cost_unit, fastest_floor
+from crawlers.registry import REGISTRY
 from server.request_plan import PlanError
 
 
@@ -128,3 +130,13 @@ def test_conditions_are_the_differences_of_two_observations() -> None:
     assert (found.turned_away, found.beside, found.span_ns) == (2, 3, 500)
     now = Observation.now()
     assert abs(now.until(Observation.now(), None, None).clock_step_ns) < 10**9
+
+
+def test_the_floor_crawler_is_one_table_asked_two_questions() -> None:
+    assert cost_unit(("asyncio", "protocol-uvloop", "protocol")) == "protocol"
+    assert cost_unit({"asyncio": 1, "protocol-uvloop": 2}) == "protocol-uvloop"
+    assert cost_unit(("asyncio",)) is None
+    assert fastest_floor(lambda _: True) == "protocol-uvloop"
+    assert fastest_floor(lambda name: name == "protocol") == "protocol"
+    assert fastest_floor(lambda _: False) == "protocol"
+    assert {info.name for info in REGISTRY if "floor" in info.style} == set(FLOORS)

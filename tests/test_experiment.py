@@ -17,6 +17,7 @@ from bench.plan.experiment import (
     ideal_makespan_ns,
 )
 from bench.primes.experiment import PrimesCell, PrimesExperiment, work_of
+from bench.results.codec import decode_object, encode, to_class
 
 LIMITS = {"serial": 1, "pair": 2, "any": 1_000_000}
 
@@ -122,10 +123,8 @@ def test_a_run_may_have_a_number_of_requests_of_its_own() -> None:
     ],
 )
 def test_an_experiment_survives_json(changes: dict[str, object]) -> None:
-    import json
-
     asked = experiment(**changes)
-    assert Experiment.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+    assert to_class(decode_object(encode(asked), "asked"), Experiment, "asked") == asked
 
 
 @pytest.mark.parametrize("floor", ["", "any"])

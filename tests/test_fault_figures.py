@@ -10,6 +10,7 @@ import pytest
 
 from bench.contract.faults import PLAYED, Played
 from plots import faults
+from plots.figures.faults import faults_figure
 
 
 def played(fault: str, **known: object) -> dict[str, object]:
@@ -32,7 +33,7 @@ TOLD = {
 
 
 def test_a_figure_of_faults_says_what_was_heard_and_how_often_it_was_sent() -> None:
-    figure = faults.faults_figure(TOLD)
+    figure = faults_figure(TOLD)
     above, below = figure.axes
     words = [text.get_text() for text in above.texts]
     assert words == ["timeout", "unbounded", "closed x3", "good", "crashed"]

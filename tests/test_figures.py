@@ -4,36 +4,53 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from bench.analysis.analyse import Analysis, analyse
 from bench.analysis.cells import Trial
+from bench.analysis.comparison import compare_neighbours
+from bench.analysis.quantiles import quantile
 from bench.analysis.summary import good_service_ns
 from bench.analysis.validity import Level
 from bench.plan.delays import Delay
+from bench.plan.floor import cost_unit
 from bench.plan.presets import CHAPTER
 from bench.report.comparison import compare_two
 from bench.results.store import FILE_NAME, Store
-from plots import findings
 from plots.__main__ import draw_all
-from plots.comparison import comparison_figure
-from plots.cost import cost_figure, floor_of
-from plots.efficiency import efficiency_figure
-from plots.figures import figures_of
-from plots.service_time import service_time_figure
-from plots.throughput import throughput_figure
-from plots.time_vs_concurrency import ideal_s, time_figure
-from plots.timeline import MOST_LINES, Spans, coverage, timeline_figure
+from plots.figures import (
+    cost,
+    efficiency,
+    figures_of,
+    latency_split,
+    service_time,
+    throughput,
+    time_vs_concurrency,
+    timeline,
+)
+from plots.figures.compare import comparison_figure
+from plots.figures.cost import cost_figure
+from plots.figures.efficiency import efficiency_figure, stretched, unstretched
+from plots.figures.service_time import service_time_figure
+from plots.figures.throughput import throughput_figure
+from plots.figures.time_vs_concurrency import ideal_s, time_figure
+from plots.figures.timeline import MOST_LINES, Spans, coverage, timeline_figure
+from plots.lines import Point, Shape, draw_line
+from plots.style import styles_of
 from tests.factories import experiment, planned, result
 
 ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
@@ -105,13 +122,13 @@ def test_costs_are_multiples_of_the_floor_crawler(analysis: Analysis) -> None:
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio cpu_us_per_request"])[0] == pytest.approx([3])
     assert data(found["protocol cpu_us_per_request"])[0] == [1]
-    assert "3.0 (asyncio)" in findings.of_cost(cells, analysis)
+    assert "from 1.0 (serial) to 3.0 (asyncio)" in cost.findings(cells, analysis)
     # Without one they stand by themselves.
     del cells["protocol"]
-    assert floor_of(cells) is None
+    assert cost_unit(cells) is None
     found = lines(cost_figure(cells, analysis, ""))
     assert data(found["asyncio peak_memory_bytes"])[0] == pytest.approx([40])
-    assert "No floor crawler" in findings.of_cost(cells, analysis)
+    assert "No floor crawler" in cost.findings(cells, analysis)
 
 
 def test_the_time_of_runs_of_different_size_is_scaled(analysis: Analysis) -> None:
@@ -119,7 +136,7 @@ def test_the_time_of_runs_of_different_size_is_scaled(analysis: Analysis) -> Non
     at, seconds = data(found["asyncio"])
     assert at == [1, 10]
     assert seconds == pytest.approx([125, 12.5])  # of 1000 requests
-    assert "Time for 1,000 requests" in findings.of_time(analysis)
+    assert "Time for 1,000 requests" in time_vs_concurrency.findings(analysis)
 
 
 def test_there_is_a_line_for_each_delay_and_figures_of_each(tmp_path: Path) -> None:
@@ -151,15 +168,15 @@ def test_service_times_are_lines_and_a_distribution(store: Store, analysis: Anal
     service_ns = good_service_ns(run, load_accounts(store, run))
     figure = service_time_figure(analysis, 10, {"asyncio": service_ns}, "")
     found = lines(figure)
-    assert data(found["asyncio p50"]) == ([1, 10], pytest.approx([125, 125]))
+    assert data(found["asyncio p50"])[1] == pytest.approx([125, 125])
+    assert data(found["serial p50"])[0] == pytest.approx([0.98])  # side by side
     assert "asyncio p99" not in found  # of ten and of a hundred requests
     at, shares = data(found["asyncio all"])
     assert at[0] == pytest.approx(125)
     assert shares[0] == pytest.approx(0.01)
     assert shares[-1] == 1
-    assert "from 100.0 ms (protocol) to 125.0 ms (asyncio)" in findings.of_service_time(
-        analysis, 10
-    )
+    said = service_time.findings(analysis, 10)
+    assert "lowest with protocol: 100.0 ms, and highest with asyncio: 125.0 ms" in said
 
 
 def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
@@ -170,26 +187,28 @@ def test_a_ring_marks_a_knee_between_the_ends(analysis: Analysis) -> None:
     more = replace(analysis, cells=(*analysis.cells, beyond))
     found = lines(throughput_figure(more, ""))
     assert data(found["asyncio knee"]) == ([10], pytest.approx([80]))
-    assert "95 % of its best is reached by asyncio at 10" in findings.of_throughput(more)
+    assert "95 % of the best is reached by asyncio at 10" in throughput.findings(more, ())
 
 
 def test_what_is_said_of_throughput_is_in_the_numbers(analysis: Analysis) -> None:
-    text = findings.of_throughput(analysis)
-    assert text.startswith("Most: protocol, 100 requests/s at 10, 100% of the ceiling.")
-    assert "Least: serial, 9.9 requests/s at 1." in text
-    assert "still rising: asyncio, protocol" in text
-    assert "from 80.0% (asyncio) to 100.0% (protocol)" in findings.of_efficiency(analysis)
-    assert "20.0 ms (median) back, by asyncio" in findings.of_split(analysis)
+    text = throughput.findings(analysis, compare_neighbours(analysis.cells))
+    assert text.startswith("Highest: protocol, 100 requests/s at 10, 100 % of the ideal.")
+    assert "Lowest: serial, 9.9 requests/s at 1." in text
+    assert "Still rising at 10, the highest measured: asyncio, protocol." in text
+    assert text.endswith("Differences are tested from 6 trials on.")
+    said = efficiency.findings(analysis)
+    assert "lowest with asyncio: 80.0 %, and highest with protocol: 100.0 %." in said
+    assert "on the way back: a median of 20.0 ms" in latency_split.findings(analysis)
 
 
 def test_what_is_said_of_a_run_has_its_errors(analysis: Analysis) -> None:
     trial = analysis.cells[0].trials[0]
-    assert findings.of_trial(trial) == (
+    assert timeline.findings(trial) == (
         "10 requests in 1.01 s, of which 1.00 s are the delays alone."
     )
     assert trial.summary is not None
     bad = replace(trial, summary=replace(trial.summary, errors={"timeout": 3}, efficiency=None))
-    assert findings.of_trial(bad) == "10 requests in 1.01 s; wrong: timeout 3."
+    assert timeline.findings(bad) == "10 requests in 1.01 s; wrong: timeout 3."
 
 
 def test_many_calls_are_an_image_that_has_each_colour_by_its_share(tmp_path: Path) -> None:
@@ -294,6 +313,160 @@ def test_failures_alone_are_drawn_without_a_word(store: Store, analysis: Analysi
 def test_the_ceiling_of_a_fixed_number_of_requests_is_a_staircase(analysis: Analysis) -> None:
     asked = replace(analysis.experiment, requests=15)
     found = lines(throughput_figure(replace(analysis, experiment=asked), ""))
-    at, rates = data(found["ceiling"])
+    at, rates = data(found["ideal"])
     assert (at[0], at[-1]) == (1, 10)
     assert rates[7] == rates[9] == pytest.approx(15 / 0.2)  # two waves at 8 as at 10
+
+
+def with_service_of(folder: Path, delay: Delay) -> Analysis:
+    """The results of make_store, as if that had been the delay asked for."""
+    with make_store(folder) as store:
+        analysis = analyse(store)
+    cells = [replace(cell, cell=replace(cell.cell, delay=delay)) for cell in analysis.cells]
+    asked = replace(analysis.experiment, delays=(delay,))
+    return replace(analysis, experiment=asked, cells=tuple(cells))
+
+
+@given(st.integers(0, 500), st.integers(0, 300), st.floats(0, 1))
+def test_a_quantile_of_a_delay_is_that_of_all_its_values(low: int, width: int, q: float) -> None:
+    every = np.arange(low, low + width + 1)
+    # Next to a step floating point decides.
+    assert Delay(low, low + width).quantile_us(q) in (
+        quantile(every, max(0.0, q - 1e-9)),
+        quantile(every, min(1.0, q + 1e-9)),
+    )
+
+
+def test_each_panel_has_the_planned_quantile_and_the_last_their_distribution(
+    tmp_path: Path,
+) -> None:
+    analysis = with_service_of(tmp_path / "range", Delay(20_000, 200_000))
+    found = lines(service_time_figure(analysis, 10, {}, ""))
+    for name, planned_ms in (("p50", 110.0), ("p90", 182.0), ("p99", 198.2)):
+        assert data(found[f"planned {name}"])[1] == pytest.approx([planned_ms] * 2, abs=0.01)
+    at_ms, shares = data(found["planned all"])
+    assert (at_ms[0], at_ms[-1]) == (20, 200)
+    assert np.interp(110, at_ms, shares) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_fixed_delay_is_every_quantile(analysis: Analysis) -> None:
+    found = lines(service_time_figure(analysis, 10, {}, ""))
+    for name in ("p50", "p90", "p99"):
+        assert set(data(found[f"planned {name}"])[1]) == {100}
+    assert set(data(found["planned all"])[0]) == {100}
+
+
+@settings(max_examples=15)
+@given(st.integers(10, 60))
+def test_lines_between_points_stay_on_their_side_of_the_ideal(requests: int) -> None:
+    """As points do: 85 % of the ideal at both ends, and whole waves in between."""
+    at, seconds = ideal_s(Delay.fixed(100_000), requests, 10)
+    points = [
+        Point(c, c, float(seconds[c - 1]) / share, 0.0, 9e9, Level.VALID)
+        for c, share in ((1, 0.99), (10, 0.85))
+    ]
+    axes = Figure().add_subplot()
+    draw_line(axes, "a", styles_of(["a"])["a"], points, Shape(at, seconds))
+    (between,) = [one for one in axes.lines if one.get_gid() == "a between"]
+    drawn_at, drawn = data(between)
+    assert drawn_at == list(at)
+    assert (np.array(drawn) >= seconds).all()
+    assert (drawn[0], drawn[-1]) == pytest.approx((points[0].y, points[1].y))
+
+
+def test_the_efficiency_axis_is_stretched_at_its_ends(analysis: Analysis) -> None:
+    shares = np.linspace(0, 1, 101)
+    heights = stretched(shares)
+    assert (np.diff(heights) > 0).all()
+    assert unstretched(heights) == pytest.approx(shares)
+    for near in (heights[100] - heights[98], heights[2] - heights[0]):
+        assert near > 3 * (heights[51] - heights[49])
+    figure = efficiency_figure(analysis, "")
+    assert figure is not None
+    (axes,) = figure.axes
+    bottom, top = axes.get_ylim()
+    assert bottom < 0.8  # of asyncio
+    assert top > 1
+
+
+def test_crawlers_that_equal_each_other_are_not_ranked(tmp_path: Path) -> None:
+    """Six trials in which asyncio is faster three times, and slower three times."""
+    asked = experiment(("asyncio", "protocol"), concurrencies=(10,), trials=6)
+    with Store.create(tmp_path / FILE_NAME, asked, 12, ABOUT, "2026-01-01T00:00:00") as store:
+        for number in range(12):
+            trial, other = divmod(number, 2)
+            run = planned(("asyncio", "protocol")[other], 10, number + 1, trial + 1)
+            store.append(result(run, 5 + (trial + other) % 2))
+        analysis = analyse(store)
+        said = {drawn.stem: drawn.finding for drawn in figures_of(store, analysis)}
+    assert "with no difference seen to" in said["throughput"]
+    assert "Lowest" not in said["throughput"]
+    assert "(95 % interval 94 to 95)" not in said["throughput"]  # 94.3 to 95.2, with a decimal
+    assert "95 % interval 94.3 to 95.2" in said["throughput"]
+    assert said["efficiency"].endswith("but no difference is seen between these two.")
+    assert said["service-time"].endswith("but no difference is seen between these two.")
+    assert "95 % interval" in said["time-vs-concurrency"]
+
+
+def test_a_difference_that_is_seen_is_ranked(tmp_path: Path) -> None:
+    with make_store(tmp_path / "six", trials=6) as store:
+        said = {drawn.stem: drawn.finding for drawn in figures_of(store, analyse(store))}
+    assert "Lowest: serial" in said["throughput"]
+    assert said["efficiency"].endswith(
+        "highest with protocol: 100.0 % (95 % interval 100.0 % to 100.0 %)."
+    )
+
+
+def test_crawlers_that_look_alike_in_grey_differ_in_colour() -> None:
+    round_ones = {"o", "8", "h", "H", "p"}
+    styles = styles_of(["serial", "asyncio", "protocol-uvloop"])
+    assert len({style.marker in round_ones for style in styles.values()}) == 2
+    assert len({style.marker for style in styles.values()}) == 3
+    colours = [np.array(to_rgb(style.colour)) for style in styles.values()]
+    for one, other in combinations(colours, 2):
+        assert np.abs(one - other).sum() > 0.5
+
+
+def boxes(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Of all text that is drawn, in pixels."""
+    figure.draw_without_rendering()
+    return [
+        (text.get_text(), text.get_window_extent())
+        for text in figure.findobj(Text)
+        if isinstance(text, Text)
+        and text.get_visible()
+        and any(letter.isalpha() for letter in text.get_text())
+    ]
+
+
+def test_no_text_is_cut_at_the_edge_of_a_figure(tmp_path: Path) -> None:
+    names = ("tornado-callback", "protocol-uvloop")
+    asked = experiment(names, delays=(Delay.fixed(100_000), Delay.fixed(50_000)))
+    with Store.create(tmp_path / FILE_NAME, asked, 16, ABOUT, "2026-01-01T00:00:00") as store:
+        for number, (name, concurrency, ms) in enumerate(product(names, (1, 10), (50, 100)), 1):
+            store.append(result(planned(name, concurrency, number, delay_us=ms * 1000)))
+        for drawn in figures_of(store, analyse(store)):
+            if drawn.stem.endswith("-50ms"):
+                continue  # as of 100 ms
+            width, height = drawn.figure.bbox.width, drawn.figure.bbox.height
+            for text, box in boxes(drawn.figure):
+                said = f"{drawn.stem}: {text}"
+                assert box.x0 >= 8, said
+                assert box.y0 >= 0, said
+                assert box.x1 <= width - 8, said
+                assert box.y1 <= height, said
+
+
+def test_the_legend_of_the_time_lies_over_no_line(analysis: Analysis) -> None:
+    for requests in (0, 15):
+        asked = replace(analysis.experiment, requests=requests)
+        figure = time_figure(replace(analysis, experiment=asked), "")
+        assert figure is not None
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        legend = axes.get_legend()
+        assert legend is not None
+        box = legend.get_window_extent()
+        for line in axes.lines:
+            path = line.get_path().transformed(axes.transData)
+            assert not path.intersects_bbox(box, filled=False), line.get_gid()

@@ -54,6 +54,7 @@ def test_imports_run_one_way(package: str) -> None:
         *("server.request_plan", "server.process", "server.control_client", "server.ledger"),
         *(
             "crawlers.registry",
+            "crawlers.loading",
             "crawlers.spec",
             "crawlers.__main__",
             "plots",
@@ -76,9 +77,9 @@ def test_what_others_import_is_the_standard_library_alone(module: str) -> None:
 
 def test_only_the_crawler_that_patches_the_process_does() -> None:
     program = (
-        "import sys, crawlers.registry as registry, bench.measure.runner;"
+        "import sys, bench.measure.runner; from crawlers import loading, registry;"
         "import socket; assert socket.socket.__module__ == 'socket', 'patched';"
-        "registry.load(registry.find('gevent'));"
+        "loading.load(registry.find('gevent'));"
         "assert socket.socket.__module__.startswith('gevent'), 'not patched'"
     )
     subprocess.run([sys.executable, "-P", "-W", "error", "-c", program], check=True)
@@ -181,19 +182,39 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("crawlers.spec", "crawlers.work", "crawlers.__main__", "server.__main__"),
+        *("bench.primes.work", "bench.primes.no_io", "bench.primes.batches"),
+        *("bench.primes.asyncio_saver", "bench.primes.uvloop_saver"),
+    ],
+)
+def test_the_processes_that_are_measured_know_nothing_of_results(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    assert "msgspec" not in loaded
+    assert not [name for name in loaded if name.startswith("bench.results")]
+
+
 PURE = (
     *(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for room in ("plan", "analysis")
-        for path in sorted((ROOT / "bench" / room).glob("*.py"))
+        for path in sorted((ROOT / "bench" / room).rglob("*.py"))
     ),
     *("bench.results.columns", "bench.results.conditions", "bench.results.environment"),
-    *("bench.results.run_result", "bench.results.schema"),
+    *("bench.results.run_result", "bench.results.schema", "bench.results.codec"),
+    "bench.results.rows",
     *("bench.primes.schedule", "bench.primes.saved_run", "bench.primes.analysis"),
 )
 """What numbers mean: without files, processes, command lines or terminals."""
 
 
+@pytest.mark.without_coverage  # which imports sqlite3 itself
 @pytest.mark.parametrize("module", PURE)
 def test_what_is_pure_imports_nothing_that_is_not(module: str) -> None:
     program = f"import sys, {module}; print(*sys.modules)"

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.results.folder import held
+from bench.results.folder import exclusive_lock
 from bench.results.store import FILE_NAME
 from tests.test_command_line import BENCH, bench, call
 
@@ -75,6 +75,9 @@ def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
     done = kept(tmp_path)
     assert done >= 2
     assert f"; {done} of 1002 runs are kept in " in stderr
+    folder = (tmp_path / "latest").resolve()
+    for words in (f"report {folder}", f"plots {folder}", f"run --resume {folder}"):
+        assert [line for line in stderr.splitlines() if line.endswith(f"benchmark.sh {words}")]
     report = bench("report", str(tmp_path / "latest"))
     assert report.returncode == 0
     assert f"{1002 - done} of the runs asked for were not done" in report.stdout
@@ -108,6 +111,7 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
     assert kept(tmp_path) >= 2
 
 
+@pytest.mark.without_coverage  # which writes a file of its own
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of files there")
 def test_a_full_disk_ends_it_with_its_reason_the_file_and_the_command_that_goes_on(
     tmp_path: Path,
@@ -171,7 +175,7 @@ def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path)
     assert other.returncode == 2
     assert "leave out --trials, --seed" in other.stderr
 
-    with held((tmp_path / "latest").resolve()):
+    with exclusive_lock((tmp_path / "latest").resolve()):
         beside = bench("run", "--resume", str(tmp_path / "latest"))
     assert (beside.returncode, beside.stderr.count("\n")) == (3, 1)
     assert "another crawlbench is at work in" in beside.stderr

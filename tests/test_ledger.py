@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ledger import ANSWERED, COLUMNS, WAITING, Ledger, RunLedger, unpack
-from tests.factories import no_load
+from server.ledger import ANSWERED, COLUMNS, WAITING, Ledger, RunLedger
+from tests.factories import no_load, unpack
 
 rows = st.tuples(
     st.integers(-1, 10**15 - 1),

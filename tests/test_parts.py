@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.in_flight import Levels, Plateau, steady_plateau
+from bench.analysis.join import Join
 from bench.analysis.reconciliation import Mismatch, Reconciliation
 from bench.analysis.split import Split
 from bench.analysis.stalls import Stall, client_stall, idle_stall
@@ -65,7 +66,7 @@ def test_both_accounts_are_reconciled(
     counts: tuple[int, int, int, int, int, int],
     unexplained: list[tuple[str, int]],
 ) -> None:
-    found = Reconciliation.of(4, fetches(*fetched), arrivals(*arrived), resends)
+    found = Reconciliation.of(4, Join.of(fetches(*fetched), arrivals(*arrived)), resends)
     mismatches = tuple(Mismatch(what, 1, (seq,)) for what, seq in unexplained)
     assert found == Reconciliation(*counts, mismatches)
     # Every request is accounted for, once.
@@ -107,14 +108,14 @@ def test_resends_are_held_to_their_number_and_their_condition(
     mismatch: str,
 ) -> None:
     fetched = fetches((0, 0, 9, 200, 1, 0), (1, 10, 900, 0, 0, 4))
-    found = Reconciliation.of(2, fetched, arrived_on(*arrived), resends, condition)
+    found = Reconciliation.of(2, Join.of(fetched, arrived_on(*arrived)), resends, condition)
     assert (found.resent, found.duplicate) == counts
     assert [str(one) for one in found.unexplained if not str(one).startswith(mismatch)] == []
     assert len(found.unexplained) == bool(mismatch)
 
 
 def test_a_mismatch_names_the_first_of_its_requests() -> None:
-    found = Reconciliation.of(9, fetches(), arrivals())
+    found = Reconciliation.of(9, Join.of(fetches(), arrivals()))
     (mismatch,) = found.unexplained
     assert str(mismatch) == "9 never fetched (seq 0, 1, 2, 3, 4, ...)"
 
@@ -154,7 +155,7 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
         (1, 8, 3, 4, 100_000, 200, 2),
         (1, 8, 20, 120, 100_000, 200, 1),
     )
-    split = Split.of(2, fetched, arrived)
+    split = Split.of(Join.of(fetched, arrived), np.ones(2, dtype=bool))
     parts = [split.to_server, split.delay, split.late, split.back]
     assert [(part // MS).tolist() for part in parts] == [[5, 20], [100, 100], [2, 0], [10, 10]]
     assert sum(parts).tolist() == (fetched["end_ns"] - fetched["start_ns"]).tolist()  # type: ignore[union-attr]
@@ -200,11 +201,18 @@ def test_a_stall_is_time_without_an_act_while_an_answer_waits() -> None:
     fetched = fetches((0, 0, 110, 200, 1, 0), (1, 0, 400, 200, 1, 0))
     arrived = arrivals((0, 1, 5, 105, 100_000, 200, 1), (1, 2, 5, 106, 100_000, 200, 1))
     # From its last act at 110 on, with an answer there since 106, until 400.
-    assert client_stall(fetched, arrived) == Stall(110 * MS, 290 * MS)
+    assert client_stall(Join.of(fetched, arrived)) == Stall(110 * MS, 290 * MS)
     # Had the answer come at 390, the client would have waited with good reason.
     late = arrivals((0, 1, 5, 105, 100_000, 200, 1), (1, 2, 5, 390, 100_000, 200, 1))
-    assert client_stall(fetched, late) == Stall(390 * MS, 10 * MS)
-    assert client_stall(fetched, arrivals()) is None
+    assert client_stall(Join.of(fetched, late)) == Stall(390 * MS, 10 * MS)
+    assert client_stall(Join.of(fetched, arrivals())) is None
+
+
+def test_a_stall_is_found_where_records_are_missing() -> None:
+    """The answer that waits is of a seq above the number of records."""
+    fetched = fetches((0, 0, 10, 200, 1, 0), (3, 0, 400, 200, 1, 0))
+    arrived = arrivals((0, 1, 1, 9, 0, 200, 1), (3, 2, 2, 20, 0, 200, 1))
+    assert client_stall(Join.of(fetched, arrived)) == Stall(20 * MS, 380 * MS)
 
 
 @given(
@@ -226,6 +234,6 @@ def test_a_stall_is_what_a_look_at_every_instant_finds(
         due = [replied for _, _, replied, ended in times if replied < end <= ended]
         if due:
             longest = max(longest, end - max(begin, min(due)))
-    found = client_stall(fetched, arrived)
+    found = client_stall(Join.of(fetched, arrived))
     assert found is not None
     assert found.span_ns == longest * MS

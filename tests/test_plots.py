@@ -20,11 +20,11 @@ from bench.analysis.validity import Level, Reason, Verdict
 from bench.results.store import FILE_NAME, Store
 from crawlers.contract import Recorder
 from plots.__main__ import draw_all, main
-from plots.in_flight import binned, in_flight_figure
-from plots.latency_split import latency_split_figure
+from plots.figures.in_flight import binned, in_flight_figure
+from plots.figures.latency_split import latency_split_figure
+from plots.figures.throughput import throughput_figure
+from plots.figures.timeline import timeline_figure
 from plots.style import spread_labels, styles_of
-from plots.throughput import throughput_figure
-from plots.timeline import timeline_figure
 from tests.factories import experiment, planned, result
 
 ASKED = experiment(("serial", "asyncio"), trials=3)
@@ -76,12 +76,12 @@ def test_the_bars_go_from_the_least_to_the_most(store: Store) -> None:
     assert ends[10] == pytest.approx([10 / 0.115, 10 / 0.105])
 
 
-def test_the_ceiling_is_c_over_delay(store: Store) -> None:
+def test_the_ideal_is_c_over_delay(store: Store) -> None:
     figure = throughput_figure(analyse(store), "")
-    ceiling = line(figure, "ceiling")
-    assert list(np.asarray(ceiling.get_xdata())) == [0, 10]
-    assert list(np.asarray(ceiling.get_ydata())) == pytest.approx([0, 100])
-    assert ceiling.get_linestyle() == "--"
+    ideal = line(figure, "ideal")
+    assert list(np.asarray(ideal.get_xdata())) == [0, 10]
+    assert list(np.asarray(ideal.get_ydata())) == pytest.approx([0, 100])
+    assert ideal.get_linestyle() == "--"
 
 
 def test_titles_and_labels_have_units_and_say_what_was_asked(store: Store) -> None:
@@ -92,7 +92,7 @@ def test_titles_and_labels_have_units_and_say_what_was_asked(store: Store) -> No
     assert "requests / s" in axes.get_ylabel()
     assert "in flight" in axes.get_xlabel()
     names = {text.get_text() for text in axes.texts}
-    assert {"asyncio", "serial (up to 1)", "ceiling: C / delay"} <= names
+    assert {"asyncio", "serial (up to 1)", "ideal: C / delay"} <= names
 
 
 def test_what_is_not_valid_is_marked(store: Store) -> None:
@@ -122,7 +122,7 @@ def test_what_is_not_valid_is_marked(store: Store) -> None:
     assert legend is None or "hollow" not in str([one.get_text() for one in legend.get_texts()])
 
 
-def test_the_servers_ceiling_is_drawn_or_said_to_be_off_the_scale(store: Store) -> None:
+def test_the_server_ceiling_is_drawn_or_said_to_be_off_the_scale(store: Store) -> None:
     analysis = analyse(store)
 
     def with_ceiling(per_s: float) -> Figure:
@@ -131,9 +131,9 @@ def test_the_servers_ceiling_is_drawn_or_said_to_be_off_the_scale(store: Store) 
         ceiling = replace(trial, summary=replace(trial.summary, requests_per_s=per_s))
         return throughput_figure(replace(analysis, ceilings=(ceiling,)), "")
 
-    assert list(np.asarray(line(with_ceiling(120), "server").get_ydata())) == [120, 120]
+    assert list(np.asarray(line(with_ceiling(120), "server ceiling").get_ydata())) == [120, 120]
     far = {text.get_text() for text in with_ceiling(50_000).axes[0].texts}
-    assert "off the scale: the server's ceiling, 50,000 requests/s" in far
+    assert "off the scale: the server ceiling, 50,000 requests/s" in far
 
 
 def test_the_split_has_a_line_for_each_part_and_quantile(store: Store) -> None:
@@ -143,7 +143,7 @@ def test_the_split_has_a_line_for_each_part_and_quantile(store: Store) -> None:
     # Of 15 ms, a fifth on the way there; the median trial has 10 ms.
     parts = ("to_server", "late", "back")
     there, late, back = (lines[f"asyncio {part} p50"] for part in parts)
-    assert list(np.asarray(there.get_xdata())) == [1, 10]
+    assert list(np.asarray(there.get_xdata())) == pytest.approx([1.01, 10.1])  # side by side
     assert list(np.asarray(there.get_ydata())) == pytest.approx([2.0, 2.0])
     assert list(np.asarray(late.get_ydata())) == [0.01, 0.01]  # the foot of the axis
     assert list(np.asarray(back.get_ydata())) == pytest.approx([8.0, 8.0])

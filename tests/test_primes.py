@@ -32,12 +32,14 @@ from bench.primes.experiment import (
 from bench.primes.saved_run import hidden_share, merged
 from bench.primes.savers import NO_IO, SAVERS, saver_of
 from bench.primes.work import hashes, is_prime, primes
+from bench.results.codec import decode_object, encode, to_class
 from bench.results.columns import IntColumns
 from bench.results.store import FILE_NAME, Store
 from crawlers.registry import find
 from crawlers.work import Found
 from plots.__main__ import draw_all
-from plots.primes import primes_figure, workload_figure
+from plots.figures.primes import primes_figure
+from plots.figures.workload import workload_figure
 from tests.accounts import arrivals
 from tests.factories import MS
 from tests.test_command_line import BENCH, bench
@@ -110,7 +112,7 @@ def test_every_saver_saves_every_item_once(
         assert (run.is_exact, run.failures) == (True, ()), cell
         expected = 0 if cell.saver == NO_IO else run.run.requests
         assert (run.found, run.saved) == (run.run.requests, expected)
-    for said in ("faster than serial", "overlap", "4 of 4", "Seconds, all work: hashes"):
+    for said in ("× serial", "overlap", "4 of 4", "Seconds to compute", "is fastest, "):
         assert said in done.stdout
 
 
@@ -143,7 +145,7 @@ def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalys
     assert names <= set(workload)
     assert list(data(workload[NO_IO])[1]) == [1.0]
     stems = {path.stem for path in draw_all(folder)}
-    assert stems == {"primes", "workload", *(f"overlap-{name}" for name in names)}
+    assert stems == {"primes", "workload", "report", *(f"overlap-{name}" for name in names)}
 
 
 def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:
@@ -205,7 +207,7 @@ def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
     [
         (
             'UPDATE experiment SET asked = replace(asked, \'"trials": 1\', \'"trials": "x"\')',
-            "trials is 'x'",
+            "asked.trials: Expected `int`, got `str`",
         ),
         ("UPDATE experiment SET asked = replace(asked, '.work:', '.evil:')", "work by '"),
         ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
@@ -356,7 +358,7 @@ def test_what_takes_longest_is_left_out() -> None:
 def test_what_was_asked_survives_its_way_through_json() -> None:
     cells = (PrimesCell("serial", work_of("hashes", 4, 10)),)
     asked = PrimesExperiment(cells, 3, Delay.fixed(5000), 2, 1, 10.0, (2,))
-    assert PrimesExperiment.from_json(asked.to_json()) == asked
+    assert to_class(decode_object(encode(asked), "asked"), PrimesExperiment, "asked") == asked
     numbers = [run.number for run in asked.order({})]
     assert numbers == [1, 2]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bench.measure.runner
+from bench.analysis.join import Join
 from bench.analysis.reconciliation import Reconciliation
 from bench.measure.pinning import UNPINNED, choose_pinning
 from bench.measure.runner import ProcessRunner, ServerGoneError, Target
@@ -101,7 +102,9 @@ def test_the_ledger_finds_a_crawler_out(server: ServerProcess, crawler: str, exp
     done = run(server, crawler)
     assert done.outcome is not None
     assert done.ledger is not None
-    found = Reconciliation.of(4, numbers(done.outcome.fetches), numbers(done.ledger.columns), False)
+    found = Reconciliation.of(
+        4, Join.of(numbers(done.outcome.fetches), numbers(done.ledger.columns))
+    )
     assert str(found) == expected
     # The server has forgotten the run, and has room for the next.
     assert stats(server.addresses.control_url)["ledger"]["rows"] == 0
@@ -119,7 +122,9 @@ def test_strangers_who_fill_the_ledger_take_nothing_from_a_run() -> None:
     assert done.outcome is not None
     assert done.ledger is not None
     assert done.ledger.unrecorded == 0
-    found = Reconciliation.of(4, numbers(done.outcome.fetches), numbers(done.ledger.columns), False)
+    found = Reconciliation.of(
+        4, Join.of(numbers(done.outcome.fetches), numbers(done.ledger.columns))
+    )
     assert (found.matched, found.unexplained) == (4, ())
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import load_accounts
-from bench.analysis.summary import Accounts
 from bench.analysis.validity import Level
 from bench.measure.session import measure
 from bench.plan.delays import Delay
@@ -27,7 +27,8 @@ from bench.primes.schedule import Hold, longest_hold, shortest_ns
 from bench.results.columns import IntColumns
 from bench.results.store import FILE_NAME, Store
 from crawlers.contract import Job, Recorder, SharedIterator
-from crawlers.registry import find, load
+from crawlers.loading import load
+from crawlers.registry import find
 from tests.accounts import arrivals, fetches
 from tests.accounts import load as loads
 from tests.factories import MS, run_row, usage

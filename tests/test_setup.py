@@ -39,10 +39,12 @@ def put_program(checkout: Path, name: str, script: str) -> None:
     program.chmod(0o755)
 
 
-def start(checkout: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def start(
+    checkout: Path, *arguments: str, script: str = "benchmark.sh"
+) -> "subprocess.CompletedProcess[str]":
     environment = {"PATH": str(checkout.parent / "bin"), "HOME": str(checkout.parent)}
     return subprocess.run(
-        [str(checkout / "benchmark.sh"), *arguments],
+        [str(checkout / script), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -170,6 +172,41 @@ def test_an_interpreter_can_be_named(checkout: Path) -> None:
         timeout=50,
     )
     assert "CRAWLBENCH_PYTHON=/no/such/python is no Python >= 3.11" in last_line(done)
+
+
+def test_another_version_has_an_environment_beside_the_first(checkout: Path) -> None:
+    put_program(checkout, "python3", PYTHON_THAT_WORKS)
+    assert start(checkout).stdout == "-P -m bench run\n"
+    put_program(checkout, "python3.13", PYTHON_THAT_WORKS.replace("exit 0", 'echo "$0"; exit 0', 1))
+    done = start(checkout, "3.13", "-k", "this", script="scripts/test-on")
+    assert (done.returncode, done.stdout) == (0, "-m pytest -k this\n"), done
+    assert done.stderr.startswith("crawlbench: setting up .venv-3.13, once")
+    again = start(checkout, "3.13", "-k", "this", script="scripts/test-on")
+    assert (again.stdout, again.stderr) == (done.stdout, "")
+    # Neither takes the place of the other.
+    assert start(checkout).stderr == ""
+
+
+@pytest.mark.parametrize(
+    "shim", [None, "echo 'pyenv: python3.13: command not found' >&2; exit 127"]
+)
+def test_a_version_that_is_not_here_is_one_line_and_no_failure(
+    checkout: Path, shim: str | None
+) -> None:
+    put_program(checkout, "python3", PYTHON_THAT_WORKS)
+    if shim:
+        put_program(checkout, "python3.13", shim)
+    done = start(checkout, "3.13", script="scripts/test-on")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "scripts/test-on: no Python 3.13 here: nothing was run on it\n"
+    assert not list(checkout.glob(".venv*"))
+
+
+def test_a_version_must_be_given(checkout: Path) -> None:
+    for arguments in ([], ["python3.13"], ["-k"]):
+        done = start(checkout, *arguments, script="scripts/test-on")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("usage: scripts/test-on VERSION")
 
 
 @pytest.mark.parametrize("name", [".venv", ".venv-previous", ".venv.lock", ".venv-install.log"])

@@ -1,8 +1,8 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,9 @@ from bench.errors import StoreError
 from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
 from bench.results.store import FILE_NAME, Store
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
-from crawlers.spec import Outcome, Usage
+from crawlers.spec import Outcome
 from crawlers.work import WorkLog
-from server.ledger import COLUMNS, RunLedger
+from server.ledger import COLUMNS, LOAD_COLUMNS, RunLedger
 from tests.factories import experiment, planned, record_of, result, usage
 
 
@@ -47,8 +47,6 @@ def test_raw_requests_survive_the_store(
     path = tmp_path_factory.mktemp("store") / FILE_NAME
     made = result(planned())
     outcome = Outcome(usage(), {"python": "3"}, recorder.columns(), WorkLog().columns())
-    from dataclasses import replace
-
     with Store.create(path, experiment(), 1, {}, "now") as store:
         store.append(replace(made, outcome=outcome, ledger=record_of(ledger)))
     with Store.open(path) as store:
@@ -78,9 +76,22 @@ def test_a_file_of_before_resends_had_a_condition_is_read(store: Store) -> None:
     assert (run.resends, run.conditions.resend_condition) == (1, "")
 
 
-def test_the_columns_of_the_store_are_those_of_the_ledger() -> None:
-    assert tuple(name for name, _ in COLUMNS) == ARRIVAL_COLUMNS
-    assert tuple(Recorder().columns()) == FETCH_COLUMNS
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("fetch", Recorder().columns()),
+        ("arrival", dict(COLUMNS)),
+        ("server_load", LOAD_COLUMNS),
+        ("work", WorkLog().columns()),
+    ],
+)
+def test_the_tables_of_the_store_have_the_columns_that_are_recorded(
+    store: Store, table: str, columns: Iterable[str]
+) -> None:
+    with sqlite3.connect(store.path) as connection:
+        made = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    connection.close()
+    assert [name for (name,) in made] == ["run", "ordinal", *columns]
 
 
 def test_what_was_asked_and_on_what_survives(store: Store) -> None:
@@ -130,7 +141,9 @@ def test_a_file_of_another_version_is_refused(store: Store) -> None:
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match=f"has schema 99, .* reads {SCHEMA_VERSION}"):
+    with pytest.raises(
+        StoreError, match=f"has schema 99, .* reads schemas 4 to {SCHEMA_VERSION}: use the v"
+    ):
         Store.open(store.path)
 
 
@@ -207,7 +220,7 @@ def test_a_question_that_takes_too_long_is_given_up(
 ) -> None:
     store.append(result(planned(concurrency=1000)))
     assert len(store.fetches(1)["seq"]) == 10_000
-    monkeypatch.setattr("bench.results.store._READING_S", -1.0)
+    monkeypatch.setattr("bench.results.reader._READING_S", -1.0)
     with pytest.raises(StoreError, match="it takes more than -1 s"):
         store.fetches(1)
 
@@ -237,11 +250,8 @@ def test_where_nothing_can_be_written_what_is_whole_is_read(store: Store, tmp_pa
             folder.chmod(0o755)
 
 
-def test_a_usage_of_an_older_version_is_read() -> None:
-    """It says nothing of processes that were not waited for."""
-    values = asdict(usage())
-    del values["unwaited_cpu_ns"]
-    assert Usage.from_json(values) == usage()
-    assert Usage.from_json({**values, "unwaited_cpu_ns": None}).unwaited_cpu_ns is None
-    with pytest.raises(ValueError, match="unwaited_cpu_ns is -1"):
-        Usage.from_json({**values, "unwaited_cpu_ns": -1})
+def test_a_usage_says_what_is_not_known_and_nothing_impossible() -> None:
+    replace(usage(), unwaited_cpu_ns=None).check()
+    for name, value in (("unwaited_cpu_ns", -1), ("cpu_ns", None), ("wall_ns", 2**62)):
+        with pytest.raises(ValueError, match=f"{name} is {value}"):
+            replace(usage(), **{name: value}).check()  # type: ignore[arg-type]

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis.accounts import Accounts
+from bench.analysis.anomalies import Clusters
 from bench.analysis.in_flight import Plateau
 from bench.analysis.reconciliation import Reconciliation
-from bench.analysis.summary import Accounts, Clusters, summarise
+from bench.analysis.summary import summarise
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, load, summary_of
 from tests.factories import MS, planned, result, run_row
 
@@ -23,7 +25,7 @@ def test_the_numbers_of_a_plain_run() -> None:
     assert summary.in_flight.mean == pytest.approx(400 / 210)
     assert (summary.in_flight.peak, summary.connections) == (2, 2)
     assert summary.cpu_us_per_request == pytest.approx(1e8 / 4 / 1e3)
-    assert summary.ledger == Reconciliation(4, 0, 0, 0, 0, 0)
+    assert summary.reconciliation == Reconciliation(4, 0, 0, 0, 0, 0)
     assert (summary.impossible, summary.client_peak) == ((), 2)
 
 
@@ -41,7 +43,7 @@ def test_what_failed_is_not_throughput() -> None:
 def test_a_server_that_is_not_ours_has_no_ledger_and_no_plan() -> None:
     summary = summary_of(fetches((0, 0, 10, 200, 12_345, 0), (1, 0, 10, 404, 1, 0)), None, 2)
     assert (summary.good, summary.errors) == (1, {"status 404": 1})
-    assert summary.ledger is None
+    assert summary.reconciliation is None
     assert summary.efficiency is None
     assert summary.in_flight is None
     assert summary.split is None
@@ -129,7 +131,7 @@ def test_a_ledger_that_had_no_room_is_not_taken_for_the_whole() -> None:
     summary = summarise(run, Accounts(fetches(*GOOD), arrivals(*ARRIVED[:1]), load()))
     assert summary is not None
     assert (summary.good, summary.errors) == (4, {})
-    assert summary.ledger is None
+    assert summary.reconciliation is None
     assert summary.connections is None
 
 

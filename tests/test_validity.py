@@ -6,18 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.analysis.in_flight import Plateau
+from bench.analysis.accounts import Accounts
+from bench.analysis.anomalies import Clusters, Impossible
+from bench.analysis.in_flight import InFlight, Plateau
 from bench.analysis.reconciliation import Mismatch, Reconciliation
+from bench.analysis.server_load import ServerLoad
 from bench.analysis.stalls import Stall
-from bench.analysis.summary import (
-    Accounts,
-    Clusters,
-    Impossible,
-    InFlight,
-    RunSummary,
-    ServerLoad,
-    summarise,
-)
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict, judge
 from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult
@@ -98,7 +93,9 @@ def both(first: Change, second: Change) -> Change:
 
 def foreign(run: RunRow, summary: RunSummary) -> tuple[RunRow, RunSummary]:
     """The same account of the client, with a server that is not ours."""
-    without = dict.fromkeys(("ledger", "in_flight", "connections", "split", "slot_time", "server"))
+    without = dict.fromkeys(
+        ("reconciliation", "in_flight", "connections", "split", "slot_time", "server")
+    )
     summary = replace(summary, ideal_ns=0, efficiency=None, **without)  # type: ignore[arg-type]
     return replace(run, unrecorded=None), summary
 
@@ -119,8 +116,10 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
         (
             Level.INVALID,
             "ledger",
-            of_summary(ledger=reconciled(unexplained=(Mismatch("never fetched", 1, (17,)),))),
-            of_summary(ledger=reconciled(resent=3)),
+            of_summary(
+                reconciliation=reconciled(unexplained=(Mismatch("never fetched", 1, (17,)),))
+            ),
+            of_summary(reconciliation=reconciled(resent=3)),
         ),
         (Level.INVALID, "ledger", of_run(unrecorded=3), of_run(unrecorded=0)),
         (

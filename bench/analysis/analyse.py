@@ -1,12 +1,12 @@
 """From a results file to what tables, plots and comparisons want: cells, verdicts, the ceiling."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.cells import CellSummary, Trial
-from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Verdict, judge
 from bench.plan.delays import Delay
 from bench.plan.experiment import CEILING, Cell, Experiment
@@ -88,8 +88,8 @@ class Analysis:
         )
 
 
-def analyse(store: "Store", on_run: Callable[[], None] = lambda: None) -> Analysis:
-    """Look at every run of a results file; `on_run` is told after each. Raises StoreError."""
+def analyse(store: "Store") -> Analysis:
+    """Look at every run of a results file. Raises StoreError."""
     experiment = store.experiment()
     runs = []
     summaries: dict[int, RunSummary | None] = {}
@@ -97,7 +97,6 @@ def analyse(store: "Store", on_run: Callable[[], None] = lambda: None) -> Analys
         run, accounts = load_run(store, kept)
         runs.append(run)
         summaries[run.number] = summarise(run, accounts)
-        on_run()
     ceilings = tuple(
         Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number]))
         for run in runs
@@ -109,8 +108,7 @@ def analyse(store: "Store", on_run: Callable[[], None] = lambda: None) -> Analys
         if run.role == CEILING:
             continue
         summary = summaries[run.number]
-        cell = Cell(run.crawler, run.concurrency, run.delay)
-        trials[cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
+        trials[run.cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
     rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
     rank_of_delay = {delay: rank for rank, delay in enumerate(experiment.delays)}
 

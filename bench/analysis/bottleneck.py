@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from bench.analysis.summary import RunSummary, SlotTime
+from bench.analysis.slot_time import SlotTime
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
+from bench.wording import format_percent
 
 _NEARLY_ALL = 0.95
 _IDLE_SHARE = 0.25
@@ -20,7 +22,7 @@ class Bottleneck:
 
 def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     """What is a limit by itself, or else where the slots' time goes beside the delays."""
-    cpu = f"the client's CPU is {summary.cpu_share:.0%} busy"
+    cpu = f"the client's CPU is {format_percent(summary.cpu_share)} busy"
     if not summary.good:
         return Bottleneck("failures", "not one request was good")
     for check, word in (
@@ -36,14 +38,16 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     if _are_slots_idle(summary):
         return Bottleneck(
             "idle slots",
-            f"{summary.idle_slots.share:.0%} of the slots' time they have no request, with jobs "
-            f"left, and {cpu}: the client pauses between requests, or limits its own rate",
+            f"for {format_percent(summary.idle_slots.share)} of their time slots have no request "
+            f"although jobs are left, and {cpu}: the client pauses between requests, or limits "
+            "its own rate",
         )
     if slot_time is None:
         return Bottleneck("not known", f"there is no ledger; {cpu}")
     if slot_time.delay + slot_time.unavoidable >= _NEARLY_ALL:
         return Bottleneck(
-            "delay", f"{slot_time.delay:.0%} of the slots' time is the delay itself; {cpu}"
+            "delay",
+            f"{format_percent(slot_time.delay)} of the slots' time is the delay itself; {cpu}",
         )
     return _largest_loss(summary, slot_time, cpu)
 
@@ -70,23 +74,33 @@ def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottlen
     """
     client = slot_time.under_way + slot_time.idle
     if slot_time.opening >= max(client, slot_time.late):
-        lost = f"{slot_time.opening:.0%} of the slots' time goes into opening connections"
+        lost = (
+            f"{format_percent(slot_time.opening)} of the slots' time goes into opening connections"
+        )
         return Bottleneck("connections", f"{lost}; {cpu}")
     if slot_time.late >= client:
-        lost = f"{slot_time.late:.0%} of the slots' time is the server's lateness"
+        lost = f"{format_percent(slot_time.late)} of the slots' time is the server's lateness"
         return Bottleneck("server", f"{lost}; {cpu}")
     slots = summary.slots
     at_once = min(slots, summary.requests)
     lost_us = client * slots * summary.makespan_ns / summary.requests / 1e3
     burst_us = at_once * summary.cpu_us_per_request
-    lost = f"{client:.0%} of the slots' time is spent between client and server"
+    lost = f"{format_percent(client)} of the slots' time is spent between client and server"
+    if lost_us <= burst_us and at_once > 1:
+        return Bottleneck(
+            "bursts",
+            f"{lost}: {at_once} answers can arrive at once and queue for the client's CPU "
+            f"({burst_us / 1e3:.1f} ms for all of them), which is idle in between "
+            f"({format_percent(summary.cpu_share)} busy)",
+        )
     if lost_us <= burst_us:
-        many = f"{at_once} requests at once cost" if at_once > 1 else "a request costs"
-        return Bottleneck("client CPU", f"{lost}: {many} the client {burst_us / 1e3:.1f} ms of CPU")
+        return Bottleneck(
+            "client CPU", f"{lost}: a request costs the client {burst_us / 1e3:.1f} ms of CPU"
+        )
     return Bottleneck(
         "round trip",
-        f"{lost}, more than the client's CPU explains ({summary.cpu_share:.0%} busy): kernel, "
-        "network, the server's queue, waiting in the client",
+        f"{lost}, more than the client's CPU explains ({format_percent(summary.cpu_share)} busy): "
+        "kernel, network, the server's queue, or waiting in the client",
     )
 
 

@@ -1,4 +1,4 @@
-"""How many requests there were at a time: on average, at the most, and for long. Pure."""
+"""How many requests there were at a time: on average, at most, and for long. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -93,3 +93,20 @@ def steady_plateau(levels: Levels, begins_ns: "NDArray[np.int64]", slots: int) -
         return None
     ordered = np.sort(begins_ns)
     return levels.plateau(int(ordered[slots]), int(ordered[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Requests at the server, from arrival to reply."""
+
+    mean: float
+    peak: int
+    plateau: Plateau | None
+
+    @classmethod
+    def of(cls, arrivals: IntColumns, slots: int) -> Self:
+        """From a whole ledger of a run."""
+        levels = Levels.at_server(arrivals)
+        if levels is None:
+            return cls(0.0, 0, None)
+        return cls(levels.mean, levels.peak, steady_plateau(levels, arrivals["arrived_ns"], slots))

@@ -63,8 +63,10 @@ def pseudo_median_interval(values: Sequence[float]) -> Interval | None:
     """Of the pseudo-median, at 95 % or more; None of fewer than LEAST_TRIALS values.
 
     Made of what the sign-flip test of signed ranks does not refuse as the centre, so that it leaves
-    0 out just where that test, of one series, says 5 % or less. Its ends are order statistics of
-    the means of all pairs (Tukey's; Hollander, Wolfe and Chicken 2014, section 3.3).
+    0 out just where that test, of one series, says 5 % or less. Where differences are 0 or equal in
+    size, it is the wider of the two: it may hold 0 where the test, which is exact for the ties
+    there are, says 5 % or less. Its ends are order statistics of the means of all pairs (Tukey's;
+    Hollander, Wolfe and Chicken 2014, section 3.3).
     """
     n = len(values)
     if n < LEAST_TRIALS:

@@ -1,11 +1,11 @@
-"""Reconciles the client's account of a run with the server's: every request, by seq. Pure."""
+"""Whether the client's account of a run agrees with the server's, request by request. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from bench.results.columns import IntColumns
+from bench.analysis.join import Join
 from crawlers.registry import ON_A_KEPT_CONNECTION, RESEND_CONDITIONS
 from server.ledger import ANSWERED
 
@@ -52,19 +52,13 @@ class Reconciliation:
     """What a record of an error, or the declaration of resends, does not explain."""
 
     @classmethod
-    def of(
-        cls,
-        requests: int,
-        fetches: IntColumns,
-        arrivals: IntColumns,
-        resends: int = 0,
-        resend_condition: str = "",
-    ) -> Self:
-        """Join both accounts of a run of `requests` requests, seq 0 to requests - 1.
+    def of(cls, requests: int, join: Join, resends: int = 0, resend_condition: str = "") -> Self:
+        """Count the requests of a run of `requests` requests, seq 0 to requests - 1.
 
         `resends` and `resend_condition` are declared in crawlers.registry. Results of earlier
         versions have no condition: there 1 means any number of resends, for any reason.
         """
+        fetches, arrivals = join.fetches, join.arrivals
         seqs, arrived = fetches["seq"], arrivals["seq"]
         is_ours = (arrived >= 0) & (arrived < requests)
         arrivals_of = np.bincount(arrived[is_ours], minlength=requests)
@@ -90,7 +84,7 @@ class Reconciliation:
                 "recorded as fetched, and never answered",
                 every_seq[has_arrived & is_whole & ~was_answered],
             ),
-            *_resend_mismatches(requests, arrivals, resends, resend_condition),
+            *_resend_mismatches(requests, join, resends, resend_condition),
             _mismatch("recorded more than once", every_seq[fetches_of > 1]),
             _mismatch("recorded, and never asked for", seqs[~is_fetch_ours]),
             _mismatch("arrived, and never asked for", arrived[~is_ours]),
@@ -114,29 +108,28 @@ class Reconciliation:
 
 
 def resend_mismatches(
-    requests: int, arrivals: IntColumns, resends: int, condition: str
+    requests: int, join: Join, resends: int, condition: str
 ) -> tuple[Mismatch, ...]:
     """Requests that were sent again more often than is declared, or without the reason that is.
 
     `resends` and `condition` are those of Reconciliation.of.
     """
-    return tuple(
-        one for one in _resend_mismatches(requests, arrivals, resends, condition) if one.count
-    )
+    return tuple(one for one in _resend_mismatches(requests, join, resends, condition) if one.count)
 
 
 def _resend_mismatches(
-    requests: int, arrivals: IntColumns, resends: int, condition: str
+    requests: int, join: Join, resends: int, condition: str
 ) -> tuple[Mismatch, ...]:
+    arrivals = join.arrivals
     seqs = arrivals["seq"]
     is_ours = (seqs >= 0) & (seqs < requests)
     most = _most_resends(resends, condition)
     too_often = np.arange(requests)[np.bincount(seqs[is_ours], minlength=requests) > most + 1]
     if not resends:
         return (_mismatch("sent more than once, which the crawler does not declare", too_often),)
-    again = sent_again(arrivals) & is_ours & bool(condition)
+    again = join.is_sent_again & is_ours & bool(condition)
     answered = again & (arrivals["outcome"] == ANSWERED)
-    fresh = again & ~on_kept_connections(arrivals) & (condition == ON_A_KEPT_CONNECTION)
+    fresh = again & join.is_first_on_connection & (condition == ON_A_KEPT_CONNECTION)
     declared = f"and the crawler declares it only if {RESEND_CONDITIONS.get(condition)}"
     return (
         _mismatch(f"sent more than {most + 1} times, as the crawler declares at most", too_often),
@@ -147,23 +140,6 @@ def _resend_mismatches(
 
 def _most_resends(resends: int, condition: str) -> int:
     return resends if condition or not resends else MAX_RESENDS
-
-
-def sent_again(arrivals: IntColumns) -> "NDArray[np.bool_]":
-    """Of each arrival: whether the same seq arrived once more after it."""
-    order = np.argsort(arrivals["seq"], kind="stable")
-    seqs = arrivals["seq"][order]
-    found = np.zeros(len(seqs), dtype=bool)
-    found[order[:-1]] = seqs[:-1] == seqs[1:]
-    return found
-
-
-def on_kept_connections(arrivals: IntColumns) -> "NDArray[np.bool_]":
-    """Of each arrival: whether its connection had carried a request of this run before."""
-    _, firsts = np.unique(arrivals["connection"], return_index=True)
-    found = np.ones(len(arrivals["connection"]), dtype=bool)
-    found[firsts] = False
-    return found
 
 
 def _mismatch(what: str, seqs: "NDArray[np.int64]") -> Mismatch:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bench.analysis.join import Join
 from bench.analysis.quantiles import quantile, tail_quantile
-from bench.results.columns import IntColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,27 +29,21 @@ class Split:
     """Whether it was the first on its connection, so that `to_server` includes opening it."""
 
     @classmethod
-    def of(cls, requests: int, fetches: IntColumns, arrivals: IntColumns) -> Self:
-        """Of good fetches of distinct seq; of several arrivals the last is the one answered."""
-        ours = (arrivals["seq"] >= 0) & (arrivals["seq"] < requests)
-        row_of = np.full(requests, -1, dtype=np.int64)
-        row_of[arrivals["seq"][ours]] = np.flatnonzero(ours)
-        rows = row_of[fetches["seq"]]
-        is_matched = rows >= 0
-        is_matched[is_matched] = arrivals["replied_ns"][rows[is_matched]] > 0
-        rows = rows[is_matched]
+    def of(cls, join: Join, is_good: "NDArray[np.bool_]") -> Self:
+        """The good fetches that were answered; `is_good` says which are good."""
+        fetches, arrivals = join.fetches, join.arrivals
+        is_matched = is_good & (join.replied_ns > 0)
+        rows = join.arrival_of[is_matched]
         start, end = fetches["start_ns"][is_matched], fetches["end_ns"][is_matched]
         arrived, replied = arrivals["arrived_ns"][rows], arrivals["replied_ns"][rows]
         delay = arrivals["delay_us"][rows] * 1000
-        is_first = np.zeros(len(arrivals["seq"]), dtype=bool)
-        is_first[np.unique(arrivals["connection"], return_index=True)[1]] = True
         return cls(
             seq=fetches["seq"][is_matched],
             to_server=arrived - start,
             delay=delay,
             late=replied - arrived - delay,
             back=end - replied,
-            is_first=is_first[rows],
+            is_first=join.is_first_on_connection[rows],
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.analysis.in_flight import Levels
-from bench.results.columns import IntColumns
+from bench.analysis.join import Join
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,20 +30,15 @@ class Stall:
     span_ns: int
 
 
-def client_stall(fetches: IntColumns, arrivals: IntColumns) -> Stall | None:
+def client_stall(join: Join) -> Stall | None:
     """The longest time in which the client did nothing while an answer waited for it.
 
     What shows that it does something: a start, an end, or a request that arrives. An answer waits
     from the server's reply to the fetch's end. None without an answer.
     """
-    seq = fetches["seq"]
-    known = (seq >= 0) & (seq < len(fetches["seq"]))
-    reply_of = np.zeros(len(seq), dtype=np.int64)
-    ours = (arrivals["seq"] >= 0) & (arrivals["seq"] < len(seq))
-    reply_of[arrivals["seq"][ours]] = arrivals["replied_ns"][ours]
-    replied = np.where(known, reply_of[np.where(known, seq, 0)], 0)
+    fetches, replied = join.fetches, join.replied_ns
     was_answered = (replied > 0) & (replied < fetches["end_ns"])
-    acts = np.concatenate([fetches["start_ns"], fetches["end_ns"], arrivals["arrived_ns"]])
+    acts = np.concatenate([fetches["start_ns"], fetches["end_ns"], join.arrivals["arrived_ns"]])
     acts.sort()
     return _longest(acts, replied[was_answered], fetches["end_ns"][was_answered])
 

@@ -1,23 +1,24 @@
 """`crawlbench audit`: what each crawler sends, opens and costs, side by side."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from bench.cli.options import DEFAULT_TIMEOUT_S, add_timeout, checked_entrant
+from bench.cli.options import DEFAULT_TIMEOUT_S, add_timeout, add_wide, checked_entrant
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment, PlannedRun
+from bench.plan.floor import FLOORS
 from bench.program import PROGRAM
-from bench.report.tables import make_console, make_table, shown
+from bench.report.tables import make_console, print_markdown
 from crawlers.checked import checked_list
-from crawlers.registry import NOT_DECLARED, find
+from crawlers.registry import find
 
 if TYPE_CHECKING:
     from bench.analysis.cells import Trial
 
+_FLOOR = FLOORS[0]
 _DELAY = Delay.fixed(100_000)
 _COSTLY_REQUESTS = 10_000
 _COSTLY_CONCURRENCY = 1_000
@@ -47,11 +48,12 @@ def add_options(parser: ArgumentParser) -> None:
         type=checked_list(checked_entrant, may_repeat=True),
         default=(Entrant("all", "all"),),
         metavar="NAME,NAME",
-        help=f"crawlers, as {PROGRAM} list names them, or your own as package.module:function "
+        help=f"crawlers, as {PROGRAM} list names them, or your own as ./mine.py:crawl "
         "(default: all)",
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     add_timeout(parser)
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -63,11 +65,12 @@ def run(arguments: Namespace) -> int:
     from bench.measure.readiness import chosen_entrants, installed
     from bench.measure.runner import ProcessRunner
     from bench.measure.targets import private_server
+    from bench.report.audit import AuditRow, audit_table, print_audit
 
     entrants = chosen_entrants(arguments.crawlers)
     for entrant in entrants:
         installed(entrant)
-    floor = Entrant("protocol", "protocol")
+    floor = Entrant(_FLOOR, _FLOOR)
     rows: list[tuple[Entrant, Trial, Trial]] = []
     with ExitStack() as stack:
         pinning = choose_pinning()
@@ -80,7 +83,15 @@ def run(arguments: Namespace) -> int:
             plain, many = (run_once(asked, planned, runner)[1] for planned in runs)
             rows.append((entrant, plain, many))
     floor_us = next(_cpu_us(plain) for entrant, plain, _ in rows if entrant == floor)
-    _print([row for row in rows if row[0] in entrants], floor_us, arguments.markdown)
+    table = audit_table(
+        f"Delay {_DELAY}; {_PLAIN_REQUESTS} requests at C={_PLAIN_CONCURRENCY}; memory from "
+        f"{_COSTLY_REQUESTS} requests at C={_COSTLY_CONCURRENCY}",
+        [AuditRow(*row, floor_us) for row in rows if row[0] in entrants],
+    )
+    if arguments.markdown:
+        print_markdown(table)
+    else:
+        print_audit(table, make_console(is_wide=arguments.wide))
     levels = [trial.verdict.level for _, *trials in rows for trial in trials]
     return EXIT_REQUESTS_FAILED if Level.INVALID in levels else EXIT_OK
 
@@ -110,75 +121,3 @@ def _planned(entrant: Entrant) -> tuple[Experiment, list[PlannedRun]]:
 
 def _cpu_us(trial: "Trial") -> float | None:
     return trial.summary.cpu_us_per_request if trial.summary is not None else None
-
-
-def _print(
-    rows: "Sequence[tuple[Entrant, Trial, Trial]]", floor_us: float | None, md: bool
-) -> None:
-    from bench.analysis.bottleneck import bottleneck
-    from bench.analysis.validity import Level
-
-    columns = (
-        *("crawler", "at C", "in flight", "connections", "requests each", "bytes sent"),
-        *("resent", "CPU us", "x protocol", "MB at C=1000"),
-    )
-    words = ("may resend", "timeout bounds", "headers sent")
-    cells = [audit_row(*row, floor_us) for row in rows]
-    if md:
-        print(f"| {' | '.join((*columns, *words))} |")
-        print("|---|" + "--:|" * (len(columns) - 1) + "---|" * len(words))
-        for row in cells:
-            print(f"| {' | '.join(row)} |")
-        return
-    table = make_table(
-        f"Delay {_DELAY}; {_PLAIN_REQUESTS} requests at C={_PLAIN_CONCURRENCY}, memory of "
-        f"{_COSTLY_REQUESTS} at C={_COSTLY_CONCURRENCY}",
-        columns,
-        words,
-        "in flight: mean at the server. bytes sent: the head of a request. x protocol: CPU a "
-        "request as a multiple of the floor crawler's. may resend, timeout bounds: as declared.",
-    )
-    for row in cells:
-        table.add_row(*row)
-    console = make_console()
-    console.print(table)
-    for entrant, *trials in rows:
-        for trial in trials:
-            for reason in trial.verdict.reasons:
-                if reason.level is not Level.VALID:
-                    text = f"{reason.level.name}: {entrant.label} at {trial.run.concurrency}"
-                    console.print(f"{text}: {reason.text}", soft_wrap=True, markup=False)
-            if trial.summary is not None and trial.summary.errors:
-                limit = bottleneck(trial.summary, trial.verdict)
-                console.print(f"{entrant.label}: {limit.word}", soft_wrap=True, markup=False)
-
-
-def audit_row(
-    entrant: Entrant, plain: "Trial", many: "Trial", floor_us: float | None
-) -> tuple[str, ...]:
-    """The cells of one crawler, in the order of the columns."""
-    summary = plain.summary
-    info = find(entrant.crawler)
-    declared = (info.resends_shown, info.timeout if info.is_declared else NOT_DECLARED)
-    if summary is None:
-        return (entrant.label, *["-"] * 9, *declared, plain.run.failure)
-    head = (plain.run.request_head or b"").decode("latin-1")
-    names = [line.partition(":")[0] for line in head.split("\r\n")[1:] if line]
-    connections = summary.connections or 0
-    resent = summary.ledger.resent if summary.ledger is not None else None
-    cpu_us = summary.cpu_us_per_request
-    memory = many.summary.peak_memory_bytes if many.summary is not None else None
-    return (
-        entrant.label,
-        str(plain.run.slots),
-        shown(summary.in_flight.mean if summary.in_flight else None, ".1f"),
-        str(connections),
-        shown(summary.requests / connections if connections else None, ".0f"),
-        str(len(head)),
-        shown(resent, "d"),
-        f"{cpu_us:.0f}",
-        shown(cpu_us / floor_us if floor_us else None, ".1f"),
-        shown(memory, ".0f", 1e6),
-        *declared,
-        ", ".join(names),
-    )

@@ -10,6 +10,7 @@ from bench.cli.options import (
     add_out,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
 )
 from bench.plan.delays import Delay
@@ -51,6 +52,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -72,4 +74,4 @@ def run(arguments: Namespace) -> int:
         floor=floor(),
         kind=CALIBRATION,
     )
-    return show_measured(measure(asked, arguments.out or DEFAULT_OUT))
+    return show_measured(measure(asked, arguments.out or DEFAULT_OUT), is_wide=arguments.wide)

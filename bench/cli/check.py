@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.options import add_plot, checked_entrant
+from bench.documents import document
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.entrants import Entrant
 from bench.program import PROGRAM
@@ -40,8 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
         nargs="+",
         type=checked_entrant,
         metavar="NAME",
-        help=f"a crawler, as {PROGRAM} list names it, or all, or your own as "
-        "package.module:function",
+        help=f"a crawler, as {PROGRAM} list names it, or all, or your own as ./mine.py:crawl",
     )
     parser.add_argument(
         "--faults",
@@ -100,7 +100,7 @@ def _summed_up(findings: "Sequence[Finding]") -> str:
         return "all rules kept"
     said = f"{broken or 'no'} MUST rule{'' if broken == 1 else 's'} broken, {missed} SHOULD missed"
     said += f", {unknown} unknown" if unknown else ""
-    return f"{said}; docs/crawlers.md has what MUST and SHOULD mean"
+    return f"{said}; {document('crawlers.md')} has what MUST and SHOULD mean"
 
 
 def _finding_json(finding: "Finding") -> dict[str, Any]:

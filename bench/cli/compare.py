@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from bench.cli.options import add_plot
+from bench.cli.options import add_plot, add_wide
 from bench.exit_codes import EXIT_OK, EXIT_REGRESSION
 
 DESCRIPTION = """\
@@ -57,6 +57,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--markdown", dest="form", action="store_const", const="markdown", help="print Markdown"
     )
     parser.set_defaults(form="table")
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -69,7 +70,7 @@ def run(arguments: Namespace) -> int:
     comparison = compare_two(
         arguments.baseline, arguments.candidate, arguments.folder, arguments.metric, worst
     )
-    print_comparison(comparison, arguments.form, make_console())
+    print_comparison(comparison, arguments.form, make_console(is_wide=arguments.wide))
     if arguments.plot is not None:
         from bench.cli.show import draw_one
 

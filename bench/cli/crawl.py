@@ -12,6 +12,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
     checked_entrant,
 )
@@ -21,7 +22,7 @@ from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment, PlannedRun
 from bench.program import PROGRAM, say
 from crawlers.checked import add_trust_options, checked_count, checked_url
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import failure_word
 
 if TYPE_CHECKING:
     from bench.analysis.cells import Trial
@@ -50,7 +51,7 @@ def add_options(parser: ArgumentParser) -> None:
         "crawler",
         type=checked_entrant,
         metavar="NAME",
-        help=f"a crawler, as {PROGRAM} list names it, or your own as package.module:function; "
+        help=f"a crawler, as {PROGRAM} list names it, or your own as ./mine.py:crawl; "
         "NAME@PYTHON runs it on another interpreter",
     )
     parser.add_argument(
@@ -88,6 +89,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -148,7 +150,7 @@ def run(arguments: Namespace) -> int:
     if trial.summary is None:
         say("not one request was recorded")
         return EXIT_REQUESTS_FAILED
-    _print_trial(trial, as_json=arguments.json)
+    _print_trial(trial, as_json=arguments.json, is_wide=arguments.wide)
     if urls or not target.is_ours:
         _print_failed(result, target)
     is_sound = not trial.summary.errors and trial.verdict.level is not Level.INVALID
@@ -191,10 +193,11 @@ def _print_failed(result: "RunResult", target: "Target") -> None:
     for seq, status, code in sorted(
         zip(fetches["seq"], fetches["status"], fetches["error"], strict=True)
     ):
-        if not code and status < 400:
+        word = failure_word(code, status, is_planned=target.is_ours)
+        if not word:
             continue
         url = target.urls[seq] if seq < len(target.urls) else target.url
-        what = f"{ERROR_WORDS[code] or f'status {status}'}: {url}"
+        what = f"{word}: {url}"
         failed[what] = failed.get(what, 0) + 1
     for what, count in list(failed.items())[:_SHOWN_FAILURES]:
         print(f"    {what}{f' ({count} times)' if count > 1 else ''}", file=sys.stderr)
@@ -207,14 +210,14 @@ def _print_failed(result: "RunResult", target: "Target") -> None:
         )
 
 
-def _print_trial(trial: "Trial", *, as_json: bool) -> None:
+def _print_trial(trial: "Trial", *, as_json: bool, is_wide: bool) -> None:
     from bench.analysis.bottleneck import bottleneck
     from bench.report.run import print_run
     from bench.report.tables import make_console
 
     assert trial.summary is not None
     if not as_json:
-        print_run(trial.run, trial.summary, trial.verdict, make_console())
+        print_run(trial.run, trial.summary, trial.verdict, make_console(is_wide=is_wide))
         return
     told = {
         "crawler": trial.run.crawler,
@@ -224,6 +227,6 @@ def _print_trial(trial: "Trial", *, as_json: bool) -> None:
             for one in trial.verdict.reasons
         ],
         "limited_by": asdict(bottleneck(trial.summary, trial.verdict)),
-        **asdict(trial.summary),
+        **trial.summary.to_json(),
     }
     print(json.dumps(told, indent=2))

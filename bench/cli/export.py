@@ -5,11 +5,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from bench.cli.options import add_folder
+from bench.documents import document
 from bench.exit_codes import EXIT_OK
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Prints every run of a sweep or a calibration with its numbers and its verdict,
-or every request as both ends saw it. docs/results.md describes the columns."""
+or every request as both ends saw it. The columns are described in
+{document("results.md")}."""
 
 EXAMPLES = (
     ("export > runs.csv", "every run of the newest sweep"),

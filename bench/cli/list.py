@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
+from bench.cli.options import add_wide
 from bench.exit_codes import EXIT_OK
 
 DESCRIPTION = """\
@@ -12,7 +13,8 @@ EXAMPLES = (("list", "names for crawl, run --crawlers, check and audit"),)
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """There are none."""
+    """How wide."""
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -20,5 +22,5 @@ def run(arguments: Namespace) -> int:
     from bench.report.crawlers import print_crawlers
     from bench.report.tables import make_console
 
-    print_crawlers(make_console())
+    print_crawlers(make_console(is_wide=arguments.wide))
     return EXIT_OK

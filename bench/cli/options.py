@@ -35,7 +35,7 @@ def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) ->
         default=default,
         metavar="NAME,NAME",
         help=f"crawlers, as {PROGRAM} list names them, or all, or chapter, or your own as "
-        "package.module:function; in full [LABEL=]NAME[@PYTHON], to run one on another "
+        "./mine.py:crawl; in full [LABEL=]NAME[@PYTHON], to run one on another "
         "interpreter; a name given twice shows the noise "
         f"(default: {','.join(STANDARD.crawlers)})",
     )
@@ -80,6 +80,15 @@ def add_timeout(parser: ArgumentParser) -> None:
         metavar="S",
         help="time limit of a fetch in seconds, from its start to its last byte "
         f"(default: {DEFAULT_TIMEOUT_S:g})",
+    )
+
+
+def add_wide(parser: ArgumentParser) -> None:
+    """`wide`: whether tables show every column, however narrow the terminal is."""
+    parser.add_argument(
+        "--wide",
+        action="store_true",
+        help="show all columns of every table, even where the terminal is too narrow for them",
     )
 
 

@@ -15,8 +15,10 @@ from bench.cli.options import (
     add_out,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
 )
+from bench.documents import document
 from bench.errors import UsageError
 from bench.exit_codes import EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
@@ -31,6 +33,7 @@ from bench.primes.experiment import (
 )
 from bench.primes.savers import SAVERS
 from bench.program import say
+from bench.wording import format_span
 from crawlers.checked import checked_count, checked_list, checked_seconds
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import find
@@ -49,7 +52,8 @@ DESCRIPTION = f"""\
 Finds primes, or computes hashes, and saves each item over HTTP to a service
 that takes its time. Every work is done by every saver, each run in a fresh
 process and recorded at both ends. How much of the waiting does each way of
-saving hide behind the computing? docs/primes.md explains the results.
+saving hide behind the computing? The results are explained in
+{document("primes.md")}.
 
 savers:
 {_SAVERS}"""
@@ -69,6 +73,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_timeout(parser)
     add_out(parser)
     add_format(parser)
+    add_wide(parser)
 
 
 def _add_work(parser: ArgumentParser) -> None:
@@ -174,7 +179,7 @@ def run(arguments: Namespace) -> int:
         if error.result is not None:
             _say_not_saved(error.result)
         return EXIT_REQUESTS_FAILED
-    return show_measured(measured, arguments.format)
+    return show_measured(measured, arguments.format, is_wide=arguments.wide)
 
 
 def _experiment(arguments: Namespace) -> PrimesExperiment:
@@ -226,7 +231,6 @@ def _seconds_of(asked: PrimesExperiment, cell: PrimesCell) -> float:
 
 def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
     """What fits; says what does not."""
-    from bench.measure.progress import span_shown
     from bench.primes.report import works_shown
 
     kept = fitting(asked.cells, lambda cell: _seconds_of(asked, cell), most_s)
@@ -235,7 +239,7 @@ def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
         sum_s = sum(_seconds_of(asked, cell) for cell in left_out)
         say(
             f"left out, to be done within --max-seconds {most_s:g} "
-            f"(they take {span_shown(sum_s)} more):"
+            f"(they take {format_span(sum_s)} more):"
         )
         for saver in dict.fromkeys(cell.saver for cell in left_out):
             works = [cell.work for cell in left_out if cell.saver == saver]

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from bench.cli.options import add_folder
+from bench.cli.options import add_folder, add_wide
 
 DESCRIPTION = """\
 Prints the tables of an experiment: the best cell of each crawler, what limits
@@ -25,6 +25,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--split", action="store_true", help="also show where the time of a request goes"
     )
+    add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -33,4 +34,4 @@ def run(arguments: Namespace) -> int:
     from bench.kinds import ReportOptions
 
     options = ReportOptions(show_all=arguments.all, show_split=arguments.split)
-    return print_tables(arguments.folder, options)
+    return print_tables(arguments.folder, options, is_wide=arguments.wide)

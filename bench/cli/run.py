@@ -13,6 +13,7 @@ from bench.cli.options import (
     add_out,
     add_seed,
     add_timeout,
+    add_wide,
     checked_delay,
 )
 from bench.errors import UsageError
@@ -78,6 +79,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_timeout(parser)
     add_out(parser)
     add_format(parser)
+    add_wide(parser)
     sweep = parser.add_mutually_exclusive_group()
     sweep.add_argument(
         "--quick", action="store_true", help="measure one trial at concurrency 1, 10 and 100"
@@ -121,12 +123,12 @@ def run(arguments: Namespace) -> int:
         )
     else:
         measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
-    return show_measured(measured, arguments.format)
+    return show_measured(measured, arguments.format, is_wide=arguments.wide)
 
 
 def _given_beside_resume(arguments: Namespace) -> list[str]:
     """Options that say what to measure."""
-    about_results = ("parser", "resume", "format", "allow_foreign")
+    about_results = ("parser", "resume", "format", "allow_foreign", "wide")
     return [
         f"--{name}"
         for name, value in vars(arguments).items()

@@ -26,35 +26,45 @@ from bench.results.store import Store
 _PLOTS_END_S = 5.0
 
 
-def show_measured(measured: Measured, form: str = "png") -> int:
-    """The tables of an experiment that was just made, then its figures; returns the exit code."""
+def show_measured(measured: Measured, form: str = "png", *, is_wide: bool) -> int:
+    """The tables of an experiment that was just made, what was found, and where its figures are.
+
+    Returns the exit code.
+    """
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
     with Store.open(find_file(measured.folder)) as store:
         kind = kind_of(store)
         analysis = kind.analyse(store)
-        is_sound = kind.print_report(store, analysis, make_console(), ReportOptions())
+        is_sound = kind.print_report(
+            store, analysis, make_console(is_wide=is_wide), ReportOptions()
+        )
     code = EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
-    drawn = draw(measured.folder, form, analysis) if kind.has_figures else EXIT_OK
+    drawn = draw(measured.folder, form, analysis, is_summary=True) if kind.has_figures else EXIT_OK
     return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code or drawn
 
 
-def print_tables(folder: Path | None, options: ReportOptions) -> int:
+def print_tables(folder: Path | None, options: ReportOptions, *, is_wide: bool) -> int:
     """The tables of an experiment, by default the newest; returns the exit code."""
     with Store.open(find_file(folder)) as store:
         kind = kind_of(store)
-        is_sound = kind.print_report(store, kind.analyse(store), make_console(), options)
+        is_sound = kind.print_report(
+            store, kind.analyse(store), make_console(is_wide=is_wide), options
+        )
     return EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
 
 
-def draw(folder: Path, form: str = "png", analysis: object = None) -> int:
+def draw(
+    folder: Path, form: str = "png", analysis: object = None, *, is_summary: bool = False
+) -> int:
     """The plots and the page, by a process of their own: bench does not import them.
 
     `analysis`: what its kind made of the results, where that is known. It is pickled for the
     process: 0.1 MB, where doing it again took 0.8 s of CPU for the results of the default sweep,
-    and 3.5 s for a million requests. Returns the exit code.
+    and 3.5 s for a million requests. The process prints the path of each figure, or if `is_summary`
+    how many there are and what to open. Returns the exit code.
     """
-    words = [str(folder), "--format", form]
+    words = [str(folder), "--format", form, *(["--summary"] if is_summary else [])]
     way_out = f"not all is drawn: {PROGRAM} plots {folder} does it again"
     if analysis is None:
         return run_plots("plots", words, way_out)

@@ -12,12 +12,13 @@ from types import MappingProxyType
 import numpy as np
 
 from bench.analysis.in_flight import Levels
-from bench.analysis.reconciliation import resend_mismatches, sent_again
+from bench.analysis.join import Join
+from bench.analysis.reconciliation import resend_mismatches
 from bench.contract.faults import AllPlayed, Played, play_faults
 from bench.contract.runs import BrokenError, ContractRunner, UnknownError, accounts_of
 from bench.plan.entrants import Entrant
 from bench.results.columns import IntColumns
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import failure_word, is_good
 from crawlers.registry import NOT_DECLARED, CrawlerInfo, find
 from server.control_client import ControlError, fetch_run, stats
 from server.ledger import ANSWERED, WAITING, RunRecord
@@ -153,14 +154,11 @@ def of_a_plain_run(runner: ContractRunner) -> Iterator[Rule]:
         return f"{peak} at a time, {slots} were asked for"
 
     def true_times() -> str:
-        rows = {seq: row for row, seq in enumerate(arrivals["seq"].tolist())}
-        for seq, start, end in zip(
-            *(fetches[name].tolist() for name in ("seq", "start_ns", "end_ns")), strict=True
-        ):
-            row = rows.get(seq)
-            _want(row is not None, f"seq {seq} is recorded, and never arrived")
-            arrived = int(arrivals["arrived_ns"][row])
-            replied = int(arrivals["replied_ns"][row])
+        arrival_of = Join.of(fetches, arrivals).arrival_of
+        seqs, starts, ends = fetches["seq"], fetches["start_ns"], fetches["end_ns"]
+        for seq, start, end, row in zip(seqs, starts, ends, arrival_of, strict=True):
+            _want(row >= 0, f"seq {seq} is recorded, and never arrived")
+            arrived, replied = arrivals["arrived_ns"][row], arrivals["replied_ns"][row]
             _want(start < arrived, f"seq {seq} arrived before its start")
             _want(replied < end, f"seq {seq} ended before its answer")
             _want(end - start >= 5_000_000, f"seq {seq} took less than its delay")
@@ -259,13 +257,13 @@ def of_bodies(runner: ContractRunner) -> Iterator[Rule]:
     def late() -> str:
         result = runner.run(2, 1, faults={0: "late-body", 1: "late-body"})
         fetches, arrivals = accounts_of(result)
-        began = dict(zip(arrivals["seq"].tolist(), arrivals["replied_ns"].tolist(), strict=True))
+        join = Join.of(fetches, arrivals)
         words, sizes = _words(fetches), fetches["size_bytes"].tolist()
         _want(not words, f"recorded as {words}")
         _want(sizes == [_LATE_BODY_BYTES] * 2, f"{sizes} bytes of {_LATE_BODY_BYTES} each")
-        for seq, end_ns in zip(fetches["seq"].tolist(), fetches["end_ns"].tolist(), strict=True):
-            _want(seq in began, f"seq {seq} is recorded, and never arrived")
-            after_s = (end_ns - began[seq]) / 1e9
+        for row, seq in enumerate(fetches["seq"]):
+            _want(bool(join.has_arrived[row]), f"seq {seq} is recorded, and never arrived")
+            after_s = (fetches["end_ns"][row] - join.replied_ns[row]) / 1e9
             _want(
                 after_s >= LATE_S,
                 f"the last byte came after {LATE_S:g} s, and the fetch ended after {after_s:.3f} s",
@@ -307,7 +305,7 @@ def _goes_on(played: AllPlayed) -> str:
         fetches, _ = accounts_of(play.result)
         recorded = sorted(fetches["seq"].tolist())
         _want(recorded == list(range(play.requests)), f"recorded: {_brief(recorded)}")
-        failed = (fetches["error"] != 0) | (fetches["status"] != 200)
+        failed = ~is_good(fetches["error"], fetches["status"], is_planned=True)
         bad = sorted(set(fetches["seq"][failed].tolist()) - set(play.faulty))
         _want(not bad, f"requests after a fault failed too: {_brief(bad)}")
     _want(bool(played.plays), "; ".join(played.failures))
@@ -321,9 +319,9 @@ def _resends(runner: ContractRunner, played: AllPlayed) -> str:
     info = runner.info
     again: list[str] = []
     for play in played.plays:
-        _, arrivals = accounts_of(play.result)
-        _held_to(info, play.requests, arrivals)
-        seqs = arrivals["seq"][sent_again(arrivals)].tolist()
+        join = Join.of(*accounts_of(play.result))
+        _held_to(info, play.requests, join)
+        seqs = join.arrivals["seq"][join.is_sent_again].tolist()
         again += [play.faulty[seq] for seq in dict.fromkeys(seqs) if seq in play.faulty]
     # Whatever else went wrong, part of an answer had come, or nobody had closed anything.
     without_reason = [fault for fault in again if fault not in ("close", "reset")]
@@ -334,12 +332,13 @@ def _resends(runner: ContractRunner, played: AllPlayed) -> str:
     return f"sent again: {said}; resends: {info.resends_shown}" if said else "each was sent once"
 
 
-def _held_to(info: CrawlerInfo, requests: int, arrivals: IntColumns) -> None:
+def _held_to(info: CrawlerInfo, requests: int, join: Join) -> None:
     """Raises BrokenError where resends are beyond the declaration."""
-    found = resend_mismatches(requests, arrivals, info.resends, info.resend_condition)
+    found = resend_mismatches(requests, join, info.resends, info.resend_condition)
+    count = len(join.arrivals["seq"])
     _want(
         not found,
-        f"{'; '.join(map(str, found))}; {len(arrivals['seq'])} arrivals of {requests} requests. "
+        f"{'; '.join(map(str, found))}; {count} arrivals of {requests} requests. "
         "Some libraries do so by themselves: switch it off, or say so next to your numbers",
     )
 
@@ -351,11 +350,11 @@ def _of_resends(runner: ContractRunner) -> Iterator[Rule]:
     # First on fresh connections, then, after a wave of good answers, on kept ones.
     waves = (range(slots), range(2 * slots, requests))
     faulty = {seq: ("close", "reset")[seq % 2] for wave in waves for seq in wave}
-    _, arrivals = accounts_of(runner.run(requests, slots, delay_ms=20, faults=faulty))
+    join = Join.of(*accounts_of(runner.run(requests, slots, delay_ms=20, faults=faulty)))
 
     def as_declared() -> str:
-        _held_to(runner.info, requests, arrivals)
-        counts = f"{len(arrivals['seq'])} arrivals of {requests} requests"
+        _held_to(runner.info, requests, join)
+        counts = f"{len(join.arrivals['seq'])} arrivals of {requests} requests"
         return f"{counts}, {len(faulty)} of which fail; resends: {runner.info.resends_shown}"
 
     yield Rule(MUST, "many that fail at once are sent again no more than declared", as_declared)
@@ -447,10 +446,10 @@ def _settled(runner: ContractRunner, name: str) -> RunRecord:
 
 
 def _words(fetches: IntColumns) -> dict[str, int]:
-    """How many failed, by word; a status that is not 200 counts as well."""
+    """How many failed, by word."""
     counts: dict[str, int] = {}
     for code, status in zip(fetches["error"].tolist(), fetches["status"].tolist(), strict=True):
-        word = ERROR_WORDS[code] or ("" if status == 200 else f"status {status}")
+        word = failure_word(code, status, is_planned=True)
         if word:
             counts[word] = counts.get(word, 0) + 1
     return counts

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.errors import MachineError
 from bench.plan.entrants import Entrant
+from crawlers.crawler_file import is_file_name
 
 _ROOT = str(Path(__file__).parents[2])
 # Of ours, another environment gets these two packages and the crawler brought along, and nothing
@@ -33,7 +34,7 @@ def crawler_command(entrant: Entrant, *arguments: str) -> list[str]:
         return [sys.executable, "-P", "-m", "crawlers", *arguments]
     names = ["crawlers", "server"]
     module, colon, _ = entrant.crawler.partition(":")
-    if colon:
+    if colon and not is_file_name(entrant.crawler):  # a file is found by its path
         names.append(module.partition(".")[0])
     return [entrant.python, "-P", "-c", _BOOTSTRAP, _ROOT, ",".join(names), *arguments]
 

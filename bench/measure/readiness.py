@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.measure.interpreters import check_interpreter, crawler_command
 from bench.plan.entrants import Entrant, with_labels_of_their_own
+from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
-from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group
+from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group, located
 from crawlers.spec import CAN_LOAD
 
 _LOAD_S = 60.0
@@ -18,9 +19,16 @@ _LOAD_S = 60.0
 
 
 def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
-    """With labels of their own, and paths that stay right in another folder."""
+    """With labels of their own, and paths that stay right in another folder.
+
+    Raises UnknownCrawlerError, EntrantError.
+    """
     absolute = [
-        replace(entrant, python=str(Path(entrant.python).absolute())) if entrant.python else entrant
+        replace(
+            entrant,
+            crawler=located(entrant.crawler),
+            python=entrant.python and str(Path(entrant.python).absolute()),
+        )
         for one in named
         for entrant in _members(one)
     ]
@@ -43,7 +51,7 @@ def _members(named: Entrant) -> list[Entrant]:
 
 def floor() -> str:
     """The fastest client there is here."""
-    return "protocol-uvloop" if installed_versions(find("protocol-uvloop")) else "protocol"
+    return fastest_floor(lambda name: bool(installed_versions(find(name))))
 
 
 def installed(entrant: Entrant) -> CrawlerInfo:

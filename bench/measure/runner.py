@@ -125,9 +125,14 @@ class ProcessRunner:
             counted_after = self._counted()
             ledger = self._take_ledger(self._name(planned)) if self._target.is_ours else None
         except ServerGoneError as error:
-            alone = before.until(after, None, None)
             error.result = RunResult(
-                *(planned, started_utc, failure, stderr_tail, outcome, None, alone),
+                planned=planned,
+                started_utc=started_utc,
+                failure=failure,
+                stderr_tail=stderr_tail,
+                outcome=outcome,
+                ledger=None,
+                conditions=before.until(after, None, None),
                 timeout_s=self._timeout_s,
             )
             raise
@@ -137,9 +142,14 @@ class ProcessRunner:
             beside = counted_after.requests - counted.requests - recorded
             turned_away = counted_after.turned_away - counted.turned_away
             accepted = counted_after.accepted - counted.accepted
-        conditions = before.until(after, turned_away, beside, accepted)
         return RunResult(
-            *(planned, started_utc, failure, stderr_tail, outcome, ledger, conditions),
+            planned=planned,
+            started_utc=started_utc,
+            failure=failure,
+            stderr_tail=stderr_tail,
+            outcome=outcome,
+            ledger=ledger,
+            conditions=before.until(after, turned_away, beside, accepted),
             timeout_s=self._timeout_s,
         )
 

@@ -2,18 +2,18 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import choose_pinning, pin
-from bench.measure.progress import expected_s, progress_on_stderr, span_shown
+from bench.measure.progress import expected_s, progress_on_stderr
 from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError
 from bench.measure.sweep import sweep
@@ -22,9 +22,11 @@ from bench.plan.experiment import Asked, PlannedRun
 from bench.printable import printable
 from bench.program import PROGRAM
 from bench.results.environment import differences
-from bench.results.folder import find_file, held, link_latest, new_folder
+from bench.results.folder import exclusive_lock, find_file, link_latest, new_folder
 from bench.results.run_result import RunResult
+from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
+from bench.wording import format_span
 from crawlers.registry import REGISTRY, find
 
 
@@ -57,7 +59,7 @@ def measure(asked: Asked, out: Path) -> Measured:
     environment = describe_environment(choose_pinning().note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
     _announce(runs, folder)
-    with held(folder):
+    with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
         return _run_all(runs, store, asked)
 
@@ -66,8 +68,8 @@ class Kind(Protocol):
     """What must be known of a kind of experiment to go on with one; bench.kinds has them."""
 
     @property
-    def from_json(self) -> Callable[[Mapping[str, Any]], Asked]:
-        """Reads what was asked."""
+    def asked(self) -> type[Asked]:
+        """The class of what is asked."""
 
     @property
     def programs(self) -> frozenset[str]:
@@ -80,7 +82,7 @@ def resume(folder: Path, kind_of: Callable[[Store], Kind], *, allow_foreign: boo
     `allow_foreign`: programs that the file names and that are not of this package may be run.
     """
     path = find_file(folder)
-    with held(path.parent):
+    with exclusive_lock(path.parent):
         return _resume(path, kind_of, allow_foreign)
 
 
@@ -89,13 +91,20 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
     try:
         store.check()
         kind = kind_of(store)
-        asked = store.read_asked(kind.from_json)
+        asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
         missing = _missing(asked, store)
         if missing:
             check_limits(missing)
             environment = describe_environment(choose_pinning().note)
             different = list(differences(store.environment(), environment))
+            copy = store.upgrade()
+            if copy is not None:
+                print(
+                    f"crawlbench: {path} is of an older version and is brought up to date; a copy "
+                    f"of it as it was is {copy}",
+                    file=sys.stderr,
+                )
             store.note_resumption(datetime.now(UTC).isoformat(timespec="seconds"), different)
             for difference in different:
                 print(f"crawlbench: since it was begun, {difference}", file=sys.stderr)
@@ -141,13 +150,7 @@ def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
     planned = _order(asked)
     for run in planned:
         was = done.get(run.number)
-        is_same = was is None or (
-            *(was.role, was.trial, was.crawler, was.concurrency, was.delay, was.work),
-        ) == (
-            *(run.role, run.trial, run.cell.crawler, run.cell.concurrency, run.cell.delay),
-            run.work,
-        )
-        if not is_same:
+        if was is not None and not _is_same(was, run):
             raise StoreError(
                 f"cannot go on with {store.path}: its run {run.number} is not the one that this "
                 "version of crawlbench plans: use the version that began it"
@@ -155,10 +158,20 @@ def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
     return [run for run in planned if run.number not in done]
 
 
+def _is_same(was: RunRow, planned: PlannedRun) -> bool:
+    """Whether a run that was done is the one that is planned."""
+    return (
+        was.role == planned.role
+        and was.trial == planned.trial
+        and was.cell == planned.cell
+        and was.work == planned.work
+    )
+
+
 def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:
-    span = span_shown(sum(expected_s(run) for run in runs))
+    span = format_span(sum(expected_s(run) for run in runs))
     note = choose_pinning().note
-    print(f"{len(runs)} runs, about {span}; results in {folder}; {note}", file=sys.stderr)
+    print(f"{len(runs)} runs, about {span}; results in {folder}\n{note}", file=sys.stderr)
 
 
 def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measured:
@@ -187,9 +200,13 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
                 kept,
             )
         except KeyboardInterrupt:
+            # Each command on a line of its own: no terminal breaks it where it cannot be copied.
             print(
-                f"\ncrawlbench: interrupted; {_what_is_kept(progress.count, runs, folder)}; look "
-                f"at them with {PROGRAM} report {folder}, {PROGRAM} plots {folder}",
+                f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
+                f"{folder}\n"
+                f"  to look at them:    {PROGRAM} report {folder}\n"
+                f"  to draw them:       {PROGRAM} plots {folder}\n"
+                f"  to do the others:   {PROGRAM} run --resume {folder}",
                 file=sys.stderr,
             )
             return Measured(folder, Ending.INTERRUPTED)

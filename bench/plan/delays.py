@@ -1,5 +1,6 @@
 """Seeded delay models: how long each request of a run asks the server to wait. Pure."""
 
+import math
 import random
 from array import array
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ class Delay:
     def mean_us(self) -> float:
         """The expected delay."""
         return (self.low_us + self.high_us) / 2
+
+    def quantile_us(self, q: float) -> int:
+        """The smallest delay that at least a share q of all does not exceed."""
+        values = self.high_us - self.low_us + 1
+        return self.low_us + max(0, math.ceil(q * values - 1e-9) - 1)
 
     def drawn(self, seed: int, requests: int) -> "array[int]":
         """Of a run, in us, in the order of seq; a longer run begins like a shorter one."""

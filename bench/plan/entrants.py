@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from bench.errors import UsageError
+from crawlers.crawler_file import is_file_name, module_of, split_file_name
 
 _LABEL = re.compile(r"[A-Za-z0-9._+-]{1,40}")
 
@@ -20,7 +21,7 @@ class Entrant:
 
     label: str
     crawler: str
-    """A name of the registry, or `package.module:function`."""
+    """A name of the registry, `package.module:function` or `path/to/file.py:function`."""
     python: str = ""
     """Path of the interpreter that it runs on; "": this one."""
     declared_as: str = ""
@@ -29,7 +30,9 @@ class Entrant:
     def __str__(self) -> str:
         """As parse_entrant takes it."""
         program = f"{self.crawler}@{self.python}" if self.python else self.crawler
-        return program if self.label == program else f"{self.label}={program}"
+        label = re.sub(r"#\d+\Z", "", self.label)  # with_labels_of_their_own adds it again
+        is_needless = label in (program, _own_label(self), _label_with_folder(self))
+        return program if is_needless else f"{label}={program}"
 
 
 def parse_entrant(text: str) -> Entrant:
@@ -38,22 +41,50 @@ def parse_entrant(text: str) -> Entrant:
     Raises EntrantError.
     """
     before, equals, after = text.partition("=")
+    if "/" in before:  # of the path to a file
+        equals = ""
     label, rest = (before, after) if equals else ("", text)
     if equals and not _LABEL.fullmatch(label):
         raise EntrantError(f"{label!r} is no label: up to 40 letters, digits, and . _ + -")
-    crawler, at, python = rest.partition("@")
+    file, dot_py, after_file = rest.rpartition(".py:")  # folders may have an @ in their names
+    function_or_name, at, python = after_file.partition("@")
+    crawler = f"{file}{dot_py}{function_or_name}"
     if not crawler or (at and not python):
         raise EntrantError(f"{text!r} is not [LABEL=]CRAWLER[@PYTHON]")
-    if not label:
-        label = f"{crawler}@{_environment_name(python)}" if python else crawler
-    return Entrant(label, crawler, python)
+    if is_file_name(crawler):
+        try:
+            split_file_name(crawler)
+        except ValueError as error:
+            raise EntrantError(str(error)) from None
+    entrant = Entrant(label, crawler, python)
+    return entrant if label else replace(entrant, label=_own_label(entrant))
+
+
+def label_of(name: str, crawler: str, entrants: Sequence[Entrant]) -> str:
+    """The label that is meant by `name`: a label, or the name of what the entrant runs.
+
+    `crawler` is the same name with an absolute path. Returns the name itself if nobody has it.
+    """
+    labels = [entrant.label for entrant in entrants]
+    running = (one.label for one in entrants if one.crawler == crawler and not one.python)
+    return name if name in labels else next(running, name)
 
 
 def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
     """The same, where a crawler asked for twice is labelled `asyncio#2`, `asyncio#3` and so on.
 
-    Raises EntrantError where one label is given to two things.
+    Of two files of the same name, each has its folder in its label: `old/mine:crawl`. Raises
+    EntrantError where one label is given to two things.
     """
+    crawlers: dict[str, set[str]] = {}
+    for entrant in entrants:
+        crawlers.setdefault(entrant.label, set()).add(entrant.crawler)
+    entrants = [
+        replace(entrant, label=_label_with_folder(entrant))
+        if len(crawlers[entrant.label]) > 1 and entrant.label == _own_label(entrant)
+        else entrant
+        for entrant in entrants
+    ]
     taken: set[str] = set()
     first: dict[str, Entrant] = {}
     named = []
@@ -72,9 +103,29 @@ def with_labels_of_their_own(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]
     return tuple(named)
 
 
+def _own_label(entrant: Entrant) -> str:
+    """What it is called if it is given no label: `asyncio@old`, `mine:crawl`."""
+    name = entrant.crawler
+    if is_file_name(name):
+        path, _, function = name.rpartition(":")
+        name = f"{module_of(path)}:{function}"
+    return f"{name}@{_environment_name(entrant.python)}" if entrant.python else name
+
+
+def _label_with_folder(entrant: Entrant) -> str:
+    """The same, and of a crawler in a file with the name of the file's folder."""
+    folder = PurePath(entrant.crawler).parent.name if is_file_name(entrant.crawler) else ""
+    return f"{_plain(folder)}/{_own_label(entrant)}" if folder else _own_label(entrant)
+
+
 def _environment_name(python: str) -> str:
     """The folder of a virtual environment, ENVIRONMENT/bin/python, as a label may have it."""
     folders = PurePath(python).parent.parts
     is_bin = len(folders) > 1 and folders[-1] in ("bin", "Scripts")
     name = folders[-2] if is_bin else PurePath(python).name
+    return _plain(name)
+
+
+def _plain(name: str) -> str:
+    """The name of a folder, as a label may have it."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[:20]

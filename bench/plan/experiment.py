@@ -5,12 +5,13 @@ import random
 import shlex
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol, Self
+from typing import Protocol
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
+from bench.program import PROGRAM
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US
 
@@ -89,9 +90,6 @@ class Asked(Protocol):
 
     def order(self, max_concurrency: Mapping[str, int]) -> tuple[PlannedRun, ...]:
         """All runs, in the order in which they are done."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For a results file; `kind` is one of the kinds."""
 
     def check(self) -> None:
         """Raises ValueError for what cannot have been asked for, of values of the right types."""
@@ -179,7 +177,7 @@ class Experiment:
 
     def command(self) -> str:
         """What asks for the same again, word by word."""
-        words = ["./benchmark.sh", "run"]
+        words = [PROGRAM, "run"]
         words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
         words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
         words += ["--delay", ",".join(str(delay).removesuffix(" ms") for delay in self.delays)]
@@ -190,6 +188,9 @@ class Experiment:
 
     def check(self) -> None:
         """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        for name in ("entrants", "concurrencies", "delays"):
+            if not getattr(self, name):
+                raise ValueError(f"it asks for no {name}")
         for delay in self.delays:
             if not 0 <= delay.low_us <= delay.high_us <= MAX_DELAY_US:
                 raise ValueError(f"it asks for a delay of {delay}")
@@ -202,23 +203,6 @@ class Experiment:
                 "timeout": self.timeout_s,
             },
             cells * self.trials,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """For a results file."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """What `to_json` gave. Raises ValueError, TypeError, LookupError for anything else."""
-        lacking = [name for name in ("entrants", "concurrencies", "delays") if not fields[name]]
-        if lacking:
-            raise ValueError(f"it asks for no {', '.join(lacking)}")
-        rest = {name: fields[name] for name in fields if name not in ("entrants", "delays")}
-        return cls(
-            entrants=tuple(Entrant(**entrant) for entrant in fields["entrants"]),
-            delays=tuple(Delay(**delay) for delay in fields["delays"]),
-            **{**rest, "concurrencies": tuple(fields["concurrencies"])},
         )
 
 

@@ -138,7 +138,7 @@ def speed_up(cell: SavedCell, savers: dict[str, SavedCell]) -> float | None:
 
 def analyse_primes(store: "Store") -> PrimesAnalysis:
     """Everything in a results file of this kind. Raises StoreError."""
-    experiment = store.read_asked(PrimesExperiment.from_json)
+    experiment = store.read_asked(PrimesExperiment)
     asked = {(key_of(cell.work), cell.saver) for cell in experiment.cells}
     runs: dict[tuple[WorkKey, str], list[SavedRun]] = {}
     for run in store.runs():

@@ -2,10 +2,9 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
-from typing import Any, Self
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
@@ -121,7 +120,16 @@ class PrimesExperiment:
         )
 
     def check(self) -> None:
-        """Raises ValueError for what cannot have been asked for, of values of the right types."""
+        """Raises ValueError or LookupError for what cannot have been asked for."""
+        if self.kind != NAME:
+            raise ValueError(f"its kind is {self.kind!r}, and not {NAME!r}")
+        if not self.cells:
+            raise ValueError("it asks for no cells")
+        for cell in self.cells:
+            saver_of(cell.saver)
+            cell.work.check()
+            if cell.work.function not in _FUNCTIONS:  # it would be imported, and called
+                raise ValueError(f"work by {cell.work.function!r}")
         if not 0 <= self.delay.low_us <= self.delay.high_us <= MAX_DELAY_US:
             raise ValueError(f"it asks for a delay of {self.delay}")
         counts = {
@@ -130,32 +138,6 @@ class PrimesExperiment:
             "timeout": self.timeout_s,
         }
         check_counts(counts, len(self.cells) * self.trials)
-
-    def to_json(self) -> dict[str, Any]:
-        """For a results file."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """What `to_json` gave. Raises ValueError, TypeError, LookupError for anything else."""
-        cells = tuple(PrimesCell(one["saver"], Work(**one["work"])) for one in fields["cells"])
-        if fields["kind"] != NAME:
-            raise ValueError(f"its kind is {fields['kind']!r}, and not {NAME!r}")
-        if not cells:
-            raise ValueError("it asks for nothing")
-        for cell in cells:
-            saver_of(cell.saver)
-            cell.work.check()
-            if cell.work.function not in _FUNCTIONS:  # it would be imported, and called
-                raise ValueError(f"work by {cell.work.function!r}")
-        return cls(
-            **{
-                **fields,
-                "cells": cells,
-                "delay": Delay(**fields["delay"]),
-                "failing": tuple(fields["failing"]),
-            }
-        )
 
 
 def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Iterator[PrimesCell]:

@@ -1,11 +1,13 @@
 """Tables for people: how long each saver took, how much of the waiting it hid behind work."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.primes.analysis import (
     PrimesAnalysis,
     SavedCell,
@@ -15,25 +17,19 @@ from bench.primes.analysis import (
 )
 from bench.primes.experiment import PRIMES
 from bench.primes.saved_run import shown_item
-from bench.primes.savers import NO_IO
-from bench.report.tables import make_table, shown
+from bench.primes.savers import NO_IO, SERIAL
+from bench.report.finding import verdict_counts
+from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
 from bench.results.environment import machine_shown, versions_shown
 from bench.results.store import Store
+from bench.wording import format_percent
 from crawlers.work import Work
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 _SHOWN = 3
 """Runs that are not VALID, of each check."""
-_CAPTION = (
-    "time: from before the first item is computed to after the last is saved; medians over the "
-    "trials. overlap: of the time that saves wait at the service, the share in which work is "
-    "computed. x bound: the time over the longer of two that it cannot beat: its own CPU time "
-    "(shared out over its processes), and the shortest schedule of its items and delays in the "
-    "slots it has. saved: by the service's ledger, once each."
-)
 
 
 def print_primes(
@@ -46,18 +42,20 @@ def print_primes(
         f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
         f"{machine_shown(store.environment())}; {versions_shown(runs)}",
     ):
-        console.print(line, soft_wrap=True, markup=False)
+        print_text(line, console)
+    print_text("", console)
     by_work = analysis.by_work()
     keys = list(by_work) if show_all else analysis.shown_works()
     for key in keys:
-        caption = _CAPTION if key == keys[-1] else ""
-        console.print(_work_table(key, by_work[key], analysis, caption))
+        print_table(work_table(key, by_work[key], has_notes=key == keys[-1]), console)
     for kind in dict.fromkeys(kind for kind, _, _ in by_work):
-        console.print(_times_table(kind, analysis))
+        print_table(times_table(kind, analysis), console)
     _print_wrong(analysis, console)
     missing = store.runs_asked() - len(runs)
     if missing:
-        console.print(f"{missing} of the runs asked for were not done", markup=False)
+        print_text(f"{missing} of the runs asked for were not done", console)
+    for line in finding_of_primes(analysis):
+        print_text(line, console, indent=2)
 
 
 def work_shown(key: WorkKey) -> str:
@@ -81,40 +79,102 @@ def works_shown(works: Sequence[Work]) -> str:
     return "; ".join(form.format(", ".join(values)) for form, values in parts.items())
 
 
-def _work_table(
-    key: WorkKey, savers: dict[str, SavedCell], analysis: PrimesAnalysis, caption: str
-) -> "Table":
-    items = next(iter(savers.values())).runs[0].run.requests
-    table = make_table(
-        f"{work_shown(key)}: {items:,} items to save",
-        (
-            *("saver", "time s", "min-max", "x no-io", "faster than serial", "overlap"),
-            *("CPU s", "x bound", "saved"),
-        ),
-        ("verdict",),
-        caption,
-    )
-    floor = savers.get(NO_IO)
-    floor_s = floor.wall_s if floor is not None else None
-    for name, cell in savers.items():
-        wall_s, faster = cell.wall_s, speed_up(cell, savers)
-        walls = cell.walls_s
-        cpu_s = cell.median_of(lambda run: run.cpu_s)
-        bound_s = cell.median_of(lambda run: run.bound_s)
-        is_bounded = cell.is_whole and cell.runs[0].run.concurrency > 1
-        table.add_row(
-            name,
-            _seconds(wall_s),
-            f"{_seconds(walls[0])}-{_seconds(walls[-1])}" if len(walls) > 1 else "-",
-            _times(wall_s / floor_s if wall_s and floor_s and cell.is_whole else None),
-            _times(faster if name != NO_IO else None),
-            shown(cell.median_of(lambda run: run.overlap), ".0%") if name != NO_IO else "-",
-            _seconds(cpu_s),
-            shown(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f"),
-            _saved(cell) if name != NO_IO else "-",
-            cell.level.name,
+@dataclass(frozen=True, slots=True)
+class _SaverRow:
+    """One saver at one work, beside the others at the same."""
+
+    cell: SavedCell
+    savers: dict[str, SavedCell]
+
+    @property
+    def is_floor(self) -> bool:
+        return self.cell.saver == NO_IO
+
+    def spread(self) -> str:
+        walls = self.cell.walls_s
+        return f"{_seconds(walls[0])}-{_seconds(walls[-1])}" if len(walls) > 1 else "-"
+
+    def times_floor(self) -> str:
+        floor = self.savers.get(NO_IO)
+        floor_s, wall_s = floor.wall_s if floor is not None else None, self.cell.wall_s
+        return _times(wall_s / floor_s if wall_s and floor_s and self.cell.is_whole else None)
+
+    def faster(self) -> str:
+        return _times(None if self.is_floor else speed_up(self.cell, self.savers))
+
+    def overlap(self) -> str:
+        return (
+            "-" if self.is_floor else format_percent(self.cell.median_of(lambda run: run.overlap))
         )
-    return table
+
+    def times_bound(self) -> str:
+        wall_s, bound_s = self.cell.wall_s, self.cell.median_of(lambda run: run.bound_s)
+        is_bounded = self.cell.is_whole and self.cell.runs[0].run.concurrency > 1
+        return shown(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f")
+
+    def saved(self) -> str:
+        return "-" if self.is_floor else _saved(self.cell)
+
+
+def work_table(
+    key: WorkKey, savers: dict[str, SavedCell], *, has_notes: bool = True
+) -> Table[_SaverRow]:
+    """A row for each saver; `has_notes`: with what the columns say about themselves."""
+    items = next(iter(savers.values())).runs[0].run.requests
+    has_spread = any(len(cell.walls_s) > 1 for cell in savers.values())
+    of = Column[_SaverRow]
+    columns = (
+        of("saver", lambda row: row.cell.saver),
+        of(
+            "time",
+            lambda row: _seconds(row.cell.wall_s),
+            "s",
+            about="time: from before the first item is computed until the last is saved (median "
+            "over the trials).",
+        ),
+        of("min-max", _SaverRow.spread, "s", priority=3 if has_spread else 9),
+        of(
+            "time",
+            _SaverRow.times_floor,
+            "× no-io",
+            priority=2,
+        ),
+        of("speed", _SaverRow.faster, "× serial", priority=1),
+        of(
+            "overlap",
+            _SaverRow.overlap,
+            priority=2,
+            about="overlap: of the time that saves wait for the service, the share in which work "
+            "is computed.",
+        ),
+        of("CPU", lambda row: _seconds(row.cell.median_of(lambda run: run.cpu_s)), "s", priority=4),
+        of(
+            "time",
+            _SaverRow.times_bound,
+            "× bound",
+            priority=3,
+            about="bound: the time cannot be less than the larger of two: its own CPU time "
+            "(divided by its processes), and the shortest schedule of its items and delays in the "
+            "slots that it has.",
+        ),
+        of(
+            "saved",
+            _SaverRow.saved,
+            priority=5,
+            about="saved: once each, according to the ledger of the service.",
+        ),
+        of(
+            "verdict",
+            lambda row: row.cell.level.name,
+            is_text=True,
+            style=lambda row: LEVEL_COLOURS[row.cell.level.name],
+        ),
+    )
+    return Table(
+        f"{work_shown(key)}: {items:,} items to save",
+        columns if has_notes else tuple(replace(column, about="") for column in columns),
+        [_SaverRow(cell, savers) for cell in savers.values()],
+    )
 
 
 def _seconds(value: float | None) -> str:
@@ -135,18 +195,76 @@ def _saved(cell: SavedCell) -> str:
     return f"{worst.saved:,} of {worst.run.requests:,}{exact}"
 
 
-def _times_table(kind: str, analysis: PrimesAnalysis) -> "Table":
-    by_work = {key: savers for key, savers in analysis.by_work().items() if key[0] == kind}
-    names = analysis.savers()
-    table = make_table(f"Seconds, all work: {kind}", ("work", "items", *names))
-    for key, savers in by_work.items():
-        items = next(iter(savers.values())).runs[0].run.requests
-        table.add_row(
-            work_shown(key),
-            f"{items:,}",
-            *(_seconds(savers[name].wall_s) if name in savers else "-" for name in names),
-        )
-    return table
+@dataclass(frozen=True, slots=True)
+class _WorkRow:
+    """One work, and all savers at it."""
+
+    key: WorkKey
+    savers: dict[str, SavedCell]
+
+    @property
+    def items(self) -> int:
+        return next(iter(self.savers.values())).runs[0].run.requests
+
+    def seconds(self, saver: str) -> str:
+        return _seconds(self.savers[saver].wall_s) if saver in self.savers else "-"
+
+
+def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
+    """The times of all savers at all work of a kind."""
+    of = Column[_WorkRow]
+
+    def of_saver(name: str) -> Column[_WorkRow]:
+        return of(name, lambda row: row.seconds(name))
+
+    rows = [_WorkRow(key, savers) for key, savers in analysis.by_work().items() if key[0] == kind]
+    sizes = {size for _, _, size in (row.key for row in rows)}
+    if kind == PRIMES:
+        first = of("numbers", lambda row: f"{row.key[2]:,}")
+        title = "Seconds to find the primes among so many numbers and save each"
+    elif len(sizes) == 1:
+        first = of("iterations", lambda row: f"{row.key[1]:,}")
+        title = f"Seconds to compute {sizes.pop():,} hashes of so many iterations and save each"
+    else:
+        first = of("work", lambda row: work_shown(row.key))
+        title = "Seconds to compute hashes and save each"
+    columns = (
+        first,
+        of("items", lambda row: f"{row.items:,}", priority=1),
+        *map(of_saver, analysis.savers()),
+    )
+    return Table(title, columns, rows)
+
+
+def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
+    """Which saver is fastest at the works that say most, and how many runs can be believed."""
+    by_work = analysis.by_work()
+    lines = []
+    for key in analysis.shown_works():
+        whole = [
+            (cell.wall_s, cell)
+            for cell in by_work[key].values()
+            if cell.saver != NO_IO
+            and cell.is_whole
+            and cell.wall_s is not None
+            and cell.level is not Level.INVALID
+        ]
+        if not whole:
+            lines.append(f"{work_shown(key)}: no saver saved every item in runs that are valid.")
+            continue
+        best_s, best = min(whole, key=lambda one: one[0])
+        text = f"{work_shown(key)}: {best.saver} is fastest, {_seconds(best_s)} s"
+        if len(best.walls_s) > 1:
+            text += f" ({_seconds(best.walls_s[0])}-{_seconds(best.walls_s[-1])})"
+        faster = speed_up(best, by_work[key])
+        if faster is not None and best.saver != SERIAL:
+            text += f", {_times(faster)} times as fast as {SERIAL}"
+        floor = by_work[key].get(NO_IO)
+        if floor is not None and floor.wall_s:
+            text += f"; computing alone takes {_seconds(floor.wall_s)} s"
+        lines.append(f"{text}.")
+    levels = [run.verdict.level for cell in analysis.cells for run in cell.runs]
+    return [*lines, verdict_counts(levels)]
 
 
 def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
@@ -171,11 +289,17 @@ def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
                 )
     runs = sum(len(cell.runs) for cell in analysis.cells)
     for (level, check), lines in sorted(doubts.items(), reverse=True):
-        more = len(lines) - _SHOWN
+        style = LEVEL_COLOURS[level.name]
         for line in lines[:_SHOWN]:
-            console.print(line, soft_wrap=True, markup=False)
-        if more > 0:
-            text = f"{level.name}: {check}: {len(lines)} of {runs} runs in all (docs/validity.md)"
-            console.print(text, soft_wrap=True, markup=False)
+            print_text(line, console, style=style)
+        if len(lines) > _SHOWN:
+            print_text(
+                f"{level.name}: {check}: {len(lines)} of {runs} runs in all "
+                f"({document('validity.md')})",
+                console,
+                style=style,
+            )
     for line in failed:
-        console.print(line, soft_wrap=True, markup=False)
+        print_text(line, console)
+    if doubts or failed:
+        print_text("", console)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.reconciliation import Reconciliation
-from bench.analysis.summary import Accounts, RunSummary, summarise
+from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict, judge, of_the_host
 from bench.primes.experiment import items_of
 from bench.primes.savers import saver_of
 from bench.primes.schedule import longest_hold, shortest_ns
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import failure_word, is_good
 from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
@@ -22,8 +23,17 @@ if TYPE_CHECKING:
 
 _CHECKS = frozenset(
     {
-        *("ledger", "failures", "overtime", "overrun", "impossible", "failed"),
-        *("late", "server-limited", "descriptors", "clock", "busy machine"),
+        "ledger",
+        "failures",
+        "overtime",
+        "overrun",
+        "impossible",
+        "failed",
+        "late",
+        "server-limited",
+        "descriptors",
+        "clock",
+        "busy machine",
     }
 )
 """Of bench.analysis.validity, those that hold for a crawler that computes: it may well stand
@@ -80,17 +90,13 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
     is_complete = np.array_equal(found, expected)
     is_exact, saved = is_complete, 0
     summary = summarise(run, accounts)
-    if saves and accounts.arrivals is not None:
-        joined = Reconciliation.of(
-            run.requests,
-            accounts.fetches,
-            accounts.arrivals,
-            run.resends,
-            run.conditions.resend_condition,
+    if saves and accounts.join is not None:
+        reconciled = Reconciliation.of(
+            run.requests, accounts.join, run.resends, run.conditions.resend_condition
         )
-        refused = int((accounts.fetches["status"] >= 400).sum())
-        is_exact = is_complete and joined.matched == run.requests and not joined.unexplained
-        saved = max(0, joined.matched - refused)
+        refused = int(((accounts.fetches["error"] == 0) & ~acknowledged(accounts.fetches)).sum())
+        is_exact = is_complete and reconciled.matched == run.requests and not reconciled.unexplained
+        saved = max(0, reconciled.matched - refused)
     usage = run.usage
     cpu_s = usage.cpu_ns / 1e9 if usage is not None else None
     processes = run.work.processes
@@ -183,15 +189,23 @@ def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterat
     )
 
 
+def acknowledged(fetches: IntColumns) -> "NDArray[np.bool_]":
+    """Of each fetch, whether the service acknowledged its item."""
+    return is_good(fetches["error"], fetches["status"], is_planned=True)
+
+
 def failures_of(fetches: IntColumns, items: "NDArray[np.int64]") -> tuple[Failure, ...]:
     """Each save that went wrong, by its item, in the order of items."""
-    wrong = (fetches["error"] != 0) | (fetches["status"] >= 400)
+    wrong = ~acknowledged(fetches)
+    seqs, statuses, codes = (
+        fetches["seq"][wrong].tolist(),
+        fetches["status"][wrong].tolist(),
+        fetches["error"][wrong].tolist(),
+    )
     failed = []
-    for seq, status, code in sorted(
-        zip(*(fetches[name][wrong].tolist() for name in ("seq", "status", "error")), strict=True)
-    ):
+    for seq, status, code in sorted(zip(seqs, statuses, codes, strict=True)):
         item = int(items[seq]) if 0 <= seq < len(items) else seq
-        failed.append(Failure(item, ERROR_WORDS[code] or f"status {status}"))
+        failed.append(Failure(item, failure_word(code, status, is_planned=True)))
     return tuple(failed)
 
 

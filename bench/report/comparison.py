@@ -11,28 +11,40 @@ from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NOT_GIVEN, WORSE, Metric, Result, compare
 from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS, Interval
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.errors import UsageError
+from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
-from bench.report.tables import make_table
+from bench.report.tables import Column, Table, print_markdown, print_table, print_text
 from bench.results.environment import OF_CRAWLERS, differences, machine_shown, versions_shown
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
+from bench.wording import format_percent
+from crawlers.registry import UnknownCrawlerError, located
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-TABLE, MARKDOWN, JSON = "table", "markdown", "json"
+MARKDOWN, JSON = "markdown", "json"
 
 _PLAN = ("delays", "waves", "requests", "seed", "timeout_s")
+
+
+class _Unit(NamedTuple):
+    """In which the medians of a metric are shown."""
+
+    divisor: float
+    name: str
+
+
 _UNITS = {
-    "throughput": (1.0, "/s"),
-    "cpu": (1.0, "us"),
-    "p50": (1e6, "ms"),
-    "p99": (1e6, "ms"),
-    "memory": (1e6, "MB"),
+    "throughput": _Unit(1.0, "requests/s"),
+    "cpu": _Unit(1.0, "µs/req"),
+    "p50": _Unit(1e6, "ms"),
+    "p99": _Unit(1e6, "ms"),
+    "memory": _Unit(1e6, "MB"),
 }
-_COLUMNS = ("cell", "baseline", "candidate", "ratio", "95 %", "p", "trials")
 
 
 class NotComparableError(UsageError):
@@ -83,14 +95,14 @@ class Comparison(Compared):
             raise NotComparableError(f"--fail-on-regression cannot tell: {'; '.join(self.gaps)}")
         if any(result.verdict == NOT_GIVEN for result in self.results.values()):
             raise NotComparableError(
-                f"--fail-on-regression cannot tell: {self.metric.name} is not given of so few "
-                "requests; docs/results.md says from how many on"
+                f"--fail-on-regression cannot tell: {self.metric.name} is not given for so few "
+                f"requests; {document('results.md')} says how many it needs"
             )
         lacking = [name for name, result in self.results.items() if result.p is None]
         if lacking:
             raise NotComparableError(
                 f"--fail-on-regression cannot tell: too few trials of {', '.join(lacking)} that "
-                f"can be believed, {LEAST_TRIALS} are needed"
+                f"can be believed; it needs at least {LEAST_TRIALS}"
             )
 
     def has_regressed(self, share: float) -> bool:
@@ -133,6 +145,7 @@ def compare_two(
         analysis = analyse(store)
         measured_on = [_measured_on(store)]
     known = analysis.experiment.crawlers
+    baseline, candidate = (_label(name, analysis) for name in (baseline, candidate))
     for name in (baseline, candidate):
         if name not in known:
             raise NotComparableError(
@@ -148,6 +161,14 @@ def compare_two(
     pairs = {at: (before[at], after[at]) for at in before if at in after}
     gaps = [f"{candidate} was not measured at {at}" for at in before if at not in after]
     return _comparison(baseline, candidate, chosen, pairs, _Noticed([], gaps, measured_on), worst)
+
+
+def _label(name: str, analysis: Analysis) -> str:
+    try:
+        crawler = located(name)
+    except UnknownCrawlerError:  # it may be a folder
+        crawler = name
+    return label_of(name, crawler, analysis.experiment.entrants)
 
 
 def _is_results(name: str) -> bool:
@@ -192,7 +213,7 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
     ]
     alone = len(before.cells) + len(after.cells) - 2 * len(pairs)
     if alone:
-        warnings.append(f"{alone} cells are in one of the two only")
+        warnings.append(f"{alone} cells are only in one of the two")
     return _comparison(
         str(baseline), str(candidate), metric, pairs, _Noticed(warnings, gaps, measured_on), worst
     )
@@ -263,60 +284,90 @@ def _with_versions(store: Store) -> dict[str, Any]:
 
 
 def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:
-    """As TABLE, MARKDOWN or JSON."""
+    """As a table, or as MARKDOWN or JSON."""
     if form == JSON:
         print(json.dumps(as_json(comparison), indent=2))
         return
+    table = comparison_table(comparison)
+    if form == MARKDOWN:
+        print_markdown(table)
+        print(f"\n{table.notes()}")
+    else:
+        print_table(table, console)
+    for warning in comparison.warnings:
+        if form == MARKDOWN:
+            print(f"\nwarning: {warning}")
+        else:
+            print_text(f"warning: {warning}", console)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """One cell: its name, its medians, what came of the comparison."""
+
+    name: str
+    baseline: str
+    candidate: str
+    result: Result
+
+    def ratio(self) -> str:
+        return "-" if self.result.ratio is None else f"{self.result.ratio:.3f}"
+
+    def interval(self) -> str:
+        interval = self.result.interval
+        return f"{interval.low:.3f}-{interval.high:.3f}" if interval else "-"
+
+    def p(self) -> str:
+        return "-" if self.result.p is None else f"{self.result.p:.3f}"
+
+
+def comparison_table(comparison: Comparison) -> Table[_Compared]:
+    """A row for each cell that both sides have."""
+    metric = comparison.metric
+    unit = _UNITS[metric.name].name
+    of = Column[_Compared]
     rows = [
-        (*_row(comparison, name, result), result.verdict)
+        _Compared(
+            name,
+            _median_shown(comparison.pairs[name][0], metric),
+            _median_shown(comparison.pairs[name][1], metric),
+            result,
+        )
         for name, result in comparison.results.items()
     ]
-    title = (
-        f"{comparison.metric.name}: {comparison.candidate} against {comparison.baseline}; "
-        "ratio: pseudo-median over paired trials"
-    )
-    footnote = (
-        "95 %: interval of the ratio, each by itself. p: sign-flip test of signed ranks, adjusted "
-        f"for all cells: of comparisons without any difference, {ERROR_RATE:.0%} show one."
-    )
-    if form == MARKDOWN:
-        print(f"{title}\n\n| {' | '.join((*_COLUMNS, 'verdict'))} |")
-        print("|---|" + "--:|" * (len(_COLUMNS) - 1) + "---|")
-        for row in rows:
-            print(f"| {' | '.join(row)} |")
-        print(f"\n{footnote}")
-    else:
-        from rich.markup import escape
-
-        table = make_table(title, _COLUMNS, ("verdict",), footnote)
-        for row in rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    for warning in comparison.warnings:
-        prefix = "\n" if form == MARKDOWN else ""
-        console.print(f"{prefix}warning: {warning}", soft_wrap=True, markup=False)
-
-
-def _row(comparison: Comparison, name: str, result: Result) -> tuple[str, ...]:
-    before, after = (cell.median_of(comparison.metric.attribute) for cell in comparison.pairs[name])
-    interval = result.interval
-    return (
-        name,
-        _value_shown(before, comparison.metric),
-        _value_shown(after, comparison.metric),
-        "-" if result.ratio is None else f"{result.ratio:.3f}",
-        f"{interval.low:.3f}-{interval.high:.3f}" if interval else "-",
-        "-" if result.p is None else f"{result.p:.3f}",
-        str(result.trials),
+    return Table(
+        f"{metric.name}: {comparison.candidate} compared with {comparison.baseline}",
+        (
+            of("cell", lambda row: row.name),
+            of("baseline", lambda row: row.baseline, unit, priority=2),
+            of("candidate", lambda row: row.candidate, unit, priority=2),
+            of("ratio", _Compared.ratio, about="ratio: pseudo-median over paired trials."),
+            of(
+                "95 % interval",
+                _Compared.interval,
+                priority=1,
+                about="95 % confidence interval of the ratio, per cell, unadjusted.",
+            ),
+            of(
+                "p",
+                _Compared.p,
+                priority=3,
+                about="p: sign-flip test of signed ranks, adjusted for all cells: "
+                f"{format_percent(ERROR_RATE)} risk of any false alarm.",
+            ),
+            of("trials", lambda row: str(row.result.trials), priority=4),
+            of("verdict", lambda row: row.result.verdict, is_text=True),
+        ),
+        rows,
     )
 
 
-def _value_shown(value: float | None, metric: Metric) -> str:
+def _median_shown(cell: CellSummary, metric: Metric) -> str:
+    value = cell.median_of(metric.attribute)
     if value is None:
         return "-"
-    unit, suffix = _UNITS[metric.name]
-    number = value / unit
-    return f"{number:,.0f} {suffix}" if number >= 1000 else f"{number:.4g} {suffix}"
+    number = value / _UNITS[metric.name].divisor
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

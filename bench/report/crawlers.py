@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from bench.report.tables import make_table
+from bench.report.tables import Column, Table, print_table
 from crawlers.installed import install_command, installed_versions
-from crawlers.registry import ANY, REGISTRY
+from crawlers.registry import ANY, REGISTRY, CrawlerInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,21 +12,22 @@ if TYPE_CHECKING:
 
 def print_crawlers(console: "Console") -> None:
     """Every crawler, and what is declared of it."""
-    table = make_table(
-        "", ("crawler", "C up to"), ("style", "library", "keep-alive", "resends", "timeout bounds")
+    of = Column[CrawlerInfo]
+    columns = (
+        of("crawler", lambda info: info.name),
+        of(
+            "C up to",
+            lambda info: "any" if info.max_concurrency == ANY else str(info.max_concurrency),
+            priority=1,
+        ),
+        of("style", lambda info: info.style, is_text=True),
+        of("library", _library, is_text=True, may_stack=True),
+        of("keep-alive", lambda info: "yes" if info.keep_alive else "no", is_text=True, priority=2),
+        of("may resend", lambda info: info.resends_shown, is_text=True, priority=3),
+        of("timeout bounds", lambda info: info.timeout, is_text=True, priority=4),
     )
-    from rich.markup import escape
+    print_table(Table("", columns, REGISTRY), console)
 
-    for info in REGISTRY:
-        table.add_row(
-            info.name,
-            "any" if info.max_concurrency == ANY else str(info.max_concurrency),
-            info.style,
-            escape(
-                ", ".join(installed_versions(info)) or f"not installed: {install_command(info)}"
-            ),
-            "yes" if info.keep_alive else "no",
-            info.resends_shown,
-            info.timeout,
-        )
-    console.print(table)
+
+def _library(info: CrawlerInfo) -> str:
+    return ", ".join(installed_versions(info)) or f"not installed: {install_command(info)}"

@@ -10,21 +10,20 @@ from dataclasses import asdict
 from itertools import chain
 from typing import IO, Any
 
-import numpy as np
-
+from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import analyse, load_accounts
 from bench.analysis.bottleneck import bottleneck
-from bench.analysis.summary import Accounts
-from bench.results.schema import RunRow
+from bench.results.schema import ARRIVAL_COLUMNS, RunRow
 from bench.results.store import Store
-from crawlers.contract import ERROR_WORDS
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
 
-CSV, JSON = "csv", "json"
+JSON = "json"
 
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
-_OF_FETCH = ("start_ns", "end_ns", "status", "size_bytes", "error")
-_OF_ARRIVAL = ("connection", "arrived_ns", "replied_ns", "delay_us", "outcome")
+_OF_FETCH = tuple(name for name in FETCH_COLUMNS if name != "seq")
+_OF_ARRIVAL = tuple(name for name in ARRIVAL_COLUMNS if name not in ("seq", "status"))
+"""The status is that of the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 
 _WORDS = dict(enumerate(ERROR_WORDS))
@@ -36,8 +35,18 @@ _OUTCOMES = {
 }
 
 _ABOUT_RUN = (
-    *("number", "role", "trial", "crawler", "program", "concurrency", "slots", "delay_low_us"),
-    *("delay_high_us", "requests", "started_utc", "failure"),
+    "number",
+    "role",
+    "trial",
+    "crawler",
+    "program",
+    "concurrency",
+    "slots",
+    "delay_low_us",
+    "delay_high_us",
+    "requests",
+    "started_utc",
+    "failure",
 )
 
 
@@ -55,7 +64,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
             bottleneck(trial.summary, trial.verdict).word if trial.summary is not None else None
         )
         about["conditions"] = asdict(trial.run.conditions)
-        about["summary"] = asdict(trial.summary) if trial.summary is not None else None
+        about["summary"] = trial.summary.to_json() if trial.summary is not None else None
         rows.append(about)
     if form == JSON:
         _write_json(iter(rows), stream)
@@ -91,29 +100,21 @@ def _cell(value: Any) -> Any:
 
 def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
     about = (run.number, run.trial, run.crawler, run.concurrency)
-    fetches, arrivals = accounts.fetches, accounts.arrivals
-    n = len(fetches["seq"])
-    row_of = np.full(n, -1, dtype=np.int64)
-    left_over = np.empty(0, dtype=np.int64)
-    if arrivals is not None:
-        order = np.argsort(arrivals["seq"], kind="stable")
-        at = np.searchsorted(arrivals["seq"][order], fetches["seq"], side="right") - 1
-        is_found = at >= 0
-        is_found[is_found] = arrivals["seq"][order][at[is_found]] == fetches["seq"][is_found]
-        row_of[is_found] = order[at[is_found]]
-        left_over = np.setdiff1d(np.arange(len(order)), row_of)
+    fetches, join = accounts.fetches, accounts.join
     ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
-    theirs = [arrivals[name].tolist() for name in _OF_ARRIVAL] if arrivals is not None else []
+    theirs = [join.arrivals[name].tolist() for name in _OF_ARRIVAL] if join is not None else []
     if theirs:
         theirs[-1] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[-1]]
+    arrival_of = join.arrival_of.tolist() if join is not None else [-1] * len(fetches["seq"])
     for row, (seq, start, end, status, size, error) in zip(
-        row_of.tolist(), zip(*ours, strict=True), strict=True
+        arrival_of, zip(*ours, strict=True), strict=True
     ):
         arrival = [column[row] for column in theirs] if row >= 0 else [None] * len(_OF_ARRIVAL)
         yield (*about, seq, start, end, status, size, _WORDS.get(error, "?"), *arrival)
-    for row in left_over.tolist():
-        assert arrivals is not None
-        seq = int(arrivals["seq"][row])
+    if join is None:
+        return
+    for row in join.left_over().tolist():
+        seq = int(join.arrivals["seq"][row])
         yield (*about, seq, *[None] * len(_OF_FETCH), *(column[row] for column in theirs))
 
 

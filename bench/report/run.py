@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING
 
 from bench.analysis.bottleneck import bottleneck
+from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
-from bench.report.tables import LEVEL_COLOURS, errors_shown, shown
+from bench.report.tables import LEVEL_COLOURS, errors_shown, print_text, shown
 from bench.results.schema import RunRow
+from bench.wording import format_percent
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_INDENT = 29
+"""Of lines after the first: what is said of a number stands below it."""
 
 
 def print_run(run: RunRow, summary: RunSummary, verdict: Verdict, console: "Console") -> None:
@@ -19,17 +24,14 @@ def print_run(run: RunRow, summary: RunSummary, verdict: Verdict, console: "Cons
     lines["limited by"] = f"{limit.word}: {limit.evidence}"
     lines["verdict"] = verdict.level.name
     for name, text in lines.items():
-        console.print(f"{name:>27}  {text}", soft_wrap=True, markup=False)
+        print_text(f"{name:>27}  {text}", console, indent=_INDENT)
     for reason in sorted(verdict.reasons, key=lambda one: -one.level):
         style = LEVEL_COLOURS[reason.level.name] if reason.level else None
-        line = f"{reason.word:>27}  {reason.text}"
-        console.print(line, soft_wrap=True, markup=False, style=style)
+        print_text(f"{reason.word:>27}  {reason.text}", console, indent=_INDENT, style=style)
 
 
 def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
-    milliseconds = [
-        shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns, summary.p99_ns)
-    ]
+    milliseconds = [shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns)]
     return {
         "requests": f"{summary.requests}, {summary.good} good",
         "errors": errors_shown(summary.errors),
@@ -37,15 +39,20 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
         "throughput": f"{summary.requests_per_s:,.1f} requests/s",
         "efficiency": shown(summary.efficiency, ".3f")
         + (f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)" if summary.ideal_ns else ""),
-        "service time (closed loop)": "p50 {}, p90 {}, p99 {} ms".format(*milliseconds),
-        "CPU of the client": f"{summary.cpu_us_per_request:.0f} us a request, "
-        f"{summary.cpu_share:.0%} busy",
+        "service time (closed loop)": "p50 {} ms, p90 {} ms, ".format(*milliseconds)
+        + (
+            f"p99 not given (needs {100 * BEYOND:,} requests)"
+            if summary.p99_ns is None
+            else f"p99 {shown(summary.p99_ns, '.2f', 1e6)} ms"
+        ),
+        "CPU of the client": f"{summary.cpu_us_per_request:.0f} µs per request, "
+        f"{format_percent(summary.cpu_share)} busy",
         "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
     }
 
 
 def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
-    if summary.ledger is None or summary.in_flight is None:
+    if summary.reconciliation is None or summary.in_flight is None:
         reason = (
             "none: the server is not ours, or its ledger is not used"
             if run.unrecorded is None
@@ -57,9 +64,9 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
         f"peak {summary.in_flight.peak}, of {run.concurrency} asked for",
         "connections": shown(summary.connections, "d"),
         "CPU of the server": shown(summary.server_cpu_us_per_request, ".0f")
-        + " us a request"
-        + (f", {summary.server.cpu_share:.0%} busy" if summary.server else ""),
-        "ledger": str(summary.ledger),
+        + " µs per request"
+        + (f", {format_percent(summary.server.cpu_share)} busy" if summary.server else ""),
+        "ledger": str(summary.reconciliation),
     }
     if summary.split is not None:
         split = summary.split

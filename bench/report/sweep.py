@@ -2,26 +2,36 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.analysis.analyse import Analysis
-from bench.analysis.bottleneck import bottleneck
-from bench.analysis.cells import CellSummary, Series, Trial, best_cells, knee, order_effects
+from bench.analysis.bottleneck import Bottleneck, bottleneck
+from bench.analysis.cells import CellSummary, Knee, Series, Trial, best_cells, knee, order_effects
 from bench.analysis.comparison import compare_neighbours
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.quantiles import BEYOND
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level
+from bench.documents import document
 from bench.program import PROGRAM
-from bench.report.tables import LEVEL_COLOURS, errors_shown, make_table, shown
+from bench.report.finding import finding_of_sweep
+from bench.report.tables import (
+    LEVEL_COLOURS,
+    Column,
+    Table,
+    errors_shown,
+    print_table,
+    print_text,
+    shown,
+)
 from bench.results.environment import machine_shown, versions_shown
 from bench.results.store import Store
+from bench.wording import format_percent, format_rate
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
-
-    from bench.analysis.split import Part
 
 _CEILINGS_APART = 0.15
 _NOTES = 3
@@ -30,37 +40,40 @@ _NOTES = 3
 def print_report(
     store: Store, analysis: Analysis, console: "Console", *, show_all: bool, show_split: bool
 ) -> None:
-    """What was asked, the best cell of each crawler or all cells, and what they are worth."""
+    """What was asked, the best cell of each crawler or all cells, what they are worth; the finding.
+
+    The last lines are the finding: what somebody wants to know who reads nothing else.
+    """
     asked = analysis.experiment
-    for line in (
+    print_text(
         f"{store.path.parent}: {asked.plan_shown()}; seed {asked.seed}; {store.created_utc()}",
-        f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}",
-    ):
-        console.print(line, soft_wrap=True, markup=False)
+        console,
+    )
+    print_text(f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}", console)
     for resumed in store.environment().get("resumed", []):
         different = "; ".join(resumed["different"]) or "nothing had changed"
-        console.print(
-            f"interrupted, and resumed {resumed['at_utc']}: {different}",
-            soft_wrap=True,
-            markup=False,
-        )
+        print_text(f"interrupted, and resumed {resumed['at_utc']}: {different}", console)
     best = best_cells(analysis.cells)
     chosen = list(analysis.cells) if show_all else _best_or_failed(analysis, best)
     title = (
-        "All cells; medians over their trials"
+        "All cells (medians over their trials)"
         if show_all
-        else "The cell of most throughput of each crawler; medians over its trials"
+        else "Best cell of each crawler (highest throughput; medians over its trials)"
     )
-    console.print(_cells_table(title, chosen, analysis))
+    print_text("", console)
+    print_table(cells_table(title, chosen, analysis), console)
     if show_split:
-        console.print(_split_table(chosen, analysis))
-    console.print(_limits_table(analysis, chosen))
+        print_table(split_table(chosen, analysis), console)
+    print_table(limits_table(chosen, analysis), console)
     for line in (*_ceiling_lines(analysis), *_differences(analysis)):
-        console.print(line, soft_wrap=True, markup=False)
+        print_text(line, console)
     missing = store.runs_asked() - len(store.runs())
     if missing:
-        console.print(f"{missing} of the runs asked for were not done", soft_wrap=True)
+        print_text(f"{missing} of the runs asked for were not done", console)
     _print_reasons(analysis, console)
+    print_text("", console)
+    for line in finding_of_sweep(analysis):
+        print_text(line, console, indent=2)
 
 
 def _best_or_failed(analysis: Analysis, best: dict[Series, CellSummary]) -> list[CellSummary]:
@@ -71,143 +84,232 @@ def _best_or_failed(analysis: Analysis, best: dict[Series, CellSummary]) -> list
     return [best.get(series, cell) for series, cell in first.items()]
 
 
-def _spread_shown(cell: CellSummary, low: float, high: float) -> str:
-    if len(cell.rates) == 1:
-        return "-"
-    return f"{_rate_shown(low)}-{_rate_shown(high)}" + (" unstable" if cell.is_unstable else "")
+@dataclass(frozen=True, slots=True)
+class _CellRow:
+    """A cell, and how its series is called."""
 
+    name: str
+    cell: CellSummary
+    has_interval: bool
+    """Whether all cells of the table have one, so that this one shows its own."""
+    has_marks: bool
+    """Whether any cell of the table is marked as unstable."""
 
-def _cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) -> "Table":
-    has_intervals = bool(cells) and all(cell.interval for cell in cells)
-    spread = "95 %" if has_intervals else "min-max"
-    table = make_table(
-        title,
-        (
-            *("crawler", "requests/s", spread, "at C", "in flight", "efficiency", "p50 ms"),
-            *("p99 ms", "CPU us", "peak MB", "conn."),
-        ),
-        ("errors", "verdict"),
-        ("95 %: interval of the median. " if has_intervals else "")
-        + "in flight: mean/peak at the server. p50, p99: service time (closed loop); p99 of trials "
-        f"with at least {100 * BEYOND} requests. CPU us: of the client per request, its start "
-        "included. conn.: connections per request.",
-    )
-    from rich.markup import escape
+    @property
+    def is_measured(self) -> bool:
+        return bool(self.cell.measured)
 
-    for cell in cells:
-        if not cell.measured:
-            blank = ["-"] * (len(table.columns) - 4)
-            at = str(cell.cell.concurrency)
-            name = escape(analysis.series_shown(cell.cell))
-            table.add_row(name, *blank[:2], at, *blank[2:], "-", _verdict_shown(cell))
-            continue
-        rate, low, high = cell.requests_per_s
-        if has_intervals and cell.interval:
-            low, high = cell.interval.low, cell.interval.high
-        connections = cell.median_of("connections")
-        requests = cell.median_of("requests")
-        in_flight = [one.in_flight for one in cell.measured if one.in_flight]
+    def rate(self) -> str:
+        return format_rate(self.cell.requests_per_s[0]) if self.is_measured else "-"
+
+    def spread(self) -> str:
+        """`783-923 *`: the interval, or the least and the most of the trials."""
+        if len(self.cell.rates) < 2:
+            return "-"
+        _, low, high = self.cell.requests_per_s
+        interval = self.cell.interval
+        if self.has_interval and interval:
+            low, high = interval.low, interval.high
+        mark = " *" if self.cell.is_unstable else "  "
+        return f"{format_rate(low)}-{format_rate(high)}{mark if self.has_marks else ''}"
+
+    def in_flight(self) -> str:
+        found = [one.in_flight for one in self.cell.measured if one.in_flight]
+        if not self.is_measured:
+            return "-"
         mean, peak = (
-            median([getattr(one, name) for one in in_flight]) if in_flight else None
+            median([getattr(one, name) for one in found]) if found else None
             for name in ("mean", "peak")
         )
-        table.add_row(
-            escape(analysis.series_shown(cell.cell)),
-            _rate_shown(rate),
-            _spread_shown(cell, low, high),
-            str(cell.cell.concurrency),
-            f"{shown(mean, '.1f')}/{shown(peak, '.0f')}",
-            shown(cell.median_of("efficiency"), ".3f"),
-            shown(cell.median_of("p50_ns"), ".1f", 1e6),
-            shown(cell.median_of("p99_ns"), ".1f", 1e6),
-            shown(cell.median_of("cpu_us_per_request"), ".0f"),
-            shown(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
-            "-" if connections is None or not requests else f"{connections / requests:.3f}",
-            errors_shown(cell.errors),
-            _verdict_shown(cell),
-        )
-    return table
+        return f"{shown(mean, '.1f')}/{shown(peak, '.0f')}"
+
+    def number(self, attribute: str, form: str, unit: float = 1) -> str:
+        """The median of an attribute of RunSummary."""
+        return shown(self.cell.median_of(attribute), form, unit)
+
+    def connections(self) -> str:
+        connections, requests = self.cell.median_of("connections"), self.cell.median_of("requests")
+        return "-" if connections is None or not requests else f"{connections / requests:.3f}"
+
+    def errors(self) -> str:
+        return errors_shown(self.cell.errors) if self.is_measured else "-"
+
+    def other_trials(self) -> str:
+        """`5 of 6 SUSPECT`: the worst verdict, where not all trials have it."""
+        levels = [trial.verdict.level for trial in self.cell.trials]
+        worst = max(levels)
+        count = levels.count(worst)
+        return f"{count} of {len(levels)} {worst.name}" if worst and count < len(levels) else ""
 
 
-def _rate_shown(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
-
-
-def _verdict_shown(cell: CellSummary) -> str:
-    """The cell's, and how many of its trials have a worse one, or the same if not all."""
-    levels = [trial.verdict.level for trial in cell.trials]
-    worst = max(levels)
-    count = levels.count(worst)
-    of_all = f" ({count} of {len(levels)} {worst.name})" if worst and count < len(levels) else ""
-    return f"[{LEVEL_COLOURS[cell.level.name]}]{cell.level.name}[/]{of_all}"
-
-
-def _split_table(cells: Sequence[CellSummary], analysis: Analysis) -> "Table":
-    table = make_table(
-        "Where the time of a request goes, in ms: medians and p99 (of the median trial)",
-        (
-            "crawler",
-            "at C",
-            "to server",
-            "p99",
-            "delay",
-            "p99",
-            "late",
-            "p99",
-            "back",
-            "p99",
-            "lag",
+def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) -> Table[_CellRow]:
+    """What was measured of each cell."""
+    has_interval = bool(cells) and all(cell.interval for cell in cells)
+    is_unstable = any(cell.is_unstable for cell in cells)
+    rows = [
+        _CellRow(analysis.series_shown(cell.cell), cell, has_interval, is_unstable)
+        for cell in cells
+    ]
+    lacks_p99 = any(row.is_measured and row.cell.median_of("p99_ns") is None for row in rows)
+    about_spread = "interval: 95 % confidence interval of the median. " if has_interval else ""
+    if is_unstable:
+        about_spread += "*: unstable, more than 5 % of the median to each side."
+    of = Column[_CellRow]
+    is_flawless = all(row.is_measured and not row.cell.errors for row in rows)
+    errors = () if is_flawless else (of("errors", _CellRow.errors, is_text=True, may_stack=True),)
+    trials = (
+        (of("trials", _CellRow.other_trials, priority=4, is_text=True),)
+        if any(row.other_trials() for row in rows)
+        else ()
+    )
+    columns = (
+        of("crawler", lambda row: row.name),
+        of("throughput", _CellRow.rate, "requests/s"),
+        of(
+            "95 % interval" if has_interval else "min-max",
+            _CellRow.spread,
+            "requests/s",
+            priority=1 if any(len(cell.rates) > 1 for cell in cells) else 9,
+            about=about_spread.strip(),
         ),
-        caption="to server: client, network and the server's queue. late: the server's, after the "
-        "delay. back: network and client. lag: of the server's event loop, at the worst.",
+        of("at C", lambda row: str(row.cell.cell.concurrency), about="at C: at this concurrency."),
+        of(
+            "in flight",
+            _CellRow.in_flight,
+            "mean/peak",
+            priority=5,
+            about="in flight: at the server.",
+        ),
+        of("efficiency", lambda row: row.number("efficiency", ".3f"), priority=2),
+        of(
+            "p50",
+            lambda row: row.number("p50_ns", ".1f", 1e6),
+            "ms",
+            priority=3,
+            about="p50, p99: of the service time (closed loop).",
+        ),
+        of(
+            "p99",
+            lambda row: row.number("p99_ns", ".1f", 1e6),
+            "ms",
+            priority=4,
+            about=f"p99 -: not given (needs {100 * BEYOND:,} requests)." if lacks_p99 else "",
+        ),
+        of(
+            "CPU",
+            lambda row: row.number("cpu_us_per_request", ".0f"),
+            "µs/req",
+            priority=6,
+            about="CPU: of the client, its start included.",
+        ),
+        of("peak mem.", lambda row: row.number("peak_memory_bytes", ".0f", 1e6), "MB", priority=7),
+        of(
+            "conn.",
+            _CellRow.connections,
+            "/req",
+            priority=8,
+            about="conn.: connections per request.",
+        ),
+        *errors,
+        of(
+            "verdict",
+            lambda row: row.cell.level.name,
+            is_text=True,
+            style=lambda row: LEVEL_COLOURS[row.cell.level.name],
+        ),
+        *trials,
     )
-    from rich.markup import escape
+    return Table(title, columns, rows, "No request failed." if is_flawless else "")
 
+
+@dataclass(frozen=True, slots=True)
+class _TrialRow:
+    """The median trial of a cell, and how its series is called."""
+
+    name: str
+    trial: Trial
+    summary: RunSummary
+    knee: Knee
+
+    @property
+    def limit(self) -> Bottleneck:
+        return bottleneck(self.summary, self.trial.verdict)
+
+    def quantile(self, part: str, of: str) -> str:
+        """In ms: of where the time of a request goes."""
+        return shown(getattr(getattr(self.summary.split, part), of), ".2f", 1e6)
+
+
+def _trial_rows(cells: Sequence[CellSummary], analysis: Analysis) -> list[_TrialRow]:
+    rows = []
     for cell in cells:
         trial = cell.median_trial()
-        split = trial.summary.split if trial is not None and trial.summary is not None else None
-        if trial is None or trial.summary is None or split is None:
-            continue
-        server = trial.summary.server
-        parts: list[str] = []
-        for part in (split.to_server, split.delay, split.late, split.back):
-            parts += _part_shown(part)
-        table.add_row(
-            escape(analysis.series_shown(cell.cell)),
-            str(cell.cell.concurrency),
-            *parts,
-            shown(server.longest_lag_ns if server else None, ".1f", 1e6),
+        if trial is not None and trial.summary is not None:
+            series = Series.of(cell.cell)
+            at = knee([one for one in analysis.cells if Series.of(one.cell) == series])
+            rows.append(_TrialRow(analysis.series_shown(cell.cell), trial, trial.summary, at))
+    return rows
+
+
+def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_TrialRow]:
+    """Where the time of a request goes."""
+    of = Column[_TrialRow]
+
+    def quantiles(title: str, part: str, about: str) -> tuple[Column[_TrialRow], ...]:
+        return (
+            of(title, lambda row: row.quantile(part, "p50_ns"), "p50", about=about),
+            of(title, lambda row: row.quantile(part, "p99_ns"), "p99", priority=1),
         )
-    return table
 
-
-def _part_shown(part: "Part") -> tuple[str, str]:
-    return shown(part.p50_ns, ".2f", 1e6), shown(part.p99_ns, ".2f", 1e6)
-
-
-def _limits_table(analysis: Analysis, cells: Sequence[CellSummary]) -> "Table":
-    table = make_table(
-        "What limits each crawler, and from where on more concurrency brings little",
-        ("crawler", "at C", "knee at C"),
-        ("limited by", "evidence (of the median trial)"),
-        "knee: the smallest concurrency measured that reaches 95 % of the crawler's best.",
+    return Table(
+        "Where the time of a request goes, in ms (medians and p99 of the median trial)",
+        (
+            of("crawler", lambda row: row.name),
+            of("at C", lambda row: str(row.trial.run.concurrency)),
+            *quantiles(
+                "to server", "to_server", "to server: client, network and the server's queue."
+            ),
+            *quantiles("delay", "delay", ""),
+            *quantiles("late", "late", "late: lateness of the server, after the delay."),
+            *quantiles("back", "back", "back: network and client."),
+            of(
+                "longest lag",
+                lambda row: shown(
+                    row.summary.server.longest_lag_ns if row.summary.server else None, ".1f", 1e6
+                ),
+                priority=2,
+                about="longest lag: of the server's event loop.",
+            ),
+        ),
+        [row for row in _trial_rows(cells, analysis) if row.summary.split is not None],
     )
-    from rich.markup import escape
 
-    for cell in cells:
-        trial = cell.median_trial()
-        if trial is None or trial.summary is None:
-            continue
-        limit = bottleneck(trial.summary, trial.verdict)
-        series = Series.of(cell.cell)
-        table.add_row(
-            escape(analysis.series_shown(cell.cell)),
-            str(cell.cell.concurrency),
-            str(knee([one for one in analysis.cells if Series.of(one.cell) == series])),
-            limit.word,
-            escape(limit.evidence),
-        )
-    return table
+
+def limits_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_TrialRow]:
+    """Why each crawler is not faster."""
+    of = Column[_TrialRow]
+    return Table(
+        "What limits each crawler, and where more concurrency stops helping",
+        (
+            of("crawler", lambda row: row.name),
+            of("at C", lambda row: str(row.trial.run.concurrency)),
+            of(
+                "knee at C",
+                lambda row: str(row.knee),
+                about="knee: the smallest concurrency measured that reaches 95 % of the crawler's "
+                "best throughput.",
+            ),
+            of("limited by", lambda row: row.limit.word, is_text=True),
+            of(
+                "evidence",
+                lambda row: row.limit.evidence,
+                is_text=True,
+                may_stack=True,
+                about="evidence: from the median trial.",
+            ),
+        ),
+        _trial_rows(cells, analysis),
+    )
 
 
 def _ceiling_lines(analysis: Analysis) -> list[str]:
@@ -217,16 +319,16 @@ def _ceiling_lines(analysis: Analysis) -> list[str]:
     if not rates:
         return []
     run = analysis.ceilings[0].run
-    when = "first and last" if len(rates) > 1 else "first"
+    when = "measured first and last" if len(rates) > 1 else "measured first"
     shown_rates = " and ".join(f"{rate:,.0f}" for rate in rates)
     apart = max(rates) / min(rates) - 1 if min(rates) else 0.0
     doubt = (
-        f"; they differ by {apart:.0%}: the machine drifts, or something else ran"
+        f"; they differ by {format_percent(apart)}: the machine drifts, or something else ran"
         if apart > _CEILINGS_APART
         else ""
     )
     how = f"by {run.crawler} at C={run.concurrency} without delay"
-    return [f"Ceiling of the server: {shown_rates} requests/s, {when}, {how}{doubt}"]
+    return [f"Capacity of the server (ceiling): {shown_rates} requests/s, {when}, {how}{doubt}."]
 
 
 def _differences(analysis: Analysis) -> list[str]:
@@ -235,13 +337,19 @@ def _differences(analysis: Analysis) -> list[str]:
     if len(crawlers) < 2:
         return []
     if analysis.experiment.trials < LEAST_TRIALS:
-        too_few = f"too few trials ({analysis.experiment.trials})"
-        return [f"Differences between crawlers: {too_few}; --trials {LEAST_TRIALS} and more tell"]
+        text = (
+            f"Differences between crawlers were not tested: that needs at least {LEAST_TRIALS} "
+            f"trials (--trials {LEAST_TRIALS}), and there are {analysis.experiment.trials}."
+        )
+        return [text]
     found = compare_neighbours(analysis.cells)
     several = len(analysis.experiment.delays) > 1
-    heading = "Each crawler against the next slower one: ratio (95 %), p adjusted for these lines"
-    return [f"{heading}; {PROGRAM} compare has the other cells"] + [
-        f"  {one.candidate} against {one.baseline} at C={one.concurrency}"
+    heading = (
+        "Each crawler compared with the next slower one: ratio (95 % confidence interval, per "
+        "line, unadjusted), p adjusted for all lines"
+    )
+    return [f"{heading}. {PROGRAM} compare shows the other cells."] + [
+        f"  {one.candidate} and {one.baseline} at C={one.concurrency}"
         f"{f', {one.delay}' if several else ''}: {one.result}"
         for one in found
     ]
@@ -251,6 +359,12 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
     """How many runs are not VALID, then each reason once for a cell, with how many trials."""
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     doubtful = [trial for trial in trials if trial.verdict.level]
+    groups = [
+        (f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}", cell.trials)
+        for cell in analysis.cells
+    ]
+    groups.append(("the server's capacity", analysis.ceilings))
+    found = [one for where, trials in groups for one in _reasons(where, trials)]
     if doubtful:
         checks = Counter(
             check
@@ -258,26 +372,33 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
             for check in dict.fromkeys(one.check for one in trial.verdict.reasons if one.level)
         )
         counts = ", ".join(f"{check} {count}" for check, count in checks.most_common())
-        console.print(
-            f"{len(doubtful)} of {len(trials)} runs are not VALID: {counts} (docs/validity.md)",
-            soft_wrap=True,
+        print_text(
+            f"Verdicts: {len(doubtful)} of {len(trials)} runs are not VALID: {counts} "
+            f"({document('validity.md')})",
+            console,
         )
-    notes: Counter[str] = Counter()
-    for cell in analysis.cells:
-        where = f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}"
-        _print_trials(where, cell.trials, notes, console)
-        for effect in order_effects(cell, len(analysis.cells)):
-            console.print(f"note: {where}: {effect}", soft_wrap=True, markup=False)
-    _print_trials("the server's ceiling", analysis.ceilings, notes, console)
-    for check, count in notes.items():
-        if count > _NOTES:
-            console.print(f"note: {check}: {count - _NOTES} cells more like these", markup=False)
+    for one in found:
+        if one.level:
+            style = LEVEL_COLOURS[one.level.name]
+            print_text(f"  {one.level.name}: {one.text}", console, style=style)
+    notes = _notes(analysis, [one for one in found if not one.level])
+    if notes:
+        print_text("Notes:", console)
+    for note in notes:
+        print_text(f"  {note}", console)
 
 
-def _print_trials(
-    where: str, trials: Sequence[Trial], notes: Counter[str], console: "Console"
-) -> None:
-    """Of notes, which are no fault, those of _NOTES cells for each check."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A reason of the trials of one cell."""
+
+    level: Level
+    check: str
+    text: str
+
+
+def _reasons(where: str, trials: Sequence[Trial]) -> list[_Found]:
+    """Each reason once, the worst first, with how many of the trials have it."""
     found: dict[tuple[Level, str], list[str]] = {}
     for trial in trials:
         for level, check in dict.fromkeys((one.level, one.check) for one in trial.verdict.reasons):
@@ -287,14 +408,33 @@ def _print_trials(
                 if (one.level, one.check) == (level, check)
             ]
             found.setdefault((level, check), []).append("; ".join(texts))
-    for (level, check), texts in sorted(found.items(), key=lambda item: -item[0][0]):
-        if not level:
-            notes[check] += 1
-            if notes[check] > _NOTES:
-                continue
-        word = level.name if level else "note"
-        share = f" ({len(texts)} of {len(trials)} trials)" if len(trials) > 1 else ""
-        style = LEVEL_COLOURS[level.name] if level else None
-        console.print(
-            f"{word}: {where}{share}: {texts[0]}", soft_wrap=True, markup=False, style=style
+    all_ = len(trials)
+    return [
+        _Found(
+            level,
+            check,
+            f"{where}{f' ({len(texts)} of {all_} trials)' if all_ > 1 else ''}: {texts[0]}",
         )
+        for (level, check), texts in sorted(found.items(), key=lambda item: -item[0][0])
+    ]
+
+
+def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
+    """Those of the first _NOTES cells for each check, how many more there are; effects of order."""
+    counts: Counter[str] = Counter()
+    notes = []
+    for one in found:
+        counts[one.check] += 1
+        if counts[one.check] <= _NOTES:
+            notes.append(one.text)
+    notes += [
+        f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}: {effect}"
+        for cell in analysis.cells
+        for effect in order_effects(cell, len(analysis.cells))
+    ]
+    notes += [
+        f"{check}: {count - _NOTES} more cells have this note"
+        for check, count in counts.items()
+        if count > _NOTES
+    ]
+    return notes

@@ -23,7 +23,8 @@ class Conditions:
     """Connections that the server closed at once, for want of descriptors."""
     beside: int | None
     """Requests that the server got and that are not of the run. These two: None: not our server."""
-    accepted: int | None = None
-    """Connections that the server accepted; None also in files of older versions."""
+    accepted: int | None
+    """Connections that the server accepted; None also for runs older than schema 5."""
     resend_condition: str = ""
-    """After what the crawler's library is declared to send a request again; "": nothing is."""
+    """After what the crawler's library is declared to send a request again. "": nothing is
+    declared, or the run is older than schema 5."""

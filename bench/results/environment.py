@@ -1,12 +1,22 @@
 """On what results were measured, as text; and how two such descriptions differ. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bench.results.schema import RunRow
 
 OF_CRAWLERS = "crawlers' "
 """How the names of the versions begin that crawlers reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """The experiment was resumed; the list `resumed` of its environment has these."""
+
+    at_utc: str
+    different: list[str]
+    """What had changed on the machine since it was begun, each in words."""
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

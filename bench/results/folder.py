@@ -104,10 +104,10 @@ def _age_of(name: str) -> tuple[str, int] | None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """For one process alone: no other goes on with these results meanwhile. Raises StoreError.
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder of results, so that no other process adds to it meanwhile. Raises StoreError.
 
-    A lock on the folder itself, which leaves nothing behind whatever happens.
+    The lock is on the folder itself: it leaves nothing behind, whatever happens.
     """
     if fcntl is None:
         yield

@@ -4,31 +4,24 @@ from array import array
 from dataclasses import dataclass
 
 from bench.plan.delays import Delay
+from bench.plan.experiment import Cell
 from bench.results.conditions import Conditions
-from bench.results.shapes import check_shape
 from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
 from crawlers.work import Work
+from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+"""Kept as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
 SPARE_DESCRIPTORS = 100
 """That a process opens besides its connections."""
 
-ARRIVAL_COLUMNS = (
-    "seq",
-    "connection",
-    "arrived_ns",
-    "replied_ns",
-    "delay_us",
-    "status",
-    "outcome",
-)
-
-LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+ARRIVAL_COLUMNS = tuple(name for name, _ in COLUMNS)
+"""Those of the server's ledger, and in its order."""
 
 SCHEMA = """
 CREATE TABLE experiment (
@@ -141,7 +134,7 @@ class RunRow:
     """Whether it is declared to use a connection for more than one request."""
     resends: int
     """How often the crawler's library is declared to send a request again, at most. When:
-    `conditions.resend_condition`; if that is "", this file is older, and 1 means any number."""
+    `conditions.resend_condition`; if that is "", the run is older, and 1 means any number."""
     delay_low_us: int
     delay_high_us: int
     delay_seed: int
@@ -165,9 +158,13 @@ class RunRow:
         """The model of the delays."""
         return Delay(self.delay_low_us, self.delay_high_us)
 
+    @property
+    def cell(self) -> Cell:
+        """The point of the experiment that it is a trial of."""
+        return Cell(self.crawler, self.concurrency, self.delay)
+
     def check(self) -> None:
-        """Raises ValueError for what no run can have been."""
-        check_shape(self, RunRow, "a run")
+        """Raises ValueError for what no run can have been, of values of the right types."""
         bounds = (
             ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
@@ -185,8 +182,12 @@ class RunRow:
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"
             )
-        if self.work is not None:
-            self.work.check()
+        for name, part in (("usage", self.usage), ("work", self.work)):
+            try:
+                if part is not None:
+                    part.check()
+            except ValueError as error:
+                raise ValueError(f"run {self.number}.{name}: {error}") from error
 
     def delays_us(self) -> "array[int]":
         """What each request asked for, in the order of seq."""

@@ -11,8 +11,8 @@ from typing import Any
 from bench.printable import shortened
 from bench.results.schema import SCHEMA
 
-_TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work")
-"""That are read."""
+TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work")
+"""The tables that are read."""
 _MOST_BYTES = 1_000_000
 """Of a value that is read."""
 
@@ -64,19 +64,21 @@ def _distrust(connection: sqlite3.Connection) -> None:
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
 
 
-def check_tables(connection: sqlite3.Connection) -> None:
+def check_tables(connection: sqlite3.Connection, *, is_older: bool = False) -> None:
     """Raises SqliteFileError where what is read is no table, or not the one that crawlbench makes.
 
-    A view of that name may never end, and a virtual table may do anything.
+    A view of that name may never end, and a virtual table may do anything. A table of an older file
+    may lack the last columns.
     """
-    for table in _TABLES:
-        if _columns_of(connection, table) != _columns_as_made()[table]:
+    for table in TABLES:
+        columns, made = columns_of(connection, table), columns_as_made()[table]
+        if not columns or columns != (made[: len(columns)] if is_older else made):
             raise SqliteFileError(f"its {table} is not the table that crawlbench makes")
 
 
 def check_nothing_added(connection: sqlite3.Connection) -> None:
     """Raises SqliteFileError for what may run when a run is added: triggers, indexes, and so on."""
-    ours = (*_TABLES, "error_word", "ledger")
+    ours = (*TABLES, "error_word", "ledger")
     marks = ", ".join("?" * len(ours))
     added = connection.execute(
         "SELECT type, name FROM sqlite_master WHERE type = 'trigger' "
@@ -90,20 +92,32 @@ def check_nothing_added(connection: sqlite3.Connection) -> None:
         )
 
 
-def _columns_of(connection: sqlite3.Connection, table: str) -> list[Any]:
-    """All that SQLite says of the columns of a table; [] of a view, or what else has its name."""
+def columns_of(connection: sqlite3.Connection, table: str) -> list[Any]:
+    """Return all that SQLite says of the columns of a table of the file; [] for a view and so on.
+
+    A row is that of `PRAGMA table_xinfo`: position, name, type, not null, default, and more.
+    """
     # A virtual table and a view have no page.
-    query = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table' AND rootpage > 0"
+    query = "SELECT 1 FROM main.sqlite_master WHERE name = ? AND type = 'table' AND rootpage > 0"
     if connection.execute(query, (table,)).fetchone() is None:
         return []
-    return connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
+    return connection.execute(f"PRAGMA main.table_xinfo({table})").fetchall()
 
 
 @lru_cache
-def _columns_as_made() -> dict[str, list[Any]]:
+def columns_as_made() -> dict[str, list[Any]]:
+    """Return the columns of each table that crawlbench makes, as columns_of does."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(SCHEMA)
-        return {table: _columns_of(connection, table) for table in _TABLES}
+        return {table: columns_of(connection, table) for table in TABLES}
+
+
+def definition_of(table: str) -> str:
+    """Return the statement that creates a table of the present schema."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        query = "SELECT sql FROM sqlite_master WHERE name = ?"
+        return str(connection.execute(query, (table,)).fetchone()[0])
 
 
 def _check_beside(path: Path, mode: str) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import Trial
@@ -18,7 +19,7 @@ from bench.measure.runner import ProcessRunner, Target
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment
-from bench.report.tables import make_console, make_table
+from bench.report.tables import Column, Table, make_console, print_table
 from crawlers.installed import installed_versions
 from crawlers.registry import REGISTRY
 from server.process import ServerProcess
@@ -190,6 +191,14 @@ def _busy_cpu(pinning: Pinning) -> Iterator[None]:
         yield
 
 
+_COLUMNS = tuple(
+    Column[tuple[str, ...]](title, itemgetter(at), is_text=True, may_stack=title == "reasons")
+    for at, title in enumerate(
+        ("what is wrong", "must find", "found", "verdicts", "limited by", "reasons")
+    )
+)
+
+
 def main() -> int:
     """Print a table; 0 if all is said that must be said, 1 otherwise."""
     parser = argparse.ArgumentParser(
@@ -208,9 +217,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1, metavar="N", help="runs of each (1)")
     asked = parser.parse_args()
     sets = {"controls": lambda: CONTROLS, "pools": lambda: POOLS, "honest": honest_runs}
-    table = make_table(
-        "", ("what is wrong",), ("must find", "found", "verdicts", "limited by", "reasons")
-    )
+    rows: list[tuple[str, ...]] = []
     wrong = runs = 0
     for control in sets[asked.set]():
         if asked.words and not any(word in control.name for word in asked.words):
@@ -229,15 +236,17 @@ def main() -> int:
         # One text of each check, and how many runs it was found in.
         texts = {one.check: one.text for one in _faults(verdicts)}
         counts = Counter(check for one in verdicts for check in {r.check for r in _faults([one])})
-        table.add_row(
-            control.name,
-            control.check or control.limit or "nothing",
-            f"{right} of {len(verdicts)}" + ("" if right == len(verdicts) else " (!)"),
-            _counts(levels),
-            _counts(limits),
-            "\n".join(f"{counts[check]}: {text}" for check, text in texts.items()) or "-",
+        rows.append(
+            (
+                control.name,
+                control.check or control.limit or "nothing",
+                f"{right} of {len(verdicts)}" + ("" if right == len(verdicts) else " (!)"),
+                _counts(levels),
+                _counts(limits),
+                "; ".join(f"{counts[check]}: {text}" for check, text in texts.items()) or "-",
+            )
         )
-    make_console().print(table)
+    print_table(Table("", _COLUMNS, rows), make_console())
     print(f"{runs - wrong} of {runs} runs were judged as they must be")
     return 1 if wrong else 0
 

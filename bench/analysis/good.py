@@ -1,0 +1,72 @@
+"""Which requests of a run are good, and what is wrong with the others. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from bench.analysis.accounts import Accounts
+from bench.results.schema import RunRow
+from crawlers.contract import ERROR_WORDS, failure_word, is_good
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRequests:
+    """The good requests of a run, and the others by what is wrong with them."""
+
+    is_good: "NDArray[np.bool_]"
+    """For each fetch."""
+    errors: dict[str, int]
+    """What is wrong, by the words of bench.analysis.summary.RunSummary, most frequent first."""
+
+    @classmethod
+    def of(cls, run: RunRow, accounts: Accounts) -> Self:
+        """Look at every fetch; a job without a fetch is an error, too.
+
+        A request that the server knows nothing about is not good, whatever the crawler says.
+        """
+        fetches, is_planned = accounts.fetches, accounts.is_planned
+        error, status = fetches["error"], fetches["status"]
+        is_left = _are_jobs(fetches["seq"], run.requests)
+        jobs = int(is_left.sum())
+        errors = Counter({"repeated": len(is_left) - jobs, "missing": run.requests - jobs})
+        has_failed = ~is_good(error, status, is_planned=is_planned) & is_left
+        for code, count in _counted(error[has_failed]):
+            if code:
+                errors[ERROR_WORDS[code]] = count
+        for code, count in _counted(status[has_failed & (error == 0)]):
+            errors[failure_word(0, code, is_planned=is_planned)] = count
+        is_left &= ~has_failed
+        if is_planned:
+            has_size = fetches["size_bytes"] == _planned_sizes(accounts, fetches["seq"])
+            errors["size"] = int((is_left & ~has_size).sum())
+            is_left &= has_size
+        join = accounts.complete_join(run)
+        if join is not None:
+            errors["never arrived"] = int((is_left & ~join.has_arrived).sum())
+            is_left &= join.has_arrived
+        return cls(is_left, {word: count for word, count in errors.most_common() if count})
+
+
+def _are_jobs(seq: "NDArray[np.int64]", requests: int) -> "NDArray[np.bool_]":
+    """For each fetch, whether it is the first record of a job of the run."""
+    is_first = np.zeros(len(seq), dtype=bool)
+    is_first[np.unique(seq, return_index=True)[1]] = True
+    return is_first & (seq >= 0) & (seq < requests)
+
+
+def _counted(values: "NDArray[np.int64]") -> "Iterator[tuple[int, int]]":
+    """Each value and how often it is there, in ascending order."""
+    found, counts = np.unique(values, return_counts=True)
+    return zip(found.tolist(), counts.tolist(), strict=True)
+
+
+def _planned_sizes(accounts: Accounts, seq: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """For each fetch, the bytes of its body: one, unless its own plan says otherwise."""
+    sizes = np.array([plan.size_bytes for plan in accounts.plans] or [1])
+    return sizes[np.clip(seq, 0, len(sizes) - 1)]

@@ -1,0 +1,154 @@
+"""Checks of the records of a run: whether both ends agree, and whether they can be true. Pure."""
+
+from collections.abc import Iterator
+
+from bench.analysis.validity.verdict import (
+    Check,
+    Evidence,
+    Reason,
+    format_counts,
+    invalid,
+    note,
+    suspect,
+    unchecked,
+)
+from crawlers.registry import RESEND_CONDITIONS
+
+ORDER_SHARE = 0.001
+"""Of the requests, and two of them: a thread may be stopped between taking a job and its clock."""
+
+
+def _whole_ledger(evidence: Evidence) -> Iterator[Reason]:
+    """There is a ledger, and it had room for the whole run."""
+    run, summary = evidence.run, evidence.summary
+    if run.unrecorded:
+        yield invalid(
+            "ledger",
+            f"the server had no room for {run.unrecorded} requests in its ledger: what the crawler "
+            "says cannot be checked",
+        )
+    elif summary.reconciliation is None:
+        yield unchecked(
+            "no ledger",
+            "there is no ledger of what reached the server: only the crawler's own account was "
+            "checked",
+        )
+
+
+def _reconciliation(evidence: Evidence) -> Iterator[Reason]:
+    """Every request is accounted for at both ends."""
+    found = evidence.summary.reconciliation
+    if found is None:
+        return
+    for mismatch in found.unexplained:
+        yield invalid("ledger", f"ledger: {mismatch}")
+    if found.resent:
+        yield note("resent", f"{found.resent} requests were sent again by the library")
+
+
+def _failures(evidence: Evidence) -> Iterator[Reason]:
+    """No request failed."""
+    run, summary = evidence.run, evidence.summary
+    failures = {word: count for word, count in summary.errors.items() if word != "never arrived"}
+    if not summary.good:
+        yield invalid("failures", f"not one request was good: {format_counts(summary.errors)}")
+    elif failures:
+        yield suspect(
+            "failures",
+            f"{sum(failures.values())} of {run.requests} requests failed: "
+            f"{format_counts(failures)}",
+        )
+
+
+def _nothing_beside(evidence: Evidence) -> Iterator[Reason]:
+    """The server got no requests but those of the run."""
+    beside = evidence.run.conditions.beside
+    if beside:
+        yield suspect(
+            "ledger",
+            f"{beside} requests reached the server beside those of the run: by the crawler, or "
+            "somebody else",
+        )
+
+
+def _order(evidence: Evidence) -> Iterator[Reason]:
+    """Jobs are started in their order."""
+    run, summary = evidence.run, evidence.summary
+    if summary.out_of_order > max(2, ORDER_SHARE * run.requests):
+        yield suspect(
+            "order",
+            f"{summary.out_of_order} of {run.requests} requests were started more than {run.slots} "
+            "places away from their place in the order of the jobs: the ideal makespan is that of "
+            "another order",
+        )
+
+
+def _overtime(evidence: Evidence) -> Iterator[Reason]:
+    """No good request took longer than the limit of time."""
+    run, summary = evidence.run, evidence.summary
+    if summary.overtime:
+        yield invalid(
+            "overtime",
+            f"{summary.overtime} requests took longer than the limit of "
+            f"{run.timeout_ns / 1e9:g} s, and are recorded as good",
+        )
+
+
+def _method(evidence: Evidence) -> Iterator[Reason]:
+    """The crawler asks with GET."""
+    head = evidence.run.request_head
+    if head and not head.startswith(b"GET "):
+        method = head.split(b" ")[0][:20].decode("ascii", "replace")
+        yield invalid("ledger", f"it asks with {method!r}, and not with GET")
+
+
+def _overrun(evidence: Evidence) -> Iterator[Reason]:
+    """There are never more requests at a time than asked for."""
+    run, summary = evidence.run, evidence.summary
+    if summary.client_peak > run.slots:
+        yield invalid(
+            "overrun",
+            f"by its own account {summary.client_peak} requests at a time, and {run.slots} were "
+            "asked for: it starts clocks before it holds a slot, or exceeds the concurrency",
+        )
+
+
+def _unseen_resends(evidence: Evidence) -> Iterator[Reason]:
+    """A library that may send again has a ledger that counts it."""
+    run = evidence.run
+    if run.resends and run.unrecorded is None:
+        yield note(
+            "resent",
+            "the crawler's library may send a request again, and without a ledger nobody counts "
+            f"that; it declares {run.resends} for each request at most, if "
+            f"{RESEND_CONDITIONS.get(run.conditions.resend_condition, 'a connection dropped')}",
+        )
+
+
+def _possible(evidence: Evidence) -> Iterator[Reason]:
+    """The records obey physics and the plan."""
+    run, summary = evidence.run, evidence.summary
+    for one in summary.impossible:
+        yield invalid(
+            "impossible", f"{one.count} of {run.requests} requests {one.what} (seq {one.seq})"
+        )
+    if summary.efficiency is not None and summary.efficiency > 1:
+        yield invalid(
+            "impossible",
+            f"faster than {run.slots} slots can wait for these delays: in "
+            f"{summary.makespan_ns / 1e9:.3f} s instead of {summary.ideal_ns / 1e9:.3f} s",
+        )
+
+
+CHECKS: tuple[Check, ...] = (
+    _whole_ledger,
+    _reconciliation,
+    _failures,
+    _nothing_beside,
+    _order,
+    _overtime,
+    _method,
+    _overrun,
+    _unseen_resends,
+    _possible,
+)

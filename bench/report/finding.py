@@ -1,0 +1,94 @@
+"""What an experiment found, in the few lines that a command ends with. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, best_cells
+from bench.analysis.comparison import (
+    BETTER,
+    TOO_FEW,
+    WORSE,
+    Neighbours,
+    compare_neighbours,
+)
+from bench.analysis.inference import LEAST_TRIALS
+from bench.analysis.validity import Level
+from bench.wording import format_rate
+
+
+def finding_of_sweep(analysis: Analysis) -> list[str]:
+    """Who is fastest, whether the next one differs, and how many runs can be believed.
+
+    Of several delays a line for each.
+    """
+    best = best_cells(analysis.cells)
+    neighbours = compare_neighbours(analysis.cells)
+    several = len(analysis.experiment.delays) > 1
+    lines = []
+    for delay in dict.fromkeys(series.delay for series in best):
+        ranked = sorted(
+            (
+                cell
+                for series, cell in best.items()
+                if series.delay == delay and cell.level is not Level.INVALID
+            ),
+            key=lambda cell: -cell.requests_per_s[0],
+        )
+        at_delay = f"Delay {delay}: " if several else ""
+        if ranked:
+            lines.append(f"{at_delay}{_fastest(ranked[0])}{_next(ranked, neighbours)}.")
+        else:
+            lines.append(f"{at_delay}every crawler has INVALID runs, so none is the fastest.")
+    if not lines:
+        lines = ["No run came to anything."]
+    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
+    return [*lines, verdict_counts(trial.verdict.level for trial in trials)]
+
+
+def verdict_counts(levels: Iterable[Level]) -> str:
+    """`152 runs: 116 VALID, 36 SUSPECT.`"""
+    counts = Counter(levels)
+    runs = sum(counts.values())
+    words = ", ".join(f"{counts[level]} {level.name}" for level in Level if counts[level])
+    return f"{runs} run{'' if runs == 1 else 's'}: {words}." if runs else "0 runs."
+
+
+def _fastest(cell: CellSummary) -> str:
+    """`a has the highest throughput: 962 requests/s at 100 (95 % interval 944-986)`."""
+    name, rate = cell.cell.crawler, format_rate(cell.requests_per_s[0])
+    text = f"{name} has the highest throughput: {rate} requests/s at {cell.cell.concurrency}"
+    if cell.interval is not None:
+        low, high = format_rate(cell.interval.low), format_rate(cell.interval.high)
+        text += f" (95 % interval {low}-{high})"
+    if cell.level is not Level.VALID:
+        text += f", {cell.level.name}"
+    return text
+
+
+def _next(ranked: Sequence[CellSummary], neighbours: Sequence[Neighbours]) -> str:
+    """What is known of the second one; "" where there is none."""
+    if len(ranked) < 2:
+        return ""
+    first, second = (cell.cell for cell in ranked[:2])
+    rate = format_rate(ranked[1].requests_per_s[0])
+    text = f"; {second.crawler} is next: {rate} at {second.concurrency}"
+    for one in neighbours:
+        if (one.candidate, one.baseline, one.delay) == (first.crawler, second.crawler, first.delay):
+            places = {first.concurrency, second.concurrency, one.concurrency}
+            at = f" at {one.concurrency}" if len(places) > 1 else ""
+            return text + _compared(one, at)
+    return f"{text}, not compared"
+
+
+def _compared(one: Neighbours, at: str) -> str:
+    """Whether the faster of two is, at the highest concurrency that both were measured at."""
+    result = one.result
+    if result.verdict == TOO_FEW:
+        return f", not tested for a difference (needs at least {LEAST_TRIALS} trials)"
+    if result.verdict not in (BETTER, WORSE) or result.ratio is None:
+        return f", {result.verdict}{at}"
+    interval = result.interval
+    around = f" (95 % interval {interval.low:.3f}-{interval.high:.3f})" if interval else ""
+    text = f"{one.candidate} reaches {result.ratio:.3f} times the throughput of {one.baseline}"
+    return f"; {text}{at}{around}"

@@ -1,0 +1,83 @@
+"""Brings results files of older schemas to the present one: one step per version.
+
+To add a column or a field of JSON:
+
+1. In schema.py, add the column at the end of its table, with a DEFAULT for older rows, or add the
+   field to its class; increase SCHEMA_VERSION by one.
+2. Add a step below. It gives the field to older rows; for a column, DEFAULT has done that already.
+3. Describe it in docs/results.md.
+4. Add a file that the new version wrote to tests/data/schema-N; tests/test_older_results.py reads
+   one of each version.
+"""
+
+import sqlite3
+from collections.abc import Callable
+
+from bench.results.codec import decode_object, encode
+from bench.results.schema import SCHEMA_VERSION
+from bench.results.sqlite_file import TABLES, columns_as_made, columns_of, definition_of
+
+_ALWAYS_COPIED = {"experiment", "run"}
+"""Tables with few rows, which steps may change."""
+
+
+def migrate_copies(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an older file up to date for a reader, without a change to the file.
+
+    Temporary tables take the place of those that differ: SQLite finds them first.
+    """
+    with connection:
+        for table in TABLES:
+            if table in _ALWAYS_COPIED or _lacking(connection, table):
+                names = ", ".join(name for _, name, *_ in columns_of(connection, table))
+                connection.execute(definition_of(table).replace("CREATE", "CREATE TEMP", 1))
+                connection.execute(
+                    f"INSERT INTO temp.{table} ({names}) SELECT {names} FROM main.{table}"
+                )
+        _take_steps(connection, version)
+
+
+def migrate_file(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an older file up to date, within a transaction of the caller."""
+    for table in TABLES:
+        connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    for table in TABLES:
+        for declaration in _lacking(connection, table):
+            connection.execute(f"ALTER TABLE main.{table} ADD COLUMN {declaration}")
+    _take_steps(connection, version)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _lacking(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Declarations of the columns that a table of the file does not have yet."""
+    count = len(columns_of(connection, table))
+    return [
+        f"{name} {kind}{' NOT NULL' if is_not_null else ''} DEFAULT {default or 'NULL'}"
+        for _, name, kind, is_not_null, default, *_ in columns_as_made()[table][count:]
+    ]
+
+
+def _take_steps(connection: sqlite3.Connection, version: int) -> None:
+    for before in range(version, SCHEMA_VERSION):
+        STEPS[before](connection)
+
+
+def _from_4(connection: sqlite3.Connection) -> None:
+    """Give older runs what the first files of schema 4 do not have."""
+    _add_fields(connection, "usage", {"unwaited_cpu_ns": 0})
+    _add_fields(connection, "conditions", {"accepted": None, "resend_condition": ""})
+
+
+def _add_fields(connection: sqlite3.Connection, column: str, fields: dict[str, object]) -> None:
+    """Add fields to a JSON column of each run that has none of that name."""
+    query = f"SELECT number, {column} FROM run WHERE {column} NOT NULL"
+    for number, text in connection.execute(query).fetchall():
+        filled = encode({**fields, **decode_object(text, f"run {number}.{column}")})
+        connection.execute(f"UPDATE run SET {column} = ? WHERE number = ?", (filled, number))
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4}
+"""By the version that is left behind. On the connection, `experiment`, `run` and so on are the
+tables to be changed, whether they are those of the file or copies."""
+
+OLDEST_VERSION = min(STEPS)

@@ -1,0 +1,82 @@
+"""A run as a row of the results file: from what came of it, into SQL values, and back. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from reprlib import repr as shortened_repr
+from typing import Any
+
+from bench.printable import shortened
+from bench.results.codec import check_values, decode_object, encode, to_class
+from bench.results.run_result import RunResult
+from bench.results.schema import RunRow
+from crawlers.registry import find
+
+RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
+_JSON_COLUMNS = ("usage", "versions", "conditions", "work")
+_NOTHING = {"usage": None, "work": ""}
+"""How a column says that there is no such object."""
+
+
+def row_of(result: RunResult) -> RunRow:
+    """Return the row of a run, with what is declared of its crawler."""
+    planned, ledger, outcome = result.planned, result.ledger, result.outcome
+    cell, entrant = planned.cell, planned.entrant
+    info = find(entrant.crawler, entrant.declared_as)
+    return RunRow(
+        number=planned.number,
+        role=planned.role,
+        trial=planned.trial,
+        crawler=cell.crawler,
+        program=entrant.crawler + (f"@{entrant.python}" if entrant.python else ""),
+        concurrency=cell.concurrency,
+        slots=min(cell.concurrency, info.max_concurrency),
+        cores=max(info.cores, planned.work.processes if planned.work else 1),
+        keep_alive=info.keep_alive,
+        resends=info.resends,
+        delay_low_us=cell.delay.low_us,
+        delay_high_us=cell.delay.high_us,
+        delay_seed=planned.seed,
+        requests=planned.requests,
+        name=planned.name,
+        started_utc=result.started_utc,
+        failure=shortened(result.failure),
+        unrecorded=ledger.unrecorded if ledger else None,
+        request_head=ledger.first_request_head if ledger else None,
+        usage=outcome.usage if outcome else None,
+        versions=outcome.versions if outcome else {},
+        conditions=replace(result.conditions, resend_condition=info.resend_condition),
+        timeout_ns=round(result.timeout_s * 1e9),
+        work=planned.work,
+    )
+
+
+def to_sql(row: RunRow) -> tuple[Any, ...]:
+    """Return the values of RUN_COLUMNS."""
+    return tuple(_to_sql(name, getattr(row, name)) for name in RUN_COLUMNS)
+
+
+def _to_sql(column: str, value: Any) -> Any:
+    if column in _JSON_COLUMNS:
+        return _NOTHING[column] if value is None else encode(value)
+    return value
+
+
+def from_sql(values: Mapping[str, Any]) -> RunRow:
+    """Return the run that values of RUN_COLUMNS, by name, describe.
+
+    Raises ValueError or TypeError, which names the run and the field, where none can be like that.
+    """
+    name = f"run {shortened_repr(values['number'])}"
+    row = {column: _from_sql(column, values[column], name) for column in RUN_COLUMNS}
+    row["keep_alive"] = bool(row["keep_alive"])
+    run = to_class(row, RunRow, name)
+    run.check()
+    return run
+
+
+def _from_sql(column: str, value: Any, name: str) -> Any:
+    if column not in _JSON_COLUMNS:
+        return check_values(value, f"{name}.{column}")
+    if column in _NOTHING and value == _NOTHING[column]:
+        return None
+    return decode_object(value, f"{name}.{column}")

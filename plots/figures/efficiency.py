@@ -1,0 +1,139 @@
+"""efficiency.png: the ideal makespan over the measured one, against concurrency. Rows -> Figure."""
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, StrMethodFormatter
+
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary
+from plots.lines import (
+    Point,
+    draw_line,
+    marker_legend,
+    name_ends,
+    plan_and_spread,
+    set_apart,
+)
+from plots.scenes import DelayScene, Drawn
+from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
+from plots.words import lowest_and_highest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_NEAR = 0.01
+"""Distance from 0 and from 100 % within which the axis is linear; farther in it is that of odds."""
+_TICKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+
+
+_HOW_TO_READ = (
+    "Higher is better: the ideal makespan, which is that of the delays alone, as a share of the "
+    "measured one. A crawler at 100 % adds no time at all; opening its connections counts too. The "
+    "axis is stretched near 0 and 100 %, so that crawlers that coincide elsewhere are apart."
+)
+
+
+def draw(scene: DelayScene) -> Drawn | None:
+    """efficiency.png; None without a delay."""
+    figure = efficiency_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    heading = f"Efficiency{scene.title}"
+    finding = findings(scene.analysis)
+    return Drawn(f"efficiency{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+
+
+def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
+    """Medians with min to max over the trials; a line a crawler, with its name as gid.
+
+    Crawlers are set apart a little sideways. None without a delay: there is no ideal then.
+    """
+    lines = {
+        name: [cell for cell in cells if _efficiencies(cell)]
+        for name, cells in analysis.by_crawler().items()
+    }
+    lines = {name: cells for name, cells in lines.items() if cells}
+    if not lines:
+        return None
+    figure = new_figure()
+    axes = figure.add_subplot()
+    styles = styles_of(analysis.experiment.crawlers)
+    last = {}
+    shifts = set_apart(lines)
+    for name, cells in lines.items():
+        shift = shifts[name]
+        points = [_point(cell, shift) for cell in cells]
+        draw_line(axes, name, styles[name], points)
+        last[name] = points[-1]
+    asked = sorted({cell.cell.concurrency for cells in lines.values() for cell in cells})
+    lowest = min(
+        point for cells in lines.values() for cell in cells for point in _efficiencies(cell)
+    )
+    axes.axhline(1, color=GREY, linestyle="--", linewidth=1.3, gid="ideal", zorder=2)
+    axes.annotate(
+        "ideal: no time but the delays",
+        (0.995, 1),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=GREY,
+        fontsize=10,
+    )
+    axes.set_xscale("log")
+    axes.set_xlim(min(asked) * 0.8, max(asked) * 1.2)
+    axes.set_yscale("function", functions=(stretched, unstretched))
+    axes.set_ylim(max(0.0, min(0.9, lowest - 0.05)), 1.001)
+    name_ends(axes, last, styles, offset=(30, -60))
+    if handles := marker_legend([cell.level for cells in lines.values() for cell in cells]):
+        axes.legend(handles=handles, loc="lower left", fontsize=10)
+    axes.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_major_locator(FixedLocator(_TICKS))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.set_xlabel("concurrency asked for (crawlers are drawn side by side)")
+    axes.set_ylabel("efficiency: ideal / measured makespan")
+    axes.set_title(
+        f"Efficiency against concurrency\n{plan_and_spread(analysis.experiment)}",
+    )
+    add_small_print(figure, small_print)
+    return figure
+
+
+def stretched(efficiency: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The scale of the axis, for shares from 0 to 1: crawlers crowd at both of its ends."""
+    share = np.clip(efficiency, 0, 1)
+    return np.asarray(np.log10((share + _NEAR) / (1 - share + _NEAR)))
+
+
+def unstretched(height: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The inverse."""
+    odds = 10.0**height
+    return np.asarray((odds * (1 + _NEAR) - _NEAR) / (1 + odds))
+
+
+def _efficiencies(cell: CellSummary) -> list[float]:
+    return [one.efficiency for one in cell.measured if one.efficiency is not None]
+
+
+def _point(cell: CellSummary, shift: float) -> Point:
+    values = _efficiencies(cell)
+    at = cell.cell.concurrency
+    return Point(at, at * shift, median(values), min(values), max(values), cell.level)
+
+
+def findings(analysis: Analysis) -> str:
+    """The lowest and the highest at the highest concurrency."""
+    most = max(cell.cell.concurrency for cell in analysis.cells)
+    cells = [cell for cell in analysis.cells if cell.cell.concurrency == most]
+    said = lowest_and_highest(
+        cells, "efficiency", "throughput", lambda value: f"{100 * value:.1f} %"
+    )
+    if not said:
+        return "No run at the highest concurrency has an efficiency."
+    return f"Efficiency at {most}: {said}."

@@ -1,0 +1,272 @@
+"""throughput.png: requests a second against concurrency, a line a crawler. Rows -> Figure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, KneeKind, best_cells, knee
+from bench.analysis.comparison import NO_DIFFERENCE, TOO_FEW, Neighbours
+from bench.analysis.inference import LEAST_TRIALS
+from bench.analysis.validity import CEILING_SHARE, Level
+from bench.plan.delays import Delay
+from plots.figures.time_vs_concurrency import ideal_s
+from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.scenes import DelayScene, Drawn
+from plots.style import (
+    FAILED,
+    GREY,
+    add_small_print,
+    new_figure,
+    spread_ticks,
+    styles_of,
+)
+from plots.words import is_difference_seen, rate, rate_at
+
+_KNEE = "ring: knee, 95 % of the best"
+_RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 17,
+    "markerfacecolor": "none",
+    "markeredgecolor": GREY,
+    "markeredgewidth": 1.6,
+}
+
+
+_HOW_TO_READ = (
+    "Higher is better. The dashed line is the ideal: C requests in flight, each of which takes the "
+    "delay and nothing more. A crawler on this line spends its time waiting; where it falls below, "
+    "its own work has become the limit. Crawlers that coincide here are apart in the efficiency "
+    "figure. The server ceiling is what this server can answer without a delay."
+)
+
+
+def draw(scene: DelayScene) -> Drawn:
+    """throughput.png."""
+    figure = throughput_figure(scene.analysis, scene.small_print)
+    heading = f"Throughput{scene.title}"
+    finding = findings(scene.analysis, scene.neighbours)
+    return Drawn(f"throughput{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+
+
+def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
+    """Medians with min to max over the trials; the ideal is dashed, the server ceiling dotted.
+
+    Each crawler's line has its name as gid, the ideal "ideal", the server ceiling "server ceiling",
+    a ring around a knee `CRAWLER knee`. Markers show the verdict of
+    a cell, as in `marker_of`. The analysis is of one delay.
+    """
+    experiment, cells = analysis.experiment, analysis.cells
+    (delay,) = experiment.delays
+    figure = new_figure()
+    axes = figure.add_subplot()
+    styles = styles_of(experiment.crawlers)
+    by_crawler = analysis.by_crawler()
+    asked = sorted({cell.cell.concurrency for cell in cells})
+    most = max(asked, default=1)
+    staircase = _staircase(delay, experiment.requests, most)
+    last = {}
+    knees = []
+    for name, measured in by_crawler.items():
+        points = [_point(cell) for cell in measured]
+        draw_line(axes, name, styles[name], points, staircase)
+        knees.append(_mark_knee(axes, measured, styles[name].colour, name))
+        last[name] = points[-1]
+    _name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
+    rates = [cell.requests_per_s[2] for cell in cells if cell.measured]
+    highest = max(rates, default=0.0) or 1.0  # of failures alone
+    axes.set_xlim(0, most * 1.02)
+    axes.set_ylim(0, highest * 1.12)
+    if staircase is not None:
+        _draw_staircase(axes, staircase)
+    else:
+        _draw_ideal(axes, delay, most, highest * 1.12)
+    _draw_server_ceiling(axes, analysis.ceiling_per_s)
+    levels = [cell.level for line in by_crawler.values() for cell in line]
+    _explain_markers(axes, levels, any(knees))
+    name_ends(axes, last, styles)
+    axes.set_xticks(spread_ticks(asked, 0.045))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.set_xlabel("concurrency asked for (requests in flight)")
+    axes.set_ylabel("throughput (good requests / s)")
+    axes.set_title(f"Throughput against concurrency\n{plan_and_spread(experiment)}")
+    guide = "; between points, lines follow the ideal" if staircase is not None else ""
+    add_small_print(figure, small_print + guide)
+    return figure
+
+
+def _point(cell: CellSummary) -> Point:
+    rate, least, most = cell.requests_per_s
+    at = cell.cell.concurrency
+    return Point(at, at, rate, least, most, cell.level)
+
+
+def _mark_knee(axes: Axes, cells: Sequence[CellSummary], colour: str, name: str) -> bool:
+    """A ring around the knee, where there is one between the ends of the line."""
+    at = knee(cells).exact
+    found = next((cell for cell in cells if cell.cell.concurrency == at), None)
+    if found is None:
+        return False
+    axes.plot(
+        [found.cell.concurrency],
+        [found.requests_per_s[0]],
+        gid=f"{name} knee",
+        linestyle="",
+        zorder=5,
+        **_RING | {"markeredgecolor": colour},
+    )
+    return True
+
+
+def _name_failed(axes: Axes, names: Sequence[str]) -> None:
+    """Crawlers of which not one run came to anything: INVALID, and nowhere to be drawn."""
+    if names:
+        axes.annotate(
+            f"INVALID, no result: {', '.join(names)}",
+            (0.01, 0.8),
+            xycoords="axes fraction",
+            color=FAILED,
+            fontsize=11,
+        )
+
+
+def _explain_markers(axes: Axes, levels: Sequence[Level], has_knees: bool) -> None:
+    """A legend of what is not VALID, and of knees, if there are any."""
+    handles = marker_legend(levels)
+    handles += [line for line in axes.lines if str(line.get_label()).startswith("ideal")]
+    if has_knees:
+        handles.append(Line2D([], [], linestyle="", label=_KNEE, **_RING | {"markersize": 12}))
+    if handles:
+        axes.legend(handles=handles, loc="best", fontsize=10)
+
+
+def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:
+    """How fast this server answers a floor client; a run above 60 % of it is SUSPECT."""
+    if ceiling_per_s is None:
+        return
+    if CEILING_SHARE * ceiling_per_s > axes.get_ylim()[1]:
+        axes.annotate(
+            f"off the scale: the server ceiling, {ceiling_per_s:,.0f} requests/s",
+            (0.995, 0.015),
+            xycoords="axes fraction",
+            ha="right",
+            color=GREY,
+            fontsize=9,
+        )
+        return
+    axes.axhline(
+        ceiling_per_s, color=GREY, linewidth=1.3, linestyle=":", zorder=2, gid="server ceiling"
+    )
+    axes.axhspan(
+        CEILING_SHARE * ceiling_per_s, ceiling_per_s, color=GREY, alpha=0.12, linewidth=0, zorder=1
+    )
+    axes.annotate(
+        f"SUSPECT above {100 * CEILING_SHARE:.0f} % of the server ceiling, "
+        f"{ceiling_per_s:,.0f} requests/s",
+        (0.5, CEILING_SHARE * ceiling_per_s),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="center",
+        color=GREY,
+        fontsize=10,
+    )
+
+
+def _staircase(delay: Delay, requests: int, most: int) -> Shape | None:
+    """So many requests are whole waves: concurrencies between two steps bring nothing more.
+
+    None where runs are not of a fixed number of requests, and without a delay.
+    """
+    if not (requests and delay.mean_us):
+        return None
+    at, seconds = ideal_s(delay, requests, most)
+    return Shape(at, requests / seconds, is_stepped=True)
+
+
+def _draw_staircase(axes: Axes, ideal: Shape) -> None:
+    axes.step(
+        ideal.x,
+        ideal.y,
+        "--",
+        where="post",
+        color=GREY,
+        linewidth=1.3,
+        zorder=2,
+        gid="ideal",
+        label="ideal: whole waves of C requests",
+    )
+
+
+def _draw_ideal(axes: Axes, delay: Delay, most: int, top: float) -> None:
+    """Requests that take at least `delay` each, C at a time: C / delay cannot be exceeded."""
+    if not delay.mean_us:
+        return
+    per_slot = 1e6 / delay.mean_us
+    axes.plot(
+        [0, most], [0, most * per_slot], "--", color=GREY, linewidth=1.3, zorder=2, gid="ideal"
+    )
+    # Named where the line is well inside the axes, left of it.
+    at = 0.72 * min(float(most), top / per_slot)
+    axes.annotate(
+        "ideal: C / delay",
+        (at, at * per_slot),
+        xytext=(-10, 6),
+        textcoords="offset points",
+        ha="right",
+        color=GREY,
+        fontsize=11,
+    )
+
+
+def findings(analysis: Analysis, neighbours: Sequence[Neighbours]) -> str:
+    """Who is fastest, how near the ideal, where the knees are, and which differences are seen."""
+    best = sorted(best_cells(analysis.cells).values(), key=rate, reverse=True)
+    if not best:
+        return "Nothing was measured."
+    undecided = [one for one in neighbours if one.result.verdict == NO_DIFFERENCE]
+    is_tie = any(one.candidate == best[0].cell.crawler for one in undecided)
+    texts = [_highest(best, is_tie)]
+    if len(best) > 1 + is_tie:
+        lowest = f"Lowest: {rate_at(best[-1])}"
+        is_seen = is_difference_seen(best[0], best[-1], "throughput")
+        texts.append(lowest if is_seen else f"{lowest}; no difference is seen to the highest")
+    knees = {name: knee(cells) for name, cells in analysis.by_crawler().items()}
+    within = [f"{name} at {at}" for name, at in knees.items() if at.exact is not None]
+    if within:
+        texts.append(f"95 % of the best is reached by {', '.join(within)}")
+    rising = [name for name, at in knees.items() if at.kind is KneeKind.NOT_REACHED]
+    if rising:
+        most = max(cell.cell.concurrency for cell in analysis.cells)
+        who = "every crawler" if len(rising) == len(knees) else ", ".join(rising)
+        texts.append(f"Still rising at {most}, the highest measured: {who}")
+    if len(undecided) > is_tie:
+        texts.append(f"No difference is seen from one to the next: {_chains(undecided)}")
+    if any(one.result.verdict == TOO_FEW for one in neighbours):
+        texts.append(f"Differences are tested from {LEAST_TRIALS} trials on")
+    return ". ".join(texts) + "."
+
+
+def _highest(best: Sequence[CellSummary], is_tie: bool) -> str:
+    """The first; and the second, where no difference is seen between the two."""
+    text = f"Highest: {rate_at(best[0])}"
+    share = best[0].median_of("efficiency")
+    if share is not None:
+        text += f", {100 * share:.0f} % of the ideal"
+    if is_tie:
+        text += f", with no difference seen to {rate_at(best[1])}"
+    return text
+
+
+def _chains(undecided: Sequence[Neighbours]) -> str:
+    """`a, b, c (at 100); d, e (at 1)`: each with the next."""
+    chains: list[tuple[int, list[str]]] = []
+    for pair in undecided:
+        if not chains or chains[-1] != (pair.concurrency, [*chains[-1][1][:-1], pair.candidate]):
+            chains.append((pair.concurrency, [pair.candidate]))
+        chains[-1][1].append(pair.baseline)
+    return "; ".join(f"{', '.join(names)} (at {at})" for at, names in chains)

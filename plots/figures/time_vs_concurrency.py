@@ -1,0 +1,229 @@
+"""time-vs-concurrency.png: the right number of concurrent requests. Rows -> Figure.
+
+The time to fetch N requests against concurrency: a line a delay, or a line a crawler where there is
+one delay only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.analysis.analyse import Analysis
+from bench.analysis.cells import CellSummary, best_cells, knee
+from bench.analysis.inference import Interval
+from bench.plan.delays import Delay
+from bench.plan.experiment import Experiment
+from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.scenes import Drawn, SweepScene
+from plots.style import (
+    GREY,
+    LineStyle,
+    add_small_print,
+    add_title,
+    new_figure,
+    spread_ticks,
+    styles_of,
+    styles_of_delays,
+)
+from plots.words import format_interval, rate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCALED_TO = 1000
+"""Requests: where runs differ in their number, the time that so many would have taken."""
+
+
+_X_LABEL = "concurrency asked for"
+_IDEAL_LABEL = "ideal: no time but the delays"
+_IDEAL: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "zorder": 2}
+
+_HOW_TO_READ = (
+    "Lower is better; the axis is logarithmic. The thin line is the ideal, no time but the delays. "
+    "Where a crawler's line leaves it, the crawler's own work has become the limit; where it is "
+    "flat, more concurrency gains nothing. Between measured points, lines follow the ideal."
+)
+
+
+def draw(scene: SweepScene) -> Drawn | None:
+    """time-vs-concurrency.png; None if nothing was measured."""
+    figure = time_figure(scene.analysis, scene.small_print)
+    if figure is None:
+        return None
+    heading = "Time against concurrency"
+    finding = findings(scene.analysis)
+    return Drawn("time-vs-concurrency", heading, figure, _HOW_TO_READ, finding)
+
+
+def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
+    """Medians with min to max; gids: `CRAWLER` or `CRAWLER DELAY`, and `ideal DELAY`.
+
+    The ideal is thin: with a fixed number of requests it is a sawtooth, since the last wave is
+    seldom full. Lines between points, with the gid `CRAWLER between`, follow it. None if nothing
+    was measured.
+    """
+    asked = analysis.experiment
+    by_crawler = analysis.by_crawler()
+    if not by_crawler:
+        return None
+    figure = new_figure()
+    if len(asked.delays) == 1:
+        axes = figure.add_subplot()
+        _draw_panel(axes, asked, by_crawler, styles_of(asked.crawlers))
+        handles = marker_legend([cell.level for cells in by_crawler.values() for cell in cells])
+        if asked.delays[0].mean_us:
+            handles.insert(0, Line2D([], [], label=_IDEAL_LABEL, **_IDEAL))
+        if handles:  # below the ideal there is nothing
+            axes.legend(handles=handles, loc="lower left", fontsize=9)
+        axes.set_title("\n".join(_title(asked)))
+    else:
+        _draw_panels(figure, asked, by_crawler)
+        add_title(figure, *_title(asked))
+    add_small_print(figure, f"{small_print}; between points, lines follow the ideal")
+    return figure
+
+
+def _draw_panels(
+    figure: Figure, asked: Experiment, by_crawler: Mapping[str, Sequence[CellSummary]]
+) -> None:
+    """One for each crawler, a line for each delay."""
+    columns = min(3, len(by_crawler))
+    rows = -(-len(by_crawler) // columns)
+    figure.set_size_inches(max(9.6, 4.8 * columns), max(6.0, 3.6 * rows + 1))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    panels = list(grid.flat)
+    styles = styles_of_delays(asked.delays)
+    levels = []
+    for panel, (name, cells) in zip(panels, by_crawler.items(), strict=False):
+        lines: dict[str, list[CellSummary]] = {}
+        for cell in cells:
+            lines.setdefault(str(cell.cell.delay), []).append(cell)
+        _draw_panel(panel, asked, lines, styles, f"{name} ")
+        levels += [cell.level for cell in cells]
+        panel.set_title(name, fontsize=12)
+        panel.label_outer()
+    for unused in panels[len(by_crawler) :]:
+        unused.remove()
+    for lowest in panels[max(0, len(by_crawler) - columns) : len(by_crawler)]:
+        lowest.set_xlabel(_X_LABEL)
+        lowest.tick_params(labelbottom=True)
+    handles = [Line2D([], [], label=_IDEAL_LABEL, **_IDEAL), *marker_legend(levels)]
+    # Beside the title, which has two lines.
+    figure.legend(handles=handles, loc="upper right", ncols=-(-len(handles) // 2), fontsize=10)
+
+
+def _draw_panel(
+    axes: Axes,
+    asked: Experiment,
+    lines: Mapping[str, Sequence[CellSummary]],
+    styles: Mapping[str, LineStyle],
+    prefix: str = "",
+) -> None:
+    concurrencies = sorted({cell.cell.concurrency for cells in lines.values() for cell in cells})
+    most = max(concurrencies)
+    for delay in dict.fromkeys(cell.cell.delay for cells in lines.values() for cell in cells):
+        at, seconds = ideal_s(delay, asked.requests, most)
+        if len(at):
+            colour = styles[str(delay)].colour if prefix else GREY
+            axes.plot(at, seconds, gid=f"ideal {delay}", **_IDEAL | {"color": colour})
+    last = {}
+    for name, cells in lines.items():
+        points = [point for cell in cells if (point := _point(cell, asked)) is not None]
+        if points:
+            shape = _shape(cells[0].cell.delay, asked.requests, most)
+            draw_line(axes, prefix + name, styles[name], points, shape)
+            last[name] = points[-1]
+    axes.set_yscale("log")
+    axes.set_xlim(0, most * 1.02)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(spread_ticks(concurrencies, 0.08 if prefix else 0.045))
+    axes.set_xlabel(_X_LABEL)
+    axes.set_ylabel(f"time to fetch {asked.requests or SCALED_TO:,} requests (s)")
+    axes.autoscale_view()
+    name_ends(axes, last, styles)
+
+
+def _title(asked: Experiment) -> tuple[str, str]:
+    n = asked.requests or SCALED_TO
+    scaled = "" if asked.requests else " (scaled)"
+    return f"Time to fetch {n:,} requests{scaled} against concurrency", plan_and_spread(asked)
+
+
+def _shape(delay: Delay, requests: int, most: int) -> Shape:
+    """The ideal; or, without a delay, what makes lines follow powers of the concurrency."""
+    at, seconds = ideal_s(delay, requests, most)
+    if len(at):
+        return Shape(at, seconds)
+    at = np.arange(1, most + 1)
+    return Shape(at, np.ones(len(at)))
+
+
+def _point(cell: CellSummary, asked: Experiment) -> Point | None:
+    """Of the runs that fetched all there was to fetch; None if there is none."""
+    whole = [one for one in cell.measured if one.good and not one.errors]
+    if not whole:
+        return None
+    if asked.requests:
+        seconds = sorted(one.makespan_ns / 1e9 for one in whole)
+    else:
+        seconds = sorted(SCALED_TO / one.requests_per_s for one in whole)
+    middle = float(np.median(seconds))
+    at = cell.cell.concurrency
+    return Point(at, at, middle, seconds[0], seconds[-1], cell.level)
+
+
+def ideal_s(
+    delay: Delay, requests: int, most: int
+) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    """At every concurrency up to `most`, the seconds in which nothing but the delays is waited for.
+
+    For `requests` of them whole waves, ceil(N / C) of the delay (bench.plan.experiment has the
+    formula); for 0, SCALED_TO full slots. Nothing for a delay of 0. Of a range of delays its mean.
+    """
+    at = np.arange(1, most + 1) if delay.mean_us else np.arange(0)
+    if not len(at):
+        return at, at.astype(float)
+    waves = np.ceil(requests / at) if requests else SCALED_TO / at
+    return at, waves * (delay.mean_us / 1e6)
+
+
+def findings(analysis: Analysis) -> str:
+    """What concurrency saves, for each series."""
+    asked = analysis.experiment
+    n = asked.requests or SCALED_TO
+    texts = []
+    for series, best in best_cells(analysis.cells).items():
+        cells = [
+            cell
+            for cell in analysis.cells
+            if (cell.cell.crawler, cell.cell.delay) == series and cell.measured
+        ]
+        name = analysis.series_shown(best.cell)
+        first = cells[0]
+        text = f"{name}: {_seconds_at(best, n)}"
+        if best is not first:
+            text += f", {n / max(rate(first), 1e-9):.3g} s at {first.cell.concurrency}"
+        at = knee(cells).exact
+        if at is not None and at != best.cell.concurrency:
+            text += f", 95 % of that rate from {at} on"
+        texts.append(text)
+    return f"Time for {n:,} requests. {'; '.join(texts)}."
+
+
+def _seconds_at(cell: CellSummary, requests: int) -> str:
+    """`1.02 s at 100 (95 % interval 1.01 to 1.05)`."""
+
+    def seconds(per_s: float) -> str:
+        return f"{requests / max(per_s, 1e-9):.3g}"
+
+    rates = cell.interval
+    times = rates and Interval(rates.high, rates.low, rates.coverage)
+    at = cell.cell.concurrency
+    return f"{seconds(rate(cell))} s at {at}{format_interval(times, seconds)}"

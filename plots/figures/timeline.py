@@ -1,0 +1,242 @@
+"""timeline-CRAWLER.png: every call of one run over time, client over server. Rows -> Figure."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import StrMethodFormatter
+
+from bench.analysis.cells import Trial
+from bench.analysis.join import Join
+from bench.analysis.validity import Level
+from bench.results.columns import IntColumns
+from plots.scenes import Drawn, RunScene
+from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOST_LINES = 2000
+"""Of more calls an image is made: rows are thinner than a pixel then."""
+_WAVES = 12
+"""With fewer of them the corner for the window is not empty."""
+_ROWS, _COLUMNS = 500, 1000
+"""Of the image: about a pixel each."""
+
+
+class Spans(NamedTuple):
+    """Of calls, in seconds since the first start; `row` is the rank of the call's start."""
+
+    start_s: "NDArray[np.float64]"
+    end_s: "NDArray[np.float64]"
+    row: "NDArray[np.int64]"
+
+    def only(self, chosen: "NDArray[np.bool_]") -> "Spans":
+        """Some of them."""
+        return Spans(self.start_s[chosen], self.end_s[chosen], self.row[chosen])
+
+
+_HOW_TO_READ = (
+    "Each row is a request: its span at the client, and over it its span at the server. Where the "
+    "client's colour shows on the left, the request was on its way or in the server's queue; on "
+    "the right, the answer was on its way or waited for the client."
+)
+
+
+def draw(scene: RunScene) -> Drawn | None:
+    """timeline-CRAWLER.png; None if no job of the run was recorded."""
+    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
+    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print)
+    if figure is None:
+        return None
+    return Drawn(
+        f"timeline-{scene.file_name}",
+        "Calls over time",
+        figure,
+        _HOW_TO_READ,
+        findings(scene.trial),
+        scene.trial.run.crawler,
+    )
+
+
+def timeline_figure(
+    trial: Trial, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
+) -> Figure | None:
+    """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
+
+    Up to MOST_LINES calls, one collection for each end, with gid "client" and "server"; of more, an
+    image with gid "calls", in which a pixel has each colour by its share of the calls, and a window
+    on some calls from the middle. None if no job of the run was recorded.
+    """
+    run = trial.run
+    is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
+    if not is_job.any():
+        return None
+    figure = new_figure()
+    axes = figure.add_subplot()
+    fetches = {name: column[is_job] for name, column in fetches.items()}
+    order = np.argsort(fetches["start_ns"], kind="stable")
+    origin_ns = int(fetches["start_ns"].min())
+    rank_of_seq = np.zeros(run.requests, dtype=np.int64)
+    rank_of_seq[fetches["seq"][order]] = np.arange(len(order))
+    rows = rank_of_seq[fetches["seq"]]
+    client = _spans(fetches["start_ns"], fetches["end_ns"], rows, origin_ns)
+    failed = fetches["error"] != 0
+    handles = [Line2D([], [], color=CLIENT, linewidth=6, label="client: start to last byte")]
+    if failed.any():
+        handles.append(Line2D([], [], color=FAILED, linewidth=6, label="client: failed"))
+    server = None
+    if arrivals is not None:
+        fetch_of = Join.of(fetches, arrivals).fetch_of()
+        known = (fetch_of >= 0) & (arrivals["replied_ns"] > 0)
+        server = _spans(
+            arrivals["arrived_ns"][known],
+            arrivals["replied_ns"][known],
+            rows[fetch_of[known]],
+            origin_ns,
+        )
+        handles.append(
+            Line2D([], [], color=SERVER, linewidth=3, label="server: request read to answer begun")
+        )
+    calls, end_s = len(order), max(1e-9, float(client.end_s.max()))
+    if calls > MOST_LINES:
+        _draw_image(axes, client, failed, server, calls, end_s)
+        if end_s > _WAVES * float(np.median(client.end_s - client.start_s)):
+            _draw_window(axes, client, failed, server, min(calls // 2, 3 * run.concurrency, 1000))
+    else:
+        _draw_lines(axes, client, failed, server, calls)
+    axes.set_xlim(-0.01 * end_s, 1.01 * end_s)
+    axes.set_ylim(calls - 0.25, -0.75)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("time since the first call (s)")
+    axes.set_ylabel("call, in the order of starts")
+    axes.set_title(
+        f"Calls over time: {run.crawler}\n"
+        f"concurrency {run.concurrency}, delay {run.delay}, "
+        f"{calls:,} requests, trial {run.trial}{doubt_shown(trial.verdict)}"
+    )
+    axes.legend(handles=handles, loc="upper right", fontsize=11)
+    add_small_print(figure, small_print)
+    return figure
+
+
+def _spans(
+    starts_ns: "NDArray[np.int64]",
+    ends_ns: "NDArray[np.int64]",
+    rows: "NDArray[np.int64]",
+    origin_ns: int,
+) -> Spans:
+    return Spans((starts_ns - origin_ns) / 1e9, (ends_ns - origin_ns) / 1e9, rows)
+
+
+def _draw_lines(
+    axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
+) -> None:
+    width = max(0.8, min(8.0, 330 / calls))
+    # Rows thinner than a pixel: a server's span as thick as the client's, or stripes would show.
+    server_width = width * (0.5 if width > 2 else 1.0)
+    colours = [FAILED if has_failed else CLIENT for has_failed in failed.tolist()]
+    axes.add_collection(
+        LineCollection(_segments(client), colors=colours, linewidths=width, gid="client")
+    )
+    if server is not None:
+        axes.add_collection(
+            LineCollection(_segments(server), colors=SERVER, linewidths=server_width, gid="server")
+        )
+
+
+def _segments(spans: Spans) -> "list[NDArray[np.float64]]":
+    """Horizontal, of shape (2, 2) each."""
+    segments = np.empty((len(spans.row), 2, 2))
+    segments[:, 0, 0] = spans.start_s
+    segments[:, 1, 0] = spans.end_s
+    segments[:, :, 1] = spans.row[:, None]
+    return list(segments)
+
+
+def _draw_image(
+    axes: Axes,
+    client: Spans,
+    failed: "NDArray[np.bool_]",
+    server: Spans | None,
+    calls: int,
+    end_s: float,
+) -> None:
+    good, bad = (coverage(client.only(of), calls, end_s) for of in (~failed, failed))
+    both = np.maximum(good + bad, 1e-12)
+    at_server = np.zeros_like(both)
+    if server is not None:
+        at_server = np.clip(coverage(server, calls, end_s) / both, 0, 1)
+    shares = {CLIENT: good / both * (1 - at_server), FAILED: bad / both * (1 - at_server)}
+    shares[SERVER] = at_server
+    image = np.zeros((_ROWS, _COLUMNS, 3))
+    for colour, share in shares.items():
+        image += share[:, :, None] * np.array(to_rgb(colour))
+    # Where there is anything at all it has its full colour: of a million calls a pixel holds two
+    # thousand, and a second, and a hundred of them under way are next to nothing of that.
+    image[good + bad < 1e-9] = 1
+    axes.imshow(
+        image,
+        extent=(0, end_s, calls - 0.5, -0.5),
+        aspect="auto",
+        interpolation="nearest",
+        zorder=2,
+        gid="calls",
+    )
+
+
+def _draw_window(
+    axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
+) -> None:
+    """So many calls from the middle, as lines, in the corner that is empty."""
+    first = len(client.row) // 2
+    inset = axes.inset_axes((0.07, 0.1, 0.4, 0.4))
+    shown = (client.row >= first) & (client.row < first + calls)
+    at_server = None
+    if server is not None:
+        at_server = server.only((server.row >= first) & (server.row < first + calls))
+    _draw_lines(inset, client.only(shown), failed[shown], at_server, calls)
+    inset.set_xlim(client.start_s[shown].min(), client.end_s[shown].max())
+    inset.set_ylim(first + calls - 0.25, first - 0.75)
+    inset.set_title(f"{calls:,} calls from the middle", fontsize=10)
+    inset.tick_params(labelsize=8)
+    inset.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def coverage(spans: Spans, calls: int, end_s: float) -> "NDArray[np.float64]":
+    """The share of each pixel that is covered, of shape (_ROWS, _COLUMNS), from 0 to 1.
+
+    A pixel holds the same stretch of time of several calls.
+    """
+    row = spans.row * _ROWS // calls
+    height = np.bincount(np.arange(calls) * _ROWS // calls, minlength=_ROWS)
+    covered = np.zeros(_ROWS * (_COLUMNS + 2))
+    for at_s, sign in ((spans.start_s, 1.0), (spans.end_s, -1.0)):
+        # What begins or ends within a pixel covers a part of it: the rest goes to the next one.
+        column = np.clip(at_s / max(end_s, 1e-9), 0, 1) * _COLUMNS
+        whole = np.floor(column).astype(np.int64)
+        part = column - whole
+        index = row * (_COLUMNS + 2) + whole
+        covered += sign * np.bincount(index, 1 - part, len(covered))
+        covered += sign * np.bincount(index + 1, part, len(covered))
+    counts = np.cumsum(covered.reshape(_ROWS, _COLUMNS + 2), axis=1)[:, :_COLUMNS]
+    return np.clip(counts / np.maximum(height, 1)[:, None], 0.0, 1.0)
+
+
+def findings(trial: Trial) -> str:
+    """How long one run took, and what is wrong with it."""
+    summary = trial.summary
+    assert summary is not None
+    text = f"{summary.requests:,} requests in {summary.makespan_ns / 1e9:.2f} s"
+    if summary.efficiency is not None:
+        text += f", of which {summary.ideal_ns / 1e9:.2f} s are the delays alone"
+    if summary.errors:
+        wrong = ", ".join(f"{word} {count}" for word, count in summary.errors.items())
+        text += f"; wrong: {wrong}"
+    if trial.verdict.level is not Level.VALID:
+        text += f"; {trial.verdict.level.name}"
+    return text + "."

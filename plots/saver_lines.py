@@ -1,0 +1,98 @@
+"""Lines of savers: their times, as they are drawn against sizes and costs. Rows -> Axes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.primes.analysis import PrimesAnalysis, SavedCell
+from plots.lines import Point, draw_line, name_ends
+from plots.style import add_small_print, marks_explained, styles_of
+
+_MARGIN = 1.4
+
+
+class SaverLine(NamedTuple):
+    """Of a saver, in the order of x."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+def plan_and_spread(analysis: PrimesAnalysis) -> str:
+    """For titles, as that of plots.lines."""
+    spread = ", median and min-max" if analysis.experiment.trials > 1 else ""
+    return analysis.experiment.plan_shown() + spread
+
+
+def lines_of(
+    analysis: PrimesAnalysis,
+    cells: Sequence[SavedCell],
+    x_of: Callable[[SavedCell], float],
+    unit_s: Callable[[SavedCell], float],
+) -> list[SaverLine]:
+    """Of each saver that was measured: the times of its cells, in units of `unit_s`, at `x_of`."""
+    lines = []
+    for name in analysis.savers():
+        points = []
+        for cell in cells:
+            if cell.saver == name and cell.wall_s is not None:
+                walls = [wall_s / unit_s(cell) for wall_s in cell.walls_s]
+                at = round(1e6 * x_of(cell))
+                middle = cell.wall_s / unit_s(cell)
+                points.append(Point(at, x_of(cell), middle, walls[0], walls[-1], cell.level))
+        if points:
+            lines.append(SaverLine(name, tuple(sorted(points, key=lambda point: point.x))))
+    return lines
+
+
+def draw_lines(axes: Axes, lines: Iterable[SaverLine]) -> None:
+    """Both axes logarithmic; lines have the saver's name as gid."""
+    styles = styles_of([line.name for line in lines])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_autoscale_on(False)  # of a single point it makes limits that are no range
+    points = [point for line in lines for point in line.points]
+    axes.set_xlim(
+        min(point.x for point in points) / _MARGIN, max(point.x for point in points) * _MARGIN
+    )
+    axes.set_ylim(
+        min(point.low for point in points) / _MARGIN, max(point.high for point in points) * _MARGIN
+    )
+    for line in lines:
+        draw_line(axes, line.name, styles[line.name], line.points)
+    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def finish(figure: Figure, axes: Axes, lines: Sequence[SaverLine], small_print: str) -> None:
+    """Names at the ends of the lines, and the small print."""
+    levels = [point.level for line in lines for point in line.points]
+    last = {line.name: line.points[-1] for line in lines}
+    name_ends(axes, last, styles_of(list(last)), offset=None)
+    add_small_print(figure, small_print + marks_explained(levels))
+
+
+def findings(
+    lines: Sequence[SaverLine], at: Callable[[float], str], shown: Callable[[float], str]
+) -> str:
+    """`AT X, fastest: ...; slowest: ...`, at the right end; with min to max of several trials."""
+
+    def said(line: SaverLine) -> str:
+        point = line.points[-1]
+        spread = f" ({shown(point.low)} to {shown(point.high)})" if point.high > point.low else ""
+        return f"{line.name}, {shown(point.y)}{spread}"
+
+    farthest = max(line.points[-1].x for line in lines)
+    ends = [line for line in lines if line.points[-1].x == farthest]
+    ranked = sorted(ends, key=lambda line: line.points[-1].y)
+    text = f"{at(farthest)}, fastest: {said(ranked[0])}"
+    return f"{text}; slowest: {said(ranked[-1])}." if len(ranked) > 1 else f"{text}."
+
+
+def _plain(value: float, _: object) -> str:
+    return f"{value:,.10g}"

@@ -1,0 +1,261 @@
+"""What the page of a sweep or a calibration shows: cells, comparisons, verdicts. Rows -> text."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from bench.analysis.analyse import Analysis
+from bench.analysis.bottleneck import bottleneck
+from bench.analysis.cells import KNEE_SHARE, UNSTABLE_SHARE, CellSummary, Series, best_cells, knee
+from bench.analysis.comparison import Neighbours, compare_neighbours
+from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
+from bench.analysis.quantiles import BEYOND
+from bench.program import PROGRAM
+from bench.report.tables import errors_shown
+from bench.results.environment import versions_shown
+from bench.results.store import Store
+from plots.floor import times_floor
+from plots.page import (
+    Column,
+    Content,
+    Picture,
+    Row,
+    Table,
+    Value,
+    badge,
+    doubts,
+    names_shown,
+    number,
+    render,
+    word,
+)
+
+_INTERVAL = Column(
+    "95 %",
+    "95 % confidence interval of the median of requests/s, for this cell alone (not adjusted for "
+    f"the number of cells). Unstable: half its width is over {100 * UNSTABLE_SHARE:.0f} % of the "
+    "median.",
+)
+_RANGE = Column(
+    "min-max",
+    "Lowest and highest requests/s of the trials. A confidence interval needs at least "
+    f"{LEAST_TRIALS} trials.",
+)
+_DELAY = Column("delay", "What the URL asks the server to wait before it responds.")
+COLUMNS = (
+    Column("crawler", is_text=True),
+    Column(
+        "verdict",
+        "INVALID if one trial of the cell is; otherwise the worst verdict that at least half of "
+        "the trials have.",
+        is_text=True,
+    ),
+    _DELAY,
+    Column("C", "Concurrency asked for: how many requests the crawler may have in flight."),
+    Column("requests/s", "Throughput of good requests."),
+    _INTERVAL,
+    _RANGE,
+    Column("mean in flight", "Requests in flight at the server, on average over the run."),
+    Column("peak in flight", "The most requests that were in flight at the server at once."),
+    Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
+    Column(
+        "p50 ms",
+        "Median service time: from the moment a slot takes a request to the last byte of its "
+        "response.",
+    ),
+    Column("p99 ms", f"99th percentile of service time, of at least {100 * BEYOND:,} requests."),
+    Column("CPU µs/req", "CPU time of the crawler's process per request, its start included."),
+    Column("× floor CPU", "That, divided by the floor crawler's at the same delay and C."),
+    Column("peak MB", "Peak memory of the crawler's process."),
+    Column("errors", "Failed requests of all trials, by kind.", is_text=True),
+    Column("limited by", "What held the median trial back.", is_text=True),
+    Column(
+        "knee at C",
+        f"The smallest C measured that reaches {100 * KNEE_SHARE:.0f} % of the crawler's best "
+        "throughput.",
+    ),
+)
+"""One of the interval and the range is shown, and the delay where there are several."""
+
+_COMPARED = (
+    Column("crawler", is_text=True),
+    Column("against", is_text=True),
+    Column("result", is_text=True),
+    _DELAY,
+    Column("C", "Concurrency asked for."),
+    Column("ratio", "Throughput of the first crawler divided by that of the second."),
+    Column("95 %", "95 % confidence interval of the ratio, for this line alone."),
+    Column(
+        "p",
+        "Sign-flip test of signed ranks, adjusted for all lines: if no crawlers differed at all, "
+        f"the risk of any false alarm in this table would be {100 * ERROR_RATE:.0f} %.",
+    ),
+    Column(
+        "trials",
+        "Pairs of runs, without those that are INVALID. In a trial all crawlers have the same "
+        "delays, within minutes.",
+    ),
+)
+
+
+def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
+    """The whole page. Raises StoreError."""
+    asked = analysis.experiment
+    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
+    comparison, text = _comparison(analysis)
+    content = Content(
+        title=names_shown(asked.crawlers, "crawlers"),
+        plan=f"{asked.plan_shown()}; seed {asked.seed}",
+        note="Closed loop: a slot sends its next request only when its last one has ended, so "
+        "a slow crawler sends fewer.",
+        summary=(_cells(analysis),),
+        remarks=tuple(_ceilings(analysis)),
+        comparison=comparison,
+        comparison_text=text,
+        verdicts=[trial.verdict for trial in trials],
+        doubts=doubts(
+            [
+                ("the server's ceiling", [trial.verdict for trial in analysis.ceilings]),
+                *(
+                    (
+                        f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}",
+                        [trial.verdict for trial in cell.trials],
+                    )
+                    for cell in analysis.cells
+                ),
+            ]
+        ),
+        single_runs="For each crawler, the trial with the median throughput of one cell.",
+        libraries=versions_shown(analysis.runs),
+        command=asked.command(),
+        exports=(
+            (" > runs.csv", "CSV with one row per run"),
+            (" --what requests > requests.csv", "CSV with one row per request"),
+        ),
+    )
+    return render(store, content, pictures)
+
+
+def _cells(analysis: Analysis) -> Table:
+    """All cells; those that are not the best of their crawler are extra."""
+    has_intervals = any(cell.interval for cell in analysis.cells)
+    has_ranges = any(len(cell.rates) > 1 for cell in analysis.cells)
+    left_out = {_RANGE} if has_intervals or not has_ranges else set()
+    left_out |= set() if has_intervals else {_INTERVAL}
+    left_out |= set() if len(analysis.experiment.delays) > 1 else {_DELAY}
+    shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
+    best = best_cells(analysis.cells)
+    for cell in analysis.cells:  # a crawler of which nothing came is shown by its first cell
+        best.setdefault(Series.of(cell.cell), cell)
+    chosen = {id(cell) for cell in best.values()}
+    rows = []
+    for cell in analysis.cells:
+        values = _values(cell, analysis)
+        rows.append(Row(tuple(values[i] for i in shown), is_extra=id(cell) not in chosen))
+    caption = "One line per cell, medians over its trials"
+    return Table("cells", caption, tuple(COLUMNS[i] for i in shown), tuple(rows))
+
+
+def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
+    """One for each of COLUMNS."""
+    at = cell.cell
+    start = (
+        word(at.crawler),
+        badge(cell.level),
+        Value(str(at.delay), at.delay.mean_us),
+        Value(str(at.concurrency), at.concurrency),
+    )
+    trial = cell.median_trial()
+    if trial is None or trial.summary is None:
+        return (*start, *(number(None, "") for _ in COLUMNS[len(start) :]))
+    rate, least, most = cell.requests_per_s
+    form = ",.0f" if rate >= 100 else ".1f"
+    in_flight = [one.in_flight for one in cell.measured if one.in_flight is not None]
+    interval = cell.interval
+    return (
+        *start,
+        number(rate, form),
+        Value(
+            f"{interval.low:{form}}-{interval.high:{form}}"
+            + (" unstable" if cell.is_unstable else ""),
+            interval.low,
+        )
+        if interval
+        else number(None, ""),
+        Value(f"{least:{form}}-{most:{form}}", least) if len(cell.rates) > 1 else number(None, ""),
+        number(median(one.mean for one in in_flight) if in_flight else None, ".1f"),
+        number(median(one.peak for one in in_flight) if in_flight else None, ",.0f"),
+        number(cell.median_of("efficiency"), ".3f"),
+        number(cell.median_of("p50_ns"), ".1f", 1e6),
+        number(cell.median_of("p99_ns"), ".1f", 1e6),
+        number(cell.median_of("cpu_us_per_request"), ",.0f"),
+        number(times_floor(cell, analysis, "cpu_us_per_request"), ".1f"),
+        number(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
+        word(errors_shown(cell.errors)),
+        word(bottleneck(trial.summary, trial.verdict).word),
+        _knee(cell, analysis),
+    )
+
+
+def _knee(cell: CellSummary, analysis: Analysis) -> Value:
+    series = Series.of(cell.cell)
+    at = knee([one for one in analysis.cells if Series.of(one.cell) == series])
+    return Value(str(at), -1.0 if at.concurrency is None else float(at.concurrency))
+
+
+def _ceilings(analysis: Analysis) -> Iterator[str]:
+    """What the server can do at most."""
+    measured = [trial for trial in analysis.ceilings if trial.summary is not None]
+    rates = [f"{trial.summary.requests_per_s:,.0f}" for trial in measured if trial.summary]
+    if rates:
+        run = measured[0].run
+        when = "before and after the sweep" if len(rates) > 1 else "before the sweep"
+        yield (
+            f"Ceiling of the server: {' and '.join(rates)} requests/s, measured {when} with "
+            f"{run.crawler} at C={run.concurrency} without delay."
+        )
+
+
+def _comparison(analysis: Analysis) -> tuple[Table | None, str]:
+    """The same lines as `crawlbench report` prints, and what they are."""
+    asked = analysis.experiment
+    if len({cell.cell.crawler for cell in analysis.cells if cell.measured}) < 2:
+        return None, ""
+    if asked.trials < LEAST_TRIALS:
+        trials = "1 trial" if asked.trials == 1 else f"{asked.trials} trials"
+        return None, (
+            f"{trials} cannot tell a difference between crawlers from noise: the numbers above are "
+            f"no ranking. At least {LEAST_TRIALS} trials are needed (--trials {LEAST_TRIALS})."
+        )
+    columns = [one for one in _COMPARED if one is not _DELAY or len(asked.delays) > 1]
+    shown = [_COMPARED.index(column) for column in columns]
+    rows = [_compared(one) for one in compare_neighbours(analysis.cells)]
+    table = Table(
+        "compared",
+        "Throughput of each crawler against the next slower one",
+        tuple(columns),
+        tuple(Row(tuple(row[i] for i in shown)) for row in rows),
+    )
+    return table, (
+        "Each crawler is compared with the next slower one, at the highest C at which both were "
+        "measured. Where no difference is seen, the order of the two says nothing. "
+        f"For other cells, and for other numbers than throughput, use {PROGRAM} compare A B."
+    )
+
+
+def _compared(one: Neighbours) -> tuple[Value, ...]:
+    """One for each of _COMPARED."""
+    found = one.result
+    interval = found.interval
+    return (
+        word(one.candidate),
+        word(one.baseline),
+        word(found.verdict),
+        Value(str(one.delay), one.delay.mean_us),
+        Value(str(one.concurrency), one.concurrency),
+        number(found.ratio, ".3f"),
+        Value(f"{interval.low:.3f}-{interval.high:.3f}", interval.low)
+        if interval
+        else number(None, ""),
+        number(found.p, ".3f"),
+        Value(str(found.trials), found.trials),
+    )

@@ -1,0 +1,65 @@
+"""Numbers as words, with their intervals, for what is said beside figures. Pure."""
+
+from collections.abc import Callable, Iterable
+
+from bench.analysis.cells import CellSummary
+from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
+from bench.analysis.inference import Interval, median_interval
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def rate(cell: CellSummary) -> float:
+    """The median of requests/s."""
+    return cell.requests_per_s[0]
+
+
+def rate_at(cell: CellSummary) -> str:
+    """`asyncio, 978 requests/s at 100 (95 % interval 960 to 985)`."""
+    per_s = rate(cell)
+    form = ",.0f" if per_s >= 100 else ".1f"
+    interval = format_interval(cell.interval, lambda value: f"{value:{form}}")
+    at = cell.cell.concurrency
+    return f"{cell.cell.crawler}, {per_s:{form}} requests/s at {at}{interval}"
+
+
+def format_interval(interval: Interval | None, shown: Callable[[float], str]) -> str:
+    """` (95 % interval 960 to 985)`; "" of none."""
+    if interval is None:
+        return ""
+    return f" (95 % interval {shown(interval.low)} to {shown(interval.high)})"
+
+
+def is_difference_seen(one: CellSummary, other: CellSummary, metric: str) -> bool:
+    """Whether `crawlbench compare` sees a difference; of too few trials it could not say."""
+    return compare({"": (one, other)}, METRICS[metric])[""].verdict != NO_DIFFERENCE
+
+
+def lowest_and_highest(
+    cells: Iterable[CellSummary], attribute: str, metric: str, shown: Callable[[float], str]
+) -> str:
+    """`lowest with asyncio: 80.0 % ..., and highest with protocol: 100.0 % ...`; "" of nothing.
+
+    The attribute is one of RunSummary, of which the median counts; the metric one of METRICS.
+    """
+    values = {
+        cell.cell: (value, cell)
+        for cell in cells
+        if (value := cell.median_of(attribute)) is not None
+    }
+    if not values:
+        return ""
+
+    def said(value: float, cell: CellSummary) -> str:
+        known = [getattr(one, attribute) for one in cell.measured]
+        interval = median_interval([one for one in known if one is not None])
+        return f"{cell.cell.crawler}: {shown(value)}{format_interval(interval, shown)}"
+
+    ranked = sorted(values.values(), key=lambda one: one[0])
+    least, most = ranked[0], ranked[-1]
+    if least is most:
+        return said(*most)
+    text = f"lowest with {said(*least)}, and highest with {said(*most)}"
+    if is_difference_seen(least[1], most[1], metric):
+        return text
+    return f"{text}, but no difference is seen between these two"
