@@ -145,13 +145,13 @@ def test_a_second_start_installs_nothing(checkout: Path) -> None:
     put_program(checkout, "python3", "exit 1")
     constraints_text = (checkout / "constraints.txt").read_text()
     for arguments, handed_on in [
-        ([], "run"),
-        (["--quick"], "run --quick"),
-        (["list", "--json"], "list --json"),
-        (["--help"], "--help"),
+        ([], ""),
+        (["--quick"], " --quick"),
+        (["list", "--json"], " list --json"),
+        (["--help"], " --help"),
     ]:
         done = start(checkout, *arguments)
-        assert done.stdout == f"-P -m bench {handed_on}\n", done
+        assert done.stdout == f"-P -m bench{handed_on}\n", done
         assert done.stderr == ""
     # Another version of a package is another environment ...
     with (checkout / "constraints.txt").open("a") as constraints:
@@ -160,7 +160,7 @@ def test_a_second_start_installs_nothing(checkout: Path) -> None:
     assert "no venv module" in last_line(start(checkout))
     # ... and where it cannot be made, the one before is still there.
     (checkout / "constraints.txt").write_text(constraints_text)
-    assert start(checkout).stdout == "-P -m bench run\n"
+    assert start(checkout).stdout == "-P -m bench\n"
 
 
 def test_an_interpreter_can_be_named(checkout: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_folder_that_somebody_else_made_is_refused(checkout: Path, name: str) 
     assert (checkout / name / ".hidden").read_text() == "kept"
     # An empty one holds nothing to lose.
     (checkout / name / ".hidden").unlink()
-    assert start(checkout).stdout == "-P -m bench run\n"
+    assert start(checkout).stdout == "-P -m bench\n"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_set_up_that_was_killed_is_recovered(
     put_program(checkout, "python3", PYTHON_THAT_WORKS)
     if has_uv:
         put_program(checkout, "uv", UV_THAT_WORKS)
-    assert start(checkout).stdout == "-P -m bench run\n"
+    assert start(checkout).stdout == "-P -m bench\n"
     with (checkout / "constraints.txt").open("a") as constraints:
         constraints.write("another==1\n")
     if killed_in == "venv":
@@ -281,7 +281,7 @@ def test_a_set_up_that_was_killed_is_recovered(
     if has_uv:
         put_program(checkout, "uv", UV_THAT_WORKS)
     done = start(checkout)
-    assert done.stdout == "-P -m bench run\n", done
+    assert done.stdout == "-P -m bench\n", done
     assert not (checkout / ".venv-previous").exists()
 
 
@@ -302,7 +302,7 @@ def test_a_path_that_cannot_work_is_named_before_anything_is_written(
 @pytest.mark.parametrize("checkout", ["-x", "a 'b' \"c\" $d `e`", "{f} %s #g"], indirect=True)
 def test_any_other_path_works(checkout: Path) -> None:
     put_program(checkout, "python3", PYTHON_THAT_WORKS)
-    assert start(checkout).stdout == "-P -m bench run\n"
+    assert start(checkout).stdout == "-P -m bench\n"
     # The same from next to it, and from within, wherever CDPATH leads.
     environment = {"PATH": str(checkout.parent / "bin"), "CDPATH": str(checkout.parent / "other")}
     (checkout.parent / "other" / "scripts").mkdir(parents=True)
@@ -318,13 +318,13 @@ def test_any_other_path_works(checkout: Path) -> None:
             text=True,
             timeout=50,
         )
-        assert (done.stdout, done.stderr) == ("-P -m bench run\n", "")
+        assert (done.stdout, done.stderr) == ("-P -m bench\n", "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_stderr_changes_no_exit_code(checkout: Path) -> None:
     environment = {"PATH": str(checkout.parent / "bin")}
-    for script, code, said in [("exit 1", 3, ""), (PYTHON_THAT_WORKS, 0, "-P -m bench run\n")]:
+    for script, code, said in [("exit 1", 3, ""), (PYTHON_THAT_WORKS, 0, "-P -m bench\n")]:
         put_program(checkout, "python3", script)
         with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
             done = subprocess.run(

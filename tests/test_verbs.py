@@ -55,6 +55,14 @@ def test_the_help_of_a_verb_fits_and_teaches(
     assert [one for one in parser._actions if not one.help] == []  # noqa: SLF001
 
 
+def test_the_help_of_the_program_fits_and_says_what_its_exit_codes_mean() -> None:
+    said = bench("--help").stdout
+    assert all(len(line) < 80 for line in said.splitlines()), said
+    codes = said.partition("exit codes:")[2].splitlines()[1:7]
+    assert [line.split()[0] for line in codes] == ["0", "1", "2", "3", "99", "130"]
+    assert "--print-completion bash" in said
+
+
 @each_verb
 def test_the_examples_of_a_verb_are_command_lines(verb: Verb) -> None:
     for words, _ in verb.load().EXAMPLES:

@@ -96,7 +96,8 @@ def run_plots(module: str, words: Sequence[str], way_out: str, told: bytes = b""
             process.stdin.flush()
         code = process.wait()
     except BaseException:
-        process.stdin.close()  # it then removes what it has not finished
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()  # it then removes what it has not finished
         try:
             process.wait(_PLOTS_END_S)
         except subprocess.TimeoutExpired:
