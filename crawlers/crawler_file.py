@@ -71,6 +71,8 @@ def import_file(path: str) -> ModuleType:
         raise ImportError("it is a folder, not a file")
     if not Path(path).exists():
         raise ImportError("there is no such file")
+    if not path.endswith(".py"):
+        raise ImportError("its name does not end in .py")
     if taken := why_taken(module_name):
         raise ImportError(taken)
     sys.path.insert(0, str(Path(path).parent))
