@@ -83,6 +83,7 @@ def test_a_file_is_named_by_its_path(text: str, expected: Entrant) -> None:
         ("mine.py", "names no function"),
         ("./mine.py:", "names no function"),
         ("./mine:crawl", "is not FILE.py:FUNCTION"),
+        ("./mine", "is not FILE.py:FUNCTION"),
         ("./folder:crawl", "is not FILE.py:FUNCTION"),
         ("./mine.py:2nd", "'2nd' cannot be the name of a function"),
         ("./my-own.py:crawl", "'my-own.py' cannot be the name of a module"),
