@@ -21,11 +21,12 @@ def is_file_name(name: str) -> bool:
 def split_file_name(name: str) -> tuple[str, str]:
     """The path and the function of `FILE.py:FUNCTION`. Raises ValueError, which says why not."""
     path, colon, function = name.rpartition(":")
-    if not colon or not function:
-        file = path or name
-        raise ValueError(f"{name!r} names no function: write {file}:FUNCTION, as in {file}:crawl")
+    if not colon:
+        path, function = name, ""
     if not path.endswith(".py"):
         raise ValueError(f"{name!r} is not FILE.py:FUNCTION, as in ./mine.py:crawl")
+    if not function:
+        raise ValueError(f"{name!r} names no function: write {path}:FUNCTION, as in {path}:crawl")
     if not function.isidentifier():
         raise ValueError(f"{name!r}: {function!r} cannot be the name of a function")
     if not module_of(path).isidentifier():
@@ -71,6 +72,8 @@ def import_file(path: str) -> ModuleType:
         raise ImportError("it is a folder, not a file")
     if not Path(path).exists():
         raise ImportError("there is no such file")
+    if not path.endswith(".py"):
+        raise ImportError("its name does not end in .py")
     if taken := why_taken(module_name):
         raise ImportError(taken)
     sys.path.insert(0, str(Path(path).parent))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from crawlers.crawler_file import is_file_name, split_file_name, with_absolute_path
+from crawlers.crawler_file import is_file_name, with_absolute_path
 
 ANY = 2**31
 """A limit above every concurrency that can be asked for."""
@@ -243,13 +243,7 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
     Nothing is declared for it, unless `declared_as` names the row whose libraries and behaviour it
     shares.
     """
-    if is_file_name(name):
-        try:
-            module, function = split_file_name(name)
-        except ValueError as error:
-            raise UnknownCrawlerError(str(error)) from None
-    else:
-        module, _, function = name.partition(":")
+    module, _, function = name.rpartition(":") if is_file_name(name) else name.partition(":")
     if module and function:
         if declared_as:
             return replace(find(declared_as), name=name, module=module, function=function)

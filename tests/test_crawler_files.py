@@ -83,6 +83,7 @@ def test_a_file_is_named_by_its_path(text: str, expected: Entrant) -> None:
         ("mine.py", "names no function"),
         ("./mine.py:", "names no function"),
         ("./mine:crawl", "is not FILE.py:FUNCTION"),
+        ("./mine", "is not FILE.py:FUNCTION"),
         ("./folder:crawl", "is not FILE.py:FUNCTION"),
         ("./mine.py:2nd", "'2nd' cannot be the name of a function"),
         ("./my-own.py:crawl", "'my-own.py' cannot be the name of a module"),
@@ -95,8 +96,6 @@ def test_what_names_no_function_in_a_file_is_refused(text: str, said: str) -> No
         parse_entrant(text)
     assert said in str(refused.value)
     if not text.endswith("@"):
-        with pytest.raises(UnknownCrawlerError):
-            find(text)
         with pytest.raises(UnknownCrawlerError):
             located(text)
 
@@ -209,6 +208,7 @@ PART_OF_A_PACKAGE = (
     ("file", "text", "said"),
     [
         ("folder.py", None, "(it is a folder, not a file)"),
+        ("other.txt", "", "(its name does not end in .py)"),
         ("other.py", "crawl_all = crawl = 3", "(it has no function 'crawl')"),
         ("bad.py", "\ndef crawl(:\n", "(SyntaxError: invalid syntax (bad.py, line 2))"),
         ("names.py", "\n\nx", "(NameError: name 'x' is not defined (names.py, line 3))"),

@@ -242,7 +242,7 @@ def test_results_without_a_good_run_are_one_clear_line(
 
 
 def test_a_crawler_that_was_brought_along_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
-    name = "../../evil.py:crawl"
+    name = "../../evil.module:crawl"
     environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
