@@ -88,10 +88,10 @@ def import_file(path: str) -> ModuleType:
 def why_taken(module: str) -> str:
     """Why no crawler's module can have this name, or ""."""
     if module in _OUR_PACKAGES:
-        return f"{module!r} is a package of crawlbench, give your module another name"
+        return f"{module!r} is a package of crawlbench: give your module another name"
     if module in sys.stdlib_module_names:
-        return f"{module!r} is a module of Python, give your module another name"
+        return f"{module!r} is a module of Python: give your module another name"
     # `import gevent` in a gevent.py would import that file itself.
     if PathFinder.find_spec(module, site.getsitepackages()) is not None:
-        return f"{module!r} is an installed library, give your module another name"
+        return f"{module!r} is an installed library: give your module another name"
     return ""

@@ -11,7 +11,9 @@ from bench.kinds import KINDS, kind_of
 from bench.results.store import Store
 from plots import __main__ as plots
 
-STORED = sorted((Path(__file__).parent / "data" / "schema-4").glob("*.sqlite"))
+_DATA = Path(__file__).parent / "data"
+STORED = [*sorted((_DATA / "schema-4").glob("*.sqlite")), _DATA / "schema-5" / "crawl.sqlite"]
+"""One of each kind."""
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
@@ -19,7 +21,7 @@ def test_an_analysis_comes_through_a_pipe_as_it_was(path: Path) -> None:
     with Store.open(path) as store:
         analysis = kind_of(store).analyse(store)
     assert repr(pickle.loads(pickle.dumps(analysis))) == repr(analysis)  # noqa: S301
-    assert len(STORED) == len(KINDS)
+    assert {one.stem for one in STORED} == {kind.name for kind in KINDS}
 
 
 @pytest.mark.parametrize("name", ["sweep", "primes"])

@@ -132,7 +132,7 @@ def test_two_files_of_one_name_have_their_folders_in_their_labels() -> None:
     again = chosen_entrants([parse_entrant(str(entrant)) for entrant in chosen])
     assert again == chosen
     # A label of the user's own is kept, and folders of one name are not told apart.
-    with pytest.raises(EntrantError, match="write LABEL=CRAWLER with two labels"):
+    with pytest.raises(EntrantError, match="write LABEL=CRAWLER with two different labels"):
         chosen_entrants([Entrant("x", named[0].crawler), Entrant("x", named[1].crawler)])
     with pytest.raises(EntrantError, match="label 'a/mine:crawl' is given to /x/a/mine"):
         chosen_entrants([parse_entrant(f"/{name}/a/mine.py:crawl") for name in "xy"])
@@ -214,9 +214,9 @@ PART_OF_A_PACKAGE = (
         ("names.py", "\n\nx", "(NameError: name 'x' is not defined (names.py, line 3))"),
         ("lacks.py", "import nosuch", "(No module named 'nosuch' (lacks.py, line 1))"),
         ("part.py", "from . import other", PART_OF_A_PACKAGE),
-        ("server.py", "", "('server' is a package of crawlbench, give your module another name)"),
-        ("asyncio.py", "", "('asyncio' is a module of Python, give your module another name)"),
-        ("gevent.py", "", "('gevent' is an installed library, give your module another name)"),
+        ("server.py", "", "('server' is a package of crawlbench: give your module another name)"),
+        ("asyncio.py", "", "('asyncio' is a module of Python: give your module another name)"),
+        ("gevent.py", "", "('gevent' is an installed library: give your module another name)"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_clear_line(

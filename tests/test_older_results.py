@@ -11,6 +11,7 @@ that schema:
 
     run --crawlers protocol,tornado-curl --concurrency 1,4 --delay 5 --trials 2 -n 12
     primes --work primes --sizes 64 --savers no-io,serial,threads --delay 5
+    crawl protocol -n 60 -c 6 --delay 5
 """
 
 import shutil
@@ -40,6 +41,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         ("schema-4/primes", ("serial 0.258", "batches 0.045", "31 of 31")),
         ("schema-5/sweep", ("protocol 355 315-394 4", "tornado-curl 367 360-373 4")),
         ("schema-5/primes", ("serial 0.205", "threads 0.027", "18 of 18")),
+        ("schema-5/crawl", ("makespan 0.061 s", "efficiency 0.817", "60 matched,")),
     ],
     indirect=["folder"],
 )

@@ -133,7 +133,7 @@ def test_a_run_that_is_known_already_is_refused_and_not_mixed_up(
 ) -> None:
     monkeypatch.setattr(ProcessRunner, "_name", lambda *_: "mine")
     announce_run(server.addresses.control_url, "mine", 1)
-    with pytest.raises(ServerGoneError, match=r"the server refuses the run: .* name is known"):
+    with pytest.raises(ServerGoneError, match=r"the server refuses the run: .* already exists"):
         run(server, "asyncio")
     delete_run(server.addresses.control_url, "mine")
 
