@@ -176,7 +176,7 @@ def test_an_interpreter_can_be_named(checkout: Path) -> None:
 
 def test_another_version_has_an_environment_beside_the_first(checkout: Path) -> None:
     put_program(checkout, "python3", PYTHON_THAT_WORKS)
-    assert start(checkout).stdout == "-P -m bench run\n"
+    assert start(checkout).stdout == "-P -m bench\n"
     put_program(checkout, "python3.13", PYTHON_THAT_WORKS.replace("exit 0", 'echo "$0"; exit 0', 1))
     done = start(checkout, "3.13", "-k", "this", script="scripts/test-on")
     assert (done.returncode, done.stdout) == (0, "-m pytest -k this\n"), done
