@@ -134,7 +134,7 @@ def test_two_files_of_one_name_have_their_folders_in_their_labels() -> None:
     # A label of the user's own is kept, and folders of one name are not told apart.
     with pytest.raises(EntrantError, match="write LABEL=CRAWLER with two different labels"):
         chosen_entrants([Entrant("x", named[0].crawler), Entrant("x", named[1].crawler)])
-    with pytest.raises(EntrantError, match="label 'a/mine:crawl' is given to /x/a/mine"):
+    with pytest.raises(EntrantError, match="label 'a/mine:crawl' is given to both /x/a/mine"):
         chosen_entrants([parse_entrant(f"/{name}/a/mine.py:crawl") for name in "xy"])
 
 

@@ -207,7 +207,7 @@ def test_a_control_port_on_another_host_is_not_asked(elsewhere: str) -> None:
     body = greeting(elsewhere).encode()
     with serving(saying(HEAD + body)) as url, pytest.raises(ControlError) as caught:
         recognise(url)
-    assert "another host, and is not asked" in str(caught.value)
+    assert "another host and is not contacted" in str(caught.value)
     assert str(caught.value).isprintable()
 
 
