@@ -6,6 +6,7 @@
 # else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use; with CRAWLBENCH_VENV, the name of
 # another folder here, scripts/test-on keeps an environment beside .venv.
 #
+# A variable `extras` names what is installed: `dev` by default, `all` for users of the program.
 # They clear only what they made: a folder that holds their stamp. The stamp is written first, and
 # empty, so that what a killed set-up left behind is recognised; it is filled when all is done.
 
@@ -26,15 +27,23 @@ fail() {
     exit 3
 }
 
+# What developers need is more than what users need, and includes it.
+extras=${extras:-dev}
+
 wanted_stamp() {
-    echo "$root ${CRAWLBENCH_PYTHON:-}"
+    echo "$root ${CRAWLBENCH_PYTHON:-} $1"
     echo "$own_packages_first"
     sed '/^\[tool\./,$d' "$root/pyproject.toml" # the settings of tools install nothing
     cat -- "$root/constraints.txt"
 }
 
 is_ready() {
-    [ -x "$python" ] && [ -f "$stamp" ] && [ "$(wanted_stamp)" = "$(cat -- "$stamp")" ]
+    local enough
+    [ -x "$python" ] && [ -f "$stamp" ] || return
+    for enough in "$extras" dev; do
+        [ "$(wanted_stamp "$enough")" = "$(cat -- "$stamp")" ] && return
+    done
+    return 1
 }
 
 is_new_enough() {
@@ -141,7 +150,7 @@ import sys, sysconfig
 line, root = sys.argv[1:]
 with open(sysconfig.get_path("purelib") + "/crawlbench-first.pth", "w") as stream:
     stream.write(line.format(root=root) + "\n")
-' "$own_packages_first" "$root" && wanted_stamp >"$stamp"
+' "$own_packages_first" "$root" && wanted_stamp "$extras" >"$stamp"
 }
 
 make_env() {
@@ -150,7 +159,7 @@ make_env() {
     check_folder "$previous"
     check_file "$install_log"
     base=$(find_python) || exit
-    echo "crawlbench: setting up ${venv##*/}, once; about 600 MB on disk" >&2 || :
+    echo "crawlbench: setting up ${venv##*/}, once; about $([ "$extras" = dev ] && echo 600 || echo 350) MB on disk" >&2 || :
     cd -- "$root" || exit
     if [ -s "$stamp" ]; then
         discard "$previous"
@@ -165,12 +174,12 @@ make_env() {
     if command -v uv >/dev/null; then
         {
             UV_PYTHON_DOWNLOADS=manual uv venv --quiet --allow-existing --python "$base" "$venv" &&
-                uv pip install --quiet --python "$python" -c constraints.txt -e '.[dev]'
+                uv pip install --quiet --python "$python" -c constraints.txt -e ".[$extras]"
         } >>"$install_log" 2>&1 || fail_install
     else
         "$base" -m venv "$venv" >>"$install_log" 2>&1 || fail_venv "$base"
         "$python" -m pip install --quiet --disable-pip-version-check --retries 2 \
-            -c constraints.txt -e '.[dev]' >>"$install_log" 2>&1 || fail_install
+            -c constraints.txt -e ".[$extras]" >>"$install_log" 2>&1 || fail_install
     fi
     write_stamp >>"$install_log" 2>&1 || fail_install
     rm -f -- "$install_log"

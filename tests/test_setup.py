@@ -163,6 +163,18 @@ def test_a_second_start_installs_nothing(checkout: Path) -> None:
     assert start(checkout).stdout == "-P -m bench\n"
 
 
+def test_a_user_does_not_install_what_developers_need(checkout: Path) -> None:
+    noting = '"-m pip") echo "${@: -1}" >>"$0.installed" ;; "-c "*) ;;'
+    put_program(checkout, "python3", PYTHON_THAT_WORKS.replace('"-m pip" | "-c "*) ;;', noting))
+    installed = checkout / ".venv" / "bin" / "python.installed"
+    assert "about 350 MB" in start(checkout).stderr
+    assert installed.read_text() == ".[all]\n"
+    done = start(checkout, "-k", "this", script="scripts/test")
+    assert "about 600 MB" in done.stderr, done
+    assert installed.read_text() == ".[dev]\n"
+    assert start(checkout).stderr == ""  # what developers have is enough for users
+
+
 def test_an_interpreter_can_be_named(checkout: Path) -> None:
     done = subprocess.run(
         [str(checkout / "benchmark.sh")],
