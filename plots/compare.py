@@ -47,7 +47,7 @@ def _small_print(measured: dict[str, Any]) -> str:
     size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     verdicts = measured["verdicts"]
     runs = (
-        f"{measured['versions']}; delay {', '.join(measured['delays'])}; {size} requests a run; "
+        f"{measured['versions']}; delay {', '.join(measured['delays'])}; {size} requests per run; "
         f"{measured['trials']} trials; closed loop"
     )
     runs += "".join(

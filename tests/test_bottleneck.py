@@ -43,6 +43,11 @@ PAUSES = SlotTime(0.6, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, i
             "queue for the client's CPU (12.0 ms for all of them), which is idle in between (30",
         ),
         (
+            run(CLIENT, cpu_share=0.6, cpu_us_per_request=6000.0),
+            "client CPU",
+            "queue for the client's CPU (12.0 ms for all of them), which is 60 % busy",
+        ),
+        (
             run(CLIENT, cpu_share=0.3, cpu_us_per_request=100.0),
             "round trip",
             "more than the client's CPU explains (30 % busy)",

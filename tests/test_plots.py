@@ -87,7 +87,7 @@ def test_the_ideal_is_c_over_delay(store: Store) -> None:
 def test_titles_and_labels_have_units_and_say_what_was_asked(store: Store) -> None:
     axes = throughput_figure(analyse(store), "").axes[0]
     title = axes.get_title(loc="left")
-    for said in ("delay 100 ms", "10 x C requests", "3 trials"):
+    for said in ("delay 100 ms", "10 × C requests", "3 trials"):
         assert said in title
     assert "requests / s" in axes.get_ylabel()
     assert "in flight" in axes.get_xlabel()

@@ -289,7 +289,8 @@ def test_a_comparison_is_drawn_from_what_was_compared_and_not_compared_again(
     drawn = draw_compared(json.dumps(told), tmp_path / "later.svg")
     assert (drawn.returncode, drawn.stderr) == (0, "")
     later = (tmp_path / "later.svg").read_text()
-    for text in ("b / a (higher is better)", "worse", "delay 100 ms; 100 requests a run; 8 trials"):
+    plan = "delay 100 ms; 100 requests per run; 8 trials"
+    for text in ("b / a (higher is better)", "worse", plan):
         assert text in later
         assert text in at_once.read_text()
 

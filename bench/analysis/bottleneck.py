@@ -8,6 +8,9 @@ from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 from bench.wording import format_percent
 
 _NEARLY_ALL = 0.95
+_BUSY_SHARE = 0.5
+"""If the client's CPU is busy for more of the makespan than this, it is the limit, and not bursts
+between which it is idle."""
 _IDLE_SHARE = 0.25
 """Of the makespan: a slot was idle with jobs left, and the client's CPU had nothing to do."""
 
@@ -87,12 +90,14 @@ def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottlen
     burst_us = at_once * summary.cpu_us_per_request
     lost = f"{format_percent(client)} of the slots' time is spent between client and server"
     if lost_us <= burst_us and at_once > 1:
-        return Bottleneck(
-            "bursts",
+        queued = (
             f"{lost}: {at_once} answers can arrive at once and queue for the client's CPU "
-            f"({burst_us / 1e3:.1f} ms for all of them), which is idle in between "
-            f"({format_percent(summary.cpu_share)} busy)",
+            f"({burst_us / 1e3:.1f} ms for all of them), which is"
         )
+        busy = f"{format_percent(summary.cpu_share)} busy"
+        if summary.cpu_share > _BUSY_SHARE:
+            return Bottleneck("client CPU", f"{queued} {busy}")
+        return Bottleneck("bursts", f"{queued} idle in between ({busy})")
     if lost_us <= burst_us:
         return Bottleneck(
             "client CPU", f"{lost}: a request costs the client {burst_us / 1e3:.1f} ms of CPU"

@@ -178,10 +178,10 @@ class Experiment:
         return seed_of_trial(self.seed, trial)
 
     def format_plan(self) -> str:
-        """Return `delay 100 ms; 10 x C requests a run; 3 trials`."""
+        """Return `delay 100 ms; 10 × C requests per run; 3 trials`."""
         delays = ", ".join(str(delay) for delay in self.delays)
-        waves = f"{self.waves} x C"
-        size = f"{self.requests or waves} requests a run"
+        waves = f"{self.waves} × C"
+        size = f"{self.requests or waves} requests per run"
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
         return f"delay {delays}; {size}; {trials}"
 
