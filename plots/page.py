@@ -1,8 +1,8 @@
 """report.html: one file with the tables, the verdicts and every figure. Rows -> text.
 
 It shows all of that without a network: the images are in it, and nothing is loaded. Its links lead
-to files next to it, and to the manuals of the checkout where there are any. What all pages have is
-here; plots/sweep_page.py and plots/primes_page.py have what only theirs have.
+to files next to it, and to the documents of the checkout or of the installed tool. What all pages
+have is here; plots/sweep_page.py and plots/primes_page.py have what only theirs have.
 """
 
 import os
@@ -17,19 +17,22 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.analysis.validity import Level, Verdict
+from bench.documents import DOCUMENTS
 from bench.printable import printable
 from bench.program import PROGRAM
 from bench.results.store import Store
 
-MANUALS = Path(__file__).resolve().parent.parent / "docs"
-"""Of the checkout. An installed package has none, and its pages have no links to them."""
 READ_ON = {
+    "reading-results.md": "how to read the tables and the figures",
+    "glossary.md": "the terms: slot, cell, trial, makespan, efficiency, knee and others",
     "results.md": "the tables in results.sqlite, and the definition of every number",
     "validity.md": "what each check looks for, and its threshold",
     "crawlers.md": "how the crawlers differ",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",
+    "usage.md": "the verbs and their options",
+    "security.md": "what is promised, and what is not",
 }
 """What each manual is about."""
 MEANINGS = {
@@ -253,5 +256,5 @@ def _by_crawler(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
 
 def _manuals(folder: Path) -> dict[str, str]:
     """Where each manual is, as seen from a page in this folder; of those that there are."""
-    beside = os.path.relpath(MANUALS, folder.resolve())
-    return {name: quote(f"{beside}/{name}") for name in READ_ON if (MANUALS / name).is_file()}
+    beside = os.path.relpath(DOCUMENTS, folder.resolve())
+    return {name: quote(f"{beside}/{name}") for name in READ_ON if (DOCUMENTS / name).is_file()}

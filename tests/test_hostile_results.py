@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from bench.__main__ import main
 from bench.analysis.analyse import analyse
+from bench.documents import DOCUMENTS
 from bench.errors import StoreError
 from bench.printable import PrintableStream, printable
 from bench.report.export import export_runs
@@ -27,7 +28,7 @@ from bench.report.tables import make_console
 from bench.results.store import FILE_NAME, Store
 from plots.__main__ import main as draw
 from plots.files import atomic_write
-from plots.page import MANUALS, READ_ON
+from plots.page import READ_ON
 from tests.hostile_results import (
     EVIL,
     MUTATIONS,
@@ -144,7 +145,7 @@ def test_what_a_stranger_sends_is_drawn_and_is_no_markup(tmp_path: Path, bench: 
     beside = {
         FILE_NAME,
         *(one.name for one in written),
-        *(os.path.relpath(MANUALS / one, path.parent) for one in READ_ON),
+        *(os.path.relpath(DOCUMENTS / one, path.parent) for one in READ_ON),
     }
     for address in seen.addresses:
         assert address.startswith(("#", "data:")) or address in beside

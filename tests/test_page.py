@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from bench.analysis.analyse import analyse
 from bench.analysis.comparison import compare_neighbours
 from bench.analysis.validity import Level
+from bench.documents import DOCUMENTS
 from bench.primes.analysis import analyse_primes
 from bench.primes.report import work_table
 from bench.program import PROGRAM, program_name
@@ -223,10 +224,26 @@ def test_every_link_leads_to_something(drawn: list[Path]) -> None:
     assert {Path(link).name for link in links if link.endswith(".md")} == set(page.READ_ON)
 
 
-def test_an_installed_package_links_to_no_manuals(
+def test_the_page_of_an_installed_tool_links_to_the_documents_that_came_with_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "MANUALS", store.path.parent / "no such folder")
+    installed = store.path.parent / "lib" / "bench" / "manual" / "docs"
+    shutil.copytree(DOCUMENTS, installed, ignore=shutil.ignore_patterns("images"))
+    monkeypatch.setattr(page, "DOCUMENTS", installed)
+    links = [one for one in see(sweep_page(store, analyse(store), [])).addresses if ".md" in one]
+    assert {(store.path.parent / unquote(one)).resolve() for one in links} == {
+        (installed / name).resolve() for name in page.READ_ON
+    }
+
+
+def test_all_documents_are_on_the_page() -> None:
+    assert {path.name for path in DOCUMENTS.glob("*.md")} == set(page.READ_ON)
+
+
+def test_a_page_without_documents_has_no_links_to_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "DOCUMENTS", store.path.parent / "no such folder")
     text = sweep_page(store, analyse(store), [])
     assert not [one for one in see(text).addresses if one.endswith(".md")]
     assert "manuals" not in text
