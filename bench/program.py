@@ -1,6 +1,8 @@
 """The name of this program, for messages that say what to type. Standard library only."""
 
+import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import bench
@@ -13,8 +15,13 @@ def program_name(called: str, root: Path) -> str:
 
     `called` is the path of the program that was started, `root` the folder of our packages.
     """
-    has_script = (root / "benchmark.sh").is_file()
-    return "./benchmark.sh" if has_script and Path(called).stem != _SCRIPT else _SCRIPT
+    script = root / "benchmark.sh"
+    if Path(called).stem == _SCRIPT or not script.is_file():
+        return _SCRIPT
+    with suppress(OSError):  # the current folder may be gone
+        if Path.cwd() == root:
+            return "./benchmark.sh"
+    return shlex.quote(str(script))
 
 
 PROGRAM = program_name(sys.argv[0], Path(bench.__path__[0]).parent)

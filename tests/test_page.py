@@ -381,8 +381,14 @@ def test_the_command_asks_for_the_same_again(store: Store) -> None:
     ],
 )
 def test_commands_are_those_that_there_are(
-    called: str, has_script: bool, name: str, tmp_path: Path
+    called: str, has_script: bool, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if has_script:
         (tmp_path / "benchmark.sh").touch()
+    monkeypatch.chdir(tmp_path)
     assert program_name(called, tmp_path) == name
+
+
+def test_a_command_can_be_typed_in_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "benchmark.sh").touch()
+    assert program_name("/x/plots/__main__.py", tmp_path) == str(tmp_path / "benchmark.sh")

@@ -30,7 +30,8 @@ def check_limits(runs: Sequence[PlannedRun]) -> None:
     requests = max(run.requests for run in runs)
     if requests > MAX_REQUESTS:
         raise TooMuchError(
-            f"a run of {requests} requests is more than {MAX_REQUESTS}: ask for fewer --waves"
+            f"a run of {requests:,} requests is more than {MAX_REQUESTS:,}: use a smaller -n, or "
+            "fewer --waves"
         )
     needed = max(run.cell.concurrency for run in runs) + SPARE_DESCRIPTORS
     allowed = descriptors_allowed()
