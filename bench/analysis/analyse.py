@@ -67,7 +67,7 @@ class Analysis:
                 found.setdefault(cell.cell.crawler, []).append(cell)
         return found
 
-    def series_shown(self, cell: Cell) -> str:
+    def format_series(self, cell: Cell) -> str:
         """The crawler, and its delay where there are several."""
         is_one = len(self.experiment.delays) == 1
         return cell.crawler if is_one else f"{cell.crawler}, {cell.delay}"

@@ -128,12 +128,12 @@ def best_cells(cells: Sequence[CellSummary]) -> dict[Series, CellSummary]:
             continue
         series = Series.of(cell.cell)
         known = best.get(series)
-        if known is None or _worth(cell) > _worth(known):
+        if known is None or _rank(cell) > _rank(known):
             best[series] = cell
     return best
 
 
-def _worth(cell: CellSummary) -> tuple[bool, float]:
+def _rank(cell: CellSummary) -> tuple[bool, float]:
     return cell.level is not Level.INVALID, cell.requests_per_s[0]
 
 

@@ -231,7 +231,7 @@ def _seconds_of(asked: PrimesExperiment, cell: PrimesCell) -> float:
 
 def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
     """What fits; says what does not."""
-    from bench.primes.report import works_shown
+    from bench.primes.report import format_works
 
     kept = fitting(asked.cells, lambda cell: _seconds_of(asked, cell), most_s)
     left_out = [cell for cell in asked.cells if cell not in kept]
@@ -243,7 +243,7 @@ def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
         )
         for saver in dict.fromkeys(cell.saver for cell in left_out):
             works = [cell.work for cell in left_out if cell.saver == saver]
-            print(f"    {saver}: {works_shown(works)}", file=sys.stderr)
+            print(f"    {saver}: {format_works(works)}", file=sys.stderr)
     return replace(asked, cells=kept)
 
 
@@ -256,12 +256,12 @@ def _say_not_saved(result: "RunResult") -> None:
         return
     import numpy as np
 
-    from bench.primes.report import work_shown
+    from bench.primes.report import format_work
     from bench.primes.saved_run import failures_of, format_failures
 
     fetches = {name: np.array(column) for name, column in outcome.fetches.items()}
     failures = failures_of(fetches, np.array(outcome.work["item"]))
-    where = work_shown((planned.work.kind, planned.work.cost, planned.work.size))
+    where = format_work((planned.work.kind, planned.work.cost, planned.work.size))
     say(
         f"{planned.cell.crawler}, {where}, trial {planned.trial}: {len(failures)} of "
         f"{planned.requests:,} items were not saved: {format_failures(failures)}"

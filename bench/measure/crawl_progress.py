@@ -14,7 +14,7 @@ _EVERY_S = 0.5
 """This machine is being measured, and so is the server that is asked."""
 
 
-def crawl_shown(
+def format_crawl_progress(
     done: int | None, requests: int, elapsed_s: float, fetching_s: float, limit_s: float
 ) -> str:
     """`420 of 1000 requests, 3 s, about 4 s left`.
@@ -82,7 +82,7 @@ def _show(line: _Line, is_over: Event, control_url: str, requests: int, limit_s:
         if not done:
             fetching_from_s = now_s
         elapsed_s, fetching_s = now_s - start_s, now_s - fetching_from_s
-        line.show(crawl_shown(done, requests, elapsed_s, fetching_s, limit_s))
+        line.show(format_crawl_progress(done, requests, elapsed_s, fetching_s, limit_s))
 
 
 def _ended(control_url: str) -> int | None:

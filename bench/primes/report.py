@@ -20,7 +20,7 @@ from bench.primes.saved_run import format_failures
 from bench.primes.savers import NO_IO, SERIAL
 from bench.report.finding import verdict_counts
 from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
-from bench.results.environment import machine_shown, versions_shown
+from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
 from bench.wording import format_percent
 from crawlers.work import Work
@@ -40,7 +40,7 @@ def print_primes(
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     for line in (
         f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
-        f"{machine_shown(store.environment())}; {versions_shown(runs)}",
+        f"{format_machine(store.environment())}; {format_versions(runs)}",
     ):
         print_text(line, console)
     print_text("", console)
@@ -58,7 +58,7 @@ def print_primes(
         print_text(line, console, indent=2)
 
 
-def work_shown(key: WorkKey) -> str:
+def format_work(key: WorkKey) -> str:
     """`primes among 1,024 numbers`, `1,000 hashes of 1,000 iterations`."""
     kind, cost, size = key
     if kind == PRIMES:
@@ -66,7 +66,7 @@ def work_shown(key: WorkKey) -> str:
     return f"{size:,} hashes of {cost:,} iterations"
 
 
-def works_shown(works: Sequence[Work]) -> str:
+def format_works(works: Sequence[Work]) -> str:
     """Of one saver: `primes among 128, 256 numbers; 200 hashes of 100, 300 iterations`."""
     parts: dict[str, list[str]] = {}
     for work in works:
@@ -171,7 +171,7 @@ def work_table(
         ),
     )
     return Table(
-        f"{work_shown(key)}: {items:,} items to save",
+        f"{format_work(key)}: {items:,} items to save",
         columns if has_notes else tuple(replace(column, about="") for column in columns),
         [_SaverRow(cell, savers) for cell in savers.values()],
     )
@@ -226,7 +226,7 @@ def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
         first = of("iterations", lambda row: f"{row.key[1]:,}")
         title = f"Seconds to compute {sizes.pop():,} hashes of so many iterations and save each"
     else:
-        first = of("work", lambda row: work_shown(row.key))
+        first = of("work", lambda row: format_work(row.key))
         title = "Seconds to compute hashes and save each"
     columns = (
         first,
@@ -250,10 +250,10 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
             and cell.level is not Level.INVALID
         ]
         if not whole:
-            lines.append(f"{work_shown(key)}: no saver saved every item in runs that are valid.")
+            lines.append(f"{format_work(key)}: no saver saved every item in runs that are valid.")
             continue
         best_s, best = min(whole, key=lambda one: one[0])
-        text = f"{work_shown(key)}: {best.saver} is fastest, {_seconds(best_s)} s"
+        text = f"{format_work(key)}: {best.saver} is fastest, {_seconds(best_s)} s"
         if len(best.walls_s) > 1:
             text += f" ({_seconds(best.walls_s[0])}-{_seconds(best.walls_s[-1])})"
         faster = speed_up(best, by_work[key])
@@ -272,7 +272,7 @@ def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
     doubts: dict[tuple[Level, str], list[str]] = {}
     failed = []
     for cell in analysis.cells:
-        where = f"{cell.saver}, {work_shown(key_of(cell.work))}"
+        where = f"{cell.saver}, {format_work(key_of(cell.work))}"
         for run in cell.runs:
             at = f"{where}, trial {run.run.trial}"
             found: dict[tuple[Level, str], list[str]] = {}

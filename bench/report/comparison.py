@@ -17,7 +17,7 @@ from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
 from bench.report.tables import Column, Table, print_markdown, print_table, print_text
-from bench.results.environment import OF_CRAWLERS, differences, machine_shown, versions_shown
+from bench.results.environment import OF_CRAWLERS, differences, format_machine, format_versions
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
 from bench.wording import format_percent
@@ -125,7 +125,7 @@ class _Noticed(NamedTuple):
 
 
 def _measured_on(store: Store) -> str:
-    return f"{machine_shown(store.environment())}, {store.created_utc()[:10]}"
+    return f"{format_machine(store.environment())}, {store.created_utc()[:10]}"
 
 
 def compare_two(
@@ -340,8 +340,8 @@ def comparison_table(comparison: Comparison) -> Table[_Compared]:
     rows = [
         _Compared(
             name,
-            _median_shown(comparison.pairs[name][0], metric),
-            _median_shown(comparison.pairs[name][1], metric),
+            _format_median(comparison.pairs[name][0], metric),
+            _format_median(comparison.pairs[name][1], metric),
             result,
         )
         for name, result in comparison.results.items()
@@ -373,7 +373,7 @@ def comparison_table(comparison: Comparison) -> Table[_Compared]:
     )
 
 
-def _median_shown(cell: CellSummary, metric: Metric) -> str:
+def _format_median(cell: CellSummary, metric: Metric) -> str:
     value = cell.median_of(metric.attribute)
     if value is None:
         return "-"
@@ -416,7 +416,7 @@ def _measured(comparison: Comparison) -> dict[str, Any]:
     verdicts = {level: levels.count(level) for level in Level if level in levels}
     return {
         "on": list(dict.fromkeys(comparison.measured_on)),
-        "versions": versions_shown(trial.run for trial in trials),
+        "versions": format_versions(trial.run for trial in trials),
         "delays": list(dict.fromkeys(str(trial.run.delay) for trial in trials)),
         "requests": sorted({trial.run.requests for trial in trials}),
         "trials": max(len(cell.trials) for pair in comparison.pairs.values() for cell in pair),

@@ -11,7 +11,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
 from bench.plan.crawl import CrawlExperiment
 from bench.report.failed_urls import failed_lines, failed_urls
-from bench.report.tables import LEVEL_COLOURS, errors_shown, print_text, shown
+from bench.report.tables import LEVEL_COLOURS, format_errors, print_text, shown
 from bench.results.schema import RunRow
 from bench.results.store import Store
 from bench.wording import format_percent
@@ -78,7 +78,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
     milliseconds = [shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns)]
     return {
         "requests": f"{summary.requests}, {summary.good} good",
-        "errors": errors_shown(summary.errors),
+        "errors": format_errors(summary.errors),
         "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
         "throughput": f"{summary.requests_per_s:,.1f} requests/s",
         "efficiency": shown(summary.efficiency, ".3f")

@@ -21,12 +21,12 @@ from bench.report.tables import (
     LEVEL_COLOURS,
     Column,
     Table,
-    errors_shown,
+    format_errors,
     print_table,
     print_text,
     shown,
 )
-from bench.results.environment import machine_shown, versions_shown
+from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
 from bench.wording import format_percent, format_rate
 
@@ -49,7 +49,7 @@ def print_report(
         f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
         console,
     )
-    print_text(f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}", console)
+    print_text(f"{format_machine(store.environment())}; {format_versions(analysis.runs)}", console)
     for resumed in store.environment().get("resumed", []):
         different = "; ".join(resumed["different"]) or "nothing had changed"
         print_text(f"interrupted, and resumed {resumed['at_utc']}: {different}", console)
@@ -132,7 +132,7 @@ class _CellRow:
         return "-" if connections is None or not requests else f"{connections / requests:.3f}"
 
     def errors(self) -> str:
-        return errors_shown(self.cell.errors) if self.is_measured else "-"
+        return format_errors(self.cell.errors) if self.is_measured else "-"
 
     def other_trials(self) -> str:
         """`5 of 6 SUSPECT`: the worst verdict, where not all trials have it."""
@@ -147,7 +147,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
     has_interval = bool(cells) and all(cell.interval for cell in cells)
     is_unstable = any(cell.is_unstable for cell in cells)
     rows = [
-        _CellRow(analysis.series_shown(cell.cell), cell, has_interval, is_unstable)
+        _CellRow(analysis.format_series(cell.cell), cell, has_interval, is_unstable)
         for cell in cells
     ]
     lacks_p99 = any(row.is_measured and row.cell.median_of("p99_ns") is None for row in rows)
@@ -247,7 +247,7 @@ def _trial_rows(cells: Sequence[CellSummary], analysis: Analysis) -> list[_Trial
         if trial is not None and trial.summary is not None:
             series = Series.of(cell.cell)
             at = knee([one for one in analysis.cells if Series.of(one.cell) == series])
-            rows.append(_TrialRow(analysis.series_shown(cell.cell), trial, trial.summary, at))
+            rows.append(_TrialRow(analysis.format_series(cell.cell), trial, trial.summary, at))
     return rows
 
 
@@ -360,7 +360,7 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     doubtful = [trial for trial in trials if trial.verdict.level]
     groups = [
-        (f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}", cell.trials)
+        (f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}", cell.trials)
         for cell in analysis.cells
     ]
     groups.append(("the server's capacity", analysis.ceilings))
@@ -428,7 +428,7 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         if counts[one.check] <= _NOTES:
             notes.append(one.text)
     notes += [
-        f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}: {effect}"
+        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}: {effect}"
         for cell in analysis.cells
         for effect in order_effects(cell, len(analysis.cells))
     ]

@@ -295,6 +295,6 @@ def shown(value: float | None, form: str, unit: float = 1) -> str:
     return format(value if unit == 1 else value / unit, form)
 
 
-def errors_shown(errors: dict[str, int]) -> str:
+def format_errors(errors: dict[str, int]) -> str:
     """`timeout 3, status 500 1`, or `0`."""
     return ", ".join(f"{word} {count}" for word, count in errors.items()) or "0"

@@ -32,7 +32,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
             yield f"{name} differs: {flat_before.get(name)} and {flat_after.get(name)}"
 
 
-def machine_shown(about: Mapping[str, Any]) -> str:
+def format_machine(about: Mapping[str, Any]) -> str:
     """`crawlbench 0.1.0 abc1234, 2 x CPU, Linux x86_64`, of what describe_environment gave."""
     known: dict[str, Any] = dict.fromkeys(("crawlbench", "commit", "cpus", "cpu", "system"), "?")
     known.update(about)
@@ -40,7 +40,7 @@ def machine_shown(about: Mapping[str, Any]) -> str:
     return f"{ours}, {known['cpus']} x {known['cpu']}, {known['system']}"
 
 
-def versions_shown(runs: Iterable[RunRow]) -> str:
+def format_versions(runs: Iterable[RunRow]) -> str:
     """Of Python and of all libraries of these runs; where they differ, by crawler."""
     by_library: dict[str, dict[str, list[str]]] = {}
     for run in runs:
