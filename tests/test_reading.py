@@ -98,7 +98,7 @@ def test_a_gate_that_cannot_tell_does_not_let_through(make: Make) -> None:
     assert (plain.returncode, "too few trials" in plain.stdout) == (0, True)
     done = bench("compare", "a", "b", "--in", str(folder), "--fail-on-regression", "5%")
     assert done.returncode == 2
-    assert "cannot tell: too few trials" in done.stderr
+    assert "cannot decide: too few trials" in done.stderr
 
 
 def test_a_gate_does_not_pass_what_is_missing_or_invalid(make: Make) -> None:
@@ -289,7 +289,7 @@ def test_a_comparison_is_drawn_from_what_was_compared_and_not_compared_again(
     drawn = draw_compared(json.dumps(told), tmp_path / "later.svg")
     assert (drawn.returncode, drawn.stderr) == (0, "")
     later = (tmp_path / "later.svg").read_text()
-    for text in ("b / a (higher is better)", "worse", "delay 100 ms; 100 requests a run; 8 trials"):
+    for text in ("b / a (higher is better)", "worse", "delay 100 ms; 100 requests per run; 8 trials"):
         assert text in later
         assert text in at_once.read_text()
 

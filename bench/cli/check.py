@@ -11,7 +11,7 @@ from bench.documents import document
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.entrants import Entrant
 from bench.program import PROGRAM
-from bench.report.tables import make_console, shown
+from bench.report.tables import format_number, make_console
 from crawlers.installed import installed_versions
 from crawlers.registry import find
 
@@ -168,8 +168,8 @@ def _word(played: "Played") -> str:
 
 
 def _noticed_ms(played: "Played") -> str:
-    return shown(played.noticed_s, ".1f", 1e-3)
+    return format_number(played.noticed_s, ".1f", 1e-3)
 
 
 def _worked_on_ms(played: "Played") -> str:
-    return shown(played.worked_on_s, ".1f", 1e-3)
+    return format_number(played.worked_on_s, ".1f", 1e-3)

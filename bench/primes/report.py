@@ -1,4 +1,4 @@
-"""Tables for people: how long each saver took, how much of the waiting it hid behind work."""
+"""Prints the tables of `crawlbench primes`: how long each saver takes, and its overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from bench.primes.experiment import PRIMES
 from bench.primes.saved_run import format_failures
 from bench.primes.savers import NO_IO, SERIAL
 from bench.report.finding import verdict_counts
-from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
+from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number, print_table, print_text
 from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
 from bench.wording import format_percent
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN = 3
-"""Runs that are not VALID, of each check."""
+"""How many runs that are not VALID are shown for each check."""
 
 
 def print_primes(
     store: Store, analysis: PrimesAnalysis, console: "Console", *, show_all: bool
 ) -> None:
-    """The works that say most, or all, saver by saver; the times of all works; what went wrong."""
+    """Print the most informative works or all, the times of all works, and what went wrong."""
     asked = analysis.experiment
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     for line in (
@@ -59,7 +59,7 @@ def print_primes(
 
 
 def format_work(key: WorkKey) -> str:
-    """`primes among 1,024 numbers`, `1,000 hashes of 1,000 iterations`."""
+    """Return `primes among 1,024 numbers` or `1,000 hashes of 1,000 iterations`."""
     kind, cost, size = key
     if kind == PRIMES:
         return f"primes among {size:,} numbers"
@@ -67,7 +67,7 @@ def format_work(key: WorkKey) -> str:
 
 
 def format_works(works: Sequence[Work]) -> str:
-    """Of one saver: `primes among 128, 256 numbers; 200 hashes of 100, 300 iterations`."""
+    """Return `primes among 128, 256 numbers; 200 hashes of 100, 300 iterations`."""
     parts: dict[str, list[str]] = {}
     for work in works:
         if work.kind == PRIMES:
@@ -81,7 +81,7 @@ def format_works(works: Sequence[Work]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _SaverRow:
-    """One saver at one work, beside the others at the same."""
+    """One saver and one work, with all savers of the same work to compare with."""
 
     cell: SavedCell
     savers: dict[str, SavedCell]
@@ -110,7 +110,7 @@ class _SaverRow:
     def times_bound(self) -> str:
         wall_s, bound_s = self.cell.wall_s, self.cell.median_of(lambda run: run.bound_s)
         is_bounded = self.cell.is_whole and self.cell.runs[0].run.concurrency > 1
-        return shown(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f")
+        return format_number(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f")
 
     def saved(self) -> str:
         return "-" if self.is_floor else _saved(self.cell)
@@ -119,7 +119,7 @@ class _SaverRow:
 def work_table(
     key: WorkKey, savers: dict[str, SavedCell], *, has_notes: bool = True
 ) -> Table[_SaverRow]:
-    """A row for each saver; `has_notes`: with what the columns say about themselves."""
+    """Return a table with one row per saver. If `has_notes`, its columns are explained."""
     items = next(iter(savers.values())).runs[0].run.requests
     has_spread = any(len(cell.walls_s) > 1 for cell in savers.values())
     of = Column[_SaverRow]
@@ -178,18 +178,18 @@ def work_table(
 
 
 def _seconds(value: float | None) -> str:
-    """To a millisecond, or two digits of less than a tenth of a second."""
+    """Format seconds to a millisecond, or to two significant digits below 0.1 s."""
     if value is not None and value < 0.1:
         return np.format_float_positional(value, precision=2, min_digits=2, fractional=False)
-    return shown(value, ".3f")
+    return format_number(value, ".3f")
 
 
 def _times(value: float | None) -> str:
-    return shown(value, ",.0f" if value is not None and value >= 100 else ".1f")
+    return format_number(value, ",.0f" if value is not None and value >= 100 else ".1f")
 
 
 def _saved(cell: SavedCell) -> str:
-    """`172 of 172` where every trial saved as many; the least, if not."""
+    """Return `172 of 172` for the trial that saved the fewest items."""
     worst = min(cell.runs, key=lambda run: (run.saved, run.is_exact))
     exact = "" if worst.is_exact else ", not exact"
     return f"{worst.saved:,} of {worst.run.requests:,}{exact}"
@@ -197,7 +197,7 @@ def _saved(cell: SavedCell) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _WorkRow:
-    """One work, and all savers at it."""
+    """One work, and the results of all savers."""
 
     key: WorkKey
     savers: dict[str, SavedCell]
@@ -211,7 +211,7 @@ class _WorkRow:
 
 
 def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
-    """The times of all savers at all work of a kind."""
+    """Return the table of the times of all savers for all works of a kind."""
     of = Column[_WorkRow]
 
     def of_saver(name: str) -> Column[_WorkRow]:
@@ -237,7 +237,7 @@ def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
 
 
 def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
-    """Which saver is fastest at the works that say most, and how many runs can be believed."""
+    """Say which saver is fastest for the most informative works, and count the verdicts."""
     by_work = analysis.by_work()
     lines = []
     for key in analysis.shown_works():
@@ -268,7 +268,7 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
 
 
 def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
-    """What makes runs not VALID, a few of each kind; then every item that was not saved."""
+    """Print why runs are not VALID, a few per check, and then every item that was not saved."""
     doubts: dict[tuple[Level, str], list[str]] = {}
     failed = []
     for cell in analysis.cells:
