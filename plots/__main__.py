@@ -1,4 +1,4 @@
-"""Draws the plots of an experiment: `python -m plots [DIR]`, PNG files beside the results."""
+"""Draws the figures of an experiment next to its results file: `python -m plots [DIR]`."""
 
 import os
 import signal
@@ -38,11 +38,11 @@ PAGE = "report.html"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Draw; prints the path of each file. Returns the exit code."""
+    """Draw all figures, print the path of each file, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m plots",
         description="Draw every figure of a folder of results, and report.html, into that folder.",
-        epilog="Exit codes: 0 ok, 2 usage, 3 nothing to read, or no place to write.",
+        epilog="Exit codes: 0 ok, 2 usage error, 3 results cannot be read or files not written.",
     )
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="DIR", help="results (results/latest)"
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = parse_arguments(parser, argv, _analysis)
         paths = []
-        for path in draw_all(arguments.folder, arguments.format, arguments.told):
+        for path in draw_all(arguments.folder, arguments.format, arguments.from_stdin):
             paths.append(path)
             if not arguments.summary:
                 print(path, flush=True)
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _summed_up(paths: Sequence[Path]) -> str:
-    """`24 figures in DIR`, and on the next line `Open DIR/report.html`."""
+    """Return `24 figures in DIR`, and `Open DIR/report.html` on the next line."""
     pages = [path for path in paths if path.name == PAGE]
     count = len(paths) - len(pages)
     text = f"{count} figure{'' if count == 1 else 's'} in {paths[0].parent}"
@@ -84,20 +84,23 @@ def _summed_up(paths: Sequence[Path]) -> str:
 
 
 def _analysis(arguments: argparse.Namespace) -> Any:
-    """As the bench has it, which has just printed it; else None. Raises KeyboardInterrupt."""
+    """Return the analysis that the bench sends on stdin, or None without --analysis-on-stdin.
+
+    Raises KeyboardInterrupt if stdin ends too early, because the bench has then ended.
+    """
     if not arguments.analysis_on_stdin:
         return None
     try:
         return pickle.load(sys.stdin.buffer)  # noqa: S301 - the bench writes it, which started us
-    except (EOFError, pickle.UnpicklingError):  # the bench has ended in the middle of it
+    except (EOFError, pickle.UnpicklingError):  # the bench ended while it was writing
         raise KeyboardInterrupt from None
 
 
 def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> Iterator[Path]:
-    """Draw every figure of an experiment and the page, beside its results file; yields the paths.
+    """Draw every figure of an experiment and its page, and yield the path of each file.
 
-    `analysis`: what the results mean, where that is known: it then need not be found out again.
-    Raises StoreError, OSError.
+    The files are written next to the results file. `analysis` is the analysis of the results; if it
+    is None, it is computed here. Raises StoreError, and OSError if a file cannot be written.
     """
     from plots.page import Picture
 
@@ -127,7 +130,7 @@ def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> It
                     drawn.figure.savefig(stream, format=form)
             yield file
         if not pictures:
-            raise StoreError(f"{path} has no run that came to anything: there is nothing to draw")
+            raise StoreError(f"{path} has no run with results, so there is nothing to draw")
         with atomic_write(path.parent / PAGE) as stream:
             stream.write(page(pictures).encode())
         yield path.parent / PAGE
@@ -161,7 +164,7 @@ _DRAWN: dict[str, "Callable[[Store, Any], _FiguresAndPage]"] = {
     "crawl": _of_sweep,
     "primes": _of_primes,
 }
-"""What is drawn of each kind of experiment in bench.kinds; a test holds that none is left out."""
+"""How to draw each kind of experiment in bench.kinds. A test checks that none is missing."""
 
 
 if __name__ == "__main__":

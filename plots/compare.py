@@ -1,4 +1,4 @@
-"""Draws a comparison: what `crawlbench compare A B --plot FILE` starts."""
+"""The program that draws a comparison. `crawlbench compare A B --plot FILE` starts it."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from server.standard_streams import run_program
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Draw; prints the path. Returns the exit code."""
+    """Draw the figure, print its path, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m plots.compare",
         description="Draws what crawlbench compare A B --json prints, read from stdin.",
@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     protect_standard_streams()
     asked = parse_arguments(parser, argv, json_text)
     try:
-        told = json.loads(asked.told)
-        figure = comparison_figure(Compared.from_json(told), _small_print(told["measured"]))
+        report = json.loads(asked.from_stdin)
+        figure = comparison_figure(Compared.from_json(report), _small_print(report["measured"]))
         with atomic_write(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
     except (LookupError, TypeError, ValueError) as error:

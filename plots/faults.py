@@ -1,4 +1,4 @@
-"""Draws crawler x fault: what `crawlbench check NAME --faults --plot FILE` starts."""
+"""The program that draws crawlers x faults. `crawlbench check NAME --faults --plot` starts it."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from plots.starting import json_text, parse_arguments
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Draw; prints the path. Returns the exit code."""
+    """Draw the figure, print its path on stderr, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m plots.faults",
         description="Draws what crawlbench check NAME --faults --json prints, read from stdin.",
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--plot", type=Path, required=True, metavar="FILE")
     asked = parse_arguments(parser, argv, json_text)
     try:
-        figure = faults_figure(json.loads(asked.told))
+        figure = faults_figure(json.loads(asked.from_stdin))
         with atomic_write(asked.plot) as stream:
             figure.savefig(stream, format=asked.plot.suffix.removeprefix("."))
     except (LookupError, TypeError, ValueError) as error:

@@ -1,25 +1,28 @@
-"""What crawlers cost as a multiple of the floor crawler. Pure."""
+"""Costs of crawlers as multiples of the floor crawler's costs. Pure."""
 
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
 from bench.plan.floor import cost_unit
 
 
-def floor_beside(cell: CellSummary, analysis: Analysis) -> CellSummary | None:
-    """The floor crawler's cell of the same delay and concurrency."""
-    beside = {
+def floor_cell_for(cell: CellSummary, analysis: Analysis) -> CellSummary | None:
+    """Return the floor crawler's cell with the same delay and concurrency, or None without one."""
+    at_same_point = {
         one.cell.crawler: one
         for one in analysis.cells
         if one.measured
         and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
     }
-    floor = cost_unit(beside)
-    return beside[floor] if floor else None
+    floor = cost_unit(at_same_point)
+    return at_same_point[floor] if floor else None
 
 
 def times_floor(cell: CellSummary, analysis: Analysis, attribute: str) -> float | None:
-    """Of an attribute: the multiple of the floor crawler's at the same delay and concurrency."""
-    floor = floor_beside(cell, analysis)
+    """Return the median of an attribute of RunSummary as a multiple of the floor crawler's.
+
+    Both are measured at the same delay and concurrency. Returns None if either is unknown.
+    """
+    floor = floor_cell_for(cell, analysis)
     unit = floor.median_of(attribute) if floor is not None else None
     value = cell.median_of(attribute)
     return value / unit if value is not None and unit else None

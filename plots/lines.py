@@ -1,4 +1,4 @@
-"""Lines of crawlers: points with their spread and verdict, and each line's name at its end."""
+"""Draws lines of crawlers: points with their spread and verdict, and a name at each line's end."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LABEL_HEIGHT = 0.05
-"""Of a label, as a share of the height of the axes."""
+"""Height of a label, as a share of the height of the axes."""
 P99_NOTE = f"p99 of runs of at least {least_requests(0.99):,} requests"
-"""For small print."""
+"""Text for the small print of figures that show a p99."""
 _APART = 0.02
-"""Of the concurrency: how far two crawlers are set apart sideways, so that both are seen."""
+"""Sideways distance of two crawlers' points, as a share of the concurrency, so that both show."""
 _LEADER: dict[str, Any] = {
     "arrowstyle": "-",
     "linewidth": 0.7,
@@ -39,11 +39,11 @@ _MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Of a line: a median with its least and most, and what it is worth."""
+    """A point of a line: a median with its minimum and maximum, and the verdict of its cell."""
 
     concurrency: int
     x: float
-    """Where it is drawn: at its concurrency, or near it."""
+    """Where the point is drawn: at its concurrency, or near it."""
     y: float
     low: float
     high: float
@@ -51,12 +51,12 @@ class Point:
 
 
 class Shape(NamedTuple):
-    """What a line follows between its points: an ideal, at every concurrency."""
+    """The ideal at every concurrency, which lines follow between their points."""
 
     x: "NDArray[np.int64]"
     y: "NDArray[np.float64]"
     is_stepped: bool = False
-    """From each concurrency to the next it stays."""
+    """Whether the value stays constant from each concurrency to the next."""
 
 
 def draw_line(
@@ -66,11 +66,10 @@ def draw_line(
     points: Sequence[Point],
     shape: Shape | None = None,
 ) -> None:
-    """The line has the name as gid, the markers of each verdict `NAME VALID` and so on.
+    """Draw one line. Its gid is `name`, and that of the markers of a verdict is `NAME VALID` etc.
 
-    Between points it is straight; or follows a shape, and has the gid `NAME between`: what it is
-    as a share of the shape goes from point to point, so that it crosses an ideal only where a point
-    is beyond it.
+    Between points the line is straight, or follows `shape` and has the gid `NAME between`. It then
+    interpolates its ratio to the shape, so that it crosses the ideal only if a point is beyond it.
     """
     follows = shape is not None and all(point.y > 0 for point in points)
     bars = axes.errorbar(
@@ -115,13 +114,16 @@ def draw_line(
 
 
 def set_apart(names: Collection[str]) -> dict[str, float]:
-    """For each the factor of its concurrency, on a logarithmic axis: so no marker hides another."""
+    """Return a factor for the x positions of each crawler, so that no marker hides another.
+
+    The axis must be logarithmic.
+    """
     middle = (len(names) - 1) / 2
     return {name: 1 + _APART * (rank - middle) for rank, name in enumerate(names)}
 
 
 def note_few_requests(axes: Axes, quantile: str, concurrencies: Collection[int]) -> None:
-    """Say why there is no line of a quantile, where runs of most concurrencies are too small."""
+    """Note on the axes why a quantile has no line, if it is known for at most one concurrency."""
     if len(concurrencies) > 1:
         return
     text = f"no run has enough requests for a {quantile}"
@@ -131,7 +133,7 @@ def note_few_requests(axes: Axes, quantile: str, concurrencies: Collection[int])
 
 
 def marker_legend(levels: Sequence[Level]) -> list[Line2D]:
-    """What hollow markers and crosses mean, if there are any."""
+    """Return legend entries for the markers of those `levels` that are not VALID."""
     return [
         Line2D([], [], linestyle="", label=_MEANING[level], **marker_of(level, "o", GREY))
         for level in _MEANING
@@ -145,10 +147,11 @@ def name_ends(
     styles: Mapping[str, LineStyle],
     offset: tuple[float, float] | None = (48, 3),
 ) -> None:
-    """Each line's name right of the axes at the height of its last point, none over another.
+    """Write each line's name to the right of the axes, near the height of its last point.
 
-    A line that ends at a lower concurrency than others is named next to its last point, `offset`
-    points to the right and up; for None, with all others. The limits of the axes are set by now.
+    Names do not overlap. A line that ends at a lower concurrency than others is named next to its
+    last point, `offset` points to the right and up; if `offset` is None, it is named with the
+    others. The limits of the axes must be set before.
     """
     most = max((point.concurrency for point in last.values()), default=1)
     ends = {
@@ -183,11 +186,11 @@ def name_ends(
 
 
 def _height(axes: Axes, point: Point) -> float:
-    """As a share of the axes, whatever their scale."""
+    """Return the height of a point as a share of the axes' height, for any scale."""
     display = axes.transData.transform((point.x, point.y))
     return float(axes.transAxes.inverted().transform(display)[1])
 
 
 def plan_and_spread(asked: Experiment) -> str:
-    """For titles: what was asked; and what points and their bars are, if there are more trials."""
+    """Return a subtitle: what was asked; and with several trials, what points and bars show."""
     return asked.format_plan() + (", median and min-max" if asked.trials > 1 else "")

@@ -1,8 +1,8 @@
-"""report.html: one file with the tables, the verdicts and every figure. Rows -> text.
+"""Renders report.html: one file with the tables, the verdicts and every figure.
 
-It shows all of that without a network: the images are in it, and nothing is loaded. Its links lead
-to files next to it, and to the documents of the checkout or of the installed tool. What all pages
-have is here; plots/sweep_page.py and plots/primes_page.py have what only theirs have.
+The page needs no network: images are embedded, and nothing is loaded. Its links lead to files next
+to it, and to the documents of the checkout or of the installed tool. This module has what all pages
+share; plots/sweep_page.py and plots/primes_page.py provide the content of each kind.
 """
 
 import os
@@ -34,7 +34,7 @@ READ_ON = {
     "usage.md": "the verbs and their options",
     "security.md": "what is promised, and what is not",
 }
-"""What each manual is about."""
+"""The subject of each manual, by file name."""
 MEANINGS = {
     Level.VALID: ("filled", "Every check was made, and none found a fault."),
     Level.UNCHECKED: (
@@ -44,43 +44,43 @@ MEANINGS = {
     Level.SUSPECT: ("hollow", "Something other than the crawler is in the number, or may be."),
     Level.INVALID: ("cross", "The number says nothing about the crawler."),
 }
-"""Of each verdict: its marker in the figures, and what it says."""
+"""For each verdict, its marker in the figures and its meaning."""
 _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure as it is shown."""
+    """A figure as the page shows it."""
 
     anchor: str
     file: str
-    """Its name next to the page, where it can be opened full size."""
+    """Name of the image file in full size, next to the page."""
     heading: str
     crawler: str
-    """Whose single run it shows; "" for a figure of all crawlers."""
+    """The crawler whose single run the figure shows, or "" if it shows all crawlers."""
     png: bytes
     how_to_read: str
     finding: str
 
     @property
     def data_url(self) -> str:
-        """The image itself, as an address."""
+        """The image as a data: URL."""
         return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
     @property
     def width(self) -> int:
-        """In pixels, as the PNG's header says: a page that knows it does not jump."""
+        """Width in pixels, from the PNG's header, so that the page does not move while it loads."""
         return int.from_bytes(self.png[16:20])
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels, from the PNG's header."""
         return int.from_bytes(self.png[20:24])
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Of a table: its heading, and what that means; "" where it needs no words."""
+    """A column of a table: its heading and its meaning, which is "" if it needs no explanation."""
 
     name: str
     meaning: str = ""
@@ -89,27 +89,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Of a table: what is read, and what its column is sorted by."""
+    """A value of a table: its text, and the key by which its column is sorted."""
 
     text: str
     key: float | str | None = None
-    """None: its column cannot be sorted."""
+    """Sort key. None if the column cannot be sorted."""
     level: str = ""
-    """Of a verdict, which is shown as a badge."""
+    """Name of a verdict's level, which is shown as a badge, or "" for other values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The first value names it."""
+    """A row of a table. Its first value is its name."""
 
     values: tuple[Value, ...]
     is_extra: bool = False
-    """Whether it is shown only with all rows."""
+    """Whether the row is hidden until all rows are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """With a caption; the page explains those of its columns that have a meaning."""
+    """A table with a caption. The page explains the columns that have a meaning."""
 
     anchor: str
     caption: str
@@ -126,37 +126,37 @@ class Doubt:
     check: str
     text: str
     trials: str
-    """`2 of 6`; "" where there is one only."""
+    """How many trials have the reason, as in `2 of 6`. "" if there is only one trial."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a kind of experiment puts on its page."""
+    """The content of a page, which each kind of experiment provides."""
 
     title: str
     plan: str
     note: str
-    """How the experiment must be understood."""
+    """What a reader must know to understand the numbers."""
     summary: tuple[Table, ...]
     remarks: tuple[str, ...]
-    """Said below the tables."""
+    """Sentences below the tables."""
     verdicts: Sequence[Verdict]
     doubts: tuple[Doubt, ...]
     single_runs: str
-    """Which runs the figures of single runs show."""
+    """A sentence that says which runs are shown by the figures of single runs."""
     libraries: str
-    """Of the crawlers, with their versions."""
+    """Libraries of the crawlers, with their versions."""
     comparison: Table | None = None
     comparison_text: str = ""
-    """What the comparison is, or why there is none; "" without a section on it."""
+    """What is compared, or why there is no comparison. "" leaves the section out."""
     command: str = ""
-    """What repeats the experiment, where one command does."""
+    """The command that repeats the experiment, or "" if no single command does."""
     exports: tuple[tuple[str, str], ...] = ()
-    """Further words of `crawlbench export DIR`, and what they print."""
+    """Arguments after `crawlbench export DIR`, each with a description of what it prints."""
 
 
 def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
-    """The whole page. Raises StoreError."""
+    """Return the page as HTML. Raises StoreError."""
     environment = Environment(
         loader=PackageLoader("plots", "templates"),
         autoescape=True,
@@ -197,7 +197,7 @@ def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
 
 
 def doubts(groups: Iterable[tuple[str, Sequence[Verdict]]]) -> tuple[Doubt, ...]:
-    """Of each group by its name: the checks that found something, the worst first."""
+    """Return the checks that found something in each named group of runs, worst first."""
     found = []
     for where, verdicts in groups:
         texts: dict[tuple[Level, str], list[str]] = {}
@@ -214,30 +214,30 @@ def doubts(groups: Iterable[tuple[str, Sequence[Verdict]]]) -> tuple[Doubt, ...]
     return tuple(found)
 
 
-def names_shown(names: Sequence[str], what: str) -> str:
-    """All of a few; how many of more."""
+def format_names(names: Sequence[str], what: str) -> str:
+    """Return the names if there are at most _NAMED; otherwise their number, as in `5 crawlers`."""
     return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} {what}"
 
 
 def word(text: str) -> Value:
-    """A value that is sorted as it is read."""
+    """Return a text that is sorted alphabetically."""
     return Value(text, text)
 
 
 def number(value: float | None, form: str, unit: float = 1) -> Value:
-    """A value in its unit; `-` for None, which comes before all others."""
+    """Return value / unit in format `form`; `-` for None, which is sorted before all numbers."""
     if value is None:
         return Value("-", -1.0)
     return Value(format(value / unit, form), value)
 
 
 def badge(level: Level) -> Value:
-    """A verdict."""
+    """Return a verdict, to be shown as a badge."""
     return Value(level.name, float(level), level.name)
 
 
 def _explained_once(pictures: Iterable[Picture]) -> list[Picture]:
-    """Without a text on how to read a figure that another one had before."""
+    """Return the pictures, and drop explanations that an earlier picture has already given."""
     explained: set[str] = set()
     shown = []
     for one in pictures:
@@ -255,6 +255,6 @@ def _by_crawler(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
 
 
 def _manuals(folder: Path) -> dict[str, str]:
-    """Where each manual is, as seen from a page in this folder; of those that there are."""
+    """Return the relative URL of each document that exists, seen from a page in this folder."""
     beside = os.path.relpath(DOCUMENTS, folder.resolve())
     return {name: quote(f"{beside}/{name}") for name in READ_ON if (DOCUMENTS / name).is_file()}

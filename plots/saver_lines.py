@@ -1,4 +1,4 @@
-"""Lines of savers: their times, as they are drawn against sizes and costs. Rows -> Axes."""
+"""Draws lines of savers: their times against the size or the cost of the work."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -15,14 +15,14 @@ _MARGIN = 1.4
 
 
 class SaverLine(NamedTuple):
-    """Of a saver, in the order of x."""
+    """The points of one saver, in ascending order of x."""
 
     name: str
     points: tuple[Point, ...]
 
 
 def plan_and_spread(analysis: PrimesAnalysis) -> str:
-    """For titles, as that of plots.lines."""
+    """Return a subtitle: what was asked; and with several trials, what points and bars show."""
     spread = ", median and min-max" if analysis.experiment.trials > 1 else ""
     return analysis.experiment.format_plan() + spread
 
@@ -33,7 +33,7 @@ def lines_of(
     x_of: Callable[[SavedCell], float],
     unit_s: Callable[[SavedCell], float],
 ) -> list[SaverLine]:
-    """Of each saver that was measured: the times of its cells, in units of `unit_s`, at `x_of`."""
+    """Return the line of each measured saver: the times of its cells at `x_of`, over `unit_s`."""
     lines = []
     for name in analysis.savers():
         points = []
@@ -49,11 +49,11 @@ def lines_of(
 
 
 def draw_lines(axes: Axes, lines: Iterable[SaverLine]) -> None:
-    """Both axes logarithmic; lines have the saver's name as gid."""
+    """Draw lines on logarithmic axes. The gid of each line is the saver's name."""
     styles = styles_of([line.name for line in lines])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_autoscale_on(False)  # of a single point it makes limits that are no range
+    axes.set_autoscale_on(False)  # for a single point, its two limits would be equal
     points = [point for line in lines for point in line.points]
     axes.set_xlim(
         min(point.x for point in points) / _MARGIN, max(point.x for point in points) * _MARGIN
@@ -70,7 +70,7 @@ def draw_lines(axes: Axes, lines: Iterable[SaverLine]) -> None:
 
 
 def finish(figure: Figure, axes: Axes, lines: Sequence[SaverLine], small_print: str) -> None:
-    """Names at the ends of the lines, and the small print."""
+    """Add the names at the ends of the lines, and the small print."""
     levels = [point.level for line in lines for point in line.points]
     last = {line.name: line.points[-1] for line in lines}
     name_ends(axes, last, styles_of(list(last)), offset=None)
@@ -80,7 +80,7 @@ def finish(figure: Figure, axes: Axes, lines: Sequence[SaverLine], small_print: 
 def findings(
     lines: Sequence[SaverLine], at: Callable[[float], str], shown: Callable[[float], str]
 ) -> str:
-    """`AT X, fastest: ...; slowest: ...`, at the right end; with min to max of several trials."""
+    """Return `AT X, fastest: ...; slowest: ...` for the largest x, with min to max over trials."""
 
     def said(line: SaverLine) -> str:
         point = line.points[-1]

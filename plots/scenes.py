@@ -1,4 +1,4 @@
-"""What figures are drawn from, and what is handed back: a figure with the words beside it."""
+"""The input of figures (scenes), and their output: a figure with the text that explains it."""
 
 import re
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from bench.analysis.comparison import Neighbours
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
 from bench.results.columns import IntColumns
-from bench.results.environment import machine_shown, versions_shown
+from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN_CONCURRENCY = 100
-"""Figures of one concurrency are of the one that is nearest to this."""
+"""Figures of a single concurrency show the measured one that is nearest to this."""
 _NAME_CHARACTERS = 100
-"""Of a crawler, in the name of a file: file systems take 255."""
+"""Longest crawler name in a file name, in characters. File systems allow 255 bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure with what is said beside it."""
+    """A figure with the text that explains it."""
 
     stem: str
-    """Of its file's name."""
+    """Name of the figure's file, without the suffix."""
     heading: str
     figure: "Figure"
     how_to_read: str
     finding: str
-    """What it shows of this run, in numbers."""
+    """What the figure shows for these results, in numbers."""
     crawler: str = ""
-    """Of a figure of a single run, the crawler or saver; "" for a figure of all."""
+    """The crawler or saver whose single run the figure shows, or "" if it shows all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepScene:
-    """A sweep, or a calibration, with all its delays."""
+    """A sweep or a calibration with all its delays."""
 
     analysis: Analysis
     small_print: str
@@ -52,18 +52,18 @@ class DelayScene:
 
     store: Store
     analysis: Analysis
-    """Of this delay alone."""
+    """The analysis of this delay alone."""
     small_print: str
     suffix: str
-    """Of the names of files: "" where there is one delay only."""
+    """Part of the file names that names the delay, or "" if there is only one."""
     title: str
-    """Of headings, as the suffix."""
+    """Part of the headings that names the delay, or "" if there is only one."""
     neighbours: tuple[Neighbours, ...]
-    """Crawlers compared in the order of their throughput, as the report compares them."""
+    """Comparisons of each crawler with the next slower one, as in the report."""
 
     @property
     def chosen(self) -> dict[str, CellSummary]:
-        """Of each crawler the cell that is shown where only one can be."""
+        """The cell of each crawler that is shown if only one can be."""
         return chosen_cells(self.analysis)
 
 
@@ -77,13 +77,13 @@ class RunScene:
 
     @property
     def file_name(self) -> str:
-        """The crawler, as a part of a file's name."""
+        """The crawler's name as part of a file name."""
         return file_name(self.trial.run.crawler)
 
 
 @dataclass(frozen=True, slots=True)
 class PrimesScene:
-    """Primes or hashes, saved in several ways."""
+    """An experiment that computes primes or hashes and saves them in several ways."""
 
     analysis: PrimesAnalysis
     small_print: str
@@ -97,35 +97,36 @@ class SaverScene:
     saved: SavedRun
     accounts: Accounts
     work: IntColumns
-    """What was computed, and when."""
+    """What was computed and when, as in bench.results.schema.WORK_COLUMNS."""
     what: str
-    """The work, in words."""
+    """Description of the work, as in `primes among 1,024 numbers`."""
     small_print: str
 
 
 def small_print_of(store: Store, analysis: Analysis) -> str:
-    """Of every figure: on what, when and what was measured."""
+    """Return the small print of every figure: the machine, the date and what was measured."""
     about = store.environment()
     return (
-        f"{machine_shown(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{versions_shown(analysis.runs)}; {analysis.experiment.format_plan()}; closed loop"
+        f"{format_machine(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
+        f"{format_versions(analysis.runs)}; {analysis.experiment.format_plan()}; closed loop"
     )
 
 
 def small_print_of_primes(store: Store, analysis: PrimesAnalysis) -> str:
-    """The same of primes."""
+    """Return the small print of the figures of `crawlbench primes`."""
     about = store.environment()
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     return (
-        f"{machine_shown(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{versions_shown(runs)}; {analysis.experiment.format_plan()}"
+        f"{format_machine(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
+        f"{format_versions(runs)}; {analysis.experiment.format_plan()}"
     )
 
 
 def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
-    """Of each crawler the cell at the concurrency next to _SHOWN_CONCURRENCY.
+    """Return the cell of each crawler at the concurrency that is nearest to _SHOWN_CONCURRENCY.
 
-    Of its first delay that is one: without a delay there is next to nothing in flight to be seen.
+    It has the first delay that is not 0, if there is one: for a delay of 0, almost nothing is in
+    flight.
     """
 
     def distance(cell: CellSummary) -> tuple[bool, int]:
@@ -135,5 +136,8 @@ def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
 
 
 def file_name(crawler: str) -> str:
-    """A crawler that was brought along has a name with a colon, and may have anything."""
+    """Return a crawler's name as part of a file name.
+
+    The name of a user's own crawler has a colon, and may have any other character.
+    """
     return re.sub(r"[^A-Za-z0-9._-]", "_", crawler)[:_NAME_CHARACTERS]

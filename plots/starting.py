@@ -1,4 +1,4 @@
-"""How the programs that draw begin: with arguments, and tied to the bench if that starts them."""
+"""Start-up of the programs that draw: their arguments, and their end if the bench ends."""
 
 import argparse
 import os
@@ -15,15 +15,16 @@ def parse_arguments(
     argv: list[str] | None = None,
     read: Callable[[argparse.Namespace], object] | None = None,
 ) -> argparse.Namespace:
-    """As the parser does; with `--end-with-stdin`, the end of stdin is a Ctrl-C from now on.
+    """Parse the arguments, and keep what `read` returns as `from_stdin`.
 
-    So what is half written is removed, whatever became of the bench. `read` takes before that what
-    stdin begins with, which is `told`.
+    With `--end-with-stdin`, the end of stdin acts as Ctrl-C from then on, so that half written
+    files are removed even if the bench is killed. `read` is called before, so that it can read the
+    beginning of stdin.
     """
     parser.add_argument("--end-with-stdin", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if read is not None:
-        arguments.told = read(arguments)
+        arguments.from_stdin = read(arguments)
     if arguments.end_with_stdin:
         continue_when_parent_ends()
         end_with_stdin(partial(os.kill, os.getpid(), signal.SIGINT))
@@ -31,5 +32,5 @@ def parse_arguments(
 
 
 def json_text(arguments: argparse.Namespace) -> str:
-    """The first line of stdin where the bench goes on to hold it open, else all of it."""
+    """Return all of stdin; with `--end-with-stdin` only its first line, because it stays open."""
     return sys.stdin.readline() if arguments.end_with_stdin else sys.stdin.read()

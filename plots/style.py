@@ -1,7 +1,7 @@
-"""How every figure looks: a colour, a marker and a line for each crawler, the same in all figures.
+"""The style of all figures. A crawler has the same colour, marker and line style in each of them.
 
-Colours are Okabe and Ito's (2008) and some of Tol's (2021), told apart by colour-blind readers;
-markers and line styles tell the lines apart where there is no colour at all.
+Colours are Okabe and Ito's (2008) and some of Tol's (2021), which colour-blind readers can
+distinguish. Markers and line styles distinguish the lines in print without colour.
 """
 
 import textwrap
@@ -38,7 +38,7 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "httpx": ("#999933", "8", _LONG),
     "protocol": ("#777777", "H", "-"),
     "protocol-uvloop": ("#000000", "*", "--"),
-    # Savers of bench.primes, in the colours of the crawlers that they are.
+    # Savers of bench.primes have the colours of the crawlers that they are made from.
     "no-io": ("#777777", "P", "-"),
     "batches": ("#117733", "v", "-."),
     "async": ("#0072B2", "o", "-"),
@@ -46,21 +46,21 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "processes": ("#D55E00", "X", _LONG),
 }
 _LARGER = {"*": 13, "P": 10, "X": 10, "d": 9}
-"""Sizes of markers that have little to show of their size."""
+"""Sizes in points of markers that look smaller than others of the same size."""
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "<", ">", "h", "p", "d")
 _LINES: tuple[_Line, ...] = ("-", "--", "-.", _DOTS, _DASH_DOTS)
 _OF_DELAYS = "magma"
-"""A longer delay is darker; no crawler has one of these colours."""
+"""Colour map for delays: longer delays are darker. No crawler has one of these colours."""
 _LIGHTEST, _DARKEST = 0.78, 0.12
 
 _SMALL_PER_INCH = 16
-"""Characters of the small print."""
+"""Characters of small print per inch."""
 _SMALL_INCHES, _SMALL_GAP_INCHES = 0.137, 0.1
-"""Of a line of it, and above it."""
+"""Height of a line of small print, and the gap above the first line."""
 
 _SIDE_INCHES = 0.12
-"""Between the edge of a figure and what is nearest to it: text touches it otherwise."""
+"""Margin between the edge of a figure and its content; without one, text touches the edge."""
 
 GREY = "#555555"
 CLIENT = "#E69F00"
@@ -86,14 +86,14 @@ mpl.rcParams.update(
         "lines.linewidth": 2.0,
         "lines.markersize": 8,
         "legend.frameon": False,
-        "text.parse_math": False,  # a $ in a name is a $
+        "text.parse_math": False,  # a $ in a name is an ordinary character
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LineStyle:
-    """Of one crawler."""
+    """Colour, line style and marker of one crawler."""
 
     colour: str
     marker: str
@@ -101,7 +101,7 @@ class LineStyle:
 
 
 def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
-    """A style for each: one of its own for a crawler of ours, the next that is free for another."""
+    """Return a style for each crawler: a fixed one if it is built in, else the next free one."""
     taken = {_OWN[name] for name in crawlers if name in _OWN}
     free = (
         look
@@ -119,7 +119,7 @@ def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
 
 
 def styles_of_delays(delays: Sequence[Delay]) -> dict[str, LineStyle]:
-    """A style for each, by what it is called."""
+    """Return a style for each delay, by the delay as text."""
     ranked = sorted(delays, key=lambda delay: delay.mean_us)
     step = (_LIGHTEST - _DARKEST) / max(1, len(ranked) - 1)
     shades = mpl.colormaps[_OF_DELAYS]
@@ -132,7 +132,10 @@ def styles_of_delays(delays: Sequence[Delay]) -> dict[str, LineStyle]:
 
 
 def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
-    """How a point is marked: VALID is filled, UNCHECKED half, SUSPECT not, INVALID is a cross."""
+    """Return matplotlib's options for a marker of this verdict.
+
+    VALID is filled, UNCHECKED half filled, SUSPECT hollow, and INVALID a cross.
+    """
     if level is Level.INVALID:
         return {"marker": "x", "color": colour, "markeredgewidth": 2.5}
     if level is Level.SUSPECT:
@@ -147,7 +150,7 @@ def marker_of(level: Level, marker: str, colour: str) -> dict[str, Any]:
 
 
 def marks_explained(levels: Iterable[Level]) -> str:
-    """For small print: "; hollow: SUSPECT" where there are such runs."""
+    """Return an addition to the small print, as in `; hollow: SUSPECT`, or "" if all are VALID."""
     said = {
         Level.UNCHECKED: "; half filled: UNCHECKED",
         Level.SUSPECT: "; hollow: SUSPECT",
@@ -156,24 +159,24 @@ def marks_explained(levels: Iterable[Level]) -> str:
     return "".join(said[level] for level in sorted(set(levels)) if level in said)
 
 
-def doubt_shown(verdict: Verdict) -> str:
-    """For titles: a line "SUSPECT: late, stall" more, of a run that is not VALID."""
+def format_doubt(verdict: Verdict) -> str:
+    """Return a further line for a title, as in `SUSPECT: late, stall`, or "" for a VALID run."""
     checks = sorted({one.check for one in verdict.reasons if one.level})
     return f"\n{verdict.level.name}: {', '.join(checks)}" if checks else ""
 
 
 def new_figure() -> Figure:
-    """An empty figure; `add_small_print` makes room at its foot."""
+    """Return an empty figure. `add_small_print` makes room for its text at the bottom."""
     return Figure(layout=ConstrainedLayoutEngine(w_pad=_SIDE_INCHES))
 
 
 def add_title(figure: Figure, first: str, second: str) -> None:
-    """Of a figure of several panels: two lines at its top left."""
+    """Add a title of two lines at the top left of a figure with several panels."""
     figure.suptitle(f"{first}\n{second}", x=0.01, ha="left", fontsize=14)
 
 
 def add_small_print(figure: Figure, text: str) -> None:
-    """At the foot, small, in lines that fit: on what it was measured."""
+    """Add small text at the bottom, wrapped to the width of the figure: where it was measured."""
     width = int(_SMALL_PER_INCH * figure.get_figwidth())
     lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
     height = (_SMALL_INCHES * len(lines) + _SMALL_GAP_INCHES) / figure.get_figheight()
@@ -184,9 +187,9 @@ def add_small_print(figure: Figure, text: str) -> None:
 
 
 def spread_labels(wanted: Sequence[float], least_gap: float) -> list[float]:
-    """Positions near the wanted ones, in the same order from low to high, `least_gap` apart.
+    """Return positions near the wanted ones, in the same order, at least `least_gap` apart.
 
-    For labels at the ends of lines; keeps the middle of each crowd where it was.
+    Used for labels at the ends of lines. The centre of each crowded group stays where it was.
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     groups: list[list[int]] = []
@@ -209,7 +212,7 @@ def spread_labels(wanted: Sequence[float], least_gap: float) -> list[float]:
 
 
 def keep_inside(placed: Sequence[float], least_gap: float) -> list[float]:
-    """What spread_labels gave, moved from 0 to 1 where there is room for all."""
+    """Return the positions from spread_labels, moved into 0 to 1 if there is room for all."""
     order = sorted(range(len(placed)), key=lambda i: placed[i])
     kept = list(placed)
     for rank, i in enumerate(reversed(order)):
@@ -228,9 +231,9 @@ def _top(centre: float, group: list[int], gap: float) -> float:
 
 
 def spread_ticks(asked: Sequence[int], least_share: float) -> list[int]:
-    """The concurrencies measured, but those that would stand in each other's way.
+    """Return ticks for a linear axis: the measured concurrencies without those that would overlap.
 
-    `least_share` of the highest must lie between two. The lowest and the highest are among them.
+    Two ticks are at least `least_share` of the highest apart. The lowest and the highest are kept.
     """
     gap = least_share * max(asked)
     ticks: list[int] = []
@@ -244,7 +247,7 @@ def spread_ticks(asked: Sequence[int], least_share: float) -> list[int]:
 
 
 def spread_ticks_log(asked: Sequence[int], least_ratio: float = 1.25) -> list[int]:
-    """The same for a logarithmic axis: one is `least_ratio` times the one before, or more."""
+    """Return ticks for a logarithmic axis: each is at least `least_ratio` times the one before."""
     ticks: list[int] = []
     for concurrency in sorted(asked, reverse=True):
         if not ticks or ticks[-1] >= least_ratio * concurrency:

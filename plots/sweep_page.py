@@ -1,4 +1,4 @@
-"""What the page of a sweep or a calibration shows: cells, comparisons, verdicts. Rows -> text."""
+"""The content of the page of a sweep or a calibration: cells, comparisons and verdicts."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -10,8 +10,8 @@ from bench.analysis.comparison import Neighbours, compare_neighbours
 from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
 from bench.analysis.quantiles import BEYOND
 from bench.program import PROGRAM
-from bench.report.tables import errors_shown
-from bench.results.environment import versions_shown
+from bench.report.tables import format_errors
+from bench.results.environment import format_versions
 from bench.results.store import Store
 from plots.floor import times_floor
 from plots.page import (
@@ -23,7 +23,7 @@ from plots.page import (
     Value,
     badge,
     doubts,
-    names_shown,
+    format_names,
     number,
     render,
     word,
@@ -67,14 +67,14 @@ COLUMNS = (
     Column("× floor CPU", "That, divided by the floor crawler's at the same delay and C."),
     Column("peak MB", "Peak memory of the crawler's process."),
     Column("errors", "Failed requests of all trials, by kind.", is_text=True),
-    Column("limited by", "What held the median trial back.", is_text=True),
+    Column("limited by", "What limited the throughput of the median trial.", is_text=True),
     Column(
         "knee at C",
         f"The smallest C measured that reaches {100 * KNEE_SHARE:.0f} % of the crawler's best "
         "throughput.",
     ),
 )
-"""One of the interval and the range is shown, and the delay where there are several."""
+"""All columns. The interval or the range is shown, and the delay if there are several."""
 
 _COMPARED = (
     Column("crawler", is_text=True),
@@ -98,12 +98,12 @@ _COMPARED = (
 
 
 def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
-    """The whole page. Raises StoreError."""
+    """Return the page as HTML. Raises StoreError."""
     asked = analysis.experiment
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     comparison, text = _comparison(analysis)
     content = Content(
-        title=names_shown(asked.crawlers, "crawlers"),
+        title=format_names(asked.crawlers, "crawlers"),
         plan=f"{asked.format_plan()}; seed {asked.seed}",
         note="Closed loop: a slot sends its next request only when its last one has ended, so "
         "a slow crawler sends fewer.",
@@ -117,7 +117,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
                 ("the server's ceiling", [trial.verdict for trial in analysis.ceilings]),
                 *(
                     (
-                        f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}",
+                        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}",
                         [trial.verdict for trial in cell.trials],
                     )
                     for cell in analysis.cells
@@ -125,7 +125,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
             ]
         ),
         single_runs="For each crawler, the trial with the median throughput of one cell.",
-        libraries=versions_shown(analysis.runs),
+        libraries=format_versions(analysis.runs),
         command=asked.command(),
         exports=(
             (" > runs.csv", "CSV with one row per run"),
@@ -136,7 +136,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
 
 
 def _cells(analysis: Analysis) -> Table:
-    """All cells; those that are not the best of their crawler are extra."""
+    """Return the table of all cells. All but the best cell of each crawler are extra rows."""
     has_intervals = any(cell.interval for cell in analysis.cells)
     has_ranges = any(len(cell.rates) > 1 for cell in analysis.cells)
     left_out = {_RANGE} if has_intervals or not has_ranges else set()
@@ -144,7 +144,7 @@ def _cells(analysis: Analysis) -> Table:
     left_out |= set() if len(analysis.experiment.delays) > 1 else {_DELAY}
     shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
     best = best_cells(analysis.cells)
-    for cell in analysis.cells:  # a crawler of which nothing came is shown by its first cell
+    for cell in analysis.cells:  # a crawler without results is shown with its first cell
         best.setdefault(Series.of(cell.cell), cell)
     chosen = {id(cell) for cell in best.values()}
     rows = []
@@ -156,7 +156,7 @@ def _cells(analysis: Analysis) -> Table:
 
 
 def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
-    """One for each of COLUMNS."""
+    """Return a value for each of COLUMNS."""
     at = cell.cell
     start = (
         word(at.crawler),
@@ -190,7 +190,7 @@ def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
         number(cell.median_of("cpu_us_per_request"), ",.0f"),
         number(times_floor(cell, analysis, "cpu_us_per_request"), ".1f"),
         number(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
-        word(errors_shown(cell.errors)),
+        word(format_errors(cell.errors)),
         word(bottleneck(trial.summary, trial.verdict).word),
         _knee(cell, analysis),
     )
@@ -203,7 +203,7 @@ def _knee(cell: CellSummary, analysis: Analysis) -> Value:
 
 
 def _ceilings(analysis: Analysis) -> Iterator[str]:
-    """What the server can do at most."""
+    """Yield a sentence with the ceiling of the server, if it was measured."""
     measured = [trial for trial in analysis.ceilings if trial.summary is not None]
     rates = [f"{trial.summary.requests_per_s:,.0f}" for trial in measured if trial.summary]
     if rates:
@@ -216,7 +216,7 @@ def _ceilings(analysis: Analysis) -> Iterator[str]:
 
 
 def _comparison(analysis: Analysis) -> tuple[Table | None, str]:
-    """The same lines as `crawlbench report` prints, and what they are."""
+    """Return the comparisons that `crawlbench report` prints, with a text that explains them."""
     asked = analysis.experiment
     if len({cell.cell.crawler for cell in analysis.cells if cell.measured}) < 2:
         return None, ""
@@ -243,7 +243,7 @@ def _comparison(analysis: Analysis) -> tuple[Table | None, str]:
 
 
 def _compared(one: Neighbours) -> tuple[Value, ...]:
-    """One for each of _COMPARED."""
+    """Return a value for each of _COMPARED."""
     found = one.result
     interval = found.interval
     return (

@@ -1,4 +1,4 @@
-"""Numbers as words, with their intervals, for what is said beside figures. Pure."""
+"""Formats numbers and their intervals for the sentences next to figures. Pure."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,12 +10,12 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def rate(cell: CellSummary) -> float:
-    """The median of requests/s."""
+    """Return the median throughput of a cell in requests/s."""
     return cell.requests_per_s[0]
 
 
 def rate_at(cell: CellSummary) -> str:
-    """`asyncio, 978 requests/s at 100 (95 % interval 960 to 985)`."""
+    """Return `asyncio, 978 requests/s at 100 (95 % interval 960 to 985)`."""
     per_s = rate(cell)
     form = ",.0f" if per_s >= 100 else ".1f"
     interval = format_interval(cell.interval, lambda value: f"{value:{form}}")
@@ -24,23 +24,24 @@ def rate_at(cell: CellSummary) -> str:
 
 
 def format_interval(interval: Interval | None, shown: Callable[[float], str]) -> str:
-    """` (95 % interval 960 to 985)`; "" of none."""
+    """Return ` (95 % interval 960 to 985)`, or "" for None."""
     if interval is None:
         return ""
     return f" (95 % interval {shown(interval.low)} to {shown(interval.high)})"
 
 
 def is_difference_seen(one: CellSummary, other: CellSummary, metric: str) -> bool:
-    """Whether `crawlbench compare` sees a difference; of too few trials it could not say."""
+    """Return whether `crawlbench compare` sees a difference, or has too few trials to decide."""
     return compare({"": (one, other)}, METRICS[metric])[""].verdict != NO_DIFFERENCE
 
 
 def lowest_and_highest(
     cells: Iterable[CellSummary], attribute: str, metric: str, shown: Callable[[float], str]
 ) -> str:
-    """`lowest with asyncio: 80.0 % ..., and highest with protocol: 100.0 % ...`; "" of nothing.
+    """Return `lowest with asyncio: 80.0 % ..., and highest with protocol: 100.0 % ...`.
 
-    The attribute is one of RunSummary, of which the median counts; the metric one of METRICS.
+    `attribute` names an attribute of RunSummary, of which each cell's median is used; `metric` is
+    the one of METRICS to compare by. Returns "" if no cell has the attribute.
     """
     values = {
         cell.cell: (value, cell)

@@ -20,7 +20,7 @@ from matplotlib.ticker import StrMethodFormatter
 from bench.measure.interpreters import crawler_command
 from bench.measure.machine import describe_environment
 from bench.plan.entrants import Entrant
-from bench.results.environment import machine_shown
+from bench.results.environment import format_machine
 from crawlers.spec import Outcome, Spec
 from plots.style import add_small_print, new_figure
 from server.process import ServerProcess
@@ -127,7 +127,7 @@ def draw(rates: Rates, path: Path) -> None:
     about = describe_environment("nothing is pinned")
     add_small_print(
         figure,
-        f"{machine_shown(about)}, Python {about['python']}; not pinned; "
+        f"{format_machine(about)}, Python {about['python']}; not pinned; "
         f"{datetime.now(UTC):%Y-%m-%d}; rates while all processes ran; medians of {TRIALS} "
         "trials in turn, dots are trials",
     )

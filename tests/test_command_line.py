@@ -177,7 +177,7 @@ def test_urls_of_ours_in_another_shape_are_fetched_without_the_ledger(tmp_path: 
         (tmp_path / "urls").write_text(f"{server.addresses.data_url}/add?delay=1&name=a\n")
         done = bench("crawl", "asyncio", "-c", "1", "--urls", str(tmp_path / "urls"))
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
-    assert "these URLs are of a crawlbench server, whose ledger is not used: http" in done.stderr
+    assert "these URLs lead to a crawlbench server, but its ledger is not used: http" in done.stderr
     assert "should have seq=0" in done.stderr
     assert "UNCHECKED" in done.stdout
 
@@ -359,7 +359,7 @@ def test_a_crawler_that_crashes_fails_its_runs_and_no_others(tmp_path: Path) -> 
     done = bench("run", *TINY, "--crawlers", crawlers, "--out", str(tmp_path))
     assert done.returncode == 1
     assert "trial 1: crashed with exit code 1" in done.stderr
-    assert "and 1 runs more like it" in done.stderr
+    assert "and 1 more like it" in done.stderr
     assert "INVALID" in done.stdout
     assert "    RuntimeError: this crawler crashes" in done.stderr
     assert "asyncio" in done.stdout

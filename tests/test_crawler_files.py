@@ -274,7 +274,7 @@ def test_a_sweep_of_files_is_resumed_and_compared_from_another_folder(
     results.mkdir()
     Store.create(results / FILE_NAME, asked, 2, {}, "2026-01-01T00:00:00+00:00").close()
     monkeypatch.chdir("/")
-    with pytest.raises(StoreError, match="yours, --allow-foreign runs them"):
+    with pytest.raises(StoreError, match="if you trust them, add --allow-foreign"):
         resume(results, kind_of, allow_foreign=False)
     assert resume(results, kind_of, allow_foreign=True) == Measured(results, Ending.DONE)
     with Store.open(results / FILE_NAME) as store:

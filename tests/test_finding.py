@@ -53,7 +53,7 @@ def test_what_cannot_be_believed_is_never_the_fastest() -> None:
     assert fastest.startswith("right has the highest throughput: 100 requests/s")
     assert counts == "2 runs: 1 VALID, 1 INVALID."
     assert finding(wrong)[0] == "every crawler has INVALID runs, so none is the fastest."
-    assert finding() == ["No run came to anything.", "0 runs."]
+    assert finding() == ["No run has results.", "0 runs."]
 
 
 def test_doubt_is_said_of_the_fastest_itself() -> None:

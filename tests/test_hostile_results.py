@@ -191,19 +191,19 @@ def test_programs_that_a_file_names_are_not_run_unless_that_is_allowed(
     code, out, err = bench("run", "--resume", str(tmp_path))
     assert (code, out) == (3, "")
     assert err == (
-        f"crawlbench: the results in {tmp_path} name programs that are not of this package: "
-        f"{named}; if they are yours, --allow-foreign runs them\n"
+        f"crawlbench: the results in {tmp_path} name programs that are not part of crawlbench: "
+        f"{named}; if you trust them, add --allow-foreign to run them\n"
     )
     monkeypatch.setattr("bench.measure.session.installed", never)
     with pytest.raises(AssertionError):
         bench("run", "--resume", str(tmp_path), "--allow-foreign")
-    assert f"name a program, which is run: {named}\n" in bench.said()[1]
+    assert f"running a program that the results name: {named}\n" in bench.said()[1]
     assert path.is_file()
 
 
 def test_to_allow_programs_is_for_resuming(bench: Bench) -> None:
     code, _, err = bench("run", "--allow-foreign")
-    assert (code, err.count("\n"), "belongs to --resume" in err) == (2, 1, True)
+    assert (code, err.count("\n"), "only works with --resume" in err) == (2, 1, True)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_what_is_no_file_of_sqlite_beside_the_results_is_refused(
     beside = Path(f"{path}{suffix}")
     os.mkfifo(beside)
     code, _, err = bench("report", str(tmp_path))
-    assert (code, f"{beside.name} beside it is no regular file" in err) == (3, True)
+    assert (code, f"{beside.name} next to it is not a regular file" in err) == (3, True)
     beside.unlink()
     beside.symlink_to("/dev/zero")
     assert bench("report", str(tmp_path))[0] == 3
@@ -239,7 +239,7 @@ def test_what_is_no_file_of_sqlite_beside_the_results_is_refused(
         beside.unlink()
         beside.write_bytes(b"x")
         code, _, err = bench("run", "--resume", str(tmp_path))
-        assert (code, "is to be rolled back first" in err) == (3, True)
+        assert (code, "must be rolled back first" in err) == (3, True)
 
 
 def test_text_that_a_spreadsheet_would_compute_is_quoted(tmp_path: Path, bench: Bench) -> None:

@@ -106,7 +106,7 @@ def test_a_server_that_goes_in_mid_sweep_ends_it_with_what_was_done(tmp_path: Pa
     last = stderr.splitlines()[-1]
     assert "the server is gone" in last
     folder = (tmp_path / "latest").resolve()
-    assert last.endswith(f"run --resume {folder} does the others")
+    assert last.endswith(f"run --resume {folder} makes the others")
     assert "Traceback" not in stderr
     assert kept(tmp_path) >= 2
 
@@ -124,7 +124,7 @@ def test_a_full_disk_ends_it_with_its_reason_the_file_and_the_command_that_goes_
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 3
     assert f"cannot write {folder / FILE_NAME}: " in last
-    assert last.endswith(f"run --resume {folder} does the others")
+    assert last.endswith(f"run --resume {folder} makes the others")
     assert "Traceback" not in done.stderr
 
 
@@ -168,7 +168,7 @@ def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path)
 
     again = bench("run", "--resume", str(tmp_path / "latest"))
     assert again.returncode == 0
-    assert "nothing is missing" in again.stderr
+    assert "have been made already" in again.stderr
     assert rows(tmp_path) == after
 
     other = bench("run", "--resume", str(tmp_path / "latest"), "--trials", "2", "--seed", "1")
@@ -178,7 +178,7 @@ def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path)
     with exclusive_lock((tmp_path / "latest").resolve()):
         beside = bench("run", "--resume", str(tmp_path / "latest"))
     assert (beside.returncode, beside.stderr.count("\n")) == (3, 1)
-    assert "another crawlbench is at work in" in beside.stderr
+    assert "another crawlbench process is writing to" in beside.stderr
 
 
 def rows(folder: Path) -> list[tuple[object, ...]]:

@@ -148,7 +148,7 @@ def test_a_process_that_draws_and_is_killed_is_told_with_the_way_out(tmp_path: P
         _, stderr = bench.communicate(timeout=WITHIN_S)
     assert bench.returncode == 3
     (line,) = stderr.splitlines()
-    assert "the process that draws died of SIGKILL" in line
+    assert "the process that draws figures died of SIGKILL" in line
     assert f"plots {tmp_path} does it again" in line
 
 

@@ -133,8 +133,7 @@ def test_an_older_experiment_is_resumed_and_a_copy_of_it_is_kept(
     said = capsys.readouterr().err
     copy = older.with_name(f"{FILE_NAME}.schema-4")
     assert (
-        f"crawlbench: {older} is of an older version and is brought up to date; a copy of it as it "
-        f"was is {copy}\n"
+        f"crawlbench: {older} has an older format and is upgraded; the original is kept as {copy}\n"
     ) in said
     assert value(older, "PRAGMA user_version") == SCHEMA_VERSION
     assert value(copy, "PRAGMA user_version") == 4
@@ -147,11 +146,11 @@ def test_an_older_experiment_is_resumed_and_a_copy_of_it_is_kept(
     assert {one.name for one in older.parent.iterdir()} == {FILE_NAME, copy.name}
 
 
-@pytest.mark.parametrize("why", ["nothing is missing", "not of this package"])
+@pytest.mark.parametrize("why", ["have been made already", "not part of crawlbench"])
 def test_an_older_file_stays_as_it_is_where_nothing_is_added(
     older: Path, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if why == "not of this package":
+    if why == "not part of crawlbench":
         with closing(sqlite3.connect(older)) as connection, connection:
             name_first("protocol", crawler="evil:crawl")(connection)
             connection.execute("DELETE FROM run WHERE number = 25")
@@ -172,7 +171,7 @@ def test_a_copy_replaces_nothing(older: Path) -> None:
     copy.write_text("mine")
     with (
         Store.open(older, may_write=True) as opened,
-        pytest.raises(StoreError, match=r"schema-4 is in the way .*: move it away"),
+        pytest.raises(StoreError, match=r"schema-4, which exists: move it away"),
     ):
         opened.upgrade()
     assert copy.read_text() == "mine"

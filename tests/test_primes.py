@@ -311,10 +311,10 @@ def is_saving(process: psutil.Process) -> bool:
     ("arguments", "said"),
     [
         (("--fail", "4", "--work", "primes"), "no work asked for has an item 4"),
-        (("--max-seconds", "0.01"), "--max-seconds 0.01 is too little"),
-        (("--savers", "asynchronous"), "'asynchronous' is none of no-io, serial"),
-        (("--work", "sums"), "'sums' is none of primes, hashes"),
-        (("--sizes", "2"), "'2': 3 to 10000000; the first prime is 2"),
+        (("--max-seconds", "0.01"), "--max-seconds 0.01 is too short"),
+        (("--savers", "asynchronous"), "'asynchronous' is not one of no-io, serial"),
+        (("--work", "sums"), "'sums' is not one of primes, hashes"),
+        (("--sizes", "2"), "'2' is not from 3 to 10000000"),
         (("--costs", "0"), "'0' is not a whole number from 1"),
     ],
 )

@@ -62,7 +62,7 @@ def test_what_has_the_name_of_a_link_and_is_not_ours_stays(
     link_latest(folder, "sweep")
     assert (latest.read_text(), latest.is_symlink()) == ("mine", is_link)
     assert capsys.readouterr().err == (
-        f"crawlbench: {latest} is not a link that crawlbench made: it stays as it is\n"
+        f"crawlbench: {latest} was not created by crawlbench and is left as it is\n"
     )
     assert (tmp_path / "latest-sweep").resolve() == folder
     names = {one.name for one in tmp_path.iterdir()}

@@ -112,7 +112,7 @@ def test_a_crawl_that_failed_is_kept_with_what_the_server_saw(store: Store) -> N
 
 def test_a_run_is_kept_whole_or_not_at_all(store: Store) -> None:
     store.append(result(planned(number=1)))
-    with pytest.raises(StoreError, match=r"run 1 is in .* already: is another crawlbench at work"):
+    with pytest.raises(StoreError, match=r"run 1 is already in .*: is another crawlbench writing"):
         store.append(result(planned(number=1)))
     assert len(store.runs()) == 1
     assert len(store.fetches(1)["seq"]) == 100
@@ -241,7 +241,7 @@ def test_where_nothing_can_be_written_what_is_whole_is_read(store: Store, tmp_pa
     for folder in (crashed, whole):
         folder.chmod(0o555)
     try:
-        with pytest.raises(StoreError, match=r"runs are in results\.sqlite-wal beside it"):
+        with pytest.raises(StoreError, match=r"some runs are only in results\.sqlite-wal"):
             Store.open(crashed / FILE_NAME)
         with Store.open(whole / FILE_NAME) as reader:
             assert len(reader.runs()) == 1

@@ -1,1 +1,1 @@
-"""What the records mean: numbers of a run, verdicts, cells, comparisons. Pure."""
+"""Derives numbers, verdicts, cells and comparisons from the records of runs. Pure."""

@@ -1,4 +1,4 @@
-"""All that was recorded of one run, by both ends. Pure."""
+"""All records of one run, from the client and from the server. Pure."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,32 +9,32 @@ from bench.results.schema import RunRow
 from server.request_plan import Plan
 
 
-@dataclass(frozen=True)  # without slots: a cached property needs a place of its own
+@dataclass(frozen=True)  # no slots, because a cached property is stored in __dict__
 class Accounts:
-    """The records of a run, in columns."""
+    """The records of a run as columns."""
 
     fetches: IntColumns
     arrivals: IntColumns | None
-    """The server's ledger; None if the server is not ours."""
+    """The server's ledger. None if the server is not a crawlbench server."""
     load: IntColumns
-    """Samples of the server's load; there may be none."""
+    """Samples of the server's load, possibly empty."""
     plans: tuple[Plan, ...] = ()
-    """What each request asked for, in the order of seq, if that is not drawn from the run's own
+    """The plan of each request, in the order of seq. Empty if plans follow from the run's delay
     model."""
 
     @cached_property
     def join(self) -> Join | None:
-        """Both ends joined by seq, once for all who ask; None without a ledger."""
+        """Fetches and arrivals joined by seq; None without a ledger. It is computed once."""
         return Join.of(self.fetches, self.arrivals) if self.arrivals is not None else None
 
     def complete_join(self, run: RunRow) -> Join | None:
-        """The join, or None also where the ledger had no room for all requests of the run.
+        """Return the join, or None if there is no ledger or it had no room for the whole run.
 
-        Such a ledger says nothing about the requests that are missing from it.
+        A ledger that was full says nothing about the requests that it lacks.
         """
         return None if run.unrecorded else self.join
 
     @property
     def is_planned(self) -> bool:
-        """Whether each request asked a server of ours for what it was to do."""
+        """Whether each request had a plan in its URL that a crawlbench server followed."""
         return self.arrivals is not None

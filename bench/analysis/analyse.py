@@ -1,4 +1,4 @@
-"""From a results file to what tables, plots and comparisons want: cells, verdicts, the ceiling."""
+"""Computes cells, verdicts and the server's ceiling from a results file."""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.results.store import Store
 
 _MAX_NS = 2**60
-"""Of a clock that began when the machine did: 36 years."""
+"""Highest believable time in ns: 36 years on a clock that starts with the machine."""
 
 _BOUNDS = {
     "fetch": {
@@ -33,26 +33,26 @@ _BOUNDS = {
         "delay_us": (0, MAX_DELAY_US),
     },
 }
-"""Of columns that are computed with."""
+"""Lowest and highest believable values of the columns that are used in computations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """An experiment, looked at whole."""
+    """The analysis of all runs of an experiment."""
 
     experiment: Experiment
     cells: tuple[CellSummary, ...]
-    """By crawler and delay as asked for, then by concurrency."""
+    """All cells, ordered by crawler and delay as in the command, then by concurrency."""
     ceilings: tuple[Trial, ...]
-    """The runs of the floor client, first and last."""
+    """The runs of the floor crawler that measure the server's ceiling, first and last."""
 
     @property
     def runs(self) -> tuple[RunRow, ...]:
-        """Of all cells, without those of the ceiling."""
+        """The runs of all cells, without those that measure the ceiling."""
         return tuple(trial.run for cell in self.cells for trial in cell.trials)
 
     def of_delay(self, delay: Delay) -> "Analysis":
-        """What was measured at one of several delays."""
+        """Return the part of the analysis with this delay."""
         return replace(
             self,
             experiment=replace(self.experiment, delays=(delay,)),
@@ -60,26 +60,26 @@ class Analysis:
         )
 
     def by_crawler(self) -> dict[str, list[CellSummary]]:
-        """The cells that came to something, in their order; no crawler without one."""
+        """Return the cells with results by crawler, in order. Crawlers without any are left out."""
         found: dict[str, list[CellSummary]] = {}
         for cell in self.cells:
             if cell.measured:
                 found.setdefault(cell.cell.crawler, []).append(cell)
         return found
 
-    def series_shown(self, cell: Cell) -> str:
-        """The crawler, and its delay where there are several."""
+    def format_series(self, cell: Cell) -> str:
+        """Return the crawler, and the delay if the experiment has several."""
         is_one = len(self.experiment.delays) == 1
         return cell.crawler if is_one else f"{cell.crawler}, {cell.delay}"
 
     @property
     def ceiling_per_s(self) -> float | None:
-        """Requests/s of the server with a floor client; None if it was not measured."""
+        """The server's ceiling in requests/s; None if it was not measured."""
         return _ceiling_per_s(self.ceilings)
 
     @property
     def only_trial(self) -> Trial | None:
-        """That of a single crawl; None if there is none."""
+        """The trial of an experiment that is a single crawl; None if it was not made."""
         return next((trial for cell in self.cells for trial in cell.trials), None)
 
     @property
@@ -94,7 +94,7 @@ class Analysis:
 
 
 def analyse(store: "Store") -> Analysis:
-    """Look at every run of a results file. Raises StoreError."""
+    """Analyse all runs of a results file. Raises StoreError."""
     experiment = store.experiment()
     runs = []
     summaries: dict[int, RunSummary | None] = {}
@@ -127,15 +127,16 @@ def analyse(store: "Store") -> Analysis:
 
 
 def _of_ceiling(run: RunRow, summary: RunSummary | None) -> Verdict:
-    """To be at the server's limit is what these runs are for."""
+    """Judge a ceiling run. Being limited by the server is no fault, because that is its purpose."""
     reasons = judge(run, summary, None).reasons
     return Verdict(tuple(one for one in reasons if one.check != "server-limited"))
 
 
 def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
-    """A run and all that was recorded of it; it has failed where that is out of all bounds.
+    """Return a run and its records.
 
-    One run that cannot be computed with leaves the others as they are. Raises StoreError.
+    If a record is out of bounds, the run is returned as failed and without records, so that the
+    other runs can still be analysed. Raises StoreError.
     """
     accounts = load_accounts(store, run)
     wrong = _out_of_bounds(accounts.fetches, accounts.arrivals)
@@ -145,12 +146,12 @@ def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
         {name: column[:0] for name, column in columns.items()}
         for columns in (accounts.fetches, accounts.load)
     ]
-    failed = replace(run, failure=run.failure or f"its records cannot be: {wrong}", usage=None)
+    failed = replace(run, failure=run.failure or f"impossible record: {wrong}", usage=None)
     return failed, Accounts(nothing[0], None, nothing[1])
 
 
 def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
-    """The first value that no clock, crawler or server can have given; "" if there is none."""
+    """Describe the first value that no clock, crawler or server can produce, or return ""."""
     for table, columns in (("fetch", fetches), ("arrival", arrivals or {})):
         for name, (least, most) in _BOUNDS[table].items():
             column = columns.get(name)
@@ -165,7 +166,7 @@ def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
 
 
 def load_accounts(store: "Store", run: RunRow) -> Accounts:
-    """All that was recorded of a run. Raises StoreError."""
+    """Read all records of a run. Raises StoreError."""
     arrivals = None if run.unrecorded is None else store.arrivals(run.number)
     plans = store.plans()
     return Accounts(
@@ -177,7 +178,7 @@ def load_accounts(store: "Store", run: RunRow) -> Accounts:
 
 
 def _ceiling_per_s(ceilings: tuple[Trial, ...]) -> float | None:
-    """The highest of the VALID runs, of all that are not INVALID if none is."""
+    """Return the highest rate of the VALID runs; if none is, of the runs that are not INVALID."""
     for worst in (Level.VALID, Level.SUSPECT):
         rates = [
             trial.summary.requests_per_s

@@ -1,4 +1,4 @@
-"""Requests whose records cannot be true, or that the kernel or the crawler held up. Pure."""
+"""Finds requests with impossible records, or that were delayed by kernel or crawler. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """Good requests whose records cannot be true, and one of them."""
+    """Good requests whose records are impossible: in what way, how many, and the seq of one."""
 
     what: str
     count: int
@@ -23,17 +23,17 @@ class Impossible:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Good requests that are late by a span that the kernel is known to cause."""
+    """Numbers of good requests that are late by a typical delay of the kernel's."""
 
     around_1_s: int
-    """0.95 to 1.25 s: a SYN that was dropped and sent again."""
+    """Late by 0.95 to 1.25 s: a SYN was dropped and retransmitted."""
     around_40_ms: int
-    """35 to 45 ms on the way there or back: Nagle's algorithm and a delayed ACK. The first request
-    of a connection is left out: opening many connections at once takes as long."""
+    """Late by 35 to 45 ms in one direction: Nagle's algorithm with delayed ACKs. First requests of
+    connections do not count, because opening many connections at once takes as long."""
 
     @classmethod
     def of(cls, split: Split) -> Self:
-        """Count those that stand out from their neighbourhood; the rest are a tail."""
+        """Count clusters that stand out from their neighbourhood, to exclude long tails."""
         late = split.to_server + split.late + split.back
         second = _between(late, 950, 1250)
         if 3 * _between(late, 650, 950) > second:
@@ -47,9 +47,9 @@ class Clusters:
 
 
 def impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossible, ...]:
-    """What physics or the plan forbids, for requests that both ends have recorded.
+    """Return what contradicts causality or the plan, for requests that both ends have recorded.
 
-    `planned_us` are the delays of the plan, in the order of seq.
+    `planned_us` are the planned delays in the order of seq.
     """
     found = []
     for what, is_wrong in (
@@ -64,10 +64,10 @@ def impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossibl
 
 
 def out_of_order(fetches: IntColumns, slots: int) -> int:
-    """How many jobs were started more than `slots` places away from their place by seq.
+    """Count the jobs that were started more than `slots` places away from their place by seq.
 
-    Jobs are handed out in the order of seq, one to a slot; a clock may be read a little later.
-    Repeated records do not count, and missing ones shift no other job.
+    Jobs are handed out in the order of seq, one per slot, and the clock may be read slightly later.
+    Repeated records are ignored, and missing records do not shift other jobs.
     """
     by_start = fetches["seq"][np.argsort(fetches["start_ns"], kind="stable")]
     seqs, at = np.unique(by_start, return_index=True)

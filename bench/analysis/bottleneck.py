@@ -1,4 +1,4 @@
-"""What keeps a run from being faster, in a word and with its evidence. Pure."""
+"""What limits the throughput of a run, in one word and with evidence. Pure."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,23 @@ _BUSY_SHARE = 0.5
 """If the client's CPU is busy for more of the makespan than this, it is the limit, and not bursts
 between which it is idle."""
 _IDLE_SHARE = 0.25
-"""Of the makespan: a slot was idle with jobs left, and the client's CPU had nothing to do."""
+"""Share of the makespan with an idle slot, jobs left and an idle client CPU, above which the
+slots themselves are the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """One word, and the numbers that say so."""
+    """What limits a run: one word, and the numbers that show it."""
 
     word: str
     evidence: str
 
 
 def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
-    """What is a limit by itself, or else where the slots' time goes beside the delays."""
+    """Return what limits a run: a cause that a check found, or where most of the slots' time goes.
+
+    docs/validity.md defines the words.
+    """
     cpu = f"the client's CPU is {format_percent(summary.cpu_share)} busy"
     if not summary.good:
         return Bottleneck("failures", "not one request was good")
@@ -56,10 +60,10 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
 
 
 def _are_slots_idle(summary: RunSummary) -> bool:
-    """Whether most is lost by slots that the client does not use, and could.
+    """Return whether most time is lost by slots that the client could use and does not.
 
-    A client whose CPU is busy takes its next jobs late too. A slot may be idle while the CPU is
-    busy, or taken by another process, for as long as it is: what is beyond that is a pause.
+    A client whose CPU is busy, or taken by another process, also starts its next jobs late. Only
+    idle time beyond that is a pause of the client's.
     """
     idle, slot_time = summary.idle_slots, summary.slot_time
     most = 1 - _NEARLY_ALL
@@ -70,10 +74,11 @@ def _are_slots_idle(summary: RunSummary) -> bool:
 
 
 def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottleneck:
-    """The client's CPU may be the limit without being busy all the time.
+    """Return the limit by the largest part of the slots' time that is not the delay.
 
-    Answers come in waves; a slot then waits for the CPU as long as the answers before its own
-    take, at the most the CPU time of C requests. What is lost beyond that is something else.
+    The client's CPU can be the limit without being busy all the time: answers arrive in waves, and
+    each waits until the answers before it are handled, at most for the CPU time of C requests. If
+    more time is lost than that, the CPU does not explain it.
     """
     client = slot_time.under_way + slot_time.idle
     if slot_time.opening >= max(client, slot_time.late):

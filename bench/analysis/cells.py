@@ -1,4 +1,4 @@
-"""The trials of a cell together, the best cell of a series, and its knee. Pure."""
+"""Summarises the trials of a cell, and finds the best cell and the knee of a series. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from bench.results.schema import RunRow
 
 KNEE_SHARE = 0.95
 UNSTABLE_SHARE = 0.05
-"""Of the median: half the width of its interval."""
+"""A cell is unstable if half the width of its interval exceeds this share of the median."""
 _DRIFT_P = 0.01
 _DRIFT_TRIALS = 6
 _WARM_UP_TRIALS = 5
@@ -26,7 +26,7 @@ _WARM_UP_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run, its numbers (None if there are none), and what they are worth."""
+    """A run with its summary, which is None if it has no results, and its verdict."""
 
     run: RunRow
     summary: RunSummary | None
@@ -35,34 +35,34 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class CellSummary:
-    """All trials of one cell, in the order of their numbers."""
+    """All trials of a cell, in the order of their numbers."""
 
     cell: Cell
     trials: tuple[Trial, ...]
 
     @property
     def measured(self) -> list[RunSummary]:
-        """The numbers of the trials that came to something."""
+        """The summaries of the trials that have results."""
         return [trial.summary for trial in self.trials if trial.summary is not None]
 
     @property
     def rates(self) -> list[float]:
-        """Requests/s of each trial that came to something."""
+        """The throughput in requests/s of each trial that has results."""
         return [summary.requests_per_s for summary in self.measured]
 
     @property
     def requests_per_s(self) -> tuple[float, float, float]:
-        """Median, least and most over the trials. Raises statistics.StatisticsError for none."""
+        """Median, minimum and maximum over the trials. Raises StatisticsError without results."""
         return median(self.rates), min(self.rates), max(self.rates)
 
     @property
     def interval(self) -> Interval | None:
-        """Of the median of requests/s; None of too few trials."""
+        """Confidence interval of the median throughput; None if there are too few trials."""
         return median_interval(self.rates)
 
     @property
     def is_unstable(self) -> bool:
-        """Whether the interval is too wide to say much."""
+        """Whether the confidence interval is too wide; see UNSTABLE_SHARE."""
         interval = self.interval
         if interval is None:
             return False
@@ -70,9 +70,9 @@ class CellSummary:
 
     @property
     def level(self) -> Level:
-        """INVALID if any trial is, else the worst that half of them reach: the median may be one.
+        """INVALID if any trial is; otherwise the worst verdict that at least half of them reach.
 
-        Of no trial it is VALID.
+        With half of the trials, the median may be one of them. Without trials it is VALID.
         """
         levels = sorted((trial.verdict.level for trial in self.trials), reverse=True)
         if not levels:
@@ -81,20 +81,20 @@ class CellSummary:
 
     @property
     def errors(self) -> dict[str, int]:
-        """By word, over all trials."""
+        """Number of errors of each kind over all trials, most frequent first."""
         total: Counter[str] = Counter()
         for summary in self.measured:
             total.update(summary.errors)
         return dict(total.most_common())
 
     def median_of(self, attribute: str) -> float | None:
-        """Of an attribute of RunSummary, over the trials that have it."""
+        """Return the median of an attribute of RunSummary; None if no trial has it."""
         values = [getattr(summary, attribute) for summary in self.measured]
         known = [value for value in values if value is not None]
         return float(median(known)) if known else None
 
     def median_trial(self) -> Trial | None:
-        """The trial whose throughput is the median, or next below it; None if there is none."""
+        """Return the trial with the median throughput (the lower of two); None without results."""
         measured = [trial for trial in self.trials if trial.summary is not None]
         if not measured:
             return None
@@ -106,21 +106,21 @@ def _rate(trial: Trial) -> float:
 
 
 class Series(NamedTuple):
-    """Cells that differ in their concurrency alone."""
+    """The key of cells that differ only in their concurrency."""
 
     crawler: str
     delay: Delay
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
-        """To which a cell belongs."""
+        """Return the series that a cell belongs to."""
         return cls(cell.crawler, cell.delay)
 
 
 def best_cells(cells: Sequence[CellSummary]) -> dict[Series, CellSummary]:
-    """For each series, in the order in which it was asked for, the cell of most throughput.
+    """Return the cell with the highest throughput of each series, in the order of the cells.
 
-    A cell with an INVALID run is the best only where there is no other.
+    A cell with an INVALID run is only chosen if its series has no other.
     """
     best: dict[Series, CellSummary] = {}
     for cell in cells:
@@ -128,24 +128,24 @@ def best_cells(cells: Sequence[CellSummary]) -> dict[Series, CellSummary]:
             continue
         series = Series.of(cell.cell)
         known = best.get(series)
-        if known is None or _worth(cell) > _worth(known):
+        if known is None or _rank(cell) > _rank(known):
             best[series] = cell
     return best
 
 
-def _worth(cell: CellSummary) -> tuple[bool, float]:
+def _rank(cell: CellSummary) -> tuple[bool, float]:
     return cell.level is not Level.INVALID, cell.requests_per_s[0]
 
 
 class KneeKind(Enum):
-    """What is known of a knee."""
+    """How well a knee is known."""
 
     AT = "at"
-    """Both sides of it were measured, or it is at 1."""
+    """Concurrencies on both sides of the knee were measured, or the knee is at 1."""
     AT_MOST = "at most"
-    """The smallest concurrency measured is enough: a smaller one may be, too."""
+    """The smallest measured concurrency is sufficient. A smaller one may be, too."""
     NOT_REACHED = "not reached"
-    """Only the highest concurrency measured is enough: a higher one may bring more."""
+    """Only the highest measured concurrency is sufficient. A higher one may be faster."""
     UNKNOWN = "unknown"
     """Fewer than two concurrencies were measured."""
 
@@ -156,7 +156,7 @@ class Knee:
 
     kind: KneeKind
     concurrency: int | None = None
-    """Of AT and AT_MOST."""
+    """Set for AT and AT_MOST."""
 
     def __str__(self) -> str:
         match self.kind:
@@ -171,12 +171,12 @@ class Knee:
 
     @property
     def exact(self) -> int | None:
-        """The concurrency, where it is known exactly."""
+        """The concurrency if it is known exactly, otherwise None."""
         return self.concurrency if self.kind is KneeKind.AT else None
 
 
 def knee(cells: Sequence[CellSummary]) -> Knee:
-    """The knee of the cells of one series, those with INVALID runs left out."""
+    """Return the knee of the cells of one series. Cells with INVALID runs are left out."""
     measured = [cell for cell in cells if cell.measured and cell.level is not Level.INVALID]
     asked = [cell.cell.concurrency for cell in measured]
     if len(asked) < 2:
@@ -191,7 +191,10 @@ def knee(cells: Sequence[CellSummary]) -> Knee:
 
 
 def order_effects(cell: CellSummary, cells: int) -> tuple[str, ...]:
-    """What depends on when a trial was done, where that shows; one of `cells` cells looked at."""
+    """Return sentences about trials that depend on their order: a slow first one, or a drift.
+
+    `cells` is the number of cells that are tested, for which p is adjusted (Bonferroni).
+    """
     rates = cell.rates
     found = []
     if len(rates) >= _WARM_UP_TRIALS:

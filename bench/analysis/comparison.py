@@ -1,4 +1,4 @@
-"""Whether one crawler, or one version, is better than another: ratios over paired trials. Pure."""
+"""Decides whether one crawler is better than another, from ratios of paired trials. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ NOT_GIVEN = "not given"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What is compared: an attribute of RunSummary."""
+    """A number to compare by: an attribute of RunSummary."""
 
     name: str
     attribute: str
@@ -47,16 +47,16 @@ METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Of one cell: candidate over baseline."""
+    """The comparison of candidate and baseline in one cell."""
 
     trials: int
-    """Pairs of which both runs can be believed."""
+    """Number of pairs in which both runs can be believed."""
     ratio: float | None
-    """The centre of the ratios (their pseudo-median); None of none."""
+    """Pseudo-median of the ratios candidate / baseline; None without pairs."""
     interval: Interval | None
-    """Of that centre."""
+    """Confidence interval of the ratio, for this cell alone; None if there are too few pairs."""
     p: float | None
-    """Adjusted for all cells of the comparison."""
+    """p-value, adjusted for all cells of the comparison; None if there are too few pairs."""
     verdict: str
 
     def __str__(self) -> str:
@@ -72,10 +72,10 @@ def compare(
     metric: Metric,
     worst: Level = Level.SUSPECT,
 ) -> dict[str, Result]:
-    """For each pair of baseline and candidate by some name: ratio and verdict.
+    """Return the ratio and the verdict for each named pair of baseline and candidate.
 
-    Runs of a verdict beyond `worst` are left out. The error rate of 5 % is that of the whole
-    comparison.
+    Runs with a verdict worse than `worst` are left out. If nothing differs, the risk that any pair
+    is found to differ is ERROR_RATE.
     """
     logs = {name: _logs(*pair, metric, worst) for name, pair in pairs.items()}
     p_of = sign_flip_p(
@@ -92,7 +92,7 @@ def compare(
 def _logs(
     baseline: CellSummary, candidate: CellSummary, metric: Metric, worst: Level
 ) -> dict[int, float]:
-    """Of candidate over baseline by trial, of trials that both have and that can be believed."""
+    """Return log(candidate / baseline) by trial, for trials in which both can be believed."""
     before, after = _values(baseline, metric, worst), _values(candidate, metric, worst)
     return {trial: math.log(after[trial] / before[trial]) for trial in before if trial in after}
 
@@ -107,7 +107,7 @@ def _values(cell: CellSummary, metric: Metric, worst: Level) -> dict[int, float]
 
 
 def _lacks(cell: CellSummary, metric: Metric) -> bool:
-    """Whether there are numbers, and not this one: p99 is not given of few requests."""
+    """Return whether a cell has results but not this metric, as p99 with few requests."""
     return bool(cell.measured) and not any(_value(trial, metric) for trial in cell.trials)
 
 
@@ -133,7 +133,7 @@ def _result(logs: list[float], p: float | None, metric: Metric) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Two crawlers next to each other in throughput."""
+    """The comparison of a crawler with the next slower one."""
 
     baseline: str
     candidate: str
@@ -143,9 +143,9 @@ class Neighbours:
 
 
 def compare_neighbours(cells: Sequence[CellSummary]) -> list[Neighbours]:
-    """Crawlers in the order of their best throughput, each with the next slower one.
+    """Compare each crawler with the next slower one, by best throughput.
 
-    At the highest concurrency that both were measured at.
+    They are compared at the highest concurrency at which both were measured.
     """
     by_series: dict[Series, dict[int, CellSummary]] = {}
     for cell in cells:

@@ -1,4 +1,4 @@
-"""Which requests of a run are good, and what is wrong with the others. Pure."""
+"""Finds the good requests of a run, and what is wrong with the others. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GoodRequests:
-    """The good requests of a run, and the others by what is wrong with them."""
+    """The good requests of a run, and the number of the others by kind of error."""
 
     is_good: "NDArray[np.bool_]"
-    """For each fetch."""
+    """For each fetch, whether it is good."""
     errors: dict[str, int]
-    """What is wrong, by the words of bench.analysis.summary.RunSummary, most frequent first."""
+    """Number of errors by the words of bench.analysis.summary.RunSummary, most frequent first."""
 
     @classmethod
     def of(cls, run: RunRow, accounts: Accounts) -> Self:
-        """Look at every fetch; a job without a fetch is an error, too.
+        """Classify every fetch. A job without a fetch is an error, too.
 
-        A request that the server knows nothing about is not good, whatever the crawler says.
+        A request that never arrived at the server is not good, even if the crawler reports success.
         """
         fetches, is_planned = accounts.fetches, accounts.is_planned
         error, status = fetches["error"], fetches["status"]
         is_left = _are_jobs(fetches["seq"], run.requests)
         jobs = int(is_left.sum())
         errors = Counter({"repeated": len(is_left) - jobs})
-        if not run.failure:  # what was in flight when a crawl was interrupted is not missing
+        if not run.failure:  # requests in flight when a crawl was interrupted are not missing
             errors["missing"] = run.requests - jobs
         has_failed = ~is_good(error, status, is_planned=is_planned) & is_left
         for code, count in _counted(error[has_failed]):
@@ -56,19 +56,19 @@ class GoodRequests:
 
 
 def _are_jobs(seq: "NDArray[np.int64]", requests: int) -> "NDArray[np.bool_]":
-    """For each fetch, whether it is the first record of a job of the run."""
+    """Return for each fetch whether it is the first record of a job of the run."""
     is_first = np.zeros(len(seq), dtype=bool)
     is_first[np.unique(seq, return_index=True)[1]] = True
     return is_first & (seq >= 0) & (seq < requests)
 
 
 def _counted(values: "NDArray[np.int64]") -> "Iterator[tuple[int, int]]":
-    """Each value and how often it is there, in ascending order."""
+    """Yield each value and how often it occurs, in ascending order."""
     found, counts = np.unique(values, return_counts=True)
     return zip(found.tolist(), counts.tolist(), strict=True)
 
 
 def _planned_sizes(accounts: Accounts, seq: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    """For each fetch, the bytes of its body: one, unless its own plan says otherwise."""
+    """Return the planned body size of each fetch, in bytes: 1, unless its own plan differs."""
     sizes = np.array([plan.size_bytes for plan in accounts.plans] or [1])
     return sizes[np.clip(seq, 0, len(sizes) - 1)]

@@ -1,4 +1,4 @@
-"""How many requests there were at a time: on average, at most, and for long. Pure."""
+"""Computes how many requests were in flight: mean, peak and plateau. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SELDOM = 0.01
-"""Share of the time in which a level may be exceeded and still count as never exceeded."""
+"""Share of the time for which a plateau may be exceeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """The level that was hardly ever exceeded, and the share of the time spent on it."""
+    """The level that is exceeded for at most 1 % of the time, and the share of time spent at it."""
 
     level: int
     share: float
@@ -24,30 +24,30 @@ class Plateau:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A step function: `level[i]` spans from `instant_ns[i]` to `instant_ns[i + 1]`."""
+    """A step function over time: `level[i]` lasts from `instant_ns[i]` to `instant_ns[i + 1]`."""
 
     instant_ns: "NDArray[np.int64]"
     level: "NDArray[np.int64]"
 
     @classmethod
     def of(cls, starts_ns: "NDArray[np.int64]", ends_ns: "NDArray[np.int64]") -> Self:
-        """Of at least one span; a span counts from its start up to, not at, its end.
+        """Count at least one span. Each includes its start and excludes its end.
 
-        One without length is nowhere; if all are, they count as one nanosecond.
+        Spans of length 0 are ignored; if all are, each counts as one nanosecond.
         """
         has_length = ends_ns > starts_ns
         if not has_length.any():
             ends_ns = starts_ns + 1
         elif not has_length.all():
             starts_ns, ends_ns = starts_ns[has_length], ends_ns[has_length]
-        # At the same instant an end comes before a start: a slot is free before it is taken. So the
-        # lowest bit says which it is, and one sort of numbers is enough.
+        # At the same instant, ends come before starts, because a slot is free before it is taken.
+        # With the kind of event in the lowest bit, a single sort is enough.
         events = np.sort(np.concatenate([starts_ns * 2 + 1, ends_ns * 2]))
         return cls(events >> 1, np.cumsum((events & 1) * 2 - 1))
 
     @classmethod
     def at_server(cls, arrivals: IntColumns) -> Self | None:
-        """Requests from arrival to reply; None if nothing arrived."""
+        """Count requests at the server, from arrival to reply; None if nothing arrived."""
         arrived = arrivals["arrived_ns"]
         if not len(arrived):
             return None
@@ -62,17 +62,17 @@ class Levels:
 
     @property
     def mean(self) -> float:
-        """Over time, from the first start to the last end."""
+        """The mean level over time, from the first start to the last end."""
         spans = np.diff(self.instant_ns)
         return float((self.level[:-1] * spans).sum() / max(1, spans.sum()))
 
     def share_above(self, limit: int) -> float:
-        """The share of the time in which the level was higher than this."""
+        """Return the share of the time with a level above `limit`."""
         spans = np.diff(self.instant_ns)
         return float(spans[self.level[:-1] > limit].sum() / max(1, spans.sum()))
 
     def plateau(self, from_ns: int, to_ns: int) -> Plateau | None:
-        """What was hardly ever exceeded in a window; None of an empty one."""
+        """Return the plateau between two times, or None if the window is empty."""
         spans = np.diff(np.clip(self.instant_ns, from_ns, to_ns))
         whole = int(spans.sum())
         if whole <= 0:
@@ -84,10 +84,11 @@ class Levels:
 
 
 def steady_plateau(levels: Levels, begins_ns: "NDArray[np.int64]", slots: int) -> Plateau | None:
-    """The plateau between the first wave of requests and the beginning of the last request.
+    """Return the plateau between the first wave of requests and the start of the last request.
 
-    A burst at the start may touch the concurrency asked for and hide a cap; after the last request
-    has begun there is nothing left to send. None where there is nothing in between.
+    The first wave is left out because a burst at the start may reach the asked concurrency and hide
+    a cap. After the last start there is nothing left to send. Returns None if nothing is in
+    between.
     """
     if len(begins_ns) <= 2 * slots:
         return None
@@ -97,7 +98,7 @@ def steady_plateau(levels: Levels, begins_ns: "NDArray[np.int64]", slots: int) -
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """Requests at the server, from arrival to reply."""
+    """Requests in flight at the server, from arrival to reply."""
 
     mean: float
     peak: int
@@ -105,7 +106,7 @@ class InFlight:
 
     @classmethod
     def of(cls, arrivals: IntColumns, slots: int) -> Self:
-        """From a whole ledger of a run."""
+        """Compute them from the complete ledger of a run."""
         levels = Levels.at_server(arrivals)
         if levels is None:
             return cls(0.0, 0, None)

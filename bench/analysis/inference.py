@@ -1,7 +1,7 @@
-"""What a few trials allow to say: intervals and tests without assumptions on their distribution.
+"""Distribution-free confidence intervals and tests for small numbers of trials. Pure.
 
-Pure. The tests are exact up to 2^15 ways to flip signs and 8! orders; beyond that they take a
-sample of them, drawn from a fixed seed.
+Tests are exact up to 15 trials (2^15 sign flips) and 8 values (8! orders). With more, they use a
+random sample of the sign flips or orders, drawn from a fixed seed.
 """
 
 import math
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_TRIALS = 6
-"""The fewest for which min-max covers the median at 95 % (96.9 %: 1 - 2 / 2^6), and a sign-flip
-test can reach 5 % (its smallest p is 2 / 2^6 = 3.1 %)."""
+"""The smallest number of trials for which min to max covers the median with at least 95 %
+probability (1 - 2 / 2^6 = 96.9 %) and for which a sign-flip test can reach 5 % (its smallest p is
+2 / 2^6 = 3.1 %)."""
 ERROR_RATE = 0.05
-"""Of differences seen where there are none, in a whole comparison."""
+"""Probability that a whole comparison finds any difference if there is none."""
 _EXACT_TRIALS = 15
 _SAMPLES = 50_000
 _EXACT_ORDERS = 8
 
 
 class Interval(NamedTuple):
-    """Covers the median of what the values are drawn from, with probability `coverage`."""
+    """A confidence interval, which covers the true value with probability `coverage`."""
 
     low: float
     high: float
@@ -33,10 +34,11 @@ class Interval(NamedTuple):
 
 
 def median_interval(values: Sequence[float]) -> Interval | None:
-    """The narrowest pair of order statistics that covers the median at 95 % or more.
+    """Return the narrowest symmetric pair of order statistics that covers the median at >= 95 %.
 
-    None of fewer than LEAST_TRIALS values. Distribution-free: how many values are below the median
-    is binomial (David and Nagaraja, Order Statistics, 3rd edition, section 7.1).
+    It is distribution-free, because the number of values below the median is binomial (David and
+    Nagaraja, Order Statistics, 3rd edition, section 7.1). Returns None for fewer than LEAST_TRIALS
+    values.
     """
     n = len(values)
     if n < LEAST_TRIALS:
@@ -52,27 +54,28 @@ def median_interval(values: Sequence[float]) -> Interval | None:
 
 
 def pseudo_median(values: Sequence[float]) -> float:
-    """The median of the means of all pairs, each value with itself included (Hodges, Lehmann 1963).
+    """Return the Hodges-Lehmann estimate (1963): the median of the means of all pairs of values.
 
-    Of at least one value. The centre to which signed ranks belong.
+    Each value is also paired with itself. It is the centre that belongs to the signed-rank test.
+    There must be at least one value.
     """
     return float(np.median(_pair_means(values)))
 
 
 def pseudo_median_interval(values: Sequence[float]) -> Interval | None:
-    """Of the pseudo-median, at 95 % or more; None of fewer than LEAST_TRIALS values.
+    """Return the confidence interval of the pseudo-median with a coverage of at least 95 %.
 
-    Made of what the sign-flip test of signed ranks does not refuse as the centre, so that it leaves
-    0 out just where that test, of one series, says 5 % or less. Where differences are 0 or equal in
-    size, it is the wider of the two: it may hold 0 where the test, which is exact for the ties
-    there are, says 5 % or less. Its ends are order statistics of the means of all pairs (Tukey's;
-    Hollander, Wolfe and Chicken 2014, section 3.3).
+    It contains all centres that the sign-flip test of signed ranks does not reject, so that it
+    excludes 0 exactly if this test, for one series, gives p <= 5 %. With ties or differences of 0
+    it is conservative: it may include 0 although the test, which takes ties into account, gives
+    p <= 5 %. Its ends are order statistics of the means of all pairs (Tukey; see Hollander, Wolfe
+    and Chicken 2014, section 3.3). Returns None for fewer than LEAST_TRIALS values.
     """
     n = len(values)
     if n < LEAST_TRIALS:
         return None
     means = np.sort(_pair_means(values))
-    # How many of the 2^n signs give a sum of positive ranks of k: one rank more at a time.
+    # ways[k] is the number of sign patterns with a sum of positive ranks of k, rank by rank.
     ways = np.ones(1)
     for rank in range(1, n + 1):
         longer = np.zeros(len(ways) + rank)
@@ -92,14 +95,14 @@ def _pair_means(values: Sequence[float]) -> "NDArray[np.float64]":
 
 
 def sign_flip_p(differences: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
-    """For each of several series, the probability of a centre as far from 0 if nothing differs.
+    """Return an adjusted p-value for each series: how likely so large a centre is by chance.
 
-    `differences` maps each series to its differences by trial. They count by the ranks of their
-    sizes (Wilcoxon 1945), so that one disturbed trial does not decide. If the two sides of a pair
-    may be swapped, each difference could as well have the other sign; all series of a trial are
-    flipped together, since they share its conditions. The p-values are adjusted for looking at all
-    series at once (single-step max T of Westfall and Young 1993), so that under no difference at
-    all any of them is below 5 % in 5 % of the experiments, however many series there are.
+    `differences` maps each series to its differences by trial. Differences are replaced by their
+    signed ranks (Wilcoxon 1945), so that a single disturbed trial is not decisive. If nothing
+    differs, the sides of each pair can be swapped, so that each difference could equally have the
+    other sign. All series of a trial are flipped together, because they share its conditions. The
+    p-values are adjusted for testing all series (single-step max T, Westfall and Young 1993): if
+    nothing differs, the probability that any p is below 5 % is 5 %, for any number of series.
     """
     names = [name for name, series in differences.items() if series]
     if not names:
@@ -112,12 +115,12 @@ def sign_flip_p(differences: Mapping[str, Mapping[int, float]]) -> dict[str, flo
         rows = [row_of[trial] for trial in series]
         values = np.array(list(series.values()))
         table[rows, column] = np.sign(values) * _ranks(np.abs(values))
-    # The sum of squares does not change with the signs: dividing by it makes series comparable.
+    # The sum of squares is the same for all signs, so dividing by it makes series comparable.
     scale = np.sqrt((table**2).sum(axis=0))
     table = np.divide(table, scale, out=np.zeros_like(table), where=scale > 0)
     observed = np.abs(table.sum(axis=0))
     most = np.abs(_signs(len(trials)) @ table).max(axis=1)
-    # Sums of the same numbers in another order differ in their last bits.
+    # Sums of the same numbers in a different order may differ in their last bits.
     return {
         name: float((most >= value - 1e-9).mean())
         for name, value in zip(names, observed, strict=True)
@@ -125,7 +128,7 @@ def sign_flip_p(differences: Mapping[str, Mapping[int, float]]) -> dict[str, flo
 
 
 def _signs(n: int) -> "NDArray[np.float64]":
-    """Rows of +-1: all ways to give n differences signs, or a sample that has the observed one."""
+    """Return rows of +-1: all sign patterns of n differences, or a sample with the observed one."""
     if n <= _EXACT_TRIALS:
         bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     else:
@@ -136,9 +139,10 @@ def _signs(n: int) -> "NDArray[np.float64]":
 
 
 def spearman(values: Sequence[float]) -> tuple[float, float]:
-    """Rank correlation of values with their order, and its two-sided p from permutations.
+    """Return Spearman's rank correlation of values with their order, and its two-sided p.
 
-    For at least three values; 0 and 1 if all are equal.
+    p is computed from permutations. If all values are equal, the result is 0 and 1. There must be
+    at least three values.
     """
     ranks = _ranks(values)
     order = np.arange(len(values), dtype=float)
@@ -159,7 +163,7 @@ def spearman(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ranks(values: "Sequence[float] | NDArray[np.float64]") -> "NDArray[np.float64]":
-    """From 1; equal values share the mean of their ranks."""
+    """Return ranks from 1. Equal values share the mean of their ranks."""
     array = np.asarray(values, dtype=float)
     below = (array[:, None] > array).sum(axis=1)
     equal = (array[:, None] == array).sum(axis=1)

@@ -1,7 +1,6 @@
-"""Which fetch and which arrival are the same request: both ends of a run, joined by seq. Pure.
+"""Joins the fetches and the arrivals of a run by seq. Pure.
 
-This is the only place that does it. What the join says about the run as a whole is in
-bench.analysis.reconciliation.
+Only this module does so. bench.analysis.reconciliation derives what the join says about a run.
 """
 
 from dataclasses import dataclass
@@ -16,21 +15,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)  # without slots: a cached property needs a place of its own
+@dataclass(frozen=True)  # no slots, because a cached property is stored in __dict__
 class Join:
-    """The fetches and the arrivals of one run, and how their rows belong together."""
+    """The fetches and the arrivals of a run, and which rows belong to the same request."""
 
     fetches: IntColumns
     arrivals: IntColumns
     arrival_of: "NDArray[np.int64]"
-    """For each fetch, the row of the last arrival of its seq, or -1. A library that sends a
-    request again gives up the earlier ones, so that the last is the one that was answered."""
+    """For each fetch, the row of the last arrival of its seq, or -1. A library that resends a
+    request abandons the earlier ones, so the last one is the one that was answered."""
     is_sent_again: "NDArray[np.bool_]"
-    """For each arrival, whether another arrival of its seq came after it."""
+    """For each arrival, whether another arrival of its seq followed it."""
 
     @classmethod
     def of(cls, fetches: IntColumns, arrivals: IntColumns) -> Self:
-        """Join on any seq, whether the run asked for it or not."""
+        """Join by seq. Values outside the run are joined, too."""
         seq = arrivals["seq"]
         order = np.argsort(seq, kind="stable")
         ordered = seq[order]
@@ -58,13 +57,13 @@ class Join:
         return found
 
     def fetch_of(self) -> "NDArray[np.int64]":
-        """For each arrival, the row of the last fetch of its seq, or -1."""
+        """Return for each arrival the row of the last fetch of its seq, or -1."""
         seq = self.fetches["seq"]
         order = np.argsort(seq, kind="stable")
         return _last_rows(self.arrivals["seq"], seq[order], order)
 
     def left_over(self) -> "NDArray[np.int64]":
-        """The rows of the arrivals that belong to no fetch, and of those that were sent again."""
+        """Return the rows of the arrivals that belong to no fetch or that were resent later."""
         is_taken = np.zeros(len(self.arrivals["seq"]), dtype=bool)
         is_taken[self.arrival_of[self.has_arrived]] = True
         return np.flatnonzero(~is_taken)
@@ -73,7 +72,7 @@ class Join:
 def _last_rows(
     seqs: "NDArray[np.int64]", ordered: "NDArray[np.int64]", order: "NDArray[np.int64]"
 ) -> "NDArray[np.int64]":
-    """For each of `seqs`, the last row that has it, or -1; `order` sorts the rows to `ordered`."""
+    """Return the last row for each of `seqs`, or -1. `order` sorts the rows into `ordered`."""
     at = np.searchsorted(ordered, seqs, side="right") - 1
     is_found = at >= 0
     is_found[is_found] = ordered[at[is_found]] == seqs[is_found]

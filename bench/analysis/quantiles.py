@@ -1,4 +1,4 @@
-"""Quantiles of requests, and from how many requests on they say something. Pure."""
+"""Quantiles, and the number of requests that each of them needs. Pure."""
 
 import math
 from typing import TYPE_CHECKING
@@ -9,22 +9,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BEYOND = 10
-"""A quantile is given if at least so many requests are beyond it: p99 from 1000 requests on, p99.9
-from 10 000. Fewer make a tail of accidents."""
+"""A quantile is only given if at least this many requests are beyond it: p99 needs 1000 requests,
+and p99.9 needs 10 000. With fewer, single accidents would determine it."""
 
 
 def quantile(ordered: "NDArray[np.int64]", q: float) -> int:
-    """The smallest value that at least a share q does not exceed; of at least one value."""
+    """Return the smallest value that at least a share q of the sorted values does not exceed.
+
+    There must be at least one value.
+    """
     return int(ordered[max(0, int(np.ceil(q * len(ordered))) - 1)])
 
 
 def least_requests(q: float) -> int:
-    """From how many requests on `tail_quantile` gives a quantile."""
+    """Return the smallest number of requests for which `tail_quantile` gives this quantile."""
     return math.ceil((BEYOND - 1e-6) / (1 - q))
 
 
 def tail_quantile(ordered: "NDArray[np.int64]", q: float) -> int | None:
-    """The same, or None if fewer than BEYOND values are beyond it."""
+    """Return the quantile, or None if fewer than BEYOND values are beyond it."""
     if len(ordered) * (1 - q) < BEYOND - 1e-6:
         return None
     return quantile(ordered, q)

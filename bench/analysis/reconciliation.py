@@ -1,4 +1,4 @@
-"""Whether the client's account of a run agrees with the server's, request by request. Pure."""
+"""Compares the client's records of a run with the server's, request by request. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 MAX_RESENDS = 2**31
-"""More than there can be."""
+"""Higher than any possible number of resends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Requests that the fetches' own records do not explain."""
+    """Requests for which neither an error record nor a declared resend explains the difference."""
 
     what: str
     count: int
     seqs: tuple[int, ...]
-    """The first of them."""
+    """The first few seqs."""
 
     def __str__(self) -> str:
         seqs = ", ".join(map(str, self.seqs))
@@ -34,29 +34,29 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """How many requests, by what became of them. All but `matched` want an explanation."""
+    """Numbers of requests by outcome. docs/results.md defines the words."""
 
     matched: int
-    """Fetched without error, and arrived at the server."""
+    """Requests that were fetched without error and arrived at the server."""
     resent: int
-    """Further arrivals of the same seq, as many as the crawler's library is declared to send."""
+    """Further arrivals of the same seq, within the declared resends of the crawler's library."""
     lost: int
-    """Never arrived, whatever the client says, or were never fetched at all."""
+    """Requests that never arrived, even if the client reports success, or were never fetched."""
     abandoned: int
-    """Arrived, but the client gave up, or the connection broke."""
+    """Requests that arrived, but the client gave up or the connection broke."""
     duplicate: int
-    """Further arrivals or fetches of the same seq that nobody has declared."""
+    """Further arrivals or fetches of the same seq beyond the declared resends."""
     server_only: int
-    """Arrivals that were never asked for: of a seq outside the run, or of none."""
+    """Arrivals without a seq, or with one outside the run."""
     unexplained: tuple[Mismatch, ...] = ()
-    """What a record of an error, or the declaration of resends, does not explain."""
+    """Differences that neither error records nor declared resends explain."""
 
     @classmethod
     def of(cls, requests: int, join: Join, resends: int = 0, resend_condition: str = "") -> Self:
-        """Count the requests of a run of `requests` requests, seq 0 to requests - 1.
+        """Count the requests of a run with seq 0 to requests - 1.
 
         `resends` and `resend_condition` are declared in crawlers.registry. Results of earlier
-        versions have no condition: there 1 means any number of resends, for any reason.
+        versions have no condition: 1 then means any number of resends for any reason.
         """
         fetches, arrivals = join.fetches, join.arrivals
         seqs, arrived = fetches["seq"], arrivals["seq"]
@@ -110,7 +110,7 @@ class Reconciliation:
 def resend_mismatches(
     requests: int, join: Join, resends: int, condition: str
 ) -> tuple[Mismatch, ...]:
-    """Requests that were sent again more often than is declared, or without the reason that is.
+    """Return requests that were resent more often than declared, or without the declared reason.
 
     `resends` and `condition` are those of Reconciliation.of.
     """

@@ -1,4 +1,4 @@
-"""How busy and how late the server was during a run, from its own samples. Pure."""
+"""Computes how busy and how late the server was during a run, from its samples. Pure."""
 
 from dataclasses import dataclass
 
@@ -12,28 +12,28 @@ _LEAST_MAKESPAN_NS = 200_000_000
 
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
-    """The server over the makespan."""
+    """The server's load during the makespan."""
 
     cpu_share: float
     waited_share: float | None
-    """Share of the time in which it could have run, and another process ran on its CPU; None if
-    the system does not say."""
+    """Share of the time in which the server was ready to run while another process had its CPU;
+    None if the system does not report it."""
     longest_lag_ns: int
-    """How late its loop was, at the worst."""
+    """Largest lag of the server's event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerUse:
-    """What a run cost the server, and its load, if the run was long enough to say."""
+    """The server's CPU time for a run, and its load, which is None if the run was too short."""
 
     cpu_ns: int
     load: ServerLoad | None
 
 
 def server_use(samples: IntColumns, first_ns: int, last_ns: int) -> ServerUse:
-    """What the samples around a makespan say.
+    """Compute the server's use from the samples around a makespan.
 
-    Outside the makespan there is next to nothing to do, so that all CPU time belongs to it.
+    All CPU time is attributed to the makespan, because the server does almost nothing outside it.
     """
     at = samples["at_ns"]
     if not len(at):

@@ -1,4 +1,4 @@
-"""Where the time of the slots of a run went, in shares. Pure."""
+"""Computes how the slots of a run spent their time. Pure."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,23 +8,23 @@ from bench.analysis.split import Split
 
 @dataclass(frozen=True, slots=True)
 class SlotTime:
-    """Shares of the time that all slots have together, slots x makespan. They add up to 1."""
+    """Shares of the total time of all slots, which is slots x makespan. They add up to 1."""
 
     delay: float
     late: float
-    """The server's lateness."""
+    """Share in which the server was late."""
     opening: float
-    """To the server, of the first request of each connection."""
+    """Share on the way to the server of first requests, which includes opening a connection."""
     under_way: float
-    """To the server of all others, and back."""
+    """Share on the way to the server of other requests, and on the way back of all."""
     unavoidable: float
-    """No request, as the ideal schedule has slots without one too: its last wave is ragged."""
+    """Share without a request that the ideal schedule also has, because its last wave is ragged."""
     idle: float
-    """No request beyond that: between two, before the first, after the last."""
+    """Share without a request beyond that: between requests, before the first, after the last."""
 
     @classmethod
     def of(cls, split: Split, slots: int, makespan_ns: int, ideal_ns: int) -> Self:
-        """From the parts of the good requests of a run."""
+        """Compute the shares from the parts of the good requests of a run."""
         whole = max(1, slots * makespan_ns)
         delay = float(split.delay.sum()) / whole
         late = float(split.late.sum()) / whole

@@ -1,4 +1,4 @@
-"""Where the time of each request went, on the one clock of both ends. Pure."""
+"""Splits the time of each request into parts, on the clock that both ends share. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The parts of each request that was matched, in ns; they add up to its service time."""
+    """The parts of each matched request, in ns. They add up to its service time."""
 
     seq: "NDArray[np.int64]"
     to_server: "NDArray[np.int64]"
-    """Client, network and the server's queue: from the start to the request parsed."""
+    """Client, network and the server's queue: from the start to the end of parsing the request."""
     delay: "NDArray[np.int64]"
-    """As planned."""
+    """The planned delay."""
     late: "NDArray[np.int64]"
-    """What the server was late: from the end of the delay to the first byte of the answer."""
+    """Lateness of the server: from the end of the delay to the first byte of the response."""
     back: "NDArray[np.int64]"
-    """Network and client: from there to the last byte read."""
+    """Network and client: from the first byte of the response to the last byte read."""
     is_first: "NDArray[np.bool_]"
-    """Whether it was the first on its connection, so that `to_server` includes opening it."""
+    """Whether it was the first on its connection; `to_server` then includes opening it."""
 
     @classmethod
     def of(cls, join: Join, is_good: "NDArray[np.bool_]") -> Self:
-        """The good fetches that were answered; `is_good` says which are good."""
+        """Split the good fetches that were answered. `is_good` has a value for each fetch."""
         fetches, arrivals = join.fetches, join.arrivals
         is_matched = is_good & (join.replied_ns > 0)
         rows = join.arrival_of[is_matched]
@@ -49,21 +49,21 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Quantiles of one part, in ns; p99 is None of too few requests."""
+    """Quantiles of one part, in ns. p99 is None if there are too few requests."""
 
     p50_ns: int
     p99_ns: int | None
 
     @classmethod
     def of(cls, values: "NDArray[np.int64]") -> Self:
-        """Of at least one value."""
+        """Compute the quantiles of at least one value."""
         ordered = np.sort(values)
         return cls(quantile(ordered, 0.5), tail_quantile(ordered, 0.99))
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSummary:
-    """Quantiles of all parts. Medians of parts do not add up to the median of the whole."""
+    """Quantiles of all parts. Medians of parts do not add up to the median of the service time."""
 
     to_server: Part
     delay: Part
@@ -72,7 +72,7 @@ class SplitSummary:
 
     @classmethod
     def of(cls, split: Split) -> Self | None:
-        """None if nothing was matched."""
+        """Compute the quantiles of all parts. Returns None if no request was matched."""
         if not len(split.seq):
             return None
         return cls(

@@ -1,4 +1,4 @@
-"""How long an end stood still with something to do. Pure."""
+"""Finds the times in which the client stood still although it had something to do. Pure."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IdleSlots:
-    """Slots without a request, by the client's own account, while there were jobs left."""
+    """Slots without a request while jobs were left, by the client's own records."""
 
     share: float
-    """Of the time of all slots."""
+    """Idle share of the total time of all slots."""
     time_share: float
-    """Of the makespan: at least one was idle."""
+    """Share of the makespan in which at least one slot was idle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The longest: from when on, and how long."""
+    """The longest stall: when it began and how long it lasted."""
 
     start_ns: int
     span_ns: int
 
 
 def client_stall(join: Join) -> Stall | None:
-    """The longest time in which the client did nothing while an answer waited for it.
+    """Return the longest time in which the client did nothing while a response waited for it.
 
-    What shows that it does something: a start, an end, or a request that arrives. An answer waits
-    from the server's reply to the fetch's end. None without an answer.
+    Signs of activity are a start, an end, and a request that arrives. A response waits from the
+    server's reply to the end of the fetch. Returns None without a response.
     """
     fetches, replied = join.fetches, join.replied_ns
     was_answered = (replied > 0) & (replied < fetches["end_ns"])
@@ -44,9 +44,9 @@ def client_stall(join: Join) -> Stall | None:
 
 
 def idle_stall(levels: Levels, slots: int, requests: int) -> Stall:
-    """The longest time in which the client had a free slot and jobs left, and started nothing.
+    """Return the longest time in which the client had a free slot and jobs left, but started none.
 
-    `levels` are of the client's own starts and ends.
+    `levels` are computed from the client's own starts and ends.
     """
     spans = _free_spans(levels, slots, requests)
     at = int(spans.argmax()) if len(spans) else 0
@@ -54,7 +54,7 @@ def idle_stall(levels: Levels, slots: int, requests: int) -> Stall:
 
 
 def idle_slots(levels: Levels, slots: int, requests: int) -> IdleSlots:
-    """How much of the time slots were free with jobs left. `levels` are of the client's own."""
+    """Return how long slots were free with jobs left. `levels` are from the client's records."""
     spans = _free_spans(levels, slots, requests)
     makespan_ns = max(1, int(levels.instant_ns[-1] - levels.instant_ns[0]))
     idle = int((spans * (slots - levels.level[:-1])).sum())
@@ -62,7 +62,7 @@ def idle_slots(levels: Levels, slots: int, requests: int) -> IdleSlots:
 
 
 def _free_spans(levels: Levels, slots: int, requests: int) -> "NDArray[np.int64]":
-    """How long each level lasted, in ns; 0 where no slot was free, or no job was left."""
+    """Return the duration of each level, in ns; 0 if no slot was free or no job was left."""
     is_start = np.diff(levels.level, prepend=0) > 0
     could = (levels.level[:-1] < slots) & (np.cumsum(is_start)[:-1] < requests)
     return np.where(could, np.diff(levels.instant_ns), 0)
@@ -71,15 +71,15 @@ def _free_spans(levels: Levels, slots: int, requests: int) -> "NDArray[np.int64]
 def _longest(
     acts: "NDArray[np.int64]", due_ns: "NDArray[np.int64]", done_ns: "NDArray[np.int64]"
 ) -> Stall | None:
-    """The longest span without an act in which something was due and not done.
+    """Return the longest span without an act in which something was due and not done.
 
-    `acts` are sorted. Each thing is due from `due_ns` until it is done by an act at `done_ns`.
+    `acts` are sorted. Item i is due from `due_ns[i]` until an act at `done_ns[i]`.
     """
     if not len(due_ns):
         return None
     order = np.argsort(done_ns, kind="stable")
     done = done_ns[order]
-    # Of all that is done at an act or later, what was due first.
+    # For each act, the earliest due time of everything that is done then or later.
     earliest_due = np.minimum.accumulate(due_ns[order][::-1])[::-1]
     ends = acts[1:]
     index = np.searchsorted(done, ends)

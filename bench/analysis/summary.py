@@ -1,6 +1,6 @@
-"""Numbers of a run, from the raw requests of both ends. Pure.
+"""Computes the numbers of a run from the records of both ends. Pure.
 
-What they are worth is for bench.analysis.validity to say.
+bench.analysis.validity decides whether they can be believed.
 """
 
 from collections.abc import Sequence
@@ -29,81 +29,84 @@ if TYPE_CHECKING:
     from crawlers.spec import Usage
 
 _SLACK_NS = 100_000_000
-"""For a client that is busy when a limit of time passes."""
+"""Allowance for a client that is busy when the time limit passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One run. Spans are in ns, shares from 0 to 1; None where there is nothing to say."""
+    """The numbers of one run. Shares are from 0 to 1. None means that a number is not known."""
 
     requests: int
     slots: int
     good: int
-    """Whole bodies with the planned status and size: only these count as throughput."""
+    """Number of good requests: whole bodies with the planned status and size, known to the server.
+    Only these count as throughput."""
     errors: dict[str, int]
-    """What is wrong, by word: of ERROR_WORDS, `status N`, `size`, `missing` (a job that was never
-    recorded), `repeated` (one recorded again), `never arrived` (at the server)."""
+    """Number of errors by kind: one of ERROR_WORDS, `status N`, `size`, `missing` (a job without a
+    record), `repeated` (a further record of a job) or `never arrived` (at the server)."""
     makespan_ns: int
     """From the first start to the last end."""
     requests_per_s: float
     ideal_ns: int
     efficiency: float | None
-    """Ideal over measured makespan; None if nothing was planned, or not all requests are good."""
+    """Ideal / measured makespan; None if no delay was planned, or not all requests are good."""
     p50_ns: int | None
     p90_ns: int | None
     p99_ns: int | None
-    """Of the service time of good requests; as far as bench.analysis.quantiles gives them."""
+    """p50, p90 and p99 of the service time of good requests; p99 needs 1000 requests."""
     split: SplitSummary | None
-    """None without a ledger, as the next three."""
+    """`split`, `slot_time`, `in_flight` and `connections` are None without a ledger."""
     slot_time: SlotTime | None
     in_flight: InFlight | None
     connections: int | None
-    """That the server saw."""
+    """Number of connections that the server saw."""
     cpu_us_per_request: float
     cpu_share: float
-    """Of the CPUs that the crawler can use, over the crawl."""
+    """CPU time of the crawl, as a share of the CPUs that the crawler can use."""
     waited_share: float | None
-    """Of the crawl: its one thread could have run, and another process ran; None: not known."""
+    """Share of the crawl in which its only thread was ready to run while another process had the
+    CPU; None if it is not known or the crawler uses several threads."""
     gc_share: float
     gc_longest_ns: int
     peak_memory_bytes: int
     server_cpu_us_per_request: float | None
     server: ServerLoad | None
     reconciliation: Reconciliation | None
-    """Of both ends' accounts. None without a ledger, or with one that had no room for all."""
+    """Comparison of both ends' records; None without a ledger that has the whole run."""
     client_peak: int
-    """Requests at a time, by the client's own account."""
+    """Peak of requests in flight, by the client's own records."""
     client_plateau: Plateau | None
-    """Of the same: what was hardly ever exceeded between the first wave and the last start."""
+    """Plateau of requests in flight by the client's own records, from the first wave to the last
+    start."""
     queued_share: float | None
-    """Of the time: by its own account the client had more requests under way than it had
-    connections all in all, more than were ever in flight at the server, and more than failed. So
-    some waited inside it. None without a ledger."""
+    """Share of the time in which requests waited inside the client: by its own records more were in
+    flight than it ever had connections or requests at the server, failed requests added. None
+    without a ledger."""
     impossible: tuple[Impossible, ...]
     client_stall: Stall | None
     idle_stall: Stall
-    """The longest time without an act of the client with a free slot and jobs left."""
+    """The longest time in which the client had a free slot and jobs left, but started none."""
     idle_slots: IdleSlots
     clusters: Clusters | None
     out_of_order: int
-    """Requests that were started more than `slots` places away from their place by seq."""
+    """Number of requests that started more than `slots` places away from their place by seq."""
     overtime: int
-    """Good requests that took longer than the limit of time and a tenth."""
+    """Number of good requests that took over 1.1 times the time limit, and 0.1 s longer than it."""
     outside_ns: int
-    """Of the crawl, before the first start and after the last end."""
+    """Time of the crawl before the first start and after the last end."""
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, by the names that `export` and `crawl --json` have always given them."""
+        """Return all fields, by the names in the output of `export` and `crawl --json`."""
         return {_EXPORTED_AS.get(name, name): value for name, value in asdict(self).items()}
 
 
 _EXPORTED_AS = {"reconciliation": "ledger"}
-"""Fields with another name in what is exported: changing that would break its readers."""
+"""Fields with a different name in exports, which must not change for those who read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _FromLedger:
-    """The numbers that need a ledger with room for the whole run; as in RunSummary."""
+    """The fields of RunSummary that need a ledger with the whole run."""
 
     reconciliation: Reconciliation | None = None
     in_flight: InFlight | None = None
@@ -117,9 +120,9 @@ class _FromLedger:
 
 
 def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
-    """The numbers of a run; None if it failed, or recorded nothing.
+    """Return the numbers of a run, or None if it failed or recorded nothing.
 
-    Those of a crawl that was interrupted are of the requests that it had begun.
+    For a crawl that was interrupted, only the requests that it had started count.
     """
     fetches, usage = accounts.fetches, run.usage
     if usage is None or not len(fetches["seq"]):
@@ -179,7 +182,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
 
 
 def _begun(run: RunRow, accounts: Accounts) -> int:
-    """How many requests were begun before an interruption: jobs are taken in the order of seq."""
+    """Return how many requests were started before an interruption. Jobs start in order of seq."""
     seqs = [accounts.fetches["seq"]]
     seqs += [accounts.arrivals["seq"]] if accounts.arrivals is not None else []
     last = max(int(seq.max()) for seq in seqs if len(seq))
@@ -187,7 +190,7 @@ def _begun(run: RunRow, accounts: Accounts) -> int:
 
 
 def good_service_ns(run: RunRow, accounts: Accounts) -> "NDArray[np.int64]":
-    """The service times of the good requests of a run, sorted."""
+    """Return the sorted service times of the good requests of a run, in ns."""
     return _service_ns(accounts, GoodRequests.of(run, accounts))
 
 
@@ -197,7 +200,7 @@ def _service_ns(accounts: Accounts, requests: GoodRequests) -> "NDArray[np.int64
 
 
 def _planned_delays_us(run: RunRow, accounts: Accounts) -> Sequence[int]:
-    """In the order of seq; none for a server that is not ours."""
+    """Return the planned delays in the order of seq; empty for a server other than crawlbench's."""
     if accounts.plans:
         return [plan.delay_us for plan in accounts.plans[: run.requests]]
     return run.delays_us() if accounts.is_planned else ()
@@ -212,11 +215,11 @@ def _from_ledger(
     makespan_ns: int,
     ideal_ns: int,
 ) -> _FromLedger:
-    """`levels` are of the client's own starts and ends."""
+    """Return the numbers that need a ledger. `levels` are from the client's own records."""
     in_flight = InFlight.of(join.arrivals, run.slots)
     connections = int(join.is_first_on_connection.sum())
     split = Split.of(join, requests.is_good)
-    # Whatever the crawler has sent is on a connection; a request that failed may have had none.
+    # Every request that was sent is on a connection. A failed request may have had none.
     most_sent = max(connections, in_flight.peak) + sum(requests.errors.values())
     return _FromLedger(
         reconciliation=Reconciliation.of(
@@ -234,12 +237,15 @@ def _from_ledger(
 
 
 def _overtime(service_ns: "NDArray[np.int64]", timeout_ns: int) -> int:
-    """How many requests took longer than the limit of time and a tenth."""
+    """Count requests that took over 1.1 times the time limit, and 0.1 s longer than it."""
     return int((service_ns > max(1.1 * timeout_ns, timeout_ns + _SLACK_NS)).sum())
 
 
 def _waited_share(usage: "Usage") -> float | None:
-    """Only of a crawler that is one thread: others wait for their own like."""
+    """Return the waiting share of a single-threaded crawler.
+
+    Returns None for others, because their threads also wait for each other.
+    """
     if usage.waited_ns is None or usage.main_cpu_ns is None:
         return None
     if usage.main_cpu_ns < 0.9 * usage.cpu_ns:

@@ -1,4 +1,4 @@
-"""`crawlbench audit`: what each crawler sends, opens and costs, side by side."""
+"""`crawlbench audit`: compares what each crawler sends, opens and costs."""
 
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
@@ -25,7 +25,7 @@ _COSTLY_CONCURRENCY = 1_000
 _PLAIN_REQUESTS = 1_000
 _PLAIN_CONCURRENCY = 100
 _SLOW_REQUESTS = 50
-"""Of a crawler that fetches one at a time: 100 ms each."""
+"""Requests of a crawler that fetches one at a time, with 100 ms for each."""
 
 
 DESCRIPTION = f"""\
@@ -42,7 +42,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Who, and in which form."""
+    """Add the options that choose the crawlers and the form of the table."""
     parser.add_argument(
         "--crawlers",
         type=checked_list(checked_entrant, may_repeat=True),
@@ -57,7 +57,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Two runs of each crawler, and the floor's for comparison."""
+    """Make two runs of each crawler and of the floor crawler, and print the table."""
     from bench.analysis.validity import Level
     from bench.cli.one_run import run_once
     from bench.measure.limits import check_limits

@@ -1,4 +1,4 @@
-"""`crawlbench calibrate`: what each crawler adds to delays that are known."""
+"""`crawlbench calibrate`: measures how much time each crawler adds to known delays."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -32,7 +32,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Who, and which delays."""
+    """Add the options that choose the crawlers and the delays."""
     add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
     parser.add_argument(
         "--delay",
@@ -56,7 +56,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Measure, then print the table."""
+    """Measure, print the table, and return the exit code."""
     from bench.cli.show import show_measured
     from bench.measure.readiness import chosen_entrants, floor
     from bench.measure.session import measure

@@ -1,4 +1,4 @@
-"""`crawlbench check`: the contract, rule by rule, for crawlers of ours or of anybody."""
+"""`crawlbench check`: checks crawlers, built in or the user's own, against the contract."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -11,7 +11,7 @@ from bench.documents import document
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.entrants import Entrant
 from bench.program import PROGRAM
-from bench.report.tables import make_console, shown
+from bench.report.tables import format_number, make_console
 from crawlers.installed import installed_versions
 from crawlers.registry import find
 
@@ -35,7 +35,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Who, and in which form."""
+    """Add the options that choose the crawlers and the form of the result."""
     parser.add_argument(
         "crawlers",
         nargs="+",
@@ -53,7 +53,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print a line for each rule; or the tables of faults."""
+    """Print a line for each rule, or the tables of faults, and return the exit code."""
     from bench.contract.checking import check_contract
     from bench.measure.readiness import chosen_entrants, installed
 
@@ -74,8 +74,8 @@ def run(arguments: Namespace) -> int:
         if not arguments.json:
             print(f"  {_summed_up(found[entrant.label])}")
     if arguments.json:
-        told = {label: [_finding_json(one) for one in all_] for label, all_ in found.items()}
-        print(json.dumps(told, indent=2))
+        report = {label: [_finding_json(one) for one in all_] for label, all_ in found.items()}
+        print(json.dumps(report, indent=2))
     is_broken = any(one.is_broken for findings in found.values() for one in findings)
     return EXIT_REQUESTS_FAILED if is_broken else EXIT_OK
 
@@ -92,7 +92,7 @@ def _print_finding(finding: "Finding") -> None:
 
 
 def _summed_up(findings: "Sequence[Finding]") -> str:
-    """`2 MUST rules broken, 5 SHOULD missed`."""
+    """Return a summary, as in `2 MUST rules broken, 5 SHOULD missed`."""
     broken = sum(one.is_broken for one in findings)
     missed = sum(one.is_kept is False for one in findings) - broken
     unknown = sum(one.is_kept is None for one in findings)
@@ -100,7 +100,7 @@ def _summed_up(findings: "Sequence[Finding]") -> str:
         return "all rules kept"
     said = f"{broken or 'no'} MUST rule{'' if broken == 1 else 's'} broken, {missed} SHOULD missed"
     said += f", {unknown} unknown" if unknown else ""
-    return f"{said}; {document('crawlers.md')} has what MUST and SHOULD mean"
+    return f"{said}; {document('crawlers.md')} explains MUST and SHOULD"
 
 
 def _finding_json(finding: "Finding") -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _finding_json(finding: "Finding") -> dict[str, Any]:
 
 
 def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
-    """Crawler x fault: as Markdown, JSON, a figure."""
+    """Play all faults to all crawlers, and write the results as Markdown, JSON or a figure."""
     from bench.contract.checking import check_faults
     from bench.contract.fault_rules import rule_of_failing
     from bench.contract.faults import FAULT_TIMEOUT_S
@@ -121,7 +121,7 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
     found: dict[str, AllPlayed] = {}
     for entrant in entrants:
         found[entrant.label] = check_faults(entrant)
-    told = {
+    report = {
         "environment": describe_environment("not pinned"),
         "timeout_s": FAULT_TIMEOUT_S,
         "versions": {
@@ -130,13 +130,13 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
         "played": [one.to_json() for all_ in found.values() for one in all_.faults],
     }
     if arguments.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
     elif arguments.faults:
         _print_tables({label: all_.faults for label, all_ in found.items()})
     if arguments.plot is not None:
         from bench.cli.show import draw_one
 
-        if code := draw_one("plots.faults", told, arguments.plot):
+        if code := draw_one("plots.faults", report, arguments.plot):
             return code
     every = [one for all_ in found.values() for one in all_.faults]
     is_broken = any(rule_of_failing(one).finding().is_broken for one in every)
@@ -144,13 +144,13 @@ def _check_faults(entrants: Sequence[Entrant], arguments: Namespace) -> int:
 
 
 def _print_tables(found: "dict[str, tuple[Played, ...]]") -> None:
-    """Three tables of Markdown, of one shape."""
+    """Print three Markdown tables with one row per crawler and one column per fault."""
     from bench.contract.faults import FAULT_TIMEOUT_S, PLAYED
 
     tables: tuple[tuple[str, Callable[[Played], str]], ...] = (
         ("What each crawler says (*: as declared; x2: the server got the request twice)", _word),
-        (f"ms until it noticed (limit of time: {FAULT_TIMEOUT_S * 1000:.0f})", _noticed_ms),
-        ("ms that the server worked on after the crawler had given up", _worked_on_ms),
+        (f"ms until it noticed (time limit: {FAULT_TIMEOUT_S * 1000:.0f})", _noticed_ms),
+        ("ms that the server kept working after the crawler had given up", _worked_on_ms),
     )
     for title, cell in tables:
         print(f"{title}:\n\n| crawler | {' | '.join(PLAYED)} |")
@@ -168,8 +168,8 @@ def _word(played: "Played") -> str:
 
 
 def _noticed_ms(played: "Played") -> str:
-    return shown(played.noticed_s, ".1f", 1e-3)
+    return format_number(played.noticed_s, ".1f", 1e-3)
 
 
 def _worked_on_ms(played: "Played") -> str:
-    return shown(played.worked_on_s, ".1f", 1e-3)
+    return format_number(played.worked_on_s, ".1f", 1e-3)

@@ -1,4 +1,4 @@
-"""`crawlbench compare A B`: ratios and verdicts, cell by cell."""
+"""`crawlbench compare A B`: compares two crawlers or two folders of results, cell by cell."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
@@ -23,7 +23,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What is compared, by what, and what is made of it."""
+    """Add the options that choose what is compared, by which metric, and the form of the output."""
     parser.add_argument("baseline", metavar="A", help="a crawler, or a folder of results")
     parser.add_argument("candidate", metavar="B", help="what is compared with A, of the same sort")
     parser.add_argument(
@@ -61,7 +61,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Compare, print, draw, and be a gate if asked to."""
+    """Compare, print, draw if asked to, and return the exit code, which can report a regression."""
     from bench.analysis.validity import Level
     from bench.report.comparison import as_json, compare_two, print_comparison
     from bench.report.tables import make_console
@@ -89,6 +89,6 @@ def _checked_share(text: str) -> float:
         percent = float(number)
     except ValueError:
         percent = -1.0
-    if not number.isascii() or not 0 <= percent <= 100:  # NaN is refused too
+    if not number.isascii() or not 0 <= percent <= 100:  # this is also true for NaN
         raise ArgumentTypeError(f"{text!r} is not a share like 5%")
     return percent / 100

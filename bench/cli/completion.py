@@ -1,7 +1,7 @@
-"""Completion of command lines by the shell: a script for it, made by shtab from the parser.
+"""Generates a script for completion of command lines in the shell, with shtab.
 
-It is a script, and not a program that the shell starts at each Tab (as argcomplete has it): Python
-and the imports of this package take longer than one likes to wait for a word.
+argcomplete would instead start this program at each press of Tab, which takes too long with the
+start of Python and the imports of this package.
 """
 
 from argparse import ArgumentParser, _SubParsersAction
@@ -36,23 +36,23 @@ _COMPLETED = {
     "A": _CRAWLERS,
     "B": _CRAWLERS,
 }
-"""What completes a value, by its name in the help."""
+"""Completer of each value, by the value's name in the help text."""
 
 
 def completion(parser: ArgumentParser, shell: str) -> str:
-    """The script for `bash` or `zsh`."""
+    """Return the completion script for `bash` or `zsh`."""
     for name, verb in _parsers_of(parser):
-        # What zsh shows beside a verb is one line.
+        # zsh shows one line of description next to each verb.
         verb.description = next(one.summary for one in VERBS if one.name == name)
         for action in verb._actions:  # noqa: SLF001 - argparse has no other list of them
             if isinstance(action.metavar, str) and action.metavar in _COMPLETED:
-                # Where shtab looks for it.
+                # shtab reads this attribute.
                 setattr(action, "complete", _COMPLETED[action.metavar])  # noqa: B010
     return shtab.complete(parser, shell, preamble=_PREAMBLES[shell])
 
 
 def _parsers_of(parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
-    """Those of the verbs, by name."""
+    """Yield the name and the parser of each verb."""
     for action in parser._actions:  # noqa: SLF001
         if isinstance(action, _SubParsersAction):
             yield from action.choices.items()

@@ -1,4 +1,4 @@
-"""`crawlbench crawl NAME`: one run through the runner, in detail."""
+"""`crawlbench crawl NAME`: makes one crawl and describes it in detail."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -42,7 +42,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Who crawls, and what."""
+    """Add the options that choose the crawler and what it fetches."""
     parser.add_argument(
         "crawler",
         type=checked_entrant,
@@ -90,7 +90,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Crawl, then print what came of it."""
+    """Make the crawl, keep and print its results, and return the exit code."""
     from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server
     from bench.measure.readiness import chosen_entrants, installed
@@ -99,18 +99,16 @@ def run(arguments: Namespace) -> int:
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
     if urls and (arguments.url or arguments.delay is not None or arguments.requests):
-        raise UsageError(
-            "--urls says what is fetched, and how often: leave out --url, --delay and -n"
-        )
+        raise UsageError("--urls fetches each URL of FILE once: leave out --url, --delay and -n")
     target, why_no_ledger = recognise_urls(urls) if urls else (None, "")
     if why_no_ledger:
-        say(f"these URLs are of a crawlbench server, whose ledger is not used: {why_no_ledger}")
+        say(f"these URLs lead to a crawlbench server, but its ledger is not used: {why_no_ledger}")
     (entrant,) = chosen_entrants((arguments.crawler,))
     info = installed(entrant)
     if arguments.concurrency > info.max_concurrency:
         say(
-            f"{info.name} fetches {info.max_concurrency} at a time: "
-            f"-c {arguments.concurrency} is taken for that"
+            f"{info.name} can only fetch {info.max_concurrency} at a time: "
+            f"-c {info.max_concurrency} is used instead of {arguments.concurrency}"
         )
     concurrency = min(arguments.concurrency, info.max_concurrency)
     if arguments.url:
@@ -141,7 +139,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
-    """What came of it, and where it is kept; returns the exit code."""
+    """Print the results of a crawl and where they are kept, and return the exit code."""
     from bench.analysis.analyse import analyse
     from bench.measure.session import print_failure
     from bench.plan.crawl import CrawlExperiment
@@ -157,9 +155,9 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
         if kept.result.failure:
             print_failure(kept.result)
         elif trial.summary is None:
-            say("not one request was recorded")
+            say("no request was recorded")
         if trial.summary is None:
-            say(f"what is known of the run is in {kept.folder}")
+            say(f"the results of the run, as far as there are any, are in {kept.folder}")
         elif as_json:
             print(json.dumps(crawl_as_json(store, asked, trial), indent=2))
             print_failed_urls(store, asked, trial)
@@ -172,7 +170,7 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
 
 
 def _delay(arguments: Namespace, target: "Target | None") -> Delay:
-    """As asked for; of URLs of one run, the range of what they ask for; of other URLs, none."""
+    """Return the delay: as asked for, the range in the URLs of one run, or 0 for other URLs."""
     if target is not None and target.plans:
         delays_us = [plan.delay_us for plan in target.plans]
         return Delay(min(delays_us), max(delays_us))
@@ -183,16 +181,16 @@ def _delay(arguments: Namespace, target: "Target | None") -> Delay:
 
 
 def _check_target(target: "Target", has_delay: bool) -> None:
-    """Whether a URL can be crawled as asked; says so where it is not as one may think.
+    """Check a URL against the other options, and say if it is not a crawlbench server.
 
-    Raises UsageError.
+    Raises UsageError if --delay was given for another server.
     """
     if target.is_ours:
         return
     what = f"{target.url} is not the address of a crawlbench server"
     if has_delay:
         raise UsageError(
-            f"{what}, so that --delay cannot be asked for: give the address alone, or leave "
+            f"{what}, so --delay cannot be used: give the address without a path, or leave "
             "--delay out"
         )
-    say(f"{what}: it is fetched as it is, and there is no ledger")
+    say(f"{what}: it is fetched as it is, without a ledger")

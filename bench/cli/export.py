@@ -1,4 +1,4 @@
-"""`crawlbench export`: runs or requests, for other programs."""
+"""`crawlbench export`: prints runs or requests as CSV or JSON."""
 
 import contextlib
 import sys
@@ -20,7 +20,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What, and in which form."""
+    """Add the options that choose the rows and their form."""
     add_folder(parser, "results/latest-sweep")
     parser.add_argument(
         "--what",
@@ -38,14 +38,14 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print them."""
+    """Print the runs or requests, and return the exit code."""
     from bench.plan.experiment import SWEEP
     from bench.report.export import export_requests, export_runs
     from bench.results.folder import find_file
     from bench.results.store import Store
     from server.standard_streams import end_when_unread
 
-    end_when_unread()  # of a million rows the first ten may be enough
+    end_when_unread()  # the reader may only want the first few of a million rows
     with Store.open(find_file(arguments.folder, SWEEP)) as store:
         write = export_requests if arguments.what == "requests" else export_runs
         with contextlib.suppress(BrokenPipeError):

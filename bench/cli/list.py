@@ -1,4 +1,4 @@
-"""`crawlbench list`: the crawlers there are."""
+"""`crawlbench list`: lists the crawlers."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -13,12 +13,12 @@ EXAMPLES = (("list", "names for crawl, run --crawlers, check and audit"),)
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """How wide."""
+    """Add `--wide`."""
     add_wide(parser)
 
 
 def run(arguments: Namespace) -> int:
-    """Print them."""
+    """Print the table of crawlers, and return the exit code."""
     from bench.report.crawlers import print_crawlers
     from bench.report.tables import make_console
 

@@ -1,4 +1,4 @@
-"""One run by itself: made, kept in memory for a moment, and judged."""
+"""Makes a single run and judges it, without keeping a file."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from bench.results.store import FILE_NAME, Store
 
 
 def run_once(asked: Experiment, planned: PlannedRun, runner: Runner) -> tuple[RunResult, Trial]:
-    """What came of it, and its numbers with their verdict. Raises what the runner raises.
+    """Make one run. Returns its result, and the trial with its numbers and verdict.
 
-    Through a store of results, so that there is one way from a run to its numbers. There is no
-    ceiling to judge it by.
+    They are computed from a store in memory, in the same way as for all other runs. The run is not
+    compared with the server's ceiling, which is unknown. Raises what the runner raises.
     """
     result = runner.run(planned)
     with Store.create(

@@ -1,4 +1,4 @@
-"""Options that several verbs have, and what they may be given."""
+"""Options that several verbs share, and checks of their values."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
@@ -13,11 +13,12 @@ from server.request_plan import PlanError
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_OUT = Path("results")
-"""Used where `seed`, `timeout` and `out` are None: so those can be told apart that were given."""
+"""Used if `seed`, `timeout` and `out` are None. They are no defaults of argparse, so that options
+that were given can be distinguished."""
 
 
 def add_folder(parser: ArgumentParser, newest: str = "results/latest") -> None:
-    """`folder`: results that are read; None: the newest."""
+    """Add `folder`, the results to read; None means the newest."""
     parser.add_argument(
         "folder",
         nargs="?",
@@ -28,7 +29,7 @@ def add_folder(parser: ArgumentParser, newest: str = "results/latest") -> None:
 
 
 def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) -> None:
-    """Who takes part."""
+    """Add `crawlers`, the crawlers to measure."""
     parser.add_argument(
         "--crawlers",
         type=checked_list(checked_entrant, may_repeat=True),
@@ -42,7 +43,7 @@ def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) ->
 
 
 def add_format(parser: ArgumentParser) -> None:
-    """In which form figures are drawn."""
+    """Add `format`, the file format of figures."""
     parser.add_argument(
         "--format",
         choices=("png", "svg", "pdf"),
@@ -52,7 +53,7 @@ def add_format(parser: ArgumentParser) -> None:
 
 
 def add_seed(parser: ArgumentParser) -> None:
-    """`seed`: None if it was not given."""
+    """Add `seed`, which is None if it is not given."""
     parser.add_argument(
         "--seed",
         type=checked_seed,
@@ -63,7 +64,7 @@ def add_seed(parser: ArgumentParser) -> None:
 
 
 def add_out(parser: ArgumentParser) -> None:
-    """`out`: None if it was not given."""
+    """Add `out`, which is None if it is not given."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -73,7 +74,7 @@ def add_out(parser: ArgumentParser) -> None:
 
 
 def add_timeout(parser: ArgumentParser) -> None:
-    """`timeout`, in s: None if it was not given."""
+    """Add `timeout` in seconds, which is None if it is not given."""
     parser.add_argument(
         "--timeout",
         type=checked_seconds,
@@ -84,7 +85,7 @@ def add_timeout(parser: ArgumentParser) -> None:
 
 
 def add_wide(parser: ArgumentParser) -> None:
-    """`wide`: whether tables show every column, however narrow the terminal is."""
+    """Add `wide`: whether tables show every column, even in a narrow terminal."""
     parser.add_argument(
         "--wide",
         action="store_true",
@@ -93,7 +94,7 @@ def add_wide(parser: ArgumentParser) -> None:
 
 
 def add_plot(parser: ArgumentParser, what: str) -> None:
-    """`plot`: a file, or None."""
+    """Add `plot`, the file to draw a figure into, or None."""
     parser.add_argument(
         "--plot",
         type=checked_plot,
@@ -103,7 +104,7 @@ def add_plot(parser: ArgumentParser, what: str) -> None:
 
 
 def checked_entrant(text: str) -> Entrant:
-    """A crawler. Raises ArgumentTypeError."""
+    """Return the crawler that a text names. Raises ArgumentTypeError."""
     try:
         return parse_entrant(text)
     except EntrantError as error:
@@ -111,7 +112,7 @@ def checked_entrant(text: str) -> Entrant:
 
 
 def checked_delay(text: str) -> Delay:
-    """A delay or a range. Raises ArgumentTypeError."""
+    """Return a delay or a range of delays. Raises ArgumentTypeError."""
     try:
         return Delay.parse(text)
     except PlanError as error:
@@ -119,11 +120,11 @@ def checked_delay(text: str) -> Delay:
 
 
 def checked_plot(text: str) -> Path:
-    """A file that a figure may be drawn into. Raises ArgumentTypeError."""
+    """Return the path of a file that a figure can be written to. Raises ArgumentTypeError."""
     path = Path(text)
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise ArgumentTypeError(f"{text!r} does not end in .png, .svg or .pdf")
-    # Found out before anything is measured, not after.
+    # Check now, and not after a long measurement.
     if not path.parent.is_dir():
         raise ArgumentTypeError(f"{text!r}: there is no folder {str(path.parent)!r}")
     return path

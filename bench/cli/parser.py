@@ -1,4 +1,4 @@
-"""The command line: reads it, and says what is wrong with it."""
+"""Parses the command line and reports mistakes in it."""
 
 from argparse import (
     SUPPRESS,
@@ -38,11 +38,11 @@ completion of verbs, options, crawlers and folders with the Tab key:
   Add that line to ~/.bashrc, or to ~/.zshrc after compinit, to keep it."""
 
 _OPTIONS = ("-h", "--help", "--version", "--print-completion")
-"""Those of the program itself: any other option that comes first is one of `run`."""
+"""Options of the program itself. Any other option that comes first belongs to `run`."""
 
 
 def parse(words: Sequence[str]) -> tuple[Verb, Namespace]:
-    """The verb that was asked for and its arguments; exits with 2, or 0 after help."""
+    """Return the verb and its arguments. Exits with 2 after a mistake, and with 0 after help."""
     words = with_verb(words)
     name = next((word for word in words if not word.startswith("-")), None)
     verb = next((one for one in VERBS if one.name == name), None)
@@ -50,7 +50,7 @@ def parse(words: Sequence[str]) -> tuple[Verb, Namespace]:
     if verb is None and name is not None and words[0] == name:
         _refuse(parser, f"there is no verb {name!r}", name, [one.name for one in VERBS])
     arguments, unknown = parser.parse_known_args(words)
-    assert verb is not None  # argparse demands one
+    assert verb is not None  # argparse requires one
     if unknown:
         own: ArgumentParser = arguments.parser
         option = unknown[0].partition("=")[0]
@@ -60,13 +60,13 @@ def parse(words: Sequence[str]) -> tuple[Verb, Namespace]:
 
 
 def with_verb(words: Sequence[str]) -> list[str]:
-    """The same, with `run` where no verb comes first."""
+    """Return the words with `run` in front if they do not begin with a verb."""
     is_run = not words or (words[0].startswith("-") and words[0].partition("=")[0] not in _OPTIONS)
     return ["run", *words] if is_run else list(words)
 
 
 def make_parser(loaded: Sequence[Verb] = VERBS) -> ArgumentParser:
-    """All verbs; those `loaded` have their options too."""
+    """Return the parser of all verbs. Only those in `loaded` get their options."""
     parser = ArgumentParser(
         prog=PROGRAM,
         description=_DESCRIPTION,
@@ -103,7 +103,7 @@ class _PrintCompletion(Action):
 
 
 def _options_of(parser: ArgumentParser) -> list[str]:
-    """Those that help shows."""
+    """Return the options of a parser that its help shows."""
     return [
         option
         for action in parser._actions  # noqa: SLF001 - argparse has no other list of them
@@ -113,13 +113,13 @@ def _options_of(parser: ArgumentParser) -> list[str]:
 
 
 def _refuse(parser: ArgumentParser, mistake: str, word: str, known: Sequence[str]) -> NoReturn:
-    """Print the usage, and the mistake with what was probably meant; exit with 2."""
+    """Print the usage and the mistake, suggest a similar word from `known`, and exit with 2."""
     near = get_close_matches(word, known, 1)
     parser.error(f"{mistake}; did you mean {near[0]!r}?" if near else mistake)
 
 
 def _examples(examples: Sequence[tuple[str, str]]) -> str:
-    """Command line and purpose, on two lines each."""
+    """Return the examples as text, each with its command line and its purpose on two lines."""
     lines = [f"  {f'{PROGRAM} {words}'.strip()}\n      {purpose}" for words, purpose in examples]
     return "\n".join(("examples:", *lines))
 

@@ -1,4 +1,4 @@
-"""`crawlbench plots`: the figures and the page of an experiment again."""
+"""`crawlbench plots`: draws the figures and the page of an experiment again."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -15,13 +15,13 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which results, in which form."""
+    """Add the options that choose the results and the file format."""
     add_folder(parser)
     add_format(parser)
 
 
 def run(arguments: Namespace) -> int:
-    """Draw them."""
+    """Draw the figures and the page, and return the exit code."""
     from bench.cli.show import draw
     from bench.results.folder import find_file
 

@@ -1,4 +1,4 @@
-"""`crawlbench primes`: compute, save to a slow service, then tables and figures."""
+"""`crawlbench primes`: measures savers, which compute items and save them to a slow service."""
 
 import os
 import sys
@@ -66,7 +66,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What is computed, how it is saved, and how much of it all."""
+    """Add the options that choose the work, the savers and the service."""
     _add_work(parser)
     _add_service(parser)
     add_seed(parser)
@@ -156,7 +156,7 @@ def _add_service(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Every work by every saver, as far as there is time."""
+    """Measure every work with every saver, within the time limit, and return the exit code."""
     from bench.cli.show import show_measured
     from bench.measure.runner import ServerGoneError
     from bench.measure.session import measure
@@ -169,8 +169,8 @@ def run(arguments: Namespace) -> int:
     if not within.cells:
         least_s = min(_seconds_of(asked, cell) for cell in asked.cells)
         raise UsageError(
-            f"--max-seconds {arguments.max_seconds:g} is too little for any of it: the shortest "
-            f"run takes about {least_s:.1f} s"
+            f"--max-seconds {arguments.max_seconds:g} is too short for any run: the shortest one "
+            f"takes about {least_s:.1f} s"
         )
     try:
         measured = measure(within, arguments.out or DEFAULT_OUT)
@@ -201,19 +201,19 @@ def _experiment(arguments: Namespace) -> PrimesExperiment:
 
 
 def installed_savers() -> tuple[str, ...]:
-    """The names of those that can run here; says which are left out."""
+    """Return the names of the savers that can run here, and say which ones are left out."""
     names = []
     for saver in SAVERS:
         info = find(saver.declared_as or saver.crawler)
         if not info.libraries or installed_versions(info):
             names.append(saver.name)
         else:
-            say(f"{saver.name} is left out, it is not installed: {install_command(info)}")
+            say(f"{saver.name} is left out because it is not installed: {install_command(info)}")
     return tuple(names)
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -230,25 +230,25 @@ def _seconds_of(asked: PrimesExperiment, cell: PrimesCell) -> float:
 
 
 def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
-    """What fits; says what does not."""
-    from bench.primes.report import works_shown
+    """Return the cells that fit into the time limit, and say which ones are left out."""
+    from bench.primes.report import format_works
 
     kept = fitting(asked.cells, lambda cell: _seconds_of(asked, cell), most_s)
     left_out = [cell for cell in asked.cells if cell not in kept]
     if left_out:
         sum_s = sum(_seconds_of(asked, cell) for cell in left_out)
         say(
-            f"left out, to be done within --max-seconds {most_s:g} "
-            f"(they take {format_span(sum_s)} more):"
+            f"left out because of --max-seconds {most_s:g} "
+            f"(they would take {format_span(sum_s)} more):"
         )
         for saver in dict.fromkeys(cell.saver for cell in left_out):
             works = [cell.work for cell in left_out if cell.saver == saver]
-            print(f"    {saver}: {works_shown(works)}", file=sys.stderr)
+            print(f"    {saver}: {format_works(works)}", file=sys.stderr)
     return replace(asked, cells=kept)
 
 
 def _say_not_saved(result: "RunResult") -> None:
-    """By the saver's own account, since the service took its ledger with it."""
+    """Say which items were not saved, by the saver's records: the service's ledger is lost."""
     planned, outcome = result.planned, result.outcome
     assert planned.work is not None
     if outcome is None:
@@ -256,12 +256,12 @@ def _say_not_saved(result: "RunResult") -> None:
         return
     import numpy as np
 
-    from bench.primes.report import work_shown
+    from bench.primes.report import format_work
     from bench.primes.saved_run import failures_of, format_failures
 
     fetches = {name: np.array(column) for name, column in outcome.fetches.items()}
     failures = failures_of(fetches, np.array(outcome.work["item"]))
-    where = work_shown((planned.work.kind, planned.work.cost, planned.work.size))
+    where = format_work((planned.work.kind, planned.work.cost, planned.work.size))
     say(
         f"{planned.cell.crawler}, {where}, trial {planned.trial}: {len(failures)} of "
         f"{planned.requests:,} items were not saved: {format_failures(failures)}"
@@ -271,7 +271,7 @@ def _say_not_saved(result: "RunResult") -> None:
 def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     def checked(text: str) -> str:
         if text not in names:
-            raise ArgumentTypeError(f"{text!r} is none of {', '.join(names)}")
+            raise ArgumentTypeError(f"{text!r} is not one of {', '.join(names)}")
         return text
 
     return checked
@@ -287,11 +287,13 @@ def _checked_number(text: str) -> int:
 def _checked_size(text: str) -> int:
     size = checked_count(text)
     if not 3 <= size <= MAX_SIZE:
-        raise ArgumentTypeError(f"{text!r}: 3 to {MAX_SIZE}; the first prime is 2")
+        raise ArgumentTypeError(
+            f"{text!r} is not from 3 to {MAX_SIZE}; below 3 there is no prime to find"
+        )
     return size
 
 
 def _checked_item(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise ArgumentTypeError(f"{text!r} is no item: a number such as 97")
+        raise ArgumentTypeError(f"{text!r} is not an item; use a number such as 97")
     return int(text)

@@ -1,4 +1,4 @@
-"""`crawlbench report`: the tables of an experiment, and what its runs are worth."""
+"""`crawlbench report`: prints the tables and the verdicts of an experiment."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -17,7 +17,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Which results, and how much of them."""
+    """Add the options that choose the results and how much of them is shown."""
     add_folder(parser)
     parser.add_argument(
         "--all", action="store_true", help="show every cell, not only the best of each crawler"
@@ -29,7 +29,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print them."""
+    """Print the tables, and return the exit code."""
     from bench.cli.show import print_tables
     from bench.kinds import ReportOptions
 

@@ -1,4 +1,4 @@
-"""`crawlbench run`: the sweep, tables, plots, the page."""
+"""`crawlbench run`: makes a sweep, prints its tables, and draws its figures and its page."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -41,7 +41,7 @@ EXAMPLES = (
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What is swept, and what becomes of it."""
+    """Add the options that choose what is measured and where the results go."""
     add_crawlers(parser, None)
     parser.add_argument(
         "--concurrency",
@@ -106,28 +106,28 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Measure, then tables and figures."""
+    """Measure, print tables, draw figures, and return the exit code."""
     from bench.cli.show import show_measured
     from bench.kinds import kind_of
     from bench.measure.session import measure, resume
 
     if arguments.allow_foreign and arguments.resume is None:
         raise UsageError(
-            "--allow-foreign belongs to --resume DIR: without it you name the programs yourself"
+            "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
         measured = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
-    elif beside := _given_beside_resume(arguments):
+    elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
-            f"--resume goes on with what was asked before: leave out {', '.join(beside)}"
+            f"--resume continues with the original options: leave out {', '.join(conflicting)}"
         )
     else:
         measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
     return show_measured(measured, arguments.format, is_wide=arguments.wide)
 
 
-def _given_beside_resume(arguments: Namespace) -> list[str]:
-    """Options that say what to measure."""
+def _conflicting_with_resume(arguments: Namespace) -> list[str]:
+    """Return the options that were given although --resume already determines what is measured."""
     about_results = ("parser", "resume", "format", "allow_foreign", "wide")
     return [
         f"--{name}"
@@ -150,7 +150,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
         delays=arguments.delay or preset.delays,
         trials=arguments.trials or preset.trials,
         waves=arguments.waves or preset.waves,
-        # Waves that are asked for are not overruled by a number of requests that is not.
+        # --waves takes precedence over the number of requests of a preset.
         requests=arguments.requests or (0 if arguments.waves else preset.requests),
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,

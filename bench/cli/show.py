@@ -1,4 +1,4 @@
-"""What was measured, for people to look at: tables on stdout, figures beside the results."""
+"""Shows what was measured: prints tables, and draws figures next to the results."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ _PLOTS_END_S = 5.0
 
 
 def show_measured(measured: Measured, form: str = "png", *, is_wide: bool) -> int:
-    """The tables of an experiment that was just made, what was found, and where its figures are.
+    """Print the tables and the finding of a new experiment, draw its figures, and say where.
 
     Returns the exit code.
     """
@@ -45,7 +45,7 @@ def show_measured(measured: Measured, form: str = "png", *, is_wide: bool) -> in
 
 
 def print_tables(folder: Path | None, options: ReportOptions, *, is_wide: bool) -> int:
-    """The tables of an experiment, by default the newest; returns the exit code."""
+    """Print the tables of an experiment, by default the newest, and return the exit code."""
     with Store.open(find_file(folder)) as store:
         kind = kind_of(store)
         is_sound = kind.print_report(
@@ -57,11 +57,11 @@ def print_tables(folder: Path | None, options: ReportOptions, *, is_wide: bool) 
 def draw(
     folder: Path, form: str = "png", analysis: object = None, *, is_summary: bool = False
 ) -> int:
-    """The plots and the page, by a process of their own: bench does not import them.
+    """Draw the figures and the page in a separate process, because bench does not import plots.
 
-    `analysis`: what its kind made of the results, where that is known. It is pickled for the
-    process: 0.1 MB, where doing it again took 0.8 s of CPU for the results of the default sweep,
-    and 3.5 s for a million requests. The process prints the path of each figure, or if `is_summary`
+    `analysis` is the analysis of the results, if there is one already. It is pickled for the
+    process (0.1 MB), because computing it again takes 0.8 s of CPU time for the default sweep, and
+    3.5 s for a million requests. The process prints the path of each figure or, if `is_summary`,
     how many there are and what to open. Returns the exit code.
     """
     words = [str(folder), "--format", form, *(["--summary"] if is_summary else [])]
@@ -71,33 +71,34 @@ def draw(
     return run_plots("plots", [*words, "--analysis-on-stdin"], way_out, pickle.dumps(analysis))
 
 
-def draw_one(program: str, told: object, path: Path) -> int:
-    """One figure into a file, by a program that reads JSON; returns the exit code."""
+def draw_one(program: str, report: object, path: Path) -> int:
+    """Draw a figure into a file with a program that reads JSON, and return the exit code."""
     way_out = f"{path} was not drawn"
-    return run_plots(program, ["--plot", str(path)], way_out, json.dumps(told).encode() + b"\n")
+    return run_plots(program, ["--plot", str(path)], way_out, json.dumps(report).encode() + b"\n")
 
 
-def run_plots(module: str, words: Sequence[str], way_out: str, told: bytes = b"") -> int:
-    """Start a program that draws; returns the exit code, one of ours.
+def run_plots(module: str, words: Sequence[str], way_out: str, to_stdin: bytes = b"") -> int:
+    """Run a program that draws, and return an exit code of crawlbench's.
 
-    `told`: what its stdin begins with. `way_out`: said where it did not end by itself.
+    `to_stdin` is written to its stdin first. If it crashes or is killed, the message ends with
+    `way_out`.
     """
     sys.stdout.flush()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", module, "--end-with-stdin", *words],
         stdin=subprocess.PIPE,
-        # In a session of its own, Ctrl-C reaches it through us alone.
+        # In a separate session, so that Ctrl-C reaches it only through this process.
         start_new_session=True,
     )
     assert process.stdin is not None
     try:
-        with contextlib.suppress(BrokenPipeError):  # it has ended; its exit code says why
-            process.stdin.write(told)
+        with contextlib.suppress(BrokenPipeError):  # it has already ended; its exit code says why
+            process.stdin.write(to_stdin)
             process.stdin.flush()
         code = process.wait()
     except BaseException:
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()  # it then removes what it has not finished
+            process.stdin.close()  # it then removes unfinished files
         try:
             process.wait(_PLOTS_END_S)
         except subprocess.TimeoutExpired:
@@ -109,5 +110,5 @@ def run_plots(module: str, words: Sequence[str], way_out: str, told: bytes = b""
     if code in (EXIT_OK, EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED):
         return code
     how = f"died of {signal_name(-code)}" if code < 0 else f"crashed with exit code {code}"
-    say(f"the process that draws {how}: {way_out}")
+    say(f"the process that draws figures {how}: {way_out}")
     return EXIT_ENVIRONMENT

@@ -1,4 +1,4 @@
-"""The verbs of the command line, in one table. Each is a module of this package, of its name."""
+"""The table of the verbs. Each verb is a module of this package with the verb's name."""
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
@@ -7,30 +7,30 @@ from typing import Protocol, cast
 
 
 class VerbModule(Protocol):
-    """What the module of a verb has."""
+    """The contents of a verb's module."""
 
     DESCRIPTION: str
-    """What the verb does, in lines of up to 79 characters."""
+    """Description of the verb for its help, in lines of up to 79 characters."""
     EXAMPLES: tuple[tuple[str, str], ...]
-    """Command lines without the name of the program, each with what it is good for."""
+    """Command lines without the name of the program, each with its purpose."""
 
     def add_options(self, parser: ArgumentParser) -> None:
         """Add the verb's options and arguments."""
 
     def run(self, arguments: Namespace) -> int:
-        """Do what was asked for; returns the exit code."""
+        """Carry out the command, and return the exit code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A row of the table."""
+    """A verb in the table."""
 
     name: str
     summary: str
-    """Its line in the list of verbs."""
+    """The verb's line in the list of verbs."""
 
     def load(self) -> VerbModule:
-        """Its module. Only the verb that was asked for is imported, so that help is quick."""
+        """Import the verb's module. Only the verb in use is imported, for a quick start."""
         return cast(VerbModule, import_module(f"bench.cli.{self.name}"))
 
 

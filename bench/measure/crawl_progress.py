@@ -1,4 +1,4 @@
-"""How far one crawl is: a line on stderr where that is a terminal, nothing elsewhere."""
+"""Shows the progress of one crawl in a line on stderr, if that is a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from bench.printable import bare
 from server.control_client import ControlError, stats
 
 _EVERY_S = 0.5
-"""This machine is being measured, and so is the server that is asked."""
+"""Time between updates. They are few, because they load the machine and server being measured."""
 
 
-def crawl_shown(
+def format_crawl_progress(
     done: int | None, requests: int, elapsed_s: float, fetching_s: float, limit_s: float
 ) -> str:
-    """`420 of 1000 requests, 3 s, about 4 s left`.
+    """Return `420 of 1000 requests, 3 s, about 4 s left`.
 
-    `done` is None if nobody counts the requests: then the time limit is shown. `fetching_s` is
-    the part of the time after the start of the crawler's process.
+    If `done` is None, the number is not known, and the time limit is shown instead. `fetching_s`
+    is the elapsed time without the start of the crawler's process.
     """
     if done is None:
         return f"{requests} requests, {elapsed_s:.0f} s; the limit is {limit_s:.0f} s"
@@ -33,7 +33,7 @@ def crawl_shown(
 
 @contextmanager
 def crawl_progress(target: Target, requests: int, limit_s: float) -> Iterator[None]:
-    """Show how far the crawl in the block is; a server of ours is asked twice a second."""
+    """Show the progress of the crawl in the block. A crawlbench server is asked twice a second."""
     if not sys.stderr.isatty():
         yield
         return
@@ -46,12 +46,12 @@ def crawl_progress(target: Target, requests: int, limit_s: float) -> Iterator[No
         yield
     finally:
         is_over.set()
-        thread.join(_EVERY_S)  # a server that has gone may keep it longer
+        thread.join(_EVERY_S)  # it may still be waiting for a server that does not respond
         line.clear()
 
 
 class _Line:
-    """The last line of a terminal, which is written again and again."""
+    """The last line of a terminal, which is overwritten at each update."""
 
     def __init__(self, is_over: Event) -> None:
         self._stream = bare(sys.stderr)
@@ -59,14 +59,14 @@ class _Line:
         self._width = 0
 
     def show(self, text: str) -> None:
-        """Replace what it shows, unless it is over."""
+        """Replace the text, unless the crawl is over."""
         if not self._is_over.is_set():
             self._stream.write(f"\r{text:{self._width}}")
             self._stream.flush()
             self._width = len(text)
 
     def clear(self) -> None:
-        """Leave nothing behind."""
+        """Erase the text."""
         if self._width:
             self._stream.write(f"\r{'':{self._width}}\r")
             self._stream.flush()
@@ -82,11 +82,14 @@ def _show(line: _Line, is_over: Event, control_url: str, requests: int, limit_s:
         if not done:
             fetching_from_s = now_s
         elapsed_s, fetching_s = now_s - start_s, now_s - fetching_from_s
-        line.show(crawl_shown(done, requests, elapsed_s, fetching_s, limit_s))
+        line.show(format_crawl_progress(done, requests, elapsed_s, fetching_s, limit_s))
 
 
 def _ended(control_url: str) -> int | None:
-    """How many requests a server of ours is done with, whoever sent them; None: it is not ours."""
+    """Return how many requests, from all clients, a crawlbench server has completed.
+
+    Returns None for another server, or if it does not respond.
+    """
     try:
         counted = stats(control_url) if control_url else {}
         return int(counted["requests"]) - int(counted["in_flight"])

@@ -1,4 +1,4 @@
-"""Makes one crawl and keeps its results in a folder of their own, as a sweep does."""
+"""Makes one crawl and keeps its results in a new folder."""
 
 import sys
 from contextlib import ExitStack, suppress
@@ -24,7 +24,7 @@ from crawlers.trust import Trust
 
 
 class KeptCrawl(NamedTuple):
-    """A crawl whose results are kept."""
+    """A crawl whose results have been kept."""
 
     folder: Path
     result: RunResult
@@ -34,11 +34,11 @@ class KeptCrawl(NamedTuple):
 def keep_crawl(
     asked: CrawlExperiment, planned: PlannedRun, target: Target | None, out: Path
 ) -> KeptCrawl:
-    """Make the crawl and keep it in a new folder in `out`.
+    """Make the crawl and keep its results in a new folder in `out`.
 
-    `target` is None for a delay server of its own. The first Ctrl-C ends the crawl, and what was
-    fetched by then is kept; a second one is raised as KeyboardInterrupt. Raises StoreError, and
-    what starting a server or the runner raises: nothing is kept then.
+    If `target` is None, a delay server is started for it. The first Ctrl-C ends the crawl, and
+    what was fetched so far is kept; a second one raises KeyboardInterrupt. Raises StoreError, and
+    what the runner or the start of the server raises; nothing is kept then.
     """
     pinning = choose_pinning()
     interruption = _Interruption()
@@ -69,7 +69,7 @@ def keep_crawl(
 
 
 class _Interruption:
-    """What is done at the first Ctrl-C."""
+    """Handler of the first Ctrl-C."""
 
     def __init__(self) -> None:
         self.has_come = False
@@ -78,12 +78,12 @@ class _Interruption:
         self.has_come = True
         interrupt_once()
         if sys.stderr.isatty():
-            print(file=sys.stderr)  # below the line that shows the progress
+            print(file=sys.stderr)  # moves on from the line that shows the progress
         say("interrupted: collecting what was fetched; press Ctrl-C again to stop at once")
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """A folder whose results have no run."""
+    """Remove a folder of results that contains no run."""
     with suppress(StoreError, OSError):
         with Store.open(folder / FILE_NAME) as store:
             if store.runs():

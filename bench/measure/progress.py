@@ -1,4 +1,4 @@
-"""How far an experiment is: one line on stderr, where that is a terminal; nothing elsewhere."""
+"""Shows the progress of an experiment in one line on stderr, if that is a terminal."""
 
 import sys
 from collections import Counter
@@ -15,18 +15,18 @@ from bench.wording import format_span, shorten_middle
 from crawlers.work import Work
 
 _START_S = 0.6
-"""What a run costs besides its crawl, roughly: a process, its imports, the store."""
+"""Rough time of a run without its crawl: starting a process, imports, the store."""
 _REQUEST_S = 0.0001
-"""What a request costs besides its delay, roughly: on a busy core, and in the store."""
+"""Rough time of a request without its delay, on a busy core and with the store."""
 _LIMITED = 0.5
-"""A crawler that kept fewer than this share of its slots waiting has a limit of its own."""
+"""A crawler that reached less than this share of its slots limits its own concurrency."""
 _LEAST_NAME = 8
 
 
 def expected_s(run: PlannedRun, slots: int | None = None) -> float:
-    """How long a run will take, roughly, by a crawler that fetches `slots` at a time.
+    """Return roughly how long a run will take with `slots` requests at a time.
 
-    By default as many as it is asked to.
+    By default, these are as many as it is asked to make.
     """
     at_once = min(run.cell.concurrency, slots or run.cell.concurrency)
     waiting_s = _waiting_s(run.cell.delay, run.seed, run.requests, at_once)
@@ -39,12 +39,12 @@ def _waiting_s(delay: Delay, seed: int, requests: int, slots: int) -> float:
 
 
 class Forecast:
-    """How long the runs of an experiment still take: as expected, corrected by those that are done.
+    """Predicts how long the remaining runs of an experiment take, from the runs that are done.
 
-    A run takes as long as the earlier trials of its cell did. Of a cell that is new, the
-    expectation is corrected by how many requests at a time its crawler was seen to make (nothing
-    else tells that somebody's own crawler is serial), and by how much longer than expected all runs
-    have taken. What it costs is of the number of cells: it is asked before every run.
+    A run is expected to take as long as earlier trials of its cell. For a new cell, the rough
+    estimate is corrected by the concurrency that its crawler has reached (only this shows that a
+    user's own crawler is serial) and by how much longer than estimated all runs have taken. A
+    prediction takes time proportional to the number of cells, because it is made before every run.
     """
 
     def __init__(self, runs: Sequence[PlannedRun]) -> None:
@@ -52,11 +52,11 @@ class Forecast:
         self._example = {_key_of(run): run for run in runs}
         self._taken_s: dict[_Key, list[float]] = {}
         self._reached: dict[str, float] = {}
-        """The most requests at a time that a crawler has made, by its label."""
+        """Highest concurrency that each crawler has reached, by its label."""
         self._is_limited: set[str] = set()
 
     def learn(self, run: PlannedRun, taken_s: float) -> None:
-        """One of the runs is done, and took so long."""
+        """Note that a run is done and how long it took."""
         cell = run.cell
         self._left[_key_of(run)] -= 1
         self._taken_s.setdefault(_key_of(run), []).append(taken_s)
@@ -69,16 +69,16 @@ class Forecast:
             self._reached[cell.crawler] = max(reached, self._reached.get(cell.crawler, 1.0))
 
     def left_s(self) -> float:
-        """How long all runs take that are not done."""
+        """Return how long the remaining runs take."""
         scale = self._scale()
         return sum(count * self._run_s(key, scale) for key, count in self._left.items() if count)
 
     def run_s(self, run: PlannedRun) -> float:
-        """How long one of them takes."""
+        """Return how long one of the runs takes."""
         return self._run_s(_key_of(run), self._scale())
 
     def _scale(self) -> float:
-        """How much longer than expected the runs have taken that are done."""
+        """Return the actual duration of the runs that are done, as a multiple of the estimate."""
         taken_s = sum(map(sum, self._taken_s.values()))
         expected = sum(len(taken) * self._expected_s(key) for key, taken in self._taken_s.items())
         return taken_s / expected if expected else 1.0
@@ -95,7 +95,7 @@ class Forecast:
 
 
 _Key = tuple[str, Cell, Work | None]
-"""What takes as long in every trial."""
+"""Key of runs that take the same time in every trial."""
 
 
 def _key_of(run: PlannedRun) -> _Key:
@@ -107,7 +107,7 @@ def _waiting_s_of(run: PlannedRun) -> float:
 
 
 class Progress:
-    """Counts the runs of an experiment, and says in one line how far it is."""
+    """Counts the runs of an experiment, and describes its progress in one line."""
 
     def __init__(self, runs: Sequence[PlannedRun], clock: Callable[[], float] = monotonic) -> None:
         self.count = 0
@@ -120,18 +120,18 @@ class Progress:
         self._has_delays = len({run.cell.delay for run in runs if run.role == CELL}) > 1
 
     def start(self, run: PlannedRun) -> None:
-        """A run begins."""
+        """Note that a run begins."""
         self._current, self._begun_s = run, self._clock()
         self._current_s = self._forecast.run_s(run)
         self._later_s = self._forecast.left_s() - self._current_s
 
     def done(self, result: RunResult) -> None:
-        """A run has been kept."""
+        """Note that a run has been kept."""
         self.count += 1
         self._forecast.learn(result.planned, self._clock() - self._begun_s)
 
     def line(self, width: int) -> str:
-        """`12 of 75 runs, 1 min 20 s left, asyncio at 100, trial 2`, in at most so many columns."""
+        """Return `12 of 75 runs, 1 min 20 s left, asyncio at 100, trial 2`, cut to `width`."""
         run = self._current
         if run is None:
             return ""
@@ -149,7 +149,7 @@ class Progress:
 
 @contextmanager
 def progress_on_stderr(runs: Sequence[PlannedRun]) -> Iterator[Progress]:
-    """Shows the line while runs are made, where stderr is a terminal."""
+    """Show the progress on stderr during the block, if stderr is a terminal."""
     progress = Progress(runs)
     if not sys.stderr.isatty():
         yield progress
@@ -162,7 +162,7 @@ def progress_on_stderr(runs: Sequence[PlannedRun]) -> Iterator[Progress]:
     with Live(
         get_renderable=lambda: Text(progress.line(console.width - 1)),
         console=console,
-        refresh_per_second=2,  # this machine is being measured
+        refresh_per_second=2,  # seldom, because this machine is being measured
         transient=True,
     ):
         yield progress

@@ -1,4 +1,4 @@
-"""Does an experiment, from the beginning or from where it was interrupted, and keeps every run."""
+"""Makes the runs of an experiment, or resumes an interrupted one, and keeps every run."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -34,23 +34,23 @@ class Ending(Enum):
 
     DONE = "done"
     RUNS_FAILED = "runs failed"
-    """All runs were made, and some came to nothing."""
+    """All runs were made, and some of them failed."""
     INTERRUPTED = "interrupted"
 
 
 class Measured(NamedTuple):
-    """An experiment that was made, or begun."""
+    """An experiment that was completed or interrupted."""
 
     folder: Path
-    """Of its results."""
+    """The folder of its results."""
     ending: Ending
 
 
 def measure(asked: Asked, out: Path) -> Measured:
-    """Do an experiment.
+    """Make all runs of an experiment, and keep them in a new folder in `out`.
 
-    What was measured before an interruption is kept. Raises what names a mistake: StoreError,
-    TooMuchError, CrawlerNotInstalledError and so on.
+    After Ctrl-C, the runs that were made are kept. Raises errors that name a mistake, such as
+    StoreError, TooMuchError and CrawlerNotInstalledError.
     """
     runs = _order(asked)
     check_limits(runs)
@@ -64,25 +64,26 @@ def measure(asked: Asked, out: Path) -> Measured:
 
 
 class Kind(Protocol):
-    """What must be known of a kind of experiment to go on with one; bench.kinds has them."""
+    """What `resume` must know about a kind of experiment. bench.kinds has all kinds."""
 
     @property
     def asked(self) -> type[Asked]:
-        """The class of what is asked."""
+        """The class of its experiments."""
 
     @property
     def why_not_resumed(self) -> str:
-        """Why one cannot be gone on with; "" if it can."""
+        """Why an experiment of this kind cannot be resumed; "" if it can."""
 
     @property
     def programs(self) -> frozenset[str]:
-        """Its crawlers that are of this package and not in the registry."""
+        """Its crawlers that are part of this package and not in the registry."""
 
 
 def resume(folder: Path, kind_of: Callable[[Store], Kind], *, allow_foreign: bool) -> Measured:
-    """Do what is missing of an experiment; as `measure`. Raises StoreError.
+    """Make the missing runs of an interrupted experiment. Raises StoreError, and as `measure`.
 
-    `allow_foreign`: programs that the file names and that are not of this package may be run.
+    If `allow_foreign`, programs that the file names may be run even if they are not part of this
+    package.
     """
     path = find_file(folder)
     with exclusive_lock(path.parent):
@@ -106,19 +107,21 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
             copy = store.upgrade()
             if copy is not None:
                 print(
-                    f"crawlbench: {path} is of an older version and is brought up to date; a copy "
-                    f"of it as it was is {copy}",
+                    f"crawlbench: {path} has an older format and is upgraded; the original is kept "
+                    f"as {copy}",
                     file=sys.stderr,
                 )
             store.note_resumption(datetime.now(UTC).isoformat(timespec="seconds"), different)
             for difference in different:
-                print(f"crawlbench: since it was begun, {difference}", file=sys.stderr)
+                print(
+                    f"crawlbench: since the start of the experiment, {difference}", file=sys.stderr
+                )
     except BaseException:
         store.close()
         raise
     if not missing:
         store.close()
-        print(f"nothing is missing in {path.parent}", file=sys.stderr)
+        print(f"all runs of {path.parent} have been made already", file=sys.stderr)
         return Measured(path.parent, Ending.DONE)
     _announce(missing, path.parent)
     return _run_all(missing, store, asked)
@@ -127,19 +130,19 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
 def _check_foreign(
     asked: Asked, of_its_kind: frozenset[str], folder: Path, is_allowed: bool
 ) -> None:
-    """What is not of this package would be run because the file says so. Raises StoreError."""
+    """Raise StoreError if the file names programs outside this package, unless they are allowed."""
     runs = asked.order({one.label: find(one.crawler).max_concurrency for one in asked.entrants})
     ours = {info.name for info in REGISTRY} | of_its_kind
-    # Whatever is to be started, the client that measures the server's ceiling included.
+    # Everything that would be started, including the crawler that measures the server's ceiling.
     entrants = dict.fromkeys((*asked.entrants, *(run.entrant for run in runs)))
     foreign = [str(one) for one in entrants if one.python or one.crawler not in ours]
     if foreign and not is_allowed:
         raise StoreError(
-            f"the results in {folder} name programs that are not of this package: "
-            f"{', '.join(foreign)}; if they are yours, --allow-foreign runs them"
+            f"the results in {folder} name programs that are not part of crawlbench: "
+            f"{', '.join(foreign)}; if you trust them, add --allow-foreign to run them"
         )
     for one in foreign:
-        print(f"crawlbench: the results name a program, which is run: {one}", file=sys.stderr)
+        print(f"crawlbench: running a program that the results name: {one}", file=sys.stderr)
 
 
 def _order(asked: Asked) -> tuple[PlannedRun, ...]:
@@ -150,21 +153,21 @@ def _order(asked: Asked) -> tuple[PlannedRun, ...]:
 
 
 def _missing(asked: Asked, store: Store) -> list[PlannedRun]:
-    """Raises StoreError where what was done is not what would be planned now."""
+    """Return the runs to be made. Raises StoreError if runs that were made differ from the plan."""
     done = {run.number: run for run in store.runs()}
     planned = _order(asked)
     for run in planned:
         was = done.get(run.number)
         if was is not None and not _is_same(was, run):
             raise StoreError(
-                f"cannot go on with {store.path}: its run {run.number} is not the one that this "
-                "version of crawlbench plans: use the version that began it"
+                f"cannot resume {store.path}: its run {run.number} differs from the plan of this "
+                "version of crawlbench: use the version that started the experiment"
             )
     return [run for run in planned if run.number not in done]
 
 
 def _is_same(was: RunRow, planned: PlannedRun) -> bool:
-    """Whether a run that was done is the one that is planned."""
+    """Return whether a run that was made matches the plan."""
     return (
         was.role == planned.role
         and was.trial == planned.trial
@@ -191,7 +194,7 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
 
         def kept(result: RunResult) -> None:
             nonlocal is_begun
-            if not is_begun:  # an experiment without a run is nothing to look at
+            if not is_begun:  # `latest` leads to experiments with at least one run
                 link_latest(folder, asked.kind)
             is_begun = True
             progress.done(result)
@@ -205,13 +208,13 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
                 kept,
             )
         except KeyboardInterrupt:
-            # Each command on a line of its own: no terminal breaks it where it cannot be copied.
+            # Each command has its own line, so that it can be copied from a narrow terminal.
             print(
                 f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
                 f"{folder}\n"
-                f"  to look at them:    {PROGRAM} report {folder}\n"
-                f"  to draw them:       {PROGRAM} plots {folder}\n"
-                f"  to do the others:   {PROGRAM} run --resume {folder}",
+                f"  to print tables:         {PROGRAM} report {folder}\n"
+                f"  to draw figures:         {PROGRAM} plots {folder}\n"
+                f"  to make the other runs:  {PROGRAM} run --resume {folder}",
                 file=sys.stderr,
             )
             return Measured(folder, Ending.INTERRUPTED)
@@ -223,12 +226,12 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
 
 
 def _what_is_kept(done: int, runs: Sequence[PlannedRun], folder: Path) -> str:
-    resume = f"{PROGRAM} run --resume {folder} does the others"
+    resume = f"{PROGRAM} run --resume {folder} makes the others"
     return f"{done} of {len(runs)} runs are kept in {folder}: {resume}"
 
 
 def _print_failures(failed: Sequence[RunResult]) -> None:
-    """Each failure of a crawler once, with how many more there were like it."""
+    """Print each failure of a crawler once, with the number of further runs that failed alike."""
     alike: dict[tuple[str, str, str], list[RunResult]] = {}
     for result in failed:
         last_line = (result.stderr_tail.splitlines() or [""])[-1]
@@ -237,11 +240,11 @@ def _print_failures(failed: Sequence[RunResult]) -> None:
     for results in alike.values():
         print_failure(results[0])
         if len(results) > 1:
-            print(f"    and {len(results) - 1} runs more like it", file=sys.stderr)
+            print(f"    and {len(results) - 1} more like it", file=sys.stderr)
 
 
 def print_failure(result: RunResult) -> None:
-    """Why a run came to nothing, and the last words of its crawler, on stderr."""
+    """Print why a run failed, and the last lines of its crawler's stderr, on stderr."""
     cell = result.planned.cell
     print(
         f"crawlbench: {cell.crawler} at {cell.concurrency}, trial {result.planned.trial}: "

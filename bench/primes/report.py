@@ -1,4 +1,4 @@
-"""Tables for people: how long each saver took, how much of the waiting it hid behind work."""
+"""Prints the tables of `crawlbench primes`: how long each saver takes, and its overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from bench.primes.experiment import PRIMES
 from bench.primes.saved_run import format_failures
 from bench.primes.savers import NO_IO, SERIAL
 from bench.report.finding import verdict_counts
-from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
-from bench.results.environment import machine_shown, versions_shown
+from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number, print_table, print_text
+from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
 from bench.wording import format_percent
 from crawlers.work import Work
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN = 3
-"""Runs that are not VALID, of each check."""
+"""How many runs that are not VALID are shown for each check."""
 
 
 def print_primes(
     store: Store, analysis: PrimesAnalysis, console: "Console", *, show_all: bool
 ) -> None:
-    """The works that say most, or all, saver by saver; the times of all works; what went wrong."""
+    """Print the most informative works or all, the times of all works, and what went wrong."""
     asked = analysis.experiment
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     for line in (
         f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
-        f"{machine_shown(store.environment())}; {versions_shown(runs)}",
+        f"{format_machine(store.environment())}; {format_versions(runs)}",
     ):
         print_text(line, console)
     print_text("", console)
@@ -58,16 +58,16 @@ def print_primes(
         print_text(line, console, indent=2)
 
 
-def work_shown(key: WorkKey) -> str:
-    """`primes among 1,024 numbers`, `1,000 hashes of 1,000 iterations`."""
+def format_work(key: WorkKey) -> str:
+    """Return `primes among 1,024 numbers` or `1,000 hashes of 1,000 iterations`."""
     kind, cost, size = key
     if kind == PRIMES:
         return f"primes among {size:,} numbers"
     return f"{size:,} hashes of {cost:,} iterations"
 
 
-def works_shown(works: Sequence[Work]) -> str:
-    """Of one saver: `primes among 128, 256 numbers; 200 hashes of 100, 300 iterations`."""
+def format_works(works: Sequence[Work]) -> str:
+    """Return `primes among 128, 256 numbers; 200 hashes of 100, 300 iterations`."""
     parts: dict[str, list[str]] = {}
     for work in works:
         if work.kind == PRIMES:
@@ -81,7 +81,7 @@ def works_shown(works: Sequence[Work]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _SaverRow:
-    """One saver at one work, beside the others at the same."""
+    """One saver and one work, with all savers of the same work to compare with."""
 
     cell: SavedCell
     savers: dict[str, SavedCell]
@@ -110,7 +110,7 @@ class _SaverRow:
     def times_bound(self) -> str:
         wall_s, bound_s = self.cell.wall_s, self.cell.median_of(lambda run: run.bound_s)
         is_bounded = self.cell.is_whole and self.cell.runs[0].run.concurrency > 1
-        return shown(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f")
+        return format_number(wall_s / bound_s if wall_s and bound_s and is_bounded else None, ".2f")
 
     def saved(self) -> str:
         return "-" if self.is_floor else _saved(self.cell)
@@ -119,7 +119,7 @@ class _SaverRow:
 def work_table(
     key: WorkKey, savers: dict[str, SavedCell], *, has_notes: bool = True
 ) -> Table[_SaverRow]:
-    """A row for each saver; `has_notes`: with what the columns say about themselves."""
+    """Return a table with one row per saver. If `has_notes`, its columns are explained."""
     items = next(iter(savers.values())).runs[0].run.requests
     has_spread = any(len(cell.walls_s) > 1 for cell in savers.values())
     of = Column[_SaverRow]
@@ -171,25 +171,25 @@ def work_table(
         ),
     )
     return Table(
-        f"{work_shown(key)}: {items:,} items to save",
+        f"{format_work(key)}: {items:,} items to save",
         columns if has_notes else tuple(replace(column, about="") for column in columns),
         [_SaverRow(cell, savers) for cell in savers.values()],
     )
 
 
 def _seconds(value: float | None) -> str:
-    """To a millisecond, or two digits of less than a tenth of a second."""
+    """Format seconds to a millisecond, or to two significant digits below 0.1 s."""
     if value is not None and value < 0.1:
         return np.format_float_positional(value, precision=2, min_digits=2, fractional=False)
-    return shown(value, ".3f")
+    return format_number(value, ".3f")
 
 
 def _times(value: float | None) -> str:
-    return shown(value, ",.0f" if value is not None and value >= 100 else ".1f")
+    return format_number(value, ",.0f" if value is not None and value >= 100 else ".1f")
 
 
 def _saved(cell: SavedCell) -> str:
-    """`172 of 172` where every trial saved as many; the least, if not."""
+    """Return `172 of 172` for the trial that saved the fewest items."""
     worst = min(cell.runs, key=lambda run: (run.saved, run.is_exact))
     exact = "" if worst.is_exact else ", not exact"
     return f"{worst.saved:,} of {worst.run.requests:,}{exact}"
@@ -197,7 +197,7 @@ def _saved(cell: SavedCell) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _WorkRow:
-    """One work, and all savers at it."""
+    """One work, and the results of all savers."""
 
     key: WorkKey
     savers: dict[str, SavedCell]
@@ -211,7 +211,7 @@ class _WorkRow:
 
 
 def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
-    """The times of all savers at all work of a kind."""
+    """Return the table of the times of all savers for all works of a kind."""
     of = Column[_WorkRow]
 
     def of_saver(name: str) -> Column[_WorkRow]:
@@ -226,7 +226,7 @@ def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
         first = of("iterations", lambda row: f"{row.key[1]:,}")
         title = f"Seconds to compute {sizes.pop():,} hashes of so many iterations and save each"
     else:
-        first = of("work", lambda row: work_shown(row.key))
+        first = of("work", lambda row: format_work(row.key))
         title = "Seconds to compute hashes and save each"
     columns = (
         first,
@@ -237,7 +237,7 @@ def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
 
 
 def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
-    """Which saver is fastest at the works that say most, and how many runs can be believed."""
+    """Say which saver is fastest for the most informative works, and count the verdicts."""
     by_work = analysis.by_work()
     lines = []
     for key in analysis.shown_works():
@@ -250,10 +250,10 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
             and cell.level is not Level.INVALID
         ]
         if not whole:
-            lines.append(f"{work_shown(key)}: no saver saved every item in runs that are valid.")
+            lines.append(f"{format_work(key)}: no saver saved every item in runs that are valid.")
             continue
         best_s, best = min(whole, key=lambda one: one[0])
-        text = f"{work_shown(key)}: {best.saver} is fastest, {_seconds(best_s)} s"
+        text = f"{format_work(key)}: {best.saver} is fastest, {_seconds(best_s)} s"
         if len(best.walls_s) > 1:
             text += f" ({_seconds(best.walls_s[0])}-{_seconds(best.walls_s[-1])})"
         faster = speed_up(best, by_work[key])
@@ -268,11 +268,11 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
 
 
 def _print_wrong(analysis: PrimesAnalysis, console: "Console") -> None:
-    """What makes runs not VALID, a few of each kind; then every item that was not saved."""
+    """Print why runs are not VALID, a few per check, and then every item that was not saved."""
     doubts: dict[tuple[Level, str], list[str]] = {}
     failed = []
     for cell in analysis.cells:
-        where = f"{cell.saver}, {work_shown(key_of(cell.work))}"
+        where = f"{cell.saver}, {format_work(key_of(cell.work))}"
         for run in cell.runs:
             at = f"{where}, trial {run.run.trial}"
             found: dict[tuple[Level, str], list[str]] = {}

@@ -1,1 +1,1 @@
-"""Says it: tables for people, CSV and JSON for programs."""
+"""Presents results: tables for people, CSV and JSON for programs."""

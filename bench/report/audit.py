@@ -1,4 +1,4 @@
-"""The table of `crawlbench audit`: what each crawler sends, opens and costs."""
+"""The table of `crawlbench audit`, which shows what each crawler sends, opens and costs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import Trial
 from bench.analysis.summary import RunSummary
 from bench.plan.entrants import Entrant
-from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
+from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number, print_table, print_text
 from crawlers.registry import NOT_DECLARED, CrawlerInfo, find
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One crawler: its two runs, and the CPU that a request costs the floor crawler."""
+    """One crawler: its two runs, and the floor crawler's CPU time per request."""
 
     entrant: Entrant
     plain: Trial
@@ -26,34 +26,34 @@ class AuditRow:
 
     @property
     def info(self) -> CrawlerInfo:
-        """What is declared of it."""
+        """The crawler's entry in the registry."""
         return find(self.entrant.crawler)
 
     @property
     def head(self) -> str:
-        """Of the first request that the server got."""
+        """The head of the first request, as the server received it."""
         return (self.plain.run.request_head or b"").decode("latin-1")
 
     def of(self, value: Callable[[RunSummary], float | None], form: str) -> str:
-        """A number of the plain run."""
-        return shown(value(self.plain.summary) if self.plain.summary else None, form)
+        """Return a formatted number of the plain run."""
+        return format_number(value(self.plain.summary) if self.plain.summary else None, form)
 
     def times_floor(self) -> str:
-        """CPU of a request, as a multiple of the floor crawler's."""
+        """Return the CPU time per request as a multiple of the floor crawler's."""
         cpu_us = self.plain.summary.cpu_us_per_request if self.plain.summary else None
-        return shown(cpu_us / self.floor_us if cpu_us and self.floor_us else None, ".1f")
+        return format_number(cpu_us / self.floor_us if cpu_us and self.floor_us else None, ".1f")
 
     def memory(self) -> str:
-        """The peak of the large run, in MB."""
+        """Return the peak memory of the large run, in MB."""
         summary = self.many.summary
-        return shown(summary.peak_memory_bytes if summary else None, ".0f", 1e6)
+        return format_number(summary.peak_memory_bytes if summary else None, ".0f", 1e6)
 
     def timeout(self) -> str:
-        """What its time limit bounds, where that is declared."""
+        """Return what the crawler's time limit bounds, if that is declared."""
         return self.info.timeout if self.info.is_declared else NOT_DECLARED
 
     def headers(self) -> str:
-        """Their names; why there are none of a run that failed."""
+        """Return the names of the request's headers, or why the run failed."""
         if self.plain.summary is None:
             return self.plain.run.failure
         lines = self.head.split("\r\n")[1:]
@@ -61,7 +61,7 @@ class AuditRow:
 
 
 def audit_table(title: str, rows: Sequence[AuditRow]) -> Table[AuditRow]:
-    """A row for each crawler."""
+    """Return the table, with one row per crawler."""
     of = Column[AuditRow]
     columns = (
         of("crawler", lambda row: row.entrant.label),
@@ -122,7 +122,7 @@ def audit_table(title: str, rows: Sequence[AuditRow]) -> Table[AuditRow]:
 
 
 def print_audit(table: Table[AuditRow], console: "Console") -> None:
-    """The table, then what is wrong with its runs."""
+    """Print the table, and then what is wrong with its runs."""
     print_table(table, console)
     for row in table.rows:
         for trial in (row.plain, row.many):

@@ -1,4 +1,4 @@
-"""The table of `crawlbench calibrate`: what each crawler adds to delays that are known."""
+"""The table of `crawlbench calibrate`, which shows how much each crawler adds to known delays."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from bench.analysis.quantiles import BEYOND, quantile, tail_quantile
 from bench.analysis.split import SplitSummary
 from bench.analysis.validity import Level
 from bench.report.finding import verdict_counts
-from bench.report.tables import LEVEL_COLOURS, Column, Table, print_table, print_text, shown
+from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number, print_table, print_text
 from bench.results.store import Store
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """One run: what its crawler adds to the delays, in ns."""
+    """One run, with the time in ns that its crawler adds to the delays."""
 
     trial: Trial
     split: SplitSummary
@@ -32,12 +32,12 @@ class _Added:
         return self.trial.verdict.level.name
 
     def part(self, name: str, of: str) -> str:
-        """In ms: of where the time of a request goes."""
-        return shown(getattr(getattr(self.split, name), of), ".3f", 1e6)
+        """Return a quantile of a part of the split, in ms."""
+        return format_number(getattr(getattr(self.split, name), of), ".3f", 1e6)
 
 
 def print_calibration(store: Store, analysis: Analysis, console: "Console") -> None:
-    """A row for each crawler, what is wrong with its run, and who adds the least and the most."""
+    """Print the table, the verdicts, and which crawlers add the least and the most."""
     rows = _added(store, analysis)
     asked = analysis.experiment
     title = (
@@ -59,7 +59,7 @@ def print_calibration(store: Store, analysis: Analysis, console: "Console") -> N
 
 
 def _added(store: Store, analysis: Analysis) -> list[_Added]:
-    """Of each run that came to something: service time less the delay drawn for the same seq."""
+    """Return the added time of each run with results: service time - delay of the same seq."""
     rows = []
     for trial in (trial for cell in analysis.cells for trial in cell.trials):
         if trial.summary is None or trial.summary.split is None:
@@ -95,13 +95,13 @@ def _columns(rows: list[_Added]) -> tuple[Column[_Added], ...]:
         of("at C", lambda row: str(row.trial.run.concurrency)),
         of(
             "added",
-            lambda row: shown(row.p50_ns, ".3f", 1e6),
+            lambda row: format_number(row.p50_ns, ".3f", 1e6),
             "p50",
             about="added: service time minus the delay drawn for the same request.",
         ),
         of(
             "added",
-            lambda row: shown(row.p99_ns, ".3f", 1e6),
+            lambda row: format_number(row.p99_ns, ".3f", 1e6),
             "p99",
             priority=1,
             about=f"p99 -: not given (needs {100 * BEYOND:,} requests)." if lacks_p99 else "",
@@ -119,7 +119,7 @@ def _columns(rows: list[_Added]) -> tuple[Column[_Added], ...]:
 
 
 def _finding(rows: list[_Added]) -> str:
-    """`protocol adds the least, 0.292 ms in the median; serial the most, 1.359 ms.`"""
+    """Return `protocol adds the least, 0.292 ms in the median; serial the most, 1.359 ms.`"""
     rows = [row for row in rows if row.trial.verdict.level is not Level.INVALID]
     if not rows:
         return "No run can be believed."

@@ -1,4 +1,4 @@
-"""`crawlbench compare`: two folders of results, or two crawlers of one."""
+"""Compares two folders of results, or two crawlers in one folder, for `crawlbench compare`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
 from bench.report.tables import Column, Table, print_markdown, print_table, print_text
-from bench.results.environment import OF_CRAWLERS, differences, machine_shown, versions_shown
+from bench.results.environment import OF_CRAWLERS, differences, format_machine, format_versions
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
 from bench.wording import format_percent
@@ -32,7 +32,7 @@ _PLAN = ("delays", "waves", "requests", "seed", "timeout_s")
 
 
 class _Unit(NamedTuple):
-    """In which the medians of a metric are shown."""
+    """The unit in which the medians of a metric are shown."""
 
     divisor: float
     name: str
@@ -48,12 +48,12 @@ _UNITS = {
 
 
 class NotComparableError(UsageError):
-    """What was named cannot be compared; the text says why, and what can."""
+    """The two things cannot be compared; the text says why, and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What was compared, and the results by the name of the cell: all that a figure shows."""
+    """A comparison as the figure needs it. `results` are by the name of the cell."""
 
     baseline: str
     candidate: str
@@ -61,8 +61,8 @@ class Compared:
     results: dict[str, Result]
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
-        """Of what `crawlbench compare --json` prints. Raises LookupError, TypeError."""
+    def from_json(cls, report: Mapping[str, Any]) -> Self:
+        """Read the output of `crawlbench compare --json`. Raises LookupError, TypeError."""
         results = {
             cell["cell"]: Result(
                 trials=cell["trials"],
@@ -71,42 +71,42 @@ class Compared:
                 p=cell["p"],
                 verdict=cell["verdict"],
             )
-            for cell in told["cells"]
+            for cell in report["cells"]
         }
-        return cls(told["baseline"], told["candidate"], METRICS[told["metric"]], results)
+        return cls(report["baseline"], report["candidate"], METRICS[report["metric"]], results)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Compared):
-    """The same, with the cells themselves, and what to know about them."""
+    """A comparison with its cells, and with warnings about them."""
 
     pairs: dict[str, tuple[CellSummary, CellSummary]]
     worst: Level
-    """Runs of a verdict beyond it are left out."""
+    """Runs with a verdict worse than this are left out."""
     warnings: tuple[str, ...]
     gaps: tuple[str, ...]
-    """What is missing of the candidate: INVALID runs, whole cells."""
+    """Parts of the candidate that are INVALID or missing, one sentence each."""
     measured_on: tuple[str, ...]
-    """The machine and the day, of each results file."""
+    """The machine and the date of each results file."""
 
     def check_gate(self) -> None:
-        """Raises NotComparableError where it cannot be told whether there is a regression."""
+        """Raise NotComparableError if the results do not show whether there is a regression."""
         if self.gaps:
-            raise NotComparableError(f"--fail-on-regression cannot tell: {'; '.join(self.gaps)}")
+            raise NotComparableError(f"--fail-on-regression cannot decide: {'; '.join(self.gaps)}")
         if any(result.verdict == NOT_GIVEN for result in self.results.values()):
             raise NotComparableError(
-                f"--fail-on-regression cannot tell: {self.metric.name} is not given for so few "
+                f"--fail-on-regression cannot decide: {self.metric.name} is not given for so few "
                 f"requests; {document('results.md')} says how many it needs"
             )
         lacking = [name for name, result in self.results.items() if result.p is None]
         if lacking:
             raise NotComparableError(
-                f"--fail-on-regression cannot tell: too few trials of {', '.join(lacking)} that "
-                f"can be believed; it needs at least {LEAST_TRIALS}"
+                f"--fail-on-regression cannot decide: too few trials of {', '.join(lacking)} can "
+                f"be believed; it needs at least {LEAST_TRIALS}"
             )
 
     def has_regressed(self, share: float) -> bool:
-        """Whether a cell is worse, beyond noise, and by at least this share."""
+        """Return whether any cell is significantly worse, by at least this share."""
         for result in self.results.values():
             if result.verdict != WORSE or result.ratio is None:
                 continue
@@ -117,7 +117,7 @@ class Comparison(Compared):
 
 
 class _Noticed(NamedTuple):
-    """While two things were brought together."""
+    """Findings from matching the cells of both sides."""
 
     warnings: list[str]
     gaps: list[str]
@@ -125,17 +125,15 @@ class _Noticed(NamedTuple):
 
 
 def _measured_on(store: Store) -> str:
-    return f"{machine_shown(store.environment())}, {store.created_utc()[:10]}"
+    return f"{format_machine(store.environment())}, {store.created_utc()[:10]}"
 
 
 def compare_two(
     baseline: str, candidate: str, folder: Path | None, metric: str, worst: Level
 ) -> Comparison:
-    """Two folders if both are; else two crawlers of the results in `folder`.
+    """Compare two folders of results, or else two crawlers of the results in `folder`.
 
-    Runs of a verdict beyond `worst` are left out.
-
-    Raises NotComparableError, StoreError.
+    Runs with a verdict worse than `worst` are left out. Raises NotComparableError and StoreError.
     """
     chosen = METRICS[metric]
     if folder is None and _is_results(baseline) and _is_results(candidate):
@@ -167,7 +165,7 @@ def compare_two(
 def _label(name: str, analysis: Analysis) -> str:
     try:
         crawler = located(name)
-    except UnknownCrawlerError:  # it may be a folder
+    except UnknownCrawlerError:  # it may be the name of a folder
         crawler = name
     return label_of(name, crawler, analysis.experiment.entrants)
 
@@ -192,7 +190,7 @@ def _by_point(analysis: Analysis, label: str) -> dict[str, CellSummary]:
 
 
 def _point(analysis: Analysis, cell: Cell) -> str:
-    """`C=10`, and the delay where there are several."""
+    """Return `C=10`, followed by the delay if there are several."""
     is_one = len(analysis.experiment.delays) == 1
     return f"C={cell.concurrency}" + ("" if is_one else f", {cell.delay}")
 
@@ -272,11 +270,11 @@ def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:
     for name in _PLAN:
         before, after = getattr(one, name), getattr(other, name)
         if before != after:
-            yield f"{name.removesuffix('_s')} {_told(before)} and {_told(after)}"
+            yield f"{name.removesuffix('_s')} {_format(before)} and {_format(after)}"
 
 
-def _told(value: object) -> str:
-    """Delays are several."""
+def _format(value: object) -> str:
+    """Return a value of the plan as text. Delays are a tuple."""
     return ", ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
 
 
@@ -285,17 +283,17 @@ def _environment_differences(one: Store, other: Store) -> Iterator[str]:
 
 
 def _with_versions(store: Store) -> dict[str, Any]:
-    """The environment, and the versions that the crawlers told."""
-    told: dict[str, set[str]] = {}
+    """Return the environment together with the versions that the crawlers reported."""
+    reported: dict[str, set[str]] = {}
     for run in store.runs():
         for name, version in run.versions.items():
-            told.setdefault(name, set()).add(version)
-    versions = {f"{OF_CRAWLERS}{name}": ", ".join(sorted(found)) for name, found in told.items()}
+            reported.setdefault(name, set()).add(version)
+    versions = {f"{OF_CRAWLERS}{name}": ", ".join(sorted(all_)) for name, all_ in reported.items()}
     return {**store.environment(), **versions}
 
 
 def print_comparison(comparison: Comparison, form: str, console: "Console") -> None:
-    """As a table, or as MARKDOWN or JSON."""
+    """Print a comparison as a table, or in the form MARKDOWN or JSON."""
     if form == JSON:
         print(json.dumps(as_json(comparison), indent=2))
         return
@@ -314,7 +312,7 @@ def print_comparison(comparison: Comparison, form: str, console: "Console") -> N
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """One cell: its name, its medians, what came of the comparison."""
+    """One cell: its name, its medians and the result of the comparison."""
 
     name: str
     baseline: str
@@ -333,15 +331,15 @@ class _Compared:
 
 
 def comparison_table(comparison: Comparison) -> Table[_Compared]:
-    """A row for each cell that both sides have."""
+    """Return the table, with one row for each cell that both sides have."""
     metric = comparison.metric
     unit = _UNITS[metric.name].name
     of = Column[_Compared]
     rows = [
         _Compared(
             name,
-            _median_shown(comparison.pairs[name][0], metric),
-            _median_shown(comparison.pairs[name][1], metric),
+            _format_median(comparison.pairs[name][0], metric),
+            _format_median(comparison.pairs[name][1], metric),
             result,
         )
         for name, result in comparison.results.items()
@@ -373,7 +371,7 @@ def comparison_table(comparison: Comparison) -> Table[_Compared]:
     )
 
 
-def _median_shown(cell: CellSummary, metric: Metric) -> str:
+def _format_median(cell: CellSummary, metric: Metric) -> str:
     value = cell.median_of(metric.attribute)
     if value is None:
         return "-"
@@ -382,7 +380,7 @@ def _median_shown(cell: CellSummary, metric: Metric) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """What `--json` prints, and what the process that draws reads."""
+    """Return the output of `--json`, which is also the input of plots.compare."""
     return {
         "baseline": comparison.baseline,
         "candidate": comparison.candidate,
@@ -410,13 +408,13 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _measured(comparison: Comparison) -> dict[str, Any]:
-    """What the runs of both sides are, taken together."""
+    """Return a description of the runs of both sides together."""
     trials = [one for pair in comparison.pairs.values() for cell in pair for one in cell.trials]
     levels = [trial.verdict.level for trial in trials]
     verdicts = {level: levels.count(level) for level in Level if level in levels}
     return {
         "on": list(dict.fromkeys(comparison.measured_on)),
-        "versions": versions_shown(trial.run for trial in trials),
+        "versions": format_versions(trial.run for trial in trials),
         "delays": list(dict.fromkeys(str(trial.run.delay) for trial in trials)),
         "requests": sorted({trial.run.requests for trial in trials}),
         "trials": max(len(cell.trials) for pair in comparison.pairs.values() for cell in pair),

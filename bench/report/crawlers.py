@@ -1,4 +1,4 @@
-"""The registry as a table, with what is installed."""
+"""Prints the registry of crawlers as a table, with the installed versions."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def print_crawlers(console: "Console") -> None:
-    """Every crawler, and what is declared of it."""
+    """Print every crawler with its declarations."""
     of = Column[CrawlerInfo]
     columns = (
         of("crawler", lambda info: info.name),

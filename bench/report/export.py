@@ -1,6 +1,6 @@
-"""`crawlbench export`: runs with their numbers, or requests of both ends, as CSV or JSON.
+"""Exports runs with their numbers, or requests as both ends saw them, as CSV or JSON.
 
-docs/results.md has the columns.
+docs/results.md describes the columns.
 """
 
 import csv
@@ -23,7 +23,7 @@ JSON = "json"
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
 _OF_FETCH = tuple(name for name in FETCH_COLUMNS if name != "seq")
 _OF_ARRIVAL = tuple(name for name in ARRIVAL_COLUMNS if name not in ("seq", "status"))
-"""The status is that of the fetch."""
+"""Columns of an arrival in the export. `seq` and `status` are taken from the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 
 _WORDS = dict(enumerate(ERROR_WORDS))
@@ -51,7 +51,7 @@ _ABOUT_RUN = (
 
 
 def export_runs(store: Store, form: str, stream: IO[str]) -> None:
-    """A row a run: what was asked of it, verdict and reasons, every number of its summary."""
+    """Write one row per run: its plan, its verdict with reasons, and all numbers of its summary."""
     analysis = analyse(store)
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     rows = []
@@ -71,7 +71,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
         return
     flat = [_flat(row) for row in rows]
     found = dict.fromkeys(chain.from_iterable(flat))
-    # What is nested in one row may be nothing in another: `server` beside `server.cpu_share`.
+    # An object in one row may be None in another, so there may be `server` and `server.cpu_share`.
     nested = {name.rpartition(".")[0] for name in found}
     columns = [name for name in found if name not in nested]
     writer = csv.writer(stream, lineterminator="\n")
@@ -80,7 +80,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
 
 
 def export_requests(store: Store, form: str, stream: IO[str]) -> None:
-    """A row a request: a fetch with the arrival that answered it; then arrivals left over."""
+    """Write one row per fetch with the arrival that answered it, and then the other arrivals."""
     rows = chain.from_iterable(
         _request_rows(run, load_accounts(store, run)) for run in store.runs()
     )
@@ -119,7 +119,7 @@ def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
 
 
 def _write_json(rows: Iterator[dict[str, Any]], stream: IO[str]) -> None:
-    """One array, written row by row: a million do not have to be held."""
+    """Write one JSON array row by row, so that a million rows need not be held in memory."""
     separator = "["
     for row in rows:
         stream.write(f"{separator}\n{json.dumps(row)}")
@@ -128,7 +128,7 @@ def _write_json(rows: Iterator[dict[str, Any]], stream: IO[str]) -> None:
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names joined by dots; lists as text, joined by `; `."""
+    """Flatten a row: nested names are joined by dots, and lists become text joined by `; `."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Which URLs of a crawl failed, where they are not requests of the delay model."""
+"""Lists the URLs of a crawl that failed, unless they follow from the delay model."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class FailedUrl:
-    """A URL that failed, in one way."""
+    """A URL that failed, with one kind of error."""
 
     url: str
     what: str
-    """One of ERROR_WORDS of crawlers.contract, or `status N`."""
+    """The kind of error: one of ERROR_WORDS of crawlers.contract, or `status N`."""
     count: int
 
 
 def failed_urls(store: Store, asked: CrawlExperiment, run: RunRow) -> list[FailedUrl]:
-    """In the order of their first failure by seq; none of a delay server that got no list.
+    """Return the failed URLs, in the order of their first failure by seq.
 
-    Raises StoreError.
+    There are none if a delay server was crawled without a list of URLs. Raises StoreError.
     """
     is_planned = run.unrecorded is not None
     if not asked.urls and (is_planned or not asked.url):
@@ -42,7 +42,7 @@ def failed_urls(store: Store, asked: CrawlExperiment, run: RunRow) -> list[Faile
 
 
 def failed_lines(failed: Sequence[FailedUrl]) -> list[str]:
-    """The first of them, and what may help."""
+    """Return lines with the first failed URLs, and with hints for their causes."""
     lines = [
         f"    {one.what}: {one.url}{f' ({one.count} times)' if one.count > 1 else ''}"
         for one in failed[:_SHOWN]
@@ -51,7 +51,7 @@ def failed_lines(failed: Sequence[FailedUrl]) -> list[str]:
         lines.append(f"    and {len(failed) - _SHOWN} more")
     if any(one.what == "connect" and one.url.startswith("https:") for one in failed):
         lines.append(
-            "crawlbench: connect, of https: refused, no such host, or a certificate that is not "
-            "trusted: --cafile names an authority, --insecure accepts any"
+            "crawlbench: for https, connect means: refused, unknown host, or an untrusted "
+            "certificate (--cafile FILE trusts an authority, --insecure accepts any certificate)"
         )
     return lines

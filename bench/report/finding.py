@@ -1,4 +1,4 @@
-"""What an experiment found, in the few lines that a command ends with. Pure."""
+"""Formats the finding of an experiment: the few lines at the end of a command's output. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,9 @@ from bench.wording import format_rate
 
 
 def finding_of_sweep(analysis: Analysis) -> list[str]:
-    """Who is fastest, whether the next one differs, and how many runs can be believed.
+    """Say which crawler is fastest, whether the next one differs, and count the verdicts.
 
-    Of several delays a line for each.
+    With several delays there is a line for each.
     """
     best = best_cells(analysis.cells)
     neighbours = compare_neighbours(analysis.cells)
@@ -41,13 +41,13 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
         else:
             lines.append(f"{at_delay}every crawler has INVALID runs, so none is the fastest.")
     if not lines:
-        lines = ["No run came to anything."]
+        lines = ["No run has results."]
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     return [*lines, verdict_counts(trial.verdict.level for trial in trials)]
 
 
 def verdict_counts(levels: Iterable[Level]) -> str:
-    """`152 runs: 116 VALID, 36 SUSPECT.`"""
+    """Return `152 runs: 116 VALID, 36 SUSPECT.`"""
     counts = Counter(levels)
     runs = sum(counts.values())
     words = ", ".join(f"{counts[level]} {level.name}" for level in Level if counts[level])
@@ -55,7 +55,7 @@ def verdict_counts(levels: Iterable[Level]) -> str:
 
 
 def _fastest(cell: CellSummary) -> str:
-    """`a has the highest throughput: 962 requests/s at 100 (95 % interval 944-986)`."""
+    """Return `a has the highest throughput: 962 requests/s at 100 (95 % interval 944-986)`."""
     name, rate = cell.cell.crawler, format_rate(cell.requests_per_s[0])
     text = f"{name} has the highest throughput: {rate} requests/s at {cell.cell.concurrency}"
     if cell.interval is not None:
@@ -67,7 +67,7 @@ def _fastest(cell: CellSummary) -> str:
 
 
 def _next(ranked: Sequence[CellSummary], neighbours: Sequence[Neighbours]) -> str:
-    """What is known of the second one; "" where there is none."""
+    """Describe the second fastest crawler; "" if there is none."""
     if len(ranked) < 2:
         return ""
     first, second = (cell.cell for cell in ranked[:2])
@@ -82,7 +82,7 @@ def _next(ranked: Sequence[CellSummary], neighbours: Sequence[Neighbours]) -> st
 
 
 def _compared(one: Neighbours, at: str) -> str:
-    """Whether the faster of two is, at the highest concurrency that both were measured at."""
+    """Say whether two crawlers differ, at the highest concurrency at which both were measured."""
     result = one.result
     if result.verdict == TOO_FEW:
         return f", not tested for a difference (needs at least {LEAST_TRIALS} trials)"

@@ -1,4 +1,4 @@
-"""One crawl in detail: what `crawlbench crawl` prints, and `crawlbench report` prints again."""
+"""Prints one crawl in detail, for `crawlbench crawl` and `crawlbench report`."""
 
 import sys
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
 from bench.plan.crawl import CrawlExperiment
 from bench.report.failed_urls import failed_lines, failed_urls
-from bench.report.tables import LEVEL_COLOURS, errors_shown, print_text, shown
+from bench.report.tables import LEVEL_COLOURS, format_errors, format_number, print_text
 from bench.results.schema import RunRow
 from bench.results.store import Store
 from bench.wording import format_percent
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _INDENT = 29
-"""Of lines after the first: what is said of a number stands below it."""
+"""Indentation of continuation lines, so that they begin below the number."""
 
 
 def print_crawl(store: Store, asked: CrawlExperiment, trial: Trial, console: "Console") -> None:
-    """Print a crawl, and on stderr the URLs that failed. Raises StoreError."""
+    """Print a crawl on stdout, and the URLs that failed on stderr. Raises StoreError."""
     about = f"{trial.run.crawler}, {asked.format_plan()}"
     _print_run(about, trial.run, trial.summary, trial.verdict, console)
     print_failed_urls(store, asked, trial)
@@ -37,7 +37,7 @@ def print_failed_urls(store: Store, asked: CrawlExperiment, trial: Trial) -> Non
 
 
 def crawl_as_json(store: Store, asked: CrawlExperiment, trial: Trial) -> dict[str, Any]:
-    """The same for programs. Raises StoreError."""
+    """Return a crawl as plain values for JSON. Raises StoreError."""
     summary, verdict = trial.summary, trial.verdict
     return {
         "crawler": trial.run.crawler,
@@ -60,7 +60,7 @@ def _print_run(
     verdict: Verdict,
     console: "Console",
 ) -> None:
-    """One run in detail, a line for each number."""
+    """Print one run, with a line for each number."""
     lines = {"crawl": about}
     if summary is not None:
         lines |= _lines_of_the_client(summary) | _lines_of_both_ends(run, summary)
@@ -75,19 +75,19 @@ def _print_run(
 
 
 def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
-    milliseconds = [shown(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns)]
+    milliseconds = [format_number(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns)]
     return {
         "requests": f"{summary.requests}, {summary.good} good",
-        "errors": errors_shown(summary.errors),
+        "errors": format_errors(summary.errors),
         "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
         "throughput": f"{summary.requests_per_s:,.1f} requests/s",
-        "efficiency": shown(summary.efficiency, ".3f")
+        "efficiency": format_number(summary.efficiency, ".3f")
         + (f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)" if summary.ideal_ns else ""),
         "service time (closed loop)": "p50 {} ms, p90 {} ms, ".format(*milliseconds)
         + (
             f"p99 not given (needs {100 * BEYOND:,} requests)"
             if summary.p99_ns is None
-            else f"p99 {shown(summary.p99_ns, '.2f', 1e6)} ms"
+            else f"p99 {format_number(summary.p99_ns, '.2f', 1e6)} ms"
         ),
         "CPU of the client": f"{summary.cpu_us_per_request:.0f} µs per request, "
         f"{format_percent(summary.cpu_share)} busy",
@@ -106,8 +106,8 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     lines = {
         "in flight at the server": f"mean {summary.in_flight.mean:.1f}, "
         f"peak {summary.in_flight.peak}, of {run.concurrency} asked for",
-        "connections": shown(summary.connections, "d"),
-        "CPU of the server": shown(summary.server_cpu_us_per_request, ".0f")
+        "connections": format_number(summary.connections, "d"),
+        "CPU of the server": format_number(summary.server_cpu_us_per_request, ".0f")
         + " µs per request"
         + (f", {format_percent(summary.server.cpu_share)} busy" if summary.server else ""),
         "ledger": str(summary.reconciliation),

@@ -1,4 +1,4 @@
-"""Tables for people: an experiment's cells, what they are worth, where their time went."""
+"""Prints the tables of a sweep: its cells, their limits, their verdicts and where time goes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from bench.report.tables import (
     LEVEL_COLOURS,
     Column,
     Table,
-    errors_shown,
+    format_errors,
+    format_number,
     print_table,
     print_text,
-    shown,
 )
-from bench.results.environment import machine_shown, versions_shown
+from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
 from bench.wording import format_percent, format_rate
 
@@ -40,16 +40,16 @@ _NOTES = 3
 def print_report(
     store: Store, analysis: Analysis, console: "Console", *, show_all: bool, show_split: bool
 ) -> None:
-    """What was asked, the best cell of each crawler or all cells, what they are worth; the finding.
+    """Print the plan, the best cell of each crawler or all cells, the verdicts and the finding.
 
-    The last lines are the finding: what somebody wants to know who reads nothing else.
+    The finding comes last, for readers who only look at the end.
     """
     asked = analysis.experiment
     print_text(
         f"{store.path.parent}: {asked.format_plan()}; seed {asked.seed}; {store.created_utc()}",
         console,
     )
-    print_text(f"{machine_shown(store.environment())}; {versions_shown(analysis.runs)}", console)
+    print_text(f"{format_machine(store.environment())}; {format_versions(analysis.runs)}", console)
     for resumed in store.environment().get("resumed", []):
         different = "; ".join(resumed["different"]) or "nothing had changed"
         print_text(f"interrupted, and resumed {resumed['at_utc']}: {different}", console)
@@ -77,7 +77,7 @@ def print_report(
 
 
 def _best_or_failed(analysis: Analysis, best: dict[Series, CellSummary]) -> list[CellSummary]:
-    """Of each series its best cell; its first if none came to anything."""
+    """Return the best cell of each series, or its first cell if none has results."""
     first: dict[Series, CellSummary] = {}
     for cell in analysis.cells:
         first.setdefault(Series.of(cell.cell), cell)
@@ -86,14 +86,14 @@ def _best_or_failed(analysis: Analysis, best: dict[Series, CellSummary]) -> list
 
 @dataclass(frozen=True, slots=True)
 class _CellRow:
-    """A cell, and how its series is called."""
+    """A cell, and the name of its series."""
 
     name: str
     cell: CellSummary
     has_interval: bool
-    """Whether all cells of the table have one, so that this one shows its own."""
+    """Whether the table shows confidence intervals, because all of its cells have one."""
     has_marks: bool
-    """Whether any cell of the table is marked as unstable."""
+    """Whether any cell of the table is marked as unstable, so that all leave room for it."""
 
     @property
     def is_measured(self) -> bool:
@@ -103,7 +103,7 @@ class _CellRow:
         return format_rate(self.cell.requests_per_s[0]) if self.is_measured else "-"
 
     def spread(self) -> str:
-        """`783-923 *`: the interval, or the least and the most of the trials."""
+        """Return the interval, or min to max over the trials, as in `783-923 *`."""
         if len(self.cell.rates) < 2:
             return "-"
         _, low, high = self.cell.requests_per_s
@@ -121,21 +121,21 @@ class _CellRow:
             median([getattr(one, name) for one in found]) if found else None
             for name in ("mean", "peak")
         )
-        return f"{shown(mean, '.1f')}/{shown(peak, '.0f')}"
+        return f"{format_number(mean, '.1f')}/{format_number(peak, '.0f')}"
 
     def number(self, attribute: str, form: str, unit: float = 1) -> str:
-        """The median of an attribute of RunSummary."""
-        return shown(self.cell.median_of(attribute), form, unit)
+        """Return the median of an attribute of RunSummary as text."""
+        return format_number(self.cell.median_of(attribute), form, unit)
 
     def connections(self) -> str:
         connections, requests = self.cell.median_of("connections"), self.cell.median_of("requests")
         return "-" if connections is None or not requests else f"{connections / requests:.3f}"
 
     def errors(self) -> str:
-        return errors_shown(self.cell.errors) if self.is_measured else "-"
+        return format_errors(self.cell.errors) if self.is_measured else "-"
 
     def other_trials(self) -> str:
-        """`5 of 6 SUSPECT`: the worst verdict, where not all trials have it."""
+        """Return the worst verdict, as in `5 of 6 SUSPECT`, or "" if all trials have it."""
         levels = [trial.verdict.level for trial in self.cell.trials]
         worst = max(levels)
         count = levels.count(worst)
@@ -143,11 +143,11 @@ class _CellRow:
 
 
 def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) -> Table[_CellRow]:
-    """What was measured of each cell."""
+    """Return the table with the numbers of each cell."""
     has_interval = bool(cells) and all(cell.interval for cell in cells)
     is_unstable = any(cell.is_unstable for cell in cells)
     rows = [
-        _CellRow(analysis.series_shown(cell.cell), cell, has_interval, is_unstable)
+        _CellRow(analysis.format_series(cell.cell), cell, has_interval, is_unstable)
         for cell in cells
     ]
     lacks_p99 = any(row.is_measured and row.cell.median_of("p99_ns") is None for row in rows)
@@ -224,7 +224,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
 
 @dataclass(frozen=True, slots=True)
 class _TrialRow:
-    """The median trial of a cell, and how its series is called."""
+    """The median trial of a cell, and the name of its series."""
 
     name: str
     trial: Trial
@@ -236,8 +236,8 @@ class _TrialRow:
         return bottleneck(self.summary, self.trial.verdict)
 
     def quantile(self, part: str, of: str) -> str:
-        """In ms: of where the time of a request goes."""
-        return shown(getattr(getattr(self.summary.split, part), of), ".2f", 1e6)
+        """Return a quantile of a part of the split, in ms."""
+        return format_number(getattr(getattr(self.summary.split, part), of), ".2f", 1e6)
 
 
 def _trial_rows(cells: Sequence[CellSummary], analysis: Analysis) -> list[_TrialRow]:
@@ -247,12 +247,12 @@ def _trial_rows(cells: Sequence[CellSummary], analysis: Analysis) -> list[_Trial
         if trial is not None and trial.summary is not None:
             series = Series.of(cell.cell)
             at = knee([one for one in analysis.cells if Series.of(one.cell) == series])
-            rows.append(_TrialRow(analysis.series_shown(cell.cell), trial, trial.summary, at))
+            rows.append(_TrialRow(analysis.format_series(cell.cell), trial, trial.summary, at))
     return rows
 
 
 def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_TrialRow]:
-    """Where the time of a request goes."""
+    """Return the table of where the time of a request goes."""
     of = Column[_TrialRow]
 
     def quantiles(title: str, part: str, about: str) -> tuple[Column[_TrialRow], ...]:
@@ -274,7 +274,7 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
             *quantiles("back", "back", "back: network and client."),
             of(
                 "longest lag",
-                lambda row: shown(
+                lambda row: format_number(
                     row.summary.server.longest_lag_ns if row.summary.server else None, ".1f", 1e6
                 ),
                 priority=2,
@@ -286,7 +286,7 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
 
 
 def limits_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_TrialRow]:
-    """Why each crawler is not faster."""
+    """Return the table of what limits each crawler."""
     of = Column[_TrialRow]
     return Table(
         "What limits each crawler, and where more concurrency stops helping",
@@ -332,7 +332,7 @@ def _ceiling_lines(analysis: Analysis) -> list[str]:
 
 
 def _differences(analysis: Analysis) -> list[str]:
-    """Between crawlers next to each other in throughput, where both went highest."""
+    """Return lines that compare each crawler with the next slower one."""
     crawlers = {cell.cell.crawler for cell in analysis.cells if cell.measured}
     if len(crawlers) < 2:
         return []
@@ -356,11 +356,11 @@ def _differences(analysis: Analysis) -> list[str]:
 
 
 def _print_reasons(analysis: Analysis, console: "Console") -> None:
-    """How many runs are not VALID, then each reason once for a cell, with how many trials."""
+    """Print how many runs are not VALID, each reason once per cell, and the notes."""
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     doubtful = [trial for trial in trials if trial.verdict.level]
     groups = [
-        (f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}", cell.trials)
+        (f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}", cell.trials)
         for cell in analysis.cells
     ]
     groups.append(("the server's capacity", analysis.ceilings))
@@ -390,7 +390,7 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A reason of the trials of one cell."""
+    """A reason that trials of one cell share."""
 
     level: Level
     check: str
@@ -398,7 +398,7 @@ class _Found:
 
 
 def _reasons(where: str, trials: Sequence[Trial]) -> list[_Found]:
-    """Each reason once, the worst first, with how many of the trials have it."""
+    """Return each reason once, worst first, with the number of trials that have it."""
     found: dict[tuple[Level, str], list[str]] = {}
     for trial in trials:
         for level, check in dict.fromkeys((one.level, one.check) for one in trial.verdict.reasons):
@@ -420,7 +420,10 @@ def _reasons(where: str, trials: Sequence[Trial]) -> list[_Found]:
 
 
 def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
-    """Those of the first _NOTES cells for each check, how many more there are; effects of order."""
+    """Return the notes: for each check those of the first _NOTES cells and the number of others.
+
+    Effects of the order of trials are included.
+    """
     counts: Counter[str] = Counter()
     notes = []
     for one in found:
@@ -428,7 +431,7 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         if counts[one.check] <= _NOTES:
             notes.append(one.text)
     notes += [
-        f"{analysis.series_shown(cell.cell)} at {cell.cell.concurrency}: {effect}"
+        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}: {effect}"
         for cell in analysis.cells
         for effect in order_effects(cell, len(analysis.cells))
     ]

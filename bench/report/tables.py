@@ -1,4 +1,4 @@
-"""How tables and sentences are laid out for a terminal, and how numbers are shown in them."""
+"""Lays out tables and sentences for a terminal, and formats numbers in them."""
 
 import re
 import sys
@@ -14,63 +14,63 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LEVEL_COLOURS = {"VALID": "green", "UNCHECKED": "blue", "SUSPECT": "yellow", "INVALID": "red"}
-"""By the name of a level of bench.analysis.validity, which is not imported for it."""
+"""Colours by the name of a level of bench.analysis.validity, which is not imported here."""
 
 UNLIMITED = 1_000_000
-"""The width of a console where no terminal limits it: lines are as long as they are."""
+"""The width of a console that is not limited by a terminal."""
 _INDENT = 2
 _GAP = 2
 _STACKED_INDENT = 6
 _LEAST_NAME = 8
 _NAME_SHARE = 3
-"""Where a table does not fit, names keep this part of the width, 1 / 3, before columns go."""
+"""If a table is too wide, names are shortened to width / _NAME_SHARE before columns go."""
 _WHOLE = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|MB|µs)(?:\W|$))")
-"""Between a number and its unit no line ends."""
+"""A space between a number and its unit, at which no line is broken."""
 _AS_ASCII = str.maketrans({"─": "-", "µ": "u", "×": "x", "…": "~"})
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True)  # of a generic with slots Python 3.11 makes no Column[Row]()
+@dataclass(frozen=True)  # in Python 3.11, Column[Row]() fails for a generic class with slots
 class Column(Generic[Row]):
-    """One column of a table: its heading, and how the value of a row is written in it."""
+    """One column of a table: its heading, and the function that formats the value of a row."""
 
     title: str
     value: Callable[[Row], str]
     unit: str = ""
-    """Of all its values; the second line of the heading."""
+    """Unit of all values, which is the second line of the heading."""
     priority: int = 0
-    """0 is always shown; the higher it is, the sooner the column is left out."""
+    """Columns of priority 0 are always shown. Those of the highest priority are left out first."""
     is_text: bool = False
-    """Aligned to the left. Numbers are aligned to the right."""
+    """Whether values are aligned to the left, as text is, and not to the right."""
     may_stack: bool = False
-    """Whether its text goes below the row where the table is too wide otherwise."""
+    """Whether the text may go below the row if the table is too wide."""
     style: Callable[[Row], str | None] | None = None
     about: str = ""
-    """What the caption says of it, where it is shown: a sentence."""
+    """A sentence about the column for the caption, if the column is shown."""
 
     @property
     def heading(self) -> str:
-        """In one line: `p50 ms`."""
+        """The heading in one line, as in `p50 ms`."""
         return f"{self.title} {self.unit}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
-    """Rows of anything, and the columns that they are shown in; the first one names the row."""
+    """Rows of any type, and the columns in which they are shown. The first column names the row."""
 
     title: str
     columns: Sequence[Column[Row]]
     rows: Sequence[Row]
     caption: str = ""
-    """What is to be said besides what the columns say about themselves."""
+    """Text in addition to the explanations of the columns."""
 
     def cells(self) -> list[list[str]]:
-        """Every value as text, row by row: what a table of Markdown or HTML has."""
+        """Return every value as text, row by row, for Markdown or HTML."""
         return [[column.value(row) for column in self.columns] for row in self.rows]
 
     def notes(self, shown: Iterable[Column[Row]] | None = None) -> str:
-        """The caption, with what these columns (all by default) say about themselves."""
+        """Return the caption and the explanations of these columns, by default of all columns."""
         columns = self.columns if shown is None else shown
         return " ".join(
             text for text in (*(column.about for column in columns), self.caption) if text
@@ -78,7 +78,7 @@ class Table(Generic[Row]):
 
 
 class Span(NamedTuple):
-    """A part of a line, in one style."""
+    """A part of a line with one style."""
 
     text: str
     style: str | None = None
@@ -88,21 +88,21 @@ Line = tuple[Span, ...]
 
 
 def make_console(to_stderr: bool = False, *, is_wide: bool = False) -> "Console":
-    """A rich console: colours on a terminal only and never under NO_COLOR.
+    """Return a rich console, which uses colours only on a terminal and never with NO_COLOR.
 
-    Its width is what lines are laid out for: that of the terminal; UNLIMITED without one, or if
-    `is_wide`. The only control characters that it prints are its own.
+    Its width, for which lines are laid out, is that of the terminal, or UNLIMITED without one or if
+    `is_wide`. It prints no control characters from text.
     """
     from rich.console import Console
     from rich.text import Text
 
     class QuietConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Leave it to the command line: rich would exit with 1."""
+            """Let the command line handle it, because rich would exit with 1."""
             raise BrokenPipeError
 
         def render_str(self, text: str, **options: Any) -> Text:
-            """All text with markup passes here."""
+            """Remove control characters. All text with markup passes through this method."""
             return super().render_str("\n".join(map(printable, text.split("\n"))), **options)
 
     stream = sys.stderr if to_stderr else sys.stdout
@@ -113,13 +113,13 @@ def make_console(to_stderr: bool = False, *, is_wide: bool = False) -> "Console"
 
 
 def print_table(table: Table[Any], console: "Console") -> None:
-    """As much of it as the console is wide; what was left out is named below it."""
+    """Print as many columns as fit, and below them the names of those that were left out."""
     for line in lay_out(table, console.width):
         _print_line(line, console)
 
 
 def print_markdown(table: Table[Any]) -> None:
-    """The title, and all columns in full, on stdout."""
+    """Print the title and all columns as Markdown on stdout."""
     if table.title:
         print(f"{table.title}\n")
     print(f"| {' | '.join(column.heading for column in table.columns)} |")
@@ -130,13 +130,13 @@ def print_markdown(table: Table[Any]) -> None:
 
 
 def print_text(text: str, console: "Console", *, indent: int = 4, style: str | None = None) -> None:
-    """A paragraph, wrapped to the width of the console; lines after the first are indented."""
+    """Print a paragraph wrapped to the console's width, with continuation lines indented."""
     for line in wrap(printable(text), console.width, indent):
         _print_line((Span(line, style),), console)
 
 
 def wrap(text: str, width: int, indent: int = 0) -> list[str]:
-    """Lines of at most `width`, but for words that are longer, such as paths."""
+    """Wrap text to lines of at most `width`, except for longer words such as paths."""
     kept = _WHOLE.sub("\N{NO-BREAK SPACE}", text)
     lines = textwrap.wrap(
         kept,
@@ -149,10 +149,10 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def lay_out(table: Table[Any], width: int) -> list[Line]:
-    """The lines of a table of at most `width` columns. No value is ever broken into two lines.
+    """Return the lines of a table of at most `width` characters. Values are never broken.
 
-    Where it does not fit, long texts go below their rows, names are shortened in the middle, and
-    columns are left out, those of the highest priority first.
+    If the table does not fit, long texts go below their rows, then names are shortened in the
+    middle, and then columns are left out, those of the highest priority first.
     """
     sheet = _Sheet.of(table)
     if sheet.width_of(sheet.inline) > width:
@@ -176,11 +176,11 @@ def lay_out(table: Table[Any], width: int) -> list[Line]:
 
 @dataclass(slots=True)
 class _Sheet:
-    """A table while it is being laid out: texts, and which columns stand in the rows."""
+    """A table during its layout: its texts, and which columns are in the rows or below them."""
 
     columns: Sequence[Column[Any]]
     names: list[str]
-    """Of the rows, in full."""
+    """The full names of the rows."""
     cells: list[list[str]]
     styles: list[list[str | None]]
     inline: list[int]
@@ -204,7 +204,7 @@ class _Sheet:
         return _INDENT + sum(map(self.column_width, inline)) + _GAP * (len(inline) - 1)
 
     def fit(self, width: int) -> None:
-        """Stack, shorten names, leave out: each only as far as is needed."""
+        """Stack columns, shorten names and leave columns out, each only as far as necessary."""
         for at in reversed(self.inline[1:]):
             if self.width_of(self.inline) > width and self.columns[at].may_stack:
                 self.inline.remove(at)
@@ -218,7 +218,7 @@ class _Sheet:
         for at in sorted(self.inline[1:], key=lambda one: self.columns[one].priority):
             if self.width_of([*chosen, at]) <= width:
                 chosen.append(at)
-        for at in list(self.stacked):  # what was left out may have made room for it
+        for at in list(self.stacked):  # there may now be room for it in the row
             if self.width_of([*chosen, at]) <= width:
                 self.stacked.remove(at)
                 chosen.append(at)
@@ -227,7 +227,7 @@ class _Sheet:
         self.shorten_names(room, room)
 
     def shorten_names(self, width: int, most: int) -> None:
-        """In the middle, to `width`; to at most `most` where different names were alike then."""
+        """Shorten names in the middle to `width`, or up to `most` to keep them distinct."""
         width = max(min(width, most), _LEAST_NAME)
         different = len(set(self.names))
         while width < most and len({shorten_middle(one, width) for one in self.names}) < different:
@@ -255,7 +255,7 @@ class _Sheet:
         return lines
 
     def line(self, texts: Sequence[str], styles: Sequence[str | None] = ()) -> Line:
-        """One row; no blanks after its last text."""
+        """Return one row, without trailing blanks."""
         spans: list[Span] = []
         before = " " * _INDENT
         for place, (at, text) in enumerate(zip(self.inline, texts, strict=True)):
@@ -280,7 +280,7 @@ def _print_line(line: Line, console: "Console") -> None:
 
 
 def _cells(text: str) -> int:
-    """How wide it is on a terminal."""
+    """Return the width of a text on a terminal."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -288,13 +288,13 @@ def _cells(text: str) -> int:
     return cell_len(text)
 
 
-def shown(value: float | None, form: str, unit: float = 1) -> str:
-    """A number in its unit, `-` for None."""
+def format_number(value: float | None, form: str, unit: float = 1) -> str:
+    """Return value / unit in the format `form`, or `-` for None."""
     if value is None:
         return "-"
     return format(value if unit == 1 else value / unit, form)
 
 
-def errors_shown(errors: dict[str, int]) -> str:
-    """`timeout 3, status 500 1`, or `0`."""
+def format_errors(errors: dict[str, int]) -> str:
+    """Return `timeout 3, status 500 1`, or `0` without errors."""
     return ", ".join(f"{word} {count}" for word, count in errors.items()) or "0"

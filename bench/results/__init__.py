@@ -1,1 +1,1 @@
-"""Keeps what was measured: the record of a run, the results file, its folder."""
+"""Stores results: the record of a run, the results file and its folder."""

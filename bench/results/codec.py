@@ -1,4 +1,4 @@
-"""JSON to frozen classes and back, for files that anybody may have written. Pure.
+"""Converts between JSON and frozen classes, for files from untrusted sources. Pure.
 
 msgspec checks the types, and names the field that is wrong. It accepts unknown fields, integers of
 any length and text that is not printable: these are checked here. The text itself is parsed by
@@ -24,7 +24,7 @@ def encode(value: object) -> str:
 
 
 def decode_object(text: object, name: str) -> dict[str, Any]:
-    """Return a JSON object, all of whose text is printable and whose numbers fit into 64 bits.
+    """Return a JSON object. All its text is printable, and its numbers fit into 64 bits.
 
     Raises ValueError or TypeError, which names the field, and RecursionError.
     """
@@ -51,7 +51,7 @@ def check_values(value: Any, name: str) -> Any:
             shortened(key): check_values(one, f"{name}.{shortened(key)}")
             for key, one in value.items()
         }
-    # NaN is not between any two numbers.
+    # This comparison is also false for NaN.
     if isinstance(value, int | float) and not _LEAST <= value <= _MOST:
         raise ValueError(f"{name} is {shortened_repr(value)}: not a number of 64 bits")
     return value

@@ -1,4 +1,4 @@
-"""The shape in which all that was recorded of a run is computed with. Pure."""
+"""The type of the columns that hold the records of a run. Pure."""
 
 from typing import TYPE_CHECKING
 
@@ -7,4 +7,4 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IntColumns = dict[str, "NDArray[np.int64]"]
-"""Columns of a table, by name, all of one length."""
+"""The columns of a table by name, all of the same length."""

@@ -1,30 +1,34 @@
-"""What else happened on this machine while a run was made. Pure."""
+"""What else happened on the machine during a run. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Of one run, from before its process started to after it ended; None: the system says not."""
+    """Conditions of one run, from before its process starts until after it ends.
+
+    None means that a number is not known.
+    """
 
     span_ns: int
-    """Of the run: what is counted here happened in it."""
+    """Duration of the run, in which everything below was counted."""
     clock_step_ns: int
-    """By how much the wall clock went further than the monotonic clock."""
+    """How far the wall clock advanced beyond the monotonic clock."""
     listen_overflows: int | None
     listen_drops: int | None
     syn_retransmits: int | None
-    """Of all TCP connections of this machine, as in /proc/net/netstat."""
+    """Retransmitted SYNs of all TCP connections of this machine, from /proc/net/netstat."""
     time_wait_before: int | None
-    """Sockets in TIME_WAIT before the run."""
+    """Number of sockets in TIME_WAIT before the run."""
     stolen_ns: int | None
-    """CPU time that this machine wanted and its host gave to others, over all CPUs."""
+    """CPU time, over all CPUs, that the host gave to others while this machine was ready to run."""
     turned_away: int | None
-    """Connections that the server closed at once, for want of descriptors."""
+    """Number of connections that the server closed at once because it had no free descriptor."""
     beside: int | None
-    """Requests that the server got and that are not of the run. These two: None: not our server."""
+    """Number of requests at the server from outside the run. `turned_away` and `beside` are None if
+    the server is not a crawlbench server."""
     accepted: int | None
-    """Connections that the server accepted; None also for runs older than schema 5."""
+    """Number of connections that the server accepted. None also for runs older than schema 5."""
     resend_condition: str = ""
-    """After what the crawler's library is declared to send a request again. "": nothing is
-    declared, or the run is older than schema 5."""
+    """Declared event after which the crawler's library resends a request. "" if none is declared,
+    or if the run is older than schema 5."""

@@ -1,4 +1,4 @@
-"""Where results are: results/<UTC time>/results.sqlite, and links to the newest."""
+"""Folders of results, results/<UTC time>/results.sqlite, and links to the newest."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from bench.results.store import FILE_NAME
 
 try:
     import fcntl
-except ImportError:  # a system without it
+except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_FOLDER = Path("results")
@@ -23,16 +23,16 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(\d{1,3}))?")
 
 
 def new_folder(parent: Path, now: datetime | None = None) -> Path:
-    """A new folder named after the time in UTC.
+    """Create a folder that is named after the time in UTC, and return its path.
 
-    Raises StoreError, and FileNotFoundError where the current folder no longer exists.
+    Raises StoreError, and FileNotFoundError if the current folder no longer exists.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = _make_unique(parent, stamp)
         _sync(parent)
-    except FileNotFoundError:  # parents are made, so that it is not one of them
+    except FileNotFoundError:  # the current folder: missing parents would have been created
         raise
     except OSError as error:
         raise StoreError(
@@ -42,12 +42,13 @@ def new_folder(parent: Path, now: datetime | None = None) -> Path:
 
 
 def link_latest(folder: Path, kind: str) -> None:
-    """Let `latest` and `latest-KIND` beside a folder of results lead to it, unless to a newer one.
+    """Make `latest` and `latest-KIND` next to a folder of results link to it.
 
-    What has that name and is no link of ours stays as it is; stderr says so.
+    A link to newer results is kept. So is anything of that name that crawlbench did not create,
+    which is reported on stderr.
     """
     for name in (LATEST, f"{LATEST}-{kind}"):
-        # Not on a system without links, or where they are not allowed; the folder has a name.
+        # Links may be unsupported or forbidden. The results can still be found by their folder.
         with contextlib.suppress(OSError):
             _link(folder, name)
 
@@ -55,26 +56,26 @@ def link_latest(folder: Path, kind: str) -> None:
 def _link(folder: Path, name: str) -> None:
     age = _age_of(folder.name)
     if age is None:
-        return  # it was given a name of its own
+        return  # the user has renamed the folder
     _remove_drafts(folder.parent, name)
     link = folder.parent / name
     if os.path.lexists(link):
         before = _age_of(_target(link))
         if before is None:
             print(
-                f"crawlbench: {link} is not a link that crawlbench made: it stays as it is",
+                f"crawlbench: {link} was not created by crawlbench and is left as it is",
                 file=sys.stderr,
             )
             return
         if before > age:
-            return  # of an experiment that began later, beside this one
+            return  # an experiment that started later has already set the link
     draft = folder.parent / f".{name}-{os.getpid()}"
     draft.symlink_to(folder.name)
     draft.replace(link)
 
 
 def _remove_drafts(parent: Path, name: str) -> None:
-    """Of links whose process was killed before it could put them in their place."""
+    """Remove drafts of links that were left behind by killed processes."""
     for draft in parent.glob(f".{name}-*"):
         number = draft.name.removeprefix(f".{name}-")
         is_ours = number.isascii() and number.isdigit() and _age_of(_target(draft)) is not None
@@ -95,7 +96,7 @@ def _is_another_alive(number: int) -> bool:
 
 
 def _target(link: Path) -> str:
-    """Where a link leads; "" of what is none."""
+    """Return the target of a link, or "" if it is not a link."""
     try:
         return str(link.readlink())
     except OSError:
@@ -103,16 +104,17 @@ def _target(link: Path) -> str:
 
 
 def _age_of(name: str) -> tuple[str, int] | None:
-    """By which folders of results are ordered; None of a name that is none of theirs."""
+    """Return a key that orders folders of results by age; None if the name is not of this form."""
     found = _STAMP.fullmatch(name)
     return (found[1], int(found[2] or 1)) if found else None
 
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder of results, so that no other process adds to it meanwhile. Raises StoreError.
+    """Lock a folder of results during the block, so that no other process adds to it.
 
-    The lock is on the folder itself: it leaves nothing behind, whatever happens.
+    The folder itself is locked, so that no lock file can be left behind. Raises StoreError if
+    another process has locked it.
     """
     if fcntl is None:
         yield
@@ -123,7 +125,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
-                f"another crawlbench is at work in {folder}: wait for it, or stop it"
+                f"another crawlbench process is writing to {folder}: wait for it, or stop it"
             ) from None
         yield
     finally:
@@ -131,10 +133,10 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 
 def find_file(folder: Path | None, kind: str = "") -> Path:
-    """The results file in a folder; of the latest experiment for None. Raises StoreError.
+    """Return the results file in a folder, or in that of the latest experiment for None.
 
-    `kind`: the latest of this kind, where there is one. Links are followed now: `latest` may lead
-    elsewhere before all is read.
+    With `kind`, the latest experiment of this kind is preferred. Links are resolved here, because
+    `latest` may change before the file has been read. Raises StoreError.
     """
     if folder is None:
         folder = DEFAULT_FOLDER / f"{LATEST}-{kind}"
@@ -150,15 +152,15 @@ def find_file(folder: Path | None, kind: str = "") -> Path:
 
 
 def _followed(folder: Path) -> Path:
-    """Where a folder that is a link leads."""
-    if folder.is_dir():  # of links in a circle there is no end
+    """Resolve a folder that is a link."""
+    if folder.is_dir():  # false for links in a circle, which cannot be resolved
         while folder.is_symlink():
             folder = folder.parent / folder.readlink()
     return folder
 
 
 def _sync(folder: Path) -> None:
-    """What is in a folder survives a loss of power from now on, its name at the least."""
+    """Write a folder's entries to the disk, so that they survive a loss of power."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -173,4 +175,4 @@ def _make_unique(parent: Path, stamp: str) -> Path:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
-    raise FileExistsError(17, f"there are too many results of {stamp}")
+    raise FileExistsError(17, f"there are already 999 folders for {stamp}")

@@ -1,4 +1,4 @@
-"""Brings results files of older schemas to the present one: one step per version.
+"""Upgrades results files of older schemas to the present one, with one step per version.
 
 To add a column or a field of JSON:
 
@@ -18,13 +18,13 @@ from bench.results.schema import SCHEMA_VERSION
 from bench.results.sqlite_file import TABLES, columns_as_made, columns_of, definition_of
 
 _ALWAYS_COPIED = {"experiment", "run"}
-"""Tables with few rows, which steps may change."""
+"""Tables with few rows, which steps may change, so that readers always copy them."""
 
 
 def migrate_copies(connection: sqlite3.Connection, version: int) -> None:
-    """Bring an older file up to date for a reader, without a change to the file.
+    """Upgrade an older file for a reader, without changing the file.
 
-    Temporary tables take the place of those that differ: SQLite finds them first.
+    Temporary tables replace those that differ, because SQLite looks them up first.
     """
     with connection:
         for table in TABLES:
@@ -38,7 +38,7 @@ def migrate_copies(connection: sqlite3.Connection, version: int) -> None:
 
 
 def migrate_file(connection: sqlite3.Connection, version: int) -> None:
-    """Bring an older file up to date, within a transaction of the caller."""
+    """Upgrade an older file, inside a transaction of the caller's."""
     for table in TABLES:
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
     for table in TABLES:
@@ -49,7 +49,7 @@ def migrate_file(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _lacking(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Declarations of the columns that a table of the file does not have yet."""
+    """Return the declarations of the columns that a table of the file lacks."""
     count = len(columns_of(connection, table))
     return [
         f"{name} {kind}{' NOT NULL' if is_not_null else ''} DEFAULT {default or 'NULL'}"
@@ -63,13 +63,13 @@ def _take_steps(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _from_4(connection: sqlite3.Connection) -> None:
-    """Give older runs what the first files of schema 4 do not have."""
+    """Add the fields that files of schema 4 lack."""
     _add_fields(connection, "usage", {"unwaited_cpu_ns": 0})
     _add_fields(connection, "conditions", {"accepted": None, "resend_condition": ""})
 
 
 def _add_fields(connection: sqlite3.Connection, column: str, fields: dict[str, object]) -> None:
-    """Add fields to a JSON column of each run that has none of that name."""
+    """Add fields to a JSON column of each run, unless the run has them already."""
     query = f"SELECT number, {column} FROM run WHERE {column} NOT NULL"
     for number, text in connection.execute(query).fetchall():
         filled = encode({**fields, **decode_object(text, f"run {number}.{column}")})
@@ -77,7 +77,7 @@ def _add_fields(connection: sqlite3.Connection, column: str, fields: dict[str, o
 
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4}
-"""By the version that is left behind. On the connection, `experiment`, `run` and so on are the
-tables to be changed, whether they are those of the file or copies."""
+"""The steps, by the version that each one starts from. A step changes `experiment`, `run` and so
+on, which are the tables of the file or copies of them."""
 
 OLDEST_VERSION = min(STEPS)

@@ -1,4 +1,4 @@
-"""Reads a results file that anybody may have made: it is checked, and text becomes printable."""
+"""Reads results files from untrusted sources: checks them, and makes their text printable."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -26,28 +26,28 @@ from server.ledger import LOAD_COLUMNS
 from server.request_plan import Plan
 
 _READING_S = 300.0
-"""The longest time for one query; no real one takes nearly as long."""
+"""Time limit of one query. Real queries are much shorter."""
 _STEPS = 10_000
-"""Steps of SQLite's machine from one look at the clock to the next."""
+"""Steps of SQLite's virtual machine between two checks of the time limit."""
 _ROWS_AT_A_TIME = 20_000
 
 _WRONG = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, OverflowError)
-"""What is raised for a file that holds something else than it should."""
+"""Exceptions that unexpected content of a file can cause."""
 
 _OF_CRAWLERS: dict[str, type[Experiment]] = {
     SWEEP: Experiment,
     CALIBRATION: Experiment,
     CRAWL: CrawlExperiment,
 }
-"""The kinds of experiments that are of crawlers alone; bench.kinds has all."""
+"""The kinds of experiments that only measure crawlers. bench.kinds has all kinds."""
 
 _Asked = TypeVar("_Asked", bound=Asked)
 
 
 class Reader:
-    """One results file, open for reading; it is a context manager.
+    """A results file that is open for reading. It is a context manager.
 
-    All its methods raise StoreError for a file that cannot be read.
+    All methods raise StoreError if the file cannot be read.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -60,12 +60,12 @@ class Reader:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open an existing file. Nothing is ever written to it."""
+        """Open an existing file, which is never changed."""
         return cls._open(path, "ro")
 
     @classmethod
     def _open(cls, path: Path, mode: str) -> Self:
-        """Open an existing file in a mode of SQLite; an older one is read as a present one."""
+        """Open an existing file in a mode of SQLite. Older schemas are upgraded in memory."""
         if not path.is_file():
             raise StoreError(f"there is no {path}")
         with open_connection(path, mode, "cannot read") as connection:
@@ -80,10 +80,10 @@ class Reader:
         return reader
 
     def _prepare(self, mode: str) -> None:
-        """Make the connection what it must be to be used in this mode."""
+        """Prepare the connection for this mode."""
 
     def _read_version(self) -> int:
-        """The version of the file's schema. Raises StoreError if it cannot be read."""
+        """Return the version of the file's schema. Raises StoreError for an unsupported version."""
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             raise StoreError(f"cannot read {self.path}: it is no results file, or was never begun")
@@ -95,7 +95,7 @@ class Reader:
         return int(version)
 
     def _writer(self) -> str:
-        """Which crawlbench wrote the file, as far as it says so."""
+        """Return which version of crawlbench wrote the file, if it says so."""
         with suppress(StoreError, sqlite3.Error):
             if columns_of(self._connection, "experiment"):
                 about = self.environment()
@@ -105,21 +105,21 @@ class Reader:
         return "the version that wrote it"
 
     def check(self) -> None:
-        """Read all of the file, as far as SQLite can tell what is whole."""
+        """Check the integrity of the whole file with SQLite."""
         with self._reading():
             (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
             if said != "ok":
                 raise ValueError(said)
 
     def asked(self) -> dict[str, Any]:
-        """What was asked, as JSON; its `kind` is the name of a kind of experiment."""
+        """Return the experiment as JSON. Its `kind` is the name of a kind of experiment."""
         with self._reading():
             asked = decode_object(self._about("asked"), "asked")
             to_class(asked.get("kind"), str, "asked.kind")
             return asked
 
     def read_asked(self, kind: type[_Asked]) -> _Asked:
-        """What was asked, as the class of its kind of experiment."""
+        """Return the experiment as an instance of the class of its kind."""
         asked = self.asked()
         with self._reading():
             experiment = to_class(asked, kind, "asked")
@@ -127,7 +127,7 @@ class Reader:
             return experiment
 
     def experiment(self) -> Experiment:
-        """What was asked of crawlers."""
+        """Return the experiment, which must be of a kind that measures crawlers."""
         asked = self.asked()
         kind = _OF_CRAWLERS.get(asked["kind"])
         if kind is None:
@@ -138,14 +138,14 @@ class Reader:
         return self.read_asked(kind)
 
     def plans(self) -> tuple[Plan, ...]:
-        """What each request of a run asked for, if that is not drawn from the run's own model."""
+        """Return the plan of each request; empty if plans follow from the run's delay model."""
         if self._plans is None:
             kind = _OF_CRAWLERS.get(self.asked()["kind"])
             self._plans = self.read_asked(kind).plans() if kind is not None else ()
         return self._plans
 
     def environment(self) -> dict[str, Any]:
-        """On what it was measured."""
+        """Return the description of machine and software from describe_environment."""
         with self._reading():
             about = decode_object(self._about("environment"), "environment")
             to_class(about.get("libraries", {}), dict[str, Any], "environment.libraries")
@@ -153,17 +153,17 @@ class Reader:
             return about
 
     def created_utc(self) -> str:
-        """When the experiment began."""
+        """Return the UTC time at which the experiment started."""
         with self._reading():
             return shortened(self._about("created_utc"))
 
     def runs_asked(self) -> int:
-        """How many runs there are once all is done."""
+        """Return the number of runs of the complete experiment."""
         with self._reading():
             return int(self._about("runs"))
 
     def runs(self) -> list[RunRow]:
-        """All runs, in the order in which they were done."""
+        """Return all runs in the order in which they were made."""
         query = f"SELECT {', '.join(RUN_COLUMNS)} FROM run ORDER BY number"
         with self._reading():
             return [
@@ -172,19 +172,19 @@ class Reader:
             ]
 
     def fetches(self, number: int) -> IntColumns:
-        """The fetches of a run as FETCH_COLUMNS of int64, in the order of their records."""
+        """Return the fetches of a run as FETCH_COLUMNS of int64, in the order of their records."""
         return self._columns("fetch", number, FETCH_COLUMNS)
 
     def arrivals(self, number: int) -> IntColumns:
-        """The arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
+        """Return the arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
         return self._columns("arrival", number, ARRIVAL_COLUMNS)
 
     def work(self, number: int) -> IntColumns:
-        """What was computed in a run as WORK_COLUMNS of int64, in the order of seq."""
+        """Return the work of a run as WORK_COLUMNS of int64, in the order of seq."""
         return self._columns("work", number, WORK_COLUMNS)
 
     def server_load(self, number: int) -> IntColumns:
-        """The samples of the server's load in a run as LOAD_COLUMNS of int64."""
+        """Return the samples of the server's load during a run as LOAD_COLUMNS of int64."""
         return self._columns("server_load", number, LOAD_COLUMNS)
 
     def close(self) -> None:
@@ -199,9 +199,9 @@ class Reader:
 
     @contextmanager
     def _reading(self, name: str = "") -> Iterator[None]:
-        """Raise StoreError for whatever is wrong with the file, and for a query without end.
+        """Raise StoreError for any fault of the file, and for a query that takes too long.
 
-        `name`: what is read, where the cause does not say so itself.
+        `name` says what is read, for causes that do not name it.
         """
         self._deadline_s = monotonic() + _READING_S
         try:
@@ -218,7 +218,7 @@ class Reader:
     def _about(self, column: str) -> str:
         row = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
         if row is None:
-            raise ValueError("it is of no experiment")
+            raise ValueError("it contains no experiment")
         return str(row[0])
 
     def _columns(self, table: str, number: int, names: tuple[str, ...]) -> IntColumns:
@@ -231,7 +231,7 @@ class Reader:
             columns = np.empty((len(names), length), dtype=np.int64)
             is_filled = np.zeros(length, dtype=bool)
             cursor = self._connection.execute(query, (number,))
-            # Rows lie in the order of seq, where the view finds them, and go to their ordinals.
+            # Rows are stored in the order of seq, for the view. This restores the recorded order.
             while rows := cursor.fetchmany(_ROWS_AT_A_TIME):
                 ordinals, *values = np.array(rows, dtype=np.int64).T
                 columns[:, ordinals] = values
@@ -243,7 +243,7 @@ class Reader:
 
 @contextmanager
 def open_connection(path: Path, mode: str, complaint: str) -> Iterator[sqlite3.Connection]:
-    """Open any SQLite file; it stays open, unless the block fails. Raises StoreError."""
+    """Open any SQLite file. It stays open unless the block fails. Raises StoreError."""
     connection = None
     try:
         connection = connect(path, mode)

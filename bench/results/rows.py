@@ -1,4 +1,4 @@
-"""A run as a row of the results file: from what came of it, into SQL values, and back. Pure."""
+"""Converts results of runs to rows, and rows to SQL values and back. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -14,11 +14,11 @@ from crawlers.registry import find
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 _JSON_COLUMNS = ("usage", "versions", "conditions", "work")
 _NOTHING = {"usage": None, "work": ""}
-"""How a column says that there is no such object."""
+"""Values of columns whose object is missing."""
 
 
 def row_of(result: RunResult) -> RunRow:
-    """Return the row of a run, with what is declared of its crawler."""
+    """Return the row of a run, with the declarations of its crawler."""
     planned, ledger, outcome = result.planned, result.ledger, result.outcome
     cell, entrant = planned.cell, planned.entrant
     info = find(entrant.crawler, entrant.declared_as)
@@ -51,7 +51,7 @@ def row_of(result: RunResult) -> RunRow:
 
 
 def to_sql(row: RunRow) -> tuple[Any, ...]:
-    """Return the values of RUN_COLUMNS."""
+    """Return the values of RUN_COLUMNS for a row."""
     return tuple(_to_sql(name, getattr(row, name)) for name in RUN_COLUMNS)
 
 
@@ -62,9 +62,9 @@ def _to_sql(column: str, value: Any) -> Any:
 
 
 def from_sql(values: Mapping[str, Any]) -> RunRow:
-    """Return the run that values of RUN_COLUMNS, by name, describe.
+    """Return the run that is described by values of RUN_COLUMNS, by name.
 
-    Raises ValueError or TypeError, which names the run and the field, where none can be like that.
+    Raises ValueError or TypeError, which names the run and the field, if a value is impossible.
     """
     name = f"run {shortened_repr(values['number'])}"
     row = {column: _from_sql(column, values[column], name) for column in RUN_COLUMNS}

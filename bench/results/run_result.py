@@ -1,4 +1,4 @@
-"""What came of one run, before it is kept. Pure."""
+"""The result of one run before it is stored. Pure."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from server.ledger import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run.
+    """The result of a run.
 
-    `failure` is "" or why there is no outcome, in one line. An interrupted crawl may have both: the
-    outcome is then of what was fetched before.
+    `failure` is "", or says in one line why there is no outcome. An interrupted crawl may have
+    both; its outcome then covers what was fetched before.
     """
 
     planned: PlannedRun

@@ -1,4 +1,4 @@
-"""What a results file holds: its tables, their columns, a run as a row. docs/results.md has it."""
+"""The schema of results files: tables, columns and rows. docs/results.md describes it."""
 
 from array import array
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 
 SCHEMA_VERSION = 5
-"""Kept as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
+"""Stored as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
 SPARE_DESCRIPTORS = 100
-"""That a process opens besides its connections."""
+"""Descriptors that a process needs in addition to those of its connections."""
 
 ARRIVAL_COLUMNS = tuple(name for name, _ in COLUMNS)
-"""Those of the server's ledger, and in its order."""
+"""The columns of the server's ledger, in the same order."""
 
 SCHEMA = """
 CREATE TABLE experiment (
@@ -115,30 +115,31 @@ CREATE VIEW ledger AS
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as it is kept, without its requests.
+    """A run as it is stored, without its requests.
 
-    `usage` is None if the crawler failed. Only a crawl that was interrupted, and that said what it
-    had fetched so far, has both a `failure` and a `usage`.
+    `usage` is None if the crawler failed. Only a crawl that was interrupted and reported what it
+    had fetched has both a `failure` and a `usage`.
     """
 
     number: int
     role: str
-    """CELL or CEILING of bench.plan.experiment."""
+    """Role of the run: CELL or CEILING of bench.plan.experiment."""
     trial: int
     crawler: str
-    """The label of the entrant."""
+    """Label of the entrant."""
     program: str
-    """The crawler of the registry, or that was brought along; and @PYTHON, if not on ours."""
+    """The crawler's name in the registry, or the user's `module:function`; with @PYTHON if it ran
+    on another interpreter."""
     concurrency: int
     slots: int
-    """The concurrency, or what the crawler can do if that is less."""
+    """The concurrency, or the crawler's maximum if that is less."""
     cores: int
-    """How many CPUs it can use and was given."""
+    """Number of CPUs that the crawler can use and was given."""
     keep_alive: bool
-    """Whether it is declared to use a connection for more than one request."""
+    """Whether the crawler is declared to reuse connections."""
     resends: int
-    """How often the crawler's library is declared to send a request again, at most. When:
-    `conditions.resend_condition`; if that is "", the run is older, and 1 means any number."""
+    """Declared maximum of resends per request by the crawler's library, under the condition
+    `conditions.resend_condition`. If that is "", the run is older, and 1 means any number."""
     delay_low_us: int
     delay_high_us: int
     delay_seed: int
@@ -147,28 +148,28 @@ class RunRow:
     started_utc: str
     failure: str
     unrecorded: int | None
-    """Requests that the server counted and could not record; None: there is no ledger."""
+    """Number of requests that the server counted but could not record. None without a ledger."""
     request_head: bytes | None
     usage: Usage | None
     versions: dict[str, str]
     conditions: Conditions
     timeout_ns: int
-    """Of a fetch."""
+    """Time limit of a fetch."""
     work: Work | None = None
-    """What was computed for each request, if anything."""
+    """The work that was done for each request, if any."""
 
     @property
     def delay(self) -> Delay:
-        """The model of the delays."""
+        """The delay model."""
         return Delay(self.delay_low_us, self.delay_high_us)
 
     @property
     def cell(self) -> Cell:
-        """The point of the experiment that it is a trial of."""
+        """The cell that the run is a trial of."""
         return Cell(self.crawler, self.concurrency, self.delay)
 
     def check(self) -> None:
-        """Raises ValueError for what no run can have been, of values of the right types."""
+        """Raise ValueError if the values, which have the right types, cannot describe a run."""
         bounds = (
             ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
@@ -194,5 +195,5 @@ class RunRow:
                 raise ValueError(f"run {self.number}.{name}: {error}") from error
 
     def delays_us(self) -> "array[int]":
-        """What each request asked for, in the order of seq."""
+        """Return the delay of each request, in the order of seq."""
         return self.delay.drawn(self.delay_seed, self.requests)

@@ -1,4 +1,4 @@
-"""Opens results files as what they may be: SQLite files that somebody else has made."""
+"""Opens results files as SQLite files from untrusted sources."""
 
 import sqlite3
 import stat
@@ -12,21 +12,21 @@ from bench.printable import shortened
 from bench.results.schema import SCHEMA
 
 TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work")
-"""The tables that are read."""
+"""The tables that crawlbench reads."""
 _MOST_BYTES = 1_000_000
-"""Of a value that is read."""
+"""Maximum size of a value that is read."""
 
 
 class SqliteFileError(ValueError):
-    """A file that cannot be read as it is, or is not as crawlbench makes it; the text says why."""
+    """A file that cannot be read, or that crawlbench would not have created; the text says why."""
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection in a mode of SQLite: `rwc` to create, `rw` to go on, `ro` to read.
+    """Connect to a file in a mode of SQLite: `rwc` to create, `rw` to add to, `ro` to read it.
 
-    Raises SqliteFileError, sqlite3.Error.
+    Raises SqliteFileError and sqlite3.Error.
     """
-    _check_beside(path, mode)
+    _check_companions(path, mode)
     address = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(address, uri=True)
     if mode == "ro":
@@ -34,15 +34,15 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
             connection.execute("PRAGMA schema_version")
         except sqlite3.Error as error:
             connection.close()
-            # To read what a crash left, SQLite writes beside it. Where it cannot, and nothing is in
-            # the log, the file by itself is all there is.
+            # To read a file after a crash, SQLite must write files next to it. If it cannot, and
+            # the log is empty, the file alone is complete.
             cannot_write = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
             if not cannot_write:
                 raise
-            if _size_of(_beside(path, "-wal")):
+            if _size_of(_companion(path, "-wal")):
                 raise SqliteFileError(
-                    f"runs are in {path.name}-wal beside it, which is read only where files can be "
-                    "written: copy the folder to such a place"
+                    f"some runs are only in {path.name}-wal, which cannot be read in a folder that "
+                    "is not writable: copy the folder to a place where you can write"
                 ) from error
             connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
     _distrust(connection)
@@ -50,13 +50,13 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def make_durable(connection: sqlite3.Connection) -> None:
-    """From now on a transaction is on the disk when it is over."""
+    """Make each transaction wait until its data is on the disk."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
 
 
 def _distrust(connection: sqlite3.Connection) -> None:
-    """As https://sqlite.org/security.html has it, for a file that somebody else may have made."""
+    """Follow https://sqlite.org/security.html for files from untrusted sources."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
@@ -65,19 +65,19 @@ def _distrust(connection: sqlite3.Connection) -> None:
 
 
 def check_tables(connection: sqlite3.Connection, *, is_older: bool = False) -> None:
-    """Raises SqliteFileError where what is read is no table, or not the one that crawlbench makes.
+    """Raise SqliteFileError unless each table is an ordinary one with the expected columns.
 
-    A view of that name may never end, and a virtual table may do anything. A table of an older file
-    may lack the last columns.
+    Reading a view instead may never end, and a virtual table may do anything. Tables of an older
+    file may lack the last columns.
     """
     for table in TABLES:
         columns, made = columns_of(connection, table), columns_as_made()[table]
         if not columns or columns != (made[: len(columns)] if is_older else made):
-            raise SqliteFileError(f"its {table} is not the table that crawlbench makes")
+            raise SqliteFileError(f"its table {table} differs from the one that crawlbench creates")
 
 
 def check_nothing_added(connection: sqlite3.Connection) -> None:
-    """Raises SqliteFileError for what may run when a run is added: triggers, indexes, and so on."""
+    """Raise SqliteFileError for additions that could act on inserts: triggers, indexes etc."""
     ours = (*TABLES, "error_word", "ledger")
     marks = ", ".join("?" * len(ours))
     added = connection.execute(
@@ -88,16 +88,16 @@ def check_nothing_added(connection: sqlite3.Connection) -> None:
     ).fetchone()
     if added is not None:
         raise SqliteFileError(
-            f"its {added[0]} {shortened(added[1])!r} is none that crawlbench makes; drop it first"
+            f"its {added[0]} {shortened(added[1])!r} was not created by crawlbench; drop it first"
         )
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> list[Any]:
-    """Return all that SQLite says of the columns of a table of the file; [] for a view and so on.
+    """Return SQLite's description of the columns of a table; [] if it is not an ordinary table.
 
-    A row is that of `PRAGMA table_xinfo`: position, name, type, not null, default, and more.
+    Rows are those of `PRAGMA table_xinfo`: position, name, type, not null, default, and more.
     """
-    # A virtual table and a view have no page.
+    # Virtual tables and views have no root page.
     query = "SELECT 1 FROM main.sqlite_master WHERE name = ? AND type = 'table' AND rootpage > 0"
     if connection.execute(query, (table,)).fetchone() is None:
         return []
@@ -106,7 +106,7 @@ def columns_of(connection: sqlite3.Connection, table: str) -> list[Any]:
 
 @lru_cache
 def columns_as_made() -> dict[str, list[Any]]:
-    """Return the columns of each table that crawlbench makes, as columns_of does."""
+    """Return the columns of each table as crawlbench creates it, in the form of columns_of."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(SCHEMA)
         return {table: columns_of(connection, table) for table in TABLES}
@@ -120,27 +120,27 @@ def definition_of(table: str) -> str:
         return str(connection.execute(query, (table,)).fetchone()[0])
 
 
-def _check_beside(path: Path, mode: str) -> None:
-    """Raises SqliteFileError where a file of SQLite's beside the results is none of its making."""
+def _check_companions(path: Path, mode: str) -> None:
+    """Raise SqliteFileError if a file that SQLite keeps next to the results is not acceptable."""
     for suffix in ("-wal", "-shm", "-journal"):
-        beside = _beside(path, suffix)
-        size = _size_of(beside)
+        companion = _companion(path, suffix)
+        size = _size_of(companion)
         if size is None:
-            raise SqliteFileError(f"{beside.name} beside it is no regular file")
-        # Rolling it back may delete a file that it names; crawlbench itself writes a log instead.
+            raise SqliteFileError(f"{companion.name} next to it is not a regular file")
+        # A rollback may delete a file that the journal names. crawlbench itself uses a log instead.
         if mode == "rw" and suffix == "-journal" and size:
             raise SqliteFileError(
-                f"{beside.name} beside it is to be rolled back first: if it is yours, open the "
-                "file with sqlite3"
+                f"{companion.name} next to it must be rolled back first: if you trust it, open the "
+                "results file with sqlite3"
             )
 
 
-def _beside(path: Path, suffix: str) -> Path:
+def _companion(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
 def _size_of(path: Path) -> int | None:
-    """0 where there is nothing; None of what is no regular file."""
+    """Return the size of a file: 0 if it does not exist, None if it is not a regular file."""
     try:
         status = path.lstat()
     except OSError:

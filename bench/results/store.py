@@ -1,6 +1,7 @@
-"""Writes a results file: SQLite, one transaction per run, raw requests only.
+"""Writes results files, which are SQLite files, with one transaction per run.
 
-docs/results.md describes it. Summaries and plots are derived from it and never stored.
+They only contain raw records; summaries and figures are derived from them. docs/results.md
+describes the files.
 """
 
 import os
@@ -30,7 +31,7 @@ FILE_NAME = "results.sqlite"
 
 
 class Store(Reader):
-    """One results file, open for reading or for writing. `create` or `open` it."""
+    """A results file that is open for reading or writing. Use `create` or `open` to get one."""
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, *, may_write: bool = False
@@ -49,9 +50,9 @@ class Store(Reader):
         *,
         is_in_memory: bool = False,
     ) -> Self:
-        """Create a file in a folder that exists, for so many runs. Raises StoreError.
+        """Create a file for `runs` runs in an existing folder. Raises StoreError.
 
-        In memory there is no file: all is gone when it is closed.
+        If `is_in_memory`, there is no file, and everything is lost when the store is closed.
         """
         mode = "memory" if is_in_memory else "rwc"
         about = (created_utc, encode(experiment), runs, encode(environment))
@@ -72,9 +73,9 @@ class Store(Reader):
         return cls._open(path, "rw" if may_write else "ro")
 
     def upgrade(self) -> Path | None:
-        """Bring a file of an older schema to the present one, which runs can be added to.
+        """Upgrade a file of an older schema, so that runs can be added to it.
 
-        Returns the path of a copy of the file as it was, or None where nothing was to be done.
+        Returns the path of a copy of the original file, or None if the file has the present schema.
         Raises StoreError.
         """
         version = self._schema_version
@@ -95,12 +96,12 @@ class Store(Reader):
             self._may_write = True
 
     def _copy_to(self, path: Path) -> None:
-        """Copy the file, whole or not at all, to a path where nothing is. Raises StoreError."""
+        """Copy the file atomically to a path that does not exist yet. Raises StoreError."""
         if os.path.lexists(path):
-            raise StoreError(f"{path} is in the way of a copy of the results: move it away")
+            raise StoreError(f"cannot copy the results to {path}, which exists: move it away")
         draft = path.with_name(f".{path.name}-{os.getpid()}")
         try:
-            draft.unlink(missing_ok=True)  # in the folder of a stranger it may lead anywhere
+            draft.unlink(missing_ok=True)  # in somebody else's folder it may be a link to anywhere
             with closing(sqlite3.connect(draft)) as copy:
                 self._connection.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")
@@ -126,18 +127,18 @@ class Store(Reader):
                         self._insert("server_load", number, ledger.load, LOAD_COLUMNS)
         except sqlite3.IntegrityError as error:
             raise StoreError(
-                f"run {number} is in {self.path} already: is another crawlbench at work there?"
+                f"run {number} is already in {self.path}: is another crawlbench writing to it?"
             ) from error
 
     def note_resumption(self, at_utc: str, different: list[str]) -> None:
-        """Note that it goes on, on a machine that differs in this. Raises StoreError."""
+        """Note that the experiment is resumed, and what has changed. Raises StoreError."""
         about = self.environment()
         about.setdefault("resumed", []).append(Resumption(at_utc, different))
         with self._writing():
             self._connection.execute("UPDATE experiment SET environment = ?", (encode(about),))
 
     def close(self) -> None:
-        """Close the file: one file from now on, that can be read where nothing can be written."""
+        """Close the file. Without a log, it can then be read in a folder that is not writable."""
         if self._may_write:
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA main.journal_mode = DELETE")
@@ -145,7 +146,7 @@ class Store(Reader):
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """As _transaction, for a file of the present schema: the tables of others may be copies."""
+        """Start a transaction. Older schemas are refused, because their tables may be copies."""
         if self._schema_version != SCHEMA_VERSION:
             raise StoreError(f"cannot write {self.path}: it has schema {self._schema_version}")
         with self._transaction():
@@ -153,7 +154,7 @@ class Store(Reader):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Raise StoreError, or IntegrityError for a row that is there already."""
+        """Start a transaction. Raises StoreError, or IntegrityError if a row already exists."""
         try:
             with self._connection:
                 yield

@@ -1,7 +1,7 @@
-"""Every figure, in the order in which they are drawn.
+"""All figures, in the order in which they are drawn.
 
-A file here is a figure: how it is drawn, how to read it and what it shows. A new one is a new file
-with a function `draw`, and a row of the tables below.
+Each module of this package is one figure: how it is drawn, how to read it and what it shows. A new
+figure needs a new module with a function `draw`, and an entry in one of the tables below.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from bench.analysis.analyse import Analysis, load_accounts
 from bench.analysis.comparison import compare_neighbours
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.experiment import HASHES
-from bench.primes.report import work_shown
+from bench.primes.report import format_work
 from bench.results.store import Store
 from plots.figures import (
     cost,
@@ -49,23 +49,23 @@ OF_DELAY: tuple[Callable[[DelayScene], Drawn | None], ...] = (
     latency_split.draw,
     cost.draw,
 )
-"""Drawn for each delay."""
+"""Figures that are drawn once for each delay."""
 OF_CRAWL = (service_time.draw, latency_split.draw)
-"""Those of them that show something of a single cell."""
+"""Figures from OF_DELAY that are useful for a single cell."""
 OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, in_flight.draw)
-"""Drawn for each crawler, of one run."""
+"""Figures of one run, drawn once for each crawler."""
 OF_PRIMES: tuple[Callable[[PrimesScene], Drawn | None], ...] = (primes.draw, workload.draw)
 OF_SAVER: tuple[Callable[[SaverScene], Drawn | None], ...] = (overlap.draw,)
-"""Drawn for each saver, of one run."""
+"""Figures of one run, drawn once for each saver."""
 ON_REQUEST = ("compare", "faults")
-"""Files whose figures are drawn by programs of their own, `python -m plots.NAME`."""
+"""Modules whose figures are drawn by separate programs, `python -m plots.NAME`."""
 
 
 def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
-    """All of a sweep; each can be saved and forgotten before the next is drawn.
+    """Yield all figures of a sweep, one at a time, so that only one is held in memory.
 
-    Where there are several delays, figures that are of one are drawn for each, with the delay in
-    their name. Raises StoreError.
+    If there are several delays, the figures of a single delay are drawn for each of them, with the
+    delay in their names. Raises StoreError.
     """
     if not any(cell.measured for cell in analysis.cells):
         return
@@ -73,7 +73,7 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
     sweep = SweepScene(analysis, small_print)
     neighbours = compare_neighbours(analysis.cells)
     several = len(analysis.experiment.delays) > 1
-    if several:  # it is what they were asked for
+    if several:  # several delays are compared: the figure that does so comes first
         yield from _of(sweep, OF_SWEEP)
     for delay in analysis.experiment.delays:
         at_delay = analysis.of_delay(delay)
@@ -94,19 +94,19 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
 
 
 def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
-    """All of `crawlbench primes`, as `figures_of`. Raises StoreError."""
+    """Yield all figures of `crawlbench primes`, one at a time. Raises StoreError."""
     small_print = small_print_of_primes(store, analysis)
     yield from _of(PrimesScene(analysis, small_print), OF_PRIMES)
     shown = analysis.shown_works()
     if not shown:
         return
-    # Of hashes, where both were computed, since their CPU time can be seen.
+    # Hashes are preferred, because the CPU time of each item is long enough to be visible.
     key = next((key for key in shown if key[0] == HASHES), shown[0])
     for saver, cell in analysis.by_work()[key].items():
         run = cell.median_run()
         if run is not None:
             accounts, work = load_accounts(store, run.run), store.work(run.run.number)
-            scene = SaverScene(saver, run, accounts, work, work_shown(key), small_print)
+            scene = SaverScene(saver, run, accounts, work, format_work(key), small_print)
             yield from _of(scene, OF_SAVER)
 
 

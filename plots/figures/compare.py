@@ -1,4 +1,4 @@
-"""compare.png: a candidate over a baseline, cell by cell, with intervals. Rows -> Figure."""
+"""compare.png: the ratio of candidate to baseline for each cell, with confidence intervals."""
 
 from pathlib import PurePath
 
@@ -12,13 +12,13 @@ from plots.style import GREY, add_small_print, new_figure
 _MARKS = {BETTER: ("#009E73", "^"), WORSE: ("#D55E00", "v")}
 _UNDECIDED = (GREY, "o")
 _LOG_FROM = 2.0
-"""A ratio: from here on an axis is logarithmic; below, nobody sees the difference."""
+"""Ratio of highest to lowest value from which the axis is logarithmic."""
 
 
 def comparison_figure(comparison: Compared, small_print: str) -> Figure:
-    """A row a cell: its ratio with the 95 % interval, 1 is no difference.
+    """Return a figure with one row per cell: its ratio with the 95 % confidence interval.
 
-    Points have the name of the cell as gid.
+    A ratio of 1 means no difference. The gid of each point is the name of its cell.
     """
     figure = new_figure()
     figure.set_size_inches(10.0, 2.4 + 0.5 * len(comparison.results))

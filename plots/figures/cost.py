@@ -1,4 +1,4 @@
-"""cost.png: CPU time and peak memory, as multiples of the floor crawler's. Rows -> Figure."""
+"""cost.png: CPU time and peak memory of each crawler, as multiples of the floor crawler's."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.plan.floor import cost_unit
-from plots.floor import floor_beside, times_floor
+from plots.floor import floor_cell_for, times_floor
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
@@ -25,7 +25,7 @@ from plots.style import (
 from plots.words import TIMES
 
 _ROOM = 1.5
-"""Of the axis to the longest bar, in logarithms."""
+"""Length of the logarithmic axis, as a multiple of the longest bar."""
 
 
 class _Cost(NamedTuple):
@@ -49,7 +49,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: DelayScene) -> Drawn | None:
-    """cost.png; None if nothing was measured."""
+    """Draw cost.png. Returns None if nothing was measured."""
     figure = cost_figure(scene.chosen, scene.analysis, scene.small_print)
     if figure is None:
         return None
@@ -60,9 +60,10 @@ def draw(scene: DelayScene) -> Drawn | None:
 def cost_figure(
     cells: Mapping[str, CellSummary], asked: Analysis, small_print: str
 ) -> Figure | None:
-    """A row a crawler, of the cell given for each; medians over the trials.
+    """Return a figure with one row per crawler: medians over the trials of the cell given for it.
 
-    Points have `CRAWLER cpu_us_per_request` and so on as gid. None if nothing was measured.
+    The gids of points are `CRAWLER cpu_us_per_request` and `CRAWLER peak_memory_bytes`. Returns
+    None if nothing was measured.
     """
     if not cells:
         return None
@@ -100,7 +101,7 @@ def _draw(
             continue
         absolute = f"{value / cost.per_unit:,.0f} {cost.unit}"
         at = times_floor(cell, analysis, cost.attribute) if floor else value / cost.per_unit
-        if at is None:  # the floor was not measured at its concurrency
+        if at is None:  # the floor crawler was not measured at this cell's concurrency
             panel.text(1, row, f"  {absolute}", va="center", fontsize=10)
             continue
         style = styles[name]
@@ -127,7 +128,7 @@ def _draw(
         shown.append(1.0)
     panel.set_xscale("log")
     low, high = min(shown, default=1.0), max(shown, default=1.0)
-    # Room for the words at the right of the longest bar.
+    # Leave room for the label to the right of the longest bar.
     panel.set_xlim(low * 0.85, low * max((high / low) ** _ROOM, 2 * high / low))
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -138,7 +139,7 @@ def _draw(
 
 
 def findings(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
-    """Multiples of the floor crawler, the least and the most."""
+    """Say which crawlers cost the least and the most, as multiples of the floor crawler's costs."""
     floor = cost_unit(cells)
     if floor is None:
         return "No floor crawler was measured: costs are given as they are."
@@ -165,10 +166,10 @@ def findings(cells: Mapping[str, CellSummary], analysis: Analysis) -> str:
 
 
 def _said(multiple: float, cell: CellSummary, analysis: Analysis, metric: str) -> str:
-    """`3.0 (asyncio; 95 % interval 2.9 to 3.1)`; the interval is of the ratios of paired trials."""
-    beside = floor_beside(cell, analysis)
-    assert beside is not None  # the multiple is of it
-    result = compare({"": (beside, cell)}, METRICS[metric])[""]
+    """Return `3.0 (asyncio; 95 % interval 2.9 to 3.1)`. The ratios are those of paired trials."""
+    floor_cell = floor_cell_for(cell, analysis)
+    assert floor_cell is not None  # without it there would be no multiple
+    result = compare({"": (floor_cell, cell)}, METRICS[metric])[""]
     text = f"{multiple:.1f} ({cell.cell.crawler}"
     if result.interval is not None:
         text += f"; 95 % interval {result.interval.low:.1f} to {result.interval.high:.1f}"

@@ -1,4 +1,4 @@
-"""efficiency.png: the ideal makespan over the measured one, against concurrency. Rows -> Figure."""
+"""efficiency.png: ideal makespan / measured makespan, against concurrency."""
 
 from statistics import median
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NEAR = 0.01
-"""Distance from 0 and from 100 % within which the axis is linear; farther in it is that of odds."""
+"""Distance from 0 and from 100 % within which the axis is linear. In between it is log odds."""
 _TICKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 
 
@@ -37,7 +37,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: DelayScene) -> Drawn | None:
-    """efficiency.png; None without a delay."""
+    """Draw efficiency.png. Returns None for a delay of 0."""
     figure = efficiency_figure(scene.analysis, scene.small_print)
     if figure is None:
         return None
@@ -47,9 +47,10 @@ def draw(scene: DelayScene) -> Drawn | None:
 
 
 def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
-    """Medians with min to max over the trials; a line a crawler, with its name as gid.
+    """Return a figure with one line per crawler: medians over the trials, with min to max.
 
-    Crawlers are set apart a little sideways. None without a delay: there is no ideal then.
+    The gid of each line is the crawler's name. Points of different crawlers are shifted sideways a
+    little, so that none hides another. Returns None for a delay of 0, which has no ideal makespan.
     """
     lines = {
         name: [cell for cell in cells if _efficiencies(cell)]
@@ -106,13 +107,13 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
 
 
 def stretched(efficiency: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """The scale of the axis, for shares from 0 to 1: crawlers crowd at both of its ends."""
+    """Map shares from 0 to 1 to heights on the axis, which is stretched at both ends."""
     share = np.clip(efficiency, 0, 1)
     return np.asarray(np.log10((share + _NEAR) / (1 - share + _NEAR)))
 
 
 def unstretched(height: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """The inverse."""
+    """Map heights on the axis back to shares: the inverse of `stretched`."""
     odds = 10.0**height
     return np.asarray((odds * (1 + _NEAR) - _NEAR) / (1 + odds))
 
@@ -128,7 +129,7 @@ def _point(cell: CellSummary, shift: float) -> Point:
 
 
 def findings(analysis: Analysis) -> str:
-    """The lowest and the highest at the highest concurrency."""
+    """Say which crawlers have the lowest and highest efficiency at the highest concurrency."""
     most = max(cell.cell.concurrency for cell in analysis.cells)
     cells = [cell for cell in analysis.cells if cell.cell.concurrency == most]
     said = lowest_and_highest(

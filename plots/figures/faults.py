@@ -1,4 +1,4 @@
-"""faults.png: what each crawler calls each fault, and how soon it notices. Rows -> Figure."""
+"""faults.png: how each crawler reports each fault, and how soon."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from bench.results.environment import machine_shown
+from bench.results.environment import format_machine
 from plots.style import GREY, add_small_print, add_title, new_figure
 
 _ROW_INCHES = 0.27
@@ -24,18 +24,21 @@ _KINDS = (
     ("no timeout ends it", "#B9B9B9"),
     ("another word that is not declared", "#C9A6C4"),
 )
-"""Of Okabe and Ito's hues, in lightnesses that differ without colour too."""
+"""Hues by Okabe and Ito (2008), with different lightness so that they differ in grey, too."""
 _SHADES = "Blues"
 _LEAST_MS, _MOST_MS = 0.1, 2000.0
 _DARK_SHARE = 0.6
-"""From here on the shades are so dark that text on them is white."""
+"""Share of the colour scale from which shades are so dark that their text is white."""
 
 Cells = dict[str, dict[str, dict[str, Any]]]
-"""By crawler and fault, what bench.contract.faults.Played.to_json gave."""
+"""Results of `bench.contract.faults.Played.to_json`, by crawler and by fault."""
 
 
 def faults_figure(report: dict[str, Any]) -> Figure:
-    """Of what `crawlbench check --faults --json` prints. Raises LookupError, TypeError."""
+    """Return the figure for a report from `crawlbench check --faults --json`.
+
+    Raises LookupError or TypeError if `report` is not such a report.
+    """
     cells: Cells = {}
     for played in report["played"]:
         cells.setdefault(played["crawler"], {})[played["fault"]] = played
@@ -52,12 +55,12 @@ def faults_figure(report: dict[str, Any]) -> Figure:
     _draw_words(above, cells, faults)
     _draw_times(below, cells, faults)
     versions = sorted({one for all_ in report["versions"].values() for one in all_})
-    add_small_print(figure, f"{machine_shown(report['environment'])}\n{', '.join(versions)}")
+    add_small_print(figure, f"{format_machine(report['environment'])}\n{', '.join(versions)}")
     return figure
 
 
 def _draw_words(axes: Axes, cells: Cells, faults: Sequence[str]) -> None:
-    """The word of each, and how often the request was sent."""
+    """Draw the error word that each crawler gave, and how often the request was sent."""
     used: set[int] = set()
     for y, row in enumerate(cells.values()):
         for x, fault in enumerate(faults):
@@ -84,7 +87,7 @@ def _draw_words(axes: Axes, cells: Cells, faults: Sequence[str]) -> None:
 
 
 def _draw_times(axes: Axes, cells: Cells, faults: Sequence[str]) -> None:
-    """ms until it was noticed; in a last column how long the server worked on."""
+    """Draw the time until the fault was noticed, in ms; last, how long the server kept working."""
     norm = LogNorm(_LEAST_MS, _MOST_MS)
     shades = colormaps[_SHADES]
     last = len(faults) + 0.4

@@ -1,4 +1,4 @@
-"""in-flight-CRAWLER.png: requests in flight at the server over time, and C. Rows -> Figure."""
+"""in-flight-CRAWLER.png: requests in flight at the server over time, compared with C."""
 
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,13 @@ from bench.analysis.cells import Trial
 from bench.analysis.in_flight import Levels
 from bench.results.columns import IntColumns
 from plots.scenes import Drawn, RunScene
-from plots.style import GREY, SERVER, add_small_print, doubt_shown, new_figure
+from plots.style import GREY, SERVER, add_small_print, format_doubt, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BINS = 800
-"""Across the axes: about a pixel each, so that a million requests are drawn like a thousand."""
+"""Number of bins across the axes. Each is about a pixel wide, for any number of requests."""
 
 
 _HOW_TO_READ = (
@@ -27,7 +27,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: RunScene) -> Drawn | None:
-    """in-flight-CRAWLER.png; None without a ledger, without a delay, and if nothing arrived."""
+    """Draw in-flight-CRAWLER.png. Returns None without a ledger or delay, or if nothing arrived."""
     arrivals = scene.accounts.arrivals
     if arrivals is None:
         return None
@@ -45,10 +45,12 @@ def draw(scene: RunScene) -> Drawn | None:
 
 
 def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Figure | None:
-    """Mean of each moment as a line, least to most as an area; gids "mean", "range", "asked".
+    """Return a figure of the requests in flight over time.
 
-    Of few requests the level itself, with gid "level". None if nothing arrived, and without a
-    delay: requests are then answered as they are read, and next to nothing is in flight.
+    For many requests, a line shows the mean of each bin (gid "mean") and an area its min to max
+    (gid "range"). For few requests, a line shows the exact level (gid "level"). The asked
+    concurrency has the gid "asked". Returns None if nothing arrived, and for a delay of 0, when
+    requests are answered as soon as they are read and almost nothing is in flight.
     """
     if not trial.run.delay.high_us:
         return None
@@ -76,7 +78,7 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     axes.set_title(
         f"Concurrency achieved: {run.crawler}\n"
         f"{achieved}; delay {run.delay}, {run.requests:,} requests, trial {run.trial}"
-        f"{doubt_shown(trial.verdict)}"
+        f"{format_doubt(trial.verdict)}"
     )
     axes.legend(loc="upper right", ncols=3, fontsize=11)
     add_small_print(figure, small_print)
@@ -84,7 +86,7 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
 
 
 def _draw_bins(axes: Axes, levels: Levels) -> "NDArray[np.float64]":
-    """Returns the edges of the bins, in seconds."""
+    """Draw mean and range of each bin. Returns the edges of the bins, in seconds."""
     edges, mean, least, most = binned(levels)
     seconds: NDArray[np.float64] = (edges - edges[0]) / 1e9
     middle = (seconds[:-1] + seconds[1:]) / 2
@@ -105,12 +107,15 @@ def _draw_bins(axes: Axes, levels: Levels) -> "NDArray[np.float64]":
 def binned(
     levels: Levels,
 ) -> "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]":
-    """Edges of equal spans of time in ns; in each the mean over time, the least and the most."""
+    """Return the edges of bins of equal duration, in ns, and the mean, min and max level in each.
+
+    There is one more edge than there are bins. Means are weighted by time.
+    """
     instants = levels.instant_ns
     edges = np.linspace(float(instants[0]), float(max(instants[-1], instants[0] + 1)), _BINS + 1)
     area = np.concatenate([[0], np.cumsum(levels.level[:-1] * np.diff(instants))])
     mean = np.diff(np.interp(edges, instants, area)) / np.diff(edges)
-    # In force at the left edge of each bin, and whatever begins within it.
+    # The level at the left edge of each bin, and every level that begins inside the bin.
     first = np.searchsorted(instants, edges[:-1], side="right") - 1
     last = np.searchsorted(instants, edges[1:], side="left")
     bounds = np.stack([first, np.maximum(last, first + 1)], axis=1).ravel()
@@ -121,7 +126,7 @@ def binned(
 
 
 def findings(trial: Trial) -> str:
-    """The concurrency achieved, and that asked for."""
+    """State the achieved and the asked concurrency."""
     summary = trial.summary
     assert summary is not None
     assert summary.in_flight is not None

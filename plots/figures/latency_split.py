@@ -1,4 +1,4 @@
-"""latency-split.png: what is added to the delay, and where, against concurrency. Rows -> Figure."""
+"""latency-split.png: the time added to the delay, by where it is spent, against concurrency."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -34,9 +34,9 @@ _IN_WORDS = {
     "back": "on the way back",
 }
 _MARKER_POINTS, _MARKERS = 8, 0.75
-"""Size of markers in other figures, and the share of it here: panels are smaller."""
+"""Marker size in other figures, in points, and its share here, where panels are smaller."""
 _LEAST_MS = 0.01
-"""Of a logarithmic axis; less is drawn there."""
+"""Lower end of the logarithmic axis. Smaller values are drawn there."""
 
 
 _HOW_TO_READ = (
@@ -46,7 +46,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: DelayScene) -> Drawn | None:
-    """latency-split.png; None if no run has a ledger."""
+    """Draw latency-split.png. Returns None if no run has a ledger."""
     figure = latency_split_figure(scene.analysis, scene.small_print)
     if figure is None:
         return None
@@ -56,10 +56,10 @@ def draw(scene: DelayScene) -> Drawn | None:
 
 
 def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
-    """Three columns, one for each part but the delay; medians above, p99 below; in ms.
+    """Return a figure with one column for each part except the delay: medians above p99, in ms.
 
-    Of each cell the trial of median throughput. Lines have `CRAWLER PART p50` or `... p99` as gid.
-    None if no run has a ledger.
+    Each cell is represented by its trial with the median throughput. The gids of lines are
+    `CRAWLER PART p50` and `CRAWLER PART p99`. Returns None if no run has a ledger.
     """
     by_crawler: dict[str, list[Trial]] = defaultdict(list)
     for cell in analysis.cells:
@@ -69,7 +69,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     if not by_crawler:
         return None
     figure = new_figure()
-    # Of runs of few requests there is no p99.
+    # Runs with few requests have no p99.
     quantiles = [
         quantile
         for quantile in ("p50", "p99")
@@ -102,7 +102,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(asked, 2.5)))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    # Once all is drawn: the panels share their limits.
+    # Set last, because the panels share their limits.
     axes[0][0].set_ylim(bottom=_LEAST_MS)
     for row, quantile in enumerate(quantiles):
         axes[row][0].set_ylabel("median (ms)" if quantile == "p50" else "p99 (ms)")
@@ -165,7 +165,7 @@ def _draw(
 
 
 def findings(analysis: Analysis) -> str:
-    """The largest part that is not the delay."""
+    """Say where most time is added to the delay."""
     parts = []
     for cell in analysis.cells:
         trial = cell.median_trial()

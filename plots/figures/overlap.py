@@ -1,4 +1,4 @@
-"""overlap-SAVER.png: work and saves of a few items over time, one above another. Rows -> Figure."""
+"""overlap-SAVER.png: when a few items were computed and saved, with one row per item."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from bench.analysis.accounts import Accounts
 from bench.primes.saved_run import SavedRun, acknowledged
 from bench.results.columns import IntColumns
 from plots.scenes import Drawn, SaverScene
-from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, doubt_shown, new_figure
+from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, format_doubt, new_figure
 
 ITEMS = 25
 _HEIGHT = 0.8
@@ -23,7 +23,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: SaverScene) -> Drawn | None:
-    """overlap-SAVER.png; None if nothing was computed."""
+    """Draw overlap-SAVER.png. Returns None if nothing was computed."""
     figure = overlap_figure(scene.saved, scene.accounts, scene.work, scene.what, scene.small_print)
     if figure is None:
         return None
@@ -34,9 +34,10 @@ def draw(scene: SaverScene) -> Drawn | None:
 def overlap_figure(
     saved: SavedRun, accounts: Accounts, work: IntColumns, what: str, small_print: str
 ) -> Figure | None:
-    """A row an item, ITEMS from the middle: computed, saved, and on that the service's wait.
+    """Return a figure with one row per item, for ITEMS items from the middle of the run.
 
-    Bars have "work", "save" and "service" as gid. None if nothing was computed.
+    Bars show when an item was computed (gid "work"), when it was saved (gid "save") and when the
+    service handled it (gid "service"). Returns None if nothing was computed.
     """
     count = min(ITEMS, len(work["item"]))
     if not count:
@@ -69,7 +70,7 @@ def overlap_figure(
                 *(axes, arrivals["seq"][chosen], start - origin_ns, end - start),
                 *(SERVER, _HEIGHT / 2, "service", "saved: service"),
             )
-    axes.set_ylim(first + count - 0.3, first - 2.7)  # the legend has its place above
+    axes.set_ylim(first + count - 0.3, first - 2.7)  # leaves room for the legend at the top
     axes.margins(x=0.01)
     ticks = MaxNLocator(integer=True, nbins=6).tick_values(first, first + count - 1)
     rows_shown = [int(tick) for tick in ticks if first <= tick < first + count]
@@ -89,7 +90,7 @@ def _subtitle(saved: SavedRun, what: str) -> str:
         parts.append(f"{saved.wall_s:.2f} s")
     if saved.overlap is not None:
         parts.append(f"overlap {100 * saved.overlap:.0f} %")
-    return "; ".join(parts) + doubt_shown(saved.verdict)
+    return "; ".join(parts) + format_doubt(saved.verdict)
 
 
 def _shows(saved: SavedRun) -> str:

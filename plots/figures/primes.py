@@ -1,4 +1,4 @@
-"""primes.png: how long it takes to find primes and to save each one. Rows -> Figure."""
+"""primes.png: how long each saver takes to find primes and save each one."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -23,7 +23,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: PrimesScene) -> Drawn | None:
-    """primes.png; None if no primes were looked for."""
+    """Draw primes.png. Returns None if no primes were searched for."""
     figure = primes_figure(scene.analysis, scene.small_print)
     if figure is None:
         return None
@@ -41,9 +41,9 @@ def _lines(analysis: PrimesAnalysis) -> list[SaverLine]:
 
 
 def primes_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
-    """Time against numbers probed, both logarithmic; lines have the saver's name as gid.
+    """Return a figure of time against numbers probed, both axes logarithmic.
 
-    None if no primes were looked for.
+    The gid of each line is the saver's name. Returns None if no primes were searched for.
     """
     lines = _lines(analysis)
     if not lines:

@@ -1,4 +1,4 @@
-"""service-time.png: p50, p90 and p99 against concurrency, and all of one. Rows -> Figure."""
+"""service-time.png: p50, p90 and p99 against concurrency, and a distribution at one of them."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -48,9 +48,9 @@ _HOW_TO_READ = (
 
 
 def draw(scene: DelayScene) -> Drawn | None:
-    """service-time.png; None if nothing was good."""
+    """Draw service-time.png. Returns None if no request was good."""
     concurrencies = [cell.cell.concurrency for cell in scene.chosen.values()]
-    at = max(concurrencies, key=concurrencies.count)  # that of most of them
+    at = max(concurrencies, key=concurrencies.count)  # the most frequent one
     service_ns = _service_ns(scene.store, scene.chosen, at)
     figure = service_time_figure(scene.analysis, at, service_ns, scene.small_print)
     if figure is None:
@@ -63,7 +63,7 @@ def draw(scene: DelayScene) -> Drawn | None:
 def _service_ns(
     store: Store, chosen: Mapping[str, CellSummary], at: int
 ) -> "dict[str, NDArray[np.int64]]":
-    """Of the median trial of each crawler at this concurrency, sorted."""
+    """Return the sorted service times in ns of each crawler's median trial at concurrency `at`."""
     found = {}
     for name, cell in chosen.items():
         trial = cell.median_trial()
@@ -78,11 +78,12 @@ def service_time_figure(
     service_ns: "Mapping[str, NDArray[np.int64]]",
     small_print: str,
 ) -> Figure | None:
-    """Three panels of medians over the trials; in the fourth the share of requests done by a time.
+    """Return a figure with three panels of quantiles against concurrency, and one distribution.
 
-    `service_ns`: of each crawler the service times of good requests of one run at concurrency `at`,
-    sorted. Lines have `CRAWLER p50` and so on, or `CRAWLER all`, as gid; `planned p50` and so on is
-    that quantile of the delays, `planned all` their distribution. None if nothing was good.
+    Quantiles are medians over the trials. `service_ns` has, for each crawler, the sorted service
+    times of the good requests of one run at concurrency `at`. The gids of lines are `CRAWLER p50`,
+    `CRAWLER p90`, `CRAWLER p99`, and `CRAWLER all` for the distribution. Those of the planned
+    delays have `planned` instead of the crawler. Returns None if no request was good.
     """
     by_crawler = analysis.by_crawler()
     if not any(
@@ -98,7 +99,7 @@ def service_time_figure(
     curves = list(panels)[:3]
     drawn: list[Point] = []
     for panel, (quantile, q) in zip(curves, _QUANTILES.items(), strict=True):
-        panel.set_autoscale_on(False)  # limits are set once all is drawn
+        panel.set_autoscale_on(False)  # limits are set after everything is drawn
         drawn += _draw_quantile(panel, by_crawler, quantile, styles)
         panel.set_title(f"{quantile} against concurrency", fontsize=12)
         panel.set_xscale("log")
@@ -110,7 +111,7 @@ def service_time_figure(
         panel.set_ylabel("service time (ms)")
         if delay.high_us:
             panel.axhline(delay.quantile_us(q) / 1e3, gid=f"planned {quantile}", **_PLANNED)
-    # The same scale for all three, so that they can be compared at a glance.
+    # All three panels have the same scale, so that they can be compared directly.
     values = [value for point in drawn for value in (point.low, point.high)]
     values += [delay.quantile_us(q) / 1e3 for q in _QUANTILES.values() if delay.high_us]
     for panel in curves:
@@ -172,11 +173,11 @@ def _draw_shares(
     at: int,
     delay: Delay,
 ) -> None:
-    """The empirical distribution function of each, and the distribution of the planned delays."""
+    """Draw the empirical distribution function for each crawler and for the planned delays."""
     panel.set_autoscale_on(False)
     service_ns = {name: values for name, values in service_ns.items() if len(values)}
     for name, values in service_ns.items():
-        # Of many requests the ranks that can be told apart; the last percent as finely as all.
+        # Only as many ranks as can be distinguished; the last percent gets a finer grid.
         ranks = np.unique(
             np.concatenate(
                 [
@@ -209,7 +210,7 @@ def _draw_shares(
 
 
 def _limits(values_ms: Sequence[float]) -> tuple[float, float]:
-    """Of an axis that has all of them, with a margin."""
+    """Return axis limits that include all values, with a margin."""
     low, high = max(min(values_ms), 1e-3), max(values_ms)
     if high > _LOG_FROM * low:
         return low / _MARGIN, high * _MARGIN
@@ -218,7 +219,7 @@ def _limits(values_ms: Sequence[float]) -> tuple[float, float]:
 
 
 def _scale(panel: Axes, name: Literal["x", "y"], values_ms: Sequence[float]) -> None:
-    """Logarithmic where the largest is many times the smallest."""
+    """Make an axis logarithmic if the largest value is over _LOG_FROM times the smallest."""
     axis = panel.xaxis if name == "x" else panel.yaxis
     if max(values_ms) > _LOG_FROM * max(min(values_ms), 1e-3):
         (panel.set_xscale if name == "x" else panel.set_yscale)("log")
@@ -228,7 +229,7 @@ def _scale(panel: Axes, name: Literal["x", "y"], values_ms: Sequence[float]) -> 
 
 
 def findings(analysis: Analysis, at: int) -> str:
-    """The lowest and the highest median at one concurrency."""
+    """Say which crawlers have the lowest and the highest median at one concurrency."""
     cells = [cell for cell in analysis.cells if cell.cell.concurrency == at]
     said = lowest_and_highest(cells, "p50_ns", "p50", lambda value: f"{value / 1e6:.1f} ms")
     if not said:

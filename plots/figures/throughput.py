@@ -1,4 +1,4 @@
-"""throughput.png: requests a second against concurrency, a line a crawler. Rows -> Figure."""
+"""throughput.png: requests per second against concurrency, with one line per crawler."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +46,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: DelayScene) -> Drawn:
-    """throughput.png."""
+    """Draw throughput.png."""
     figure = throughput_figure(scene.analysis, scene.small_print)
     heading = f"Throughput{scene.title}"
     finding = findings(scene.analysis, scene.neighbours)
@@ -54,11 +54,11 @@ def draw(scene: DelayScene) -> Drawn:
 
 
 def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
-    """Medians with min to max over the trials; the ideal is dashed, the server ceiling dotted.
+    """Return a figure with one line per crawler: medians over the trials, with min to max.
 
-    Each crawler's line has its name as gid, the ideal "ideal", the server ceiling "server ceiling",
-    a ring around a knee `CRAWLER knee`. Markers show the verdict of
-    a cell, as in `marker_of`. The analysis is of one delay.
+    The ideal is dashed, and the server ceiling is dotted. The gid of each line is the crawler's
+    name, "ideal" or "server ceiling"; that of a ring around a knee is `CRAWLER knee`. Markers show
+    the verdict of a cell, as in `marker_of`. `analysis` must have exactly one delay.
     """
     experiment, cells = analysis.experiment, analysis.cells
     (delay,) = experiment.delays
@@ -78,7 +78,7 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
         last[name] = points[-1]
     _name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
     rates = [cell.requests_per_s[2] for cell in cells if cell.measured]
-    highest = max(rates, default=0.0) or 1.0  # of failures alone
+    highest = max(rates, default=0.0) or 1.0  # 0 if every request failed
     axes.set_xlim(0, most * 1.02)
     axes.set_ylim(0, highest * 1.12)
     if staircase is not None:
@@ -106,7 +106,7 @@ def _point(cell: CellSummary) -> Point:
 
 
 def _mark_knee(axes: Axes, cells: Sequence[CellSummary], colour: str, name: str) -> bool:
-    """A ring around the knee, where there is one between the ends of the line."""
+    """Draw a ring around the knee if it is known exactly. Returns whether it was drawn."""
     at = knee(cells).exact
     found = next((cell for cell in cells if cell.cell.concurrency == at), None)
     if found is None:
@@ -123,7 +123,7 @@ def _mark_knee(axes: Axes, cells: Sequence[CellSummary], colour: str, name: str)
 
 
 def _name_failed(axes: Axes, names: Sequence[str]) -> None:
-    """Crawlers of which not one run came to anything: INVALID, and nowhere to be drawn."""
+    """Name the crawlers without a single result. They are INVALID and have no line."""
     if names:
         axes.annotate(
             f"INVALID, no result: {', '.join(names)}",
@@ -135,7 +135,7 @@ def _name_failed(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _explain_markers(axes: Axes, levels: Sequence[Level], has_knees: bool) -> None:
-    """A legend of what is not VALID, and of knees, if there are any."""
+    """Add a legend for the markers of verdicts other than VALID, for the ideal and for knees."""
     handles = marker_legend(levels)
     handles += [line for line in axes.lines if str(line.get_label()).startswith("ideal")]
     if has_knees:
@@ -145,7 +145,7 @@ def _explain_markers(axes: Axes, levels: Sequence[Level], has_knees: bool) -> No
 
 
 def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:
-    """How fast this server answers a floor client; a run above 60 % of it is SUSPECT."""
+    """Draw the server ceiling, and the range below it in which runs are SUSPECT."""
     if ceiling_per_s is None:
         return
     if CEILING_SHARE * ceiling_per_s > axes.get_ylim()[1]:
@@ -178,9 +178,10 @@ def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:
 
 
 def _staircase(delay: Delay, requests: int, most: int) -> Shape | None:
-    """So many requests are whole waves: concurrencies between two steps bring nothing more.
+    """Return the ideal throughput at every concurrency up to `most`, for a fixed `requests`.
 
-    None where runs are not of a fixed number of requests, and without a delay.
+    It is a staircase, because requests are made in whole waves: a higher concurrency that saves no
+    wave gains nothing. Returns None if `requests` is 0, or for a delay of 0.
     """
     if not (requests and delay.mean_us):
         return None
@@ -203,14 +204,14 @@ def _draw_staircase(axes: Axes, ideal: Shape) -> None:
 
 
 def _draw_ideal(axes: Axes, delay: Delay, most: int, top: float) -> None:
-    """Requests that take at least `delay` each, C at a time: C / delay cannot be exceeded."""
+    """Draw the ideal throughput C / delay: C requests at a time, each of which takes the delay."""
     if not delay.mean_us:
         return
     per_slot = 1e6 / delay.mean_us
     axes.plot(
         [0, most], [0, most * per_slot], "--", color=GREY, linewidth=1.3, zorder=2, gid="ideal"
     )
-    # Named where the line is well inside the axes, left of it.
+    # The label is to the left of the line, at a point well inside the axes.
     at = 0.72 * min(float(most), top / per_slot)
     axes.annotate(
         "ideal: C / delay",
@@ -224,7 +225,7 @@ def _draw_ideal(axes: Axes, delay: Delay, most: int, top: float) -> None:
 
 
 def findings(analysis: Analysis, neighbours: Sequence[Neighbours]) -> str:
-    """Who is fastest, how near the ideal, where the knees are, and which differences are seen."""
+    """Say which crawlers are fastest and slowest, where the knees are, and what is undecided."""
     best = sorted(best_cells(analysis.cells).values(), key=rate, reverse=True)
     if not best:
         return "Nothing was measured."
@@ -252,7 +253,7 @@ def findings(analysis: Analysis, neighbours: Sequence[Neighbours]) -> str:
 
 
 def _highest(best: Sequence[CellSummary], is_tie: bool) -> str:
-    """The first; and the second, where no difference is seen between the two."""
+    """Name the fastest crawler, and the second one if no difference between them is seen."""
     text = f"Highest: {rate_at(best[0])}"
     share = best[0].median_of("efficiency")
     if share is not None:
@@ -263,7 +264,7 @@ def _highest(best: Sequence[CellSummary], is_tie: bool) -> str:
 
 
 def _chains(undecided: Sequence[Neighbours]) -> str:
-    """`a, b, c (at 100); d, e (at 1)`: each with the next."""
+    """Return `a, b, c (at 100); d, e (at 1)`: runs of neighbours without a difference."""
     chains: list[tuple[int, list[str]]] = []
     for pair in undecided:
         if not chains or chains[-1] != (pair.concurrency, [*chains[-1][1][:-1], pair.candidate]):

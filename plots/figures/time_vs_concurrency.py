@@ -1,7 +1,7 @@
-"""time-vs-concurrency.png: the right number of concurrent requests. Rows -> Figure.
+"""time-vs-concurrency.png: the time to make N requests, against concurrency.
 
-The time to fetch N requests against concurrency: a line a delay, or a line a crawler where there is
-one delay only.
+There is one panel per crawler with one line per delay; or, if there is only one delay, a single
+panel with one line per crawler.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCALED_TO = 1000
-"""Requests: where runs differ in their number, the time that so many would have taken."""
+"""If runs differ in their number of requests, times are scaled to this many requests."""
 
 
 _X_LABEL = "concurrency asked for"
@@ -51,7 +51,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: SweepScene) -> Drawn | None:
-    """time-vs-concurrency.png; None if nothing was measured."""
+    """Draw time-vs-concurrency.png. Returns None if nothing was measured."""
     figure = time_figure(scene.analysis, scene.small_print)
     if figure is None:
         return None
@@ -61,11 +61,12 @@ def draw(scene: SweepScene) -> Drawn | None:
 
 
 def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
-    """Medians with min to max; gids: `CRAWLER` or `CRAWLER DELAY`, and `ideal DELAY`.
+    """Return a figure of the median time over the trials, with min to max.
 
-    The ideal is thin: with a fixed number of requests it is a sawtooth, since the last wave is
-    seldom full. Lines between points, with the gid `CRAWLER between`, follow it. None if nothing
-    was measured.
+    The gids of lines are `CRAWLER` or `CRAWLER DELAY`, and `ideal DELAY`. The ideal is thin,
+    because with a fixed number of requests it is a sawtooth: the last wave is seldom full. Lines
+    between points have the gid `CRAWLER between` and follow the ideal. Returns None if nothing was
+    measured.
     """
     asked = analysis.experiment
     by_crawler = analysis.by_crawler()
@@ -78,7 +79,7 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
         handles = marker_legend([cell.level for cells in by_crawler.values() for cell in cells])
         if asked.delays[0].mean_us:
             handles.insert(0, Line2D([], [], label=_IDEAL_LABEL, **_IDEAL))
-        if handles:  # below the ideal there is nothing
+        if handles:  # the legend is below the ideal, where no line can be
             axes.legend(handles=handles, loc="lower left", fontsize=9)
         axes.set_title("\n".join(_title(asked)))
     else:
@@ -91,7 +92,7 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
 def _draw_panels(
     figure: Figure, asked: Experiment, by_crawler: Mapping[str, Sequence[CellSummary]]
 ) -> None:
-    """One for each crawler, a line for each delay."""
+    """Draw one panel per crawler, with one line per delay."""
     columns = min(3, len(by_crawler))
     rows = -(-len(by_crawler) // columns)
     figure.set_size_inches(max(9.6, 4.8 * columns), max(6.0, 3.6 * rows + 1))
@@ -113,7 +114,7 @@ def _draw_panels(
         lowest.set_xlabel(_X_LABEL)
         lowest.tick_params(labelbottom=True)
     handles = [Line2D([], [], label=_IDEAL_LABEL, **_IDEAL), *marker_legend(levels)]
-    # Beside the title, which has two lines.
+    # Next to the title, which has two lines.
     figure.legend(handles=handles, loc="upper right", ncols=-(-len(handles) // 2), fontsize=10)
 
 
@@ -157,7 +158,7 @@ def _title(asked: Experiment) -> tuple[str, str]:
 
 
 def _shape(delay: Delay, requests: int, most: int) -> Shape:
-    """The ideal; or, without a delay, what makes lines follow powers of the concurrency."""
+    """Return the ideal; for a delay of 0, a shape that lets lines follow powers of concurrency."""
     at, seconds = ideal_s(delay, requests, most)
     if len(at):
         return Shape(at, seconds)
@@ -166,7 +167,7 @@ def _shape(delay: Delay, requests: int, most: int) -> Shape:
 
 
 def _point(cell: CellSummary, asked: Experiment) -> Point | None:
-    """Of the runs that fetched all there was to fetch; None if there is none."""
+    """Return the point for the runs in which every request was good, or None if there are none."""
     whole = [one for one in cell.measured if one.good and not one.errors]
     if not whole:
         return None
@@ -182,10 +183,11 @@ def _point(cell: CellSummary, asked: Experiment) -> Point | None:
 def ideal_s(
     delay: Delay, requests: int, most: int
 ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
-    """At every concurrency up to `most`, the seconds in which nothing but the delays is waited for.
+    """Return concurrencies from 1 to `most`, and the ideal makespan at each, in seconds.
 
-    For `requests` of them whole waves, ceil(N / C) of the delay (bench.plan.experiment has the
-    formula); for 0, SCALED_TO full slots. Nothing for a delay of 0. Of a range of delays its mean.
+    For `requests` = N > 0 it is ceil(N / C) x delay, as in bench.plan.experiment. For `requests` =
+    0 it is the time of SCALED_TO requests with all slots full. For a range of delays, the mean is
+    used. Both arrays are empty for a delay of 0.
     """
     at = np.arange(1, most + 1) if delay.mean_us else np.arange(0)
     if not len(at):
@@ -195,7 +197,7 @@ def ideal_s(
 
 
 def findings(analysis: Analysis) -> str:
-    """What concurrency saves, for each series."""
+    """Say how much time concurrency saves, for each series."""
     asked = analysis.experiment
     n = asked.requests or SCALED_TO
     texts = []
@@ -205,7 +207,7 @@ def findings(analysis: Analysis) -> str:
             for cell in analysis.cells
             if (cell.cell.crawler, cell.cell.delay) == series and cell.measured
         ]
-        name = analysis.series_shown(best.cell)
+        name = analysis.format_series(best.cell)
         first = cells[0]
         text = f"{name}: {_seconds_at(best, n)}"
         if best is not first:
@@ -218,7 +220,7 @@ def findings(analysis: Analysis) -> str:
 
 
 def _seconds_at(cell: CellSummary, requests: int) -> str:
-    """`1.02 s at 100 (95 % interval 1.01 to 1.05)`."""
+    """Return `1.02 s at 100 (95 % interval 1.01 to 1.05)`."""
 
     def seconds(per_s: float) -> str:
         return f"{requests / max(per_s, 1e-9):.3g}"

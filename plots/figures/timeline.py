@@ -1,4 +1,4 @@
-"""timeline-CRAWLER.png: every call of one run over time, client over server. Rows -> Figure."""
+"""timeline-CRAWLER.png: every request of one run over time, at the client and at the server."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,28 +15,28 @@ from bench.analysis.join import Join
 from bench.analysis.validity import Level
 from bench.results.columns import IntColumns
 from plots.scenes import Drawn, RunScene
-from plots.style import CLIENT, FAILED, SERVER, add_small_print, doubt_shown, new_figure
+from plots.style import CLIENT, FAILED, SERVER, add_small_print, format_doubt, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_LINES = 2000
-"""Of more calls an image is made: rows are thinner than a pixel then."""
+"""With more calls than this, rows would be thinner than a pixel, and an image is drawn instead."""
 _WAVES = 12
-"""With fewer of them the corner for the window is not empty."""
+"""With fewer waves than this, the corner for the inset window is not empty."""
 _ROWS, _COLUMNS = 500, 1000
-"""Of the image: about a pixel each."""
+"""Size of the image. Each cell is about a pixel."""
 
 
 class Spans(NamedTuple):
-    """Of calls, in seconds since the first start; `row` is the rank of the call's start."""
+    """Spans of calls, in seconds since the first start. `row` is the rank of the call's start."""
 
     start_s: "NDArray[np.float64]"
     end_s: "NDArray[np.float64]"
     row: "NDArray[np.int64]"
 
     def only(self, chosen: "NDArray[np.bool_]") -> "Spans":
-        """Some of them."""
+        """Return the spans for which `chosen` is true."""
         return Spans(self.start_s[chosen], self.end_s[chosen], self.row[chosen])
 
 
@@ -48,7 +48,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: RunScene) -> Drawn | None:
-    """timeline-CRAWLER.png; None if no job of the run was recorded."""
+    """Draw timeline-CRAWLER.png. Returns None if no job of the run was recorded."""
     fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
     figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print)
     if figure is None:
@@ -66,11 +66,12 @@ def draw(scene: RunScene) -> Drawn | None:
 def timeline_figure(
     trial: Trial, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
 ) -> Figure | None:
-    """A row a call, in the order of the clients' starts: the client's span, and the server's on it.
+    """Return a figure with one row per call, ordered by the time at which the client started it.
 
-    Up to MOST_LINES calls, one collection for each end, with gid "client" and "server"; of more, an
-    image with gid "calls", in which a pixel has each colour by its share of the calls, and a window
-    on some calls from the middle. None if no job of the run was recorded.
+    The server's span is drawn over the client's. Up to MOST_LINES calls are drawn as two
+    collections of lines, with the gids "client" and "server". More calls are drawn as an image
+    (gid "calls"), in which a pixel mixes the colours by their shares of its calls, with an inset
+    that shows some calls from the middle as lines. Returns None if no job of the run was recorded.
     """
     run = trial.run
     is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
@@ -117,7 +118,7 @@ def timeline_figure(
     axes.set_title(
         f"Calls over time: {run.crawler}\n"
         f"concurrency {run.concurrency}, delay {run.delay}, "
-        f"{calls:,} requests, trial {run.trial}{doubt_shown(trial.verdict)}"
+        f"{calls:,} requests, trial {run.trial}{format_doubt(trial.verdict)}"
     )
     axes.legend(handles=handles, loc="upper right", fontsize=11)
     add_small_print(figure, small_print)
@@ -137,7 +138,7 @@ def _draw_lines(
     axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
 ) -> None:
     width = max(0.8, min(8.0, 330 / calls))
-    # Rows thinner than a pixel: a server's span as thick as the client's, or stripes would show.
+    # If rows are thinner than a pixel, both spans are equally thick; otherwise stripes would show.
     server_width = width * (0.5 if width > 2 else 1.0)
     colours = [FAILED if has_failed else CLIENT for has_failed in failed.tolist()]
     axes.add_collection(
@@ -150,7 +151,7 @@ def _draw_lines(
 
 
 def _segments(spans: Spans) -> "list[NDArray[np.float64]]":
-    """Horizontal, of shape (2, 2) each."""
+    """Return one horizontal segment per span, each of shape (2, 2)."""
     segments = np.empty((len(spans.row), 2, 2))
     segments[:, 0, 0] = spans.start_s
     segments[:, 1, 0] = spans.end_s
@@ -176,8 +177,8 @@ def _draw_image(
     image = np.zeros((_ROWS, _COLUMNS, 3))
     for colour, share in shares.items():
         image += share[:, :, None] * np.array(to_rgb(colour))
-    # Where there is anything at all it has its full colour: of a million calls a pixel holds two
-    # thousand, and a second, and a hundred of them under way are next to nothing of that.
+    # A pixel with any call has its full colour. With a million calls, a pixel covers two thousand
+    # calls and a long time, so that a hundred calls in flight would be almost invisible.
     image[good + bad < 1e-9] = 1
     axes.imshow(
         image,
@@ -192,7 +193,7 @@ def _draw_image(
 def _draw_window(
     axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
 ) -> None:
-    """So many calls from the middle, as lines, in the corner that is empty."""
+    """Draw `calls` calls from the middle as lines, in the empty lower left corner."""
     first = len(client.row) // 2
     inset = axes.inset_axes((0.07, 0.1, 0.4, 0.4))
     shown = (client.row >= first) & (client.row < first + calls)
@@ -208,15 +209,15 @@ def _draw_window(
 
 
 def coverage(spans: Spans, calls: int, end_s: float) -> "NDArray[np.float64]":
-    """The share of each pixel that is covered, of shape (_ROWS, _COLUMNS), from 0 to 1.
+    """Return the covered share of each pixel, from 0 to 1, with shape (_ROWS, _COLUMNS).
 
-    A pixel holds the same stretch of time of several calls.
+    A pixel stands for the same interval of time of several calls.
     """
     row = spans.row * _ROWS // calls
     height = np.bincount(np.arange(calls) * _ROWS // calls, minlength=_ROWS)
     covered = np.zeros(_ROWS * (_COLUMNS + 2))
     for at_s, sign in ((spans.start_s, 1.0), (spans.end_s, -1.0)):
-        # What begins or ends within a pixel covers a part of it: the rest goes to the next one.
+        # A span that begins or ends inside a pixel covers part of it; the rest goes to the next.
         column = np.clip(at_s / max(end_s, 1e-9), 0, 1) * _COLUMNS
         whole = np.floor(column).astype(np.int64)
         part = column - whole
@@ -228,7 +229,7 @@ def coverage(spans: Spans, calls: int, end_s: float) -> "NDArray[np.float64]":
 
 
 def findings(trial: Trial) -> str:
-    """How long one run took, and what is wrong with it."""
+    """Say how long one run took, and what is wrong with it."""
     summary = trial.summary
     assert summary is not None
     text = f"{summary.requests:,} requests in {summary.makespan_ns / 1e9:.2f} s"

@@ -1,4 +1,4 @@
-"""workload.png: what saving costs, against the CPU time of an item. Rows -> Figure."""
+"""workload.png: how much longer computing takes with saving, against CPU time per item."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -24,7 +24,7 @@ _HOW_TO_READ = (
 
 
 def draw(scene: PrimesScene) -> Drawn | None:
-    """workload.png; None if no hashes were computed, or not without I/O."""
+    """Draw workload.png. Returns None if no hashes were computed, or none without I/O."""
     figure = workload_figure(scene.analysis, scene.small_print)
     if figure is None:
         return None
@@ -50,9 +50,10 @@ def _lines(analysis: PrimesAnalysis) -> list[SaverLine]:
 
 
 def workload_figure(analysis: PrimesAnalysis, small_print: str) -> Figure | None:
-    """Times slower than no I/O, against the CPU time of an item, both logarithmic.
+    """Return a figure of time relative to no I/O, against CPU time per item, both axes logarithmic.
 
-    Lines have the saver's name as gid. None if no hashes were computed, or not without I/O.
+    The gid of each line is the saver's name. Returns None if no hashes were computed, or none
+    without I/O.
     """
     lines = _lines(analysis)
     if not lines:
