@@ -1,6 +1,8 @@
 """Ctrl-C and its like: they interrupt once, and what cleans up is not interrupted again."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -18,7 +20,36 @@ def _stopping_signals() -> list[signal.Signals]:
     return stopping
 
 
+class HeldBack:
+    """What came of signals while they were held back."""
+
+    def __init__(self) -> None:
+        self.has_come = False
+
+
+@contextmanager
+def hold_interrupts() -> Iterator[HeldBack]:
+    """Note stopping signals instead of raising KeyboardInterrupt, while nothing may be cut "
+    "short."""
+    held_back = HeldBack()
+    _holds.append(held_back)
+    try:
+        yield held_back
+    finally:
+        _holds.remove(held_back)
+
+
+_holds: list[HeldBack] = []
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _holds:
+        _holds[-1].has_come = True
+        return
     for other in _stopping_signals():
-        signal.signal(other, signal.SIG_IGN)
+        signal.signal(other, _ignore)
     raise KeyboardInterrupt
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing. With SIG_IGN, Python complains about a signal that has come just before."""

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.kinds import kind_of
+from bench.plan.experiment import CELL
 from bench.printable import protect_standard_streams
 from bench.results.folder import find_file
 from bench.results.store import Store
@@ -106,7 +108,7 @@ def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> It
 
     path = find_file(folder)
     with Store.open(path) as store:
-        figures, page = _DRAWN[store.asked()["kind"]](store, analysis)
+        figures, page = _DRAWN[kind_of(store).name](store, analysis)
         pictures: list[Picture] = []
         for drawn in figures:
             image = io.BytesIO()
@@ -144,6 +146,10 @@ def _of_sweep(
     from plots.sweep_page import sweep_page
 
     analysis = analysis or analyse(store)
+    known = set(analysis.experiment.crawlers)
+    for run in analysis.runs:
+        if run.crawler not in known or run.role != CELL:
+            raise StoreError(f"cannot draw {store.path}: its run {run.number} was not asked for")
     return figures_of(store, analysis), partial(sweep_page, store, analysis)
 
 

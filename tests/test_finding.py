@@ -65,3 +65,12 @@ def test_verdicts_are_counted_from_the_best_to_the_worst() -> None:
     levels = [Level.INVALID, Level.VALID, Level.VALID, Level.UNCHECKED]
     assert verdict_counts(levels) == "4 runs: 2 VALID, 1 UNCHECKED, 1 INVALID."
     assert verdict_counts([Level.VALID]) == "1 run: 1 VALID."
+
+
+def test_the_floor_crawler_is_no_answer_to_which_is_fastest() -> None:
+    fastest, _ = finding(cell("protocol", 10, 100.0), cell("a", 10, 50.0))
+    assert fastest == (
+        "a has the highest throughput: 50.0 requests/s at 10. The floor crawler, protocol, "
+        "reaches 100."
+    )
+    assert finding(cell("protocol", 10, 100.0))[0].startswith("protocol has the highest")

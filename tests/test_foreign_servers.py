@@ -197,7 +197,7 @@ def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers, tmp_path: 
         assert "InsecureRequestWarning" not in done[2].stderr
         if module[0] == "bench":
             assert f"connect: {servers.https}/length (3 times)" in done[0].stderr
-            assert "--cafile names an authority" in done[0].stderr
+            assert "--cafile FILE trusts an authority" in done[0].stderr
 
 
 def test_a_crawler_that_asks_nobody_is_told_by_the_environment(servers: Servers) -> None:

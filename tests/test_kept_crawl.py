@@ -21,11 +21,14 @@ import psutil
 import pytest
 
 from bench.analysis.analyse import analyse
+from bench.interrupts import interrupt_once
 from bench.measure.crawl_progress import format_crawl_progress
+from bench.measure.kept_crawl import keep_crawl
 from bench.plan.crawl import CrawlExperiment
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.results.folder import find_file
+from bench.results.run_result import RunResult
 from bench.results.store import FILE_NAME, Store
 from server.control_client import stats
 from server.process import ServerProcess
@@ -285,3 +288,53 @@ def test_a_terminal_shows_how_far_the_crawl_is(tmp_path: Path, is_ours: bool) ->
             process.wait(WITHIN_S)
         os.close(ours)
     assert process.returncode == 130
+
+
+def test_a_crawl_takes_one_crawler(tmp_path: Path) -> None:
+    done = bench("crawl", "chapter", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "crawl runs one crawler, and chapter names " in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_list_of_urls_is_kept_whole(tmp_path: Path) -> None:
+    """Over a megabyte of it."""
+    with ServerProcess() as server:
+        url = f"{server.addresses.data_url}/add?delay=0&size=1&name={'x' * 40}&seq="
+        (tmp_path / "urls").write_text("".join(f"{url}{seq}\n" for seq in range(12_000)))
+        assert (tmp_path / "urls").stat().st_size > 1_000_000
+        done = bench("crawl", "protocol", "-c", "50", "--urls", "urls", cwd=tmp_path)
+    assert done.returncode == 0, done
+    assert "12000 matched" in done.stdout
+
+
+def test_json_is_printed_of_a_crawl_that_recorded_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("async def crawl(*arguments): ...\n")
+    done = bench("crawl", "./mine.py:crawl", "-n", "2", "-c", "1", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done
+    assert json.loads(done.stdout)["verdict"] == "INVALID"
+
+
+def test_an_interruption_while_results_are_written_does_not_lose_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Store.append
+
+    def interrupted(store: Store, result: RunResult) -> None:
+        append(store, result)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Store, "append", interrupted)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    interrupt_once()
+    try:
+        one = Entrant("protocol", "protocol")
+        asked = CrawlExperiment((one,), (1,), (Delay.fixed(0),), 1, 1, 1, 10.0, requests=3)
+        (planned,) = asked.order({"protocol": 1})
+        kept = keep_crawl(asked, planned, None, tmp_path)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+    assert kept.is_interrupted
+    with Store.open(kept.folder / FILE_NAME) as store:
+        assert len(store.runs()) == 1

@@ -103,7 +103,13 @@ def run(arguments: Namespace) -> int:
     target, why_no_ledger = recognise_urls(urls) if urls else (None, "")
     if why_no_ledger:
         say(f"these URLs lead to a crawlbench server, but its ledger is not used: {why_no_ledger}")
-    (entrant,) = chosen_entrants((arguments.crawler,))
+    entrants = chosen_entrants((arguments.crawler,))
+    if len(entrants) != 1:
+        raise UsageError(
+            f"crawl runs one crawler, and {arguments.crawler} names {len(entrants)}: name one of "
+            f"{PROGRAM} list, or compare them with {PROGRAM} run --crawlers {arguments.crawler}"
+        )
+    (entrant,) = entrants
     info = installed(entrant)
     if arguments.concurrency > info.max_concurrency:
         say(
@@ -156,11 +162,11 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
             print_failure(kept.result)
         elif trial.summary is None:
             say("no request was recorded")
-        if trial.summary is None:
-            say(f"the results of the run, as far as there are any, are in {kept.folder}")
-        elif as_json:
+        if as_json:
             print(json.dumps(crawl_as_json(store, asked, trial), indent=2))
             print_failed_urls(store, asked, trial)
+        elif trial.summary is None:
+            say(f"the results of the run, as far as there are any, are in {kept.folder}")
         else:
             print_crawl(store, asked, trial, make_console(is_wide=is_wide))
             print(f"\nresults are in {kept.folder}; {PROGRAM} plots {kept.folder} draws them")

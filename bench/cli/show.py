@@ -74,10 +74,18 @@ def draw(
 def draw_one(program: str, report: object, path: Path) -> int:
     """Draw a figure into a file with a program that reads JSON, and return the exit code."""
     way_out = f"{path} was not drawn"
-    return run_plots(program, ["--plot", str(path)], way_out, json.dumps(report).encode() + b"\n")
+    to_stdin = json.dumps(report).encode() + b"\n"
+    # What it prints is not part of the JSON or Markdown that the command prints.
+    return run_plots(program, ["--plot", str(path)], way_out, to_stdin, sys.stderr.fileno())
 
 
-def run_plots(module: str, words: Sequence[str], way_out: str, to_stdin: bytes = b"") -> int:
+def run_plots(
+    module: str,
+    words: Sequence[str],
+    way_out: str,
+    to_stdin: bytes = b"",
+    stdout: int | None = None,
+) -> int:
     """Run a program that draws, and return an exit code of crawlbench's.
 
     `to_stdin` is written to its stdin first. If it crashes or is killed, the message ends with
@@ -87,6 +95,7 @@ def run_plots(module: str, words: Sequence[str], way_out: str, to_stdin: bytes =
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", module, "--end-with-stdin", *words],
         stdin=subprocess.PIPE,
+        stdout=stdout,
         # In a separate session, so that Ctrl-C reaches it only through this process.
         start_new_session=True,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import StoreError
-from bench.interrupts import interrupt_once
+from bench.interrupts import HeldBack, hold_interrupts, interrupt_once
 from bench.measure.crawl_progress import crawl_progress
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import choose_pinning, on_cpus
@@ -37,11 +37,14 @@ def keep_crawl(
     """Make the crawl and keep its results in a new folder in `out`.
 
     If `target` is None, a delay server is started for it. The first Ctrl-C ends the crawl, and
-    what was fetched so far is kept; a second one raises KeyboardInterrupt. Raises StoreError, and
+    what was fetched so far is kept; a second one raises KeyboardInterrupt, unless it comes while
+    that is being written. Raises StoreError, and
     what the runner or the start of the server raises; nothing is kept then.
     """
     pinning = choose_pinning()
     interruption = _Interruption()
+    late: list[HeldBack] = []
+    """Interruptions while what was fetched is read and written, which is not cut short."""
     folder = new_folder(out)
     try:
         with ExitStack() as stack:
@@ -55,7 +58,11 @@ def keep_crawl(
                 target = stack.enter_context(private_server(pinning, [planned]))
             trust = Trust(asked.cafile, asked.is_insecure)
             runner = ProcessRunner(
-                replace(target, trust=trust), asked.timeout_s, pinning, on_interrupt=interruption
+                replace(target, trust=trust),
+                asked.timeout_s,
+                pinning,
+                on_interrupt=interruption,
+                on_ended=lambda: late.append(stack.enter_context(hold_interrupts())),
             )
             stack.enter_context(on_cpus(pinning.server))
             with crawl_progress(target, planned.requests, runner.limit_s(planned)):
@@ -65,7 +72,8 @@ def keep_crawl(
         _remove_if_empty(folder)
         raise
     link_latest(folder, asked.kind)
-    return KeptCrawl(folder, result, interruption.has_come)
+    is_interrupted = interruption.has_come or any(one.has_come for one in late)
+    return KeptCrawl(folder, result, is_interrupted)
 
 
 class _Interruption:
@@ -83,11 +91,11 @@ class _Interruption:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove a folder of results that contains no run."""
-    with suppress(StoreError, OSError):
-        with Store.open(folder / FILE_NAME) as store:
-            if store.runs():
-                return
+    """Remove a new folder of results that contains no run; its file may not even be begun."""
+    with suppress(StoreError), Store.open(folder / FILE_NAME) as store:
+        if store.runs():
+            return
+    with suppress(OSError):
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()

@@ -102,15 +102,18 @@ class ProcessRunner:
         environment: Mapping[str, str] = MappingProxyType({}),
         grace_s: float = _GRACE_S,
         on_interrupt: Callable[[], None] | None = None,
+        on_ended: Callable[[], object] = lambda: None,
     ) -> None:
         """`environment` is added to this process's environment for crawlers.
 
         `grace_s` is the time beyond the crawl: to start a process, import, write the outcome.
         If `on_interrupt` is given, a KeyboardInterrupt during a crawl is not raised: it is called,
-        and the result has what the crawler had fetched by then. A second one is raised.
+        and the result has what the crawler had fetched by then. A second one is raised. `on_ended`
+        is called as soon as the crawler has ended, before its outcome is read.
         """
         self._grace_s = grace_s
         self._on_interrupt = on_interrupt
+        self._on_ended = on_ended
         self._target = target
         self._environment = {**os.environ, **environment}
         self._timeout_s = timeout_s
@@ -245,8 +248,10 @@ class ProcessRunner:
                     raise
                 self._on_interrupt()
                 if _stopped(process):
+                    self._on_ended()
                     return _INTERRUPTED
                 code = 0
+            self._on_ended()
         finally:
             timer.cancel()
         if is_late.is_set():

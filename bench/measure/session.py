@@ -214,20 +214,30 @@ def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measure
                 f"{folder}\n"
                 f"  to print tables:         {PROGRAM} report {folder}\n"
                 f"  to draw figures:         {PROGRAM} plots {folder}\n"
-                f"  to make the other runs:  {PROGRAM} run --resume {folder}",
+                f"  to make the other runs:  {_resume_command(asked, folder)}",
                 file=sys.stderr,
             )
             return Measured(folder, Ending.INTERRUPTED)
         except (ServerGoneError, StoreError) as error:
-            error.args = (f"{error}; {_what_is_kept(progress.count, runs, folder)}",)
+            resume = _resume_command(asked, folder)
+            error.args = (f"{error}; {_what_is_kept(progress.count, runs, resume, folder)}",)
             raise
     _print_failures(failed)
     return Measured(folder, Ending.RUNS_FAILED if failed else Ending.DONE)
 
 
-def _what_is_kept(done: int, runs: Sequence[PlannedRun], folder: Path) -> str:
-    resume = f"{PROGRAM} run --resume {folder} makes the others"
-    return f"{done} of {len(runs)} runs are kept in {folder}: {resume}"
+def _resume_command(asked: Asked, folder: Path) -> str:
+    """Return the command that makes the missing runs."""
+    has_foreign = any(
+        one.python or (":" in one.crawler and not one.crawler.startswith("bench."))
+        for one in asked.entrants
+    )
+    allow = " --allow-foreign" if has_foreign else ""
+    return f"{PROGRAM} run --resume {folder}{allow}"
+
+
+def _what_is_kept(done: int, runs: Sequence[PlannedRun], resume: str, folder: Path) -> str:
+    return f"{done} of {len(runs)} runs are kept in {folder}: {resume} makes the others"
 
 
 def _print_failures(failed: Sequence[RunResult]) -> None:

@@ -14,6 +14,7 @@ from bench.analysis.comparison import (
 )
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.validity import Level
+from bench.plan.floor import FLOORS
 from bench.wording import format_rate
 
 
@@ -37,7 +38,11 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
         )
         at_delay = f"Delay {delay}: " if several else ""
         if ranked:
-            lines.append(f"{at_delay}{_fastest(ranked[0])}{_next(ranked, neighbours)}.")
+            chosen = [cell for cell in ranked if cell.cell.crawler not in FLOORS]
+            line = (
+                f"{at_delay}{_fastest((chosen or ranked)[0])}{_next(chosen or ranked, neighbours)}."
+            )
+            lines.append(line + (_floor(ranked) if chosen else ""))
         else:
             lines.append(f"{at_delay}every crawler has INVALID runs, so none is the fastest.")
     if not lines:
@@ -64,6 +69,15 @@ def _fastest(cell: CellSummary) -> str:
     if cell.level is not Level.VALID:
         text += f", {cell.level.name}"
     return text
+
+
+def _floor(ranked: Sequence[CellSummary]) -> str:
+    """Return how far the floor crawler gets, with which nobody would crawl; "" without one."""
+    for cell in ranked:
+        if cell.cell.crawler in FLOORS:
+            rate = format_rate(cell.requests_per_s[0])
+            return f" The floor crawler, {cell.cell.crawler}, reaches {rate}."
+    return ""
 
 
 def _next(ranked: Sequence[CellSummary], neighbours: Sequence[Neighbours]) -> str:

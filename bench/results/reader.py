@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -18,7 +18,13 @@ from bench.results.environment import Resumption
 from bench.results.migrations import OLDEST_VERSION, migrate_copies
 from bench.results.rows import RUN_COLUMNS, from_sql
 from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION, RunRow
-from bench.results.sqlite_file import SqliteFileError, check_tables, columns_of, connect
+from bench.results.sqlite_file import (
+    SqliteFileError,
+    check_tables,
+    columns_of,
+    connect,
+    long_values,
+)
 from crawlers.contract import FETCH_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server import __version__
@@ -216,7 +222,8 @@ class Reader:
             self._deadline_s = float("inf")
 
     def _about(self, column: str) -> str:
-        row = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
+        with long_values(self._connection) if column == "asked" else nullcontext():
+            row = self._connection.execute(f"SELECT {column} FROM experiment").fetchone()
         if row is None:
             raise ValueError("it contains no experiment")
         return str(row[0])

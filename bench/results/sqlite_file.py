@@ -3,7 +3,8 @@
 import sqlite3
 import stat
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from bench.results.schema import SCHEMA
 TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work")
 """The tables that crawlbench reads."""
 _MOST_BYTES = 1_000_000
-"""Maximum size of a value that is read."""
+"""Maximum size of a value that is read or written."""
+_MOST_ASKED_BYTES = 100_000_000
+"""The same for what was asked, which may have a list of URLs."""
 
 
 class SqliteFileError(ValueError):
@@ -62,6 +65,16 @@ def _distrust(connection: sqlite3.Connection) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
     if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+
+
+@contextmanager
+def long_values(connection: sqlite3.Connection) -> Iterator[None]:
+    """Allow values as long as what may be asked, for a while."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_ASKED_BYTES)
+    try:
+        yield
+    finally:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
 
 
 def check_tables(connection: sqlite3.Connection, *, is_older: bool = False) -> None:

@@ -21,7 +21,7 @@ from bench.results.reader import Reader, open_connection
 from bench.results.rows import RUN_COLUMNS, row_of, to_sql
 from bench.results.run_result import RunResult
 from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA, SCHEMA_VERSION
-from bench.results.sqlite_file import check_nothing_added, make_durable
+from bench.results.sqlite_file import check_nothing_added, long_values, make_durable
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server.ledger import LOAD_COLUMNS
@@ -64,7 +64,8 @@ class Store(Reader):
                 connection.executemany(
                     "INSERT INTO error_word VALUES (?, ?)", enumerate(ERROR_WORDS)
                 )
-                connection.execute("INSERT INTO experiment VALUES (1, ?, ?, ?, ?)", about)
+                with long_values(connection):
+                    connection.execute("INSERT INTO experiment VALUES (1, ?, ?, ?, ?)", about)
         return cls(path, connection, may_write=True)
 
     @classmethod

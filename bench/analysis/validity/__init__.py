@@ -30,11 +30,11 @@ _CHECKS: tuple[Check, ...] = (
     *machine.CHECKS,
     *plan.CHECKS,
 )
-"""In the order in which their reasons are given."""
+"""All checks, in the order in which their reasons are given."""
 
 
 def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) -> Verdict:
-    """All checks on one run.
+    """Make all checks on one run.
 
     `ceiling_per_s`: requests/s of this server with a floor client, measured in the same experiment;
     None if it was not.

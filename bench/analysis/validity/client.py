@@ -9,14 +9,14 @@ from bench.wording import format_percent
 
 OUTSIDE_SHARE = 0.05
 UNWAITED_NS = 50_000_000
-"""What starting a Python that does nothing costs."""
+"""CPU time of starting a Python that does nothing."""
 UNWAITED_SHARE = 0.05
-"""Of the crawler's CPU time."""
+"""Share of the crawler's CPU time that may be used by processes that it does not wait for."""
 GC_SHARE = 0.01
 GC_PAUSE_NS = 5_000_000
 UNUSED_LEAST = 5
 UNUSED_SHARE = 0.05
-"""Of the slots: connections without a request. A library may open one more than it needs."""
+"""Connections without a request, as a share of the slots. A library may open one too many."""
 
 
 def _kept_connections(evidence: Evidence) -> Iterator[Reason]:

@@ -15,7 +15,8 @@ from bench.analysis.validity.verdict import (
 from crawlers.registry import RESEND_CONDITIONS
 
 ORDER_SHARE = 0.001
-"""Of the requests, and two of them: a thread may be stopped between taking a job and its clock."""
+"""Share of requests that may be out of order (or two, if that is more), because a thread may be
+stopped between taking a job and reading its clock."""
 
 
 def _whole_ledger(evidence: Evidence) -> Iterator[Reason]:
@@ -84,7 +85,7 @@ def _order(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _overtime(evidence: Evidence) -> Iterator[Reason]:
-    """No good request took longer than the limit of time."""
+    """No good request took longer than the time limit."""
     run, summary = evidence.run, evidence.summary
     if summary.overtime:
         yield invalid(

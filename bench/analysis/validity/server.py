@@ -7,7 +7,7 @@ from bench.analysis.validity.verdict import Check, Evidence, Reason, invalid, su
 from bench.wording import format_percent
 
 LATE_SHARE = 0.03
-"""Of the time of all slots, lost to answers that the server gave late."""
+"""Share of the time of all slots that is lost because the server answers late."""
 CEILING_SHARE = 0.60
 SERVER_CPU_SHARE = 0.80
 

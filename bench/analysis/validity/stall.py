@@ -1,4 +1,4 @@
-"""How long an end may stand still before that is a fault. Pure."""
+"""How long an end may stand still before it counts as a fault. Pure."""
 
 from bench.analysis.summary import RunSummary
 
@@ -7,5 +7,5 @@ STALL_SHARE = 0.03
 
 
 def stall_limit_ns(summary: RunSummary) -> float:
-    """50 ms, and 3 % of the makespan."""
+    """Return the limit in ns: 50 ms or 3 % of the makespan, whichever is longer."""
     return max(STALL_NS, STALL_SHARE * summary.makespan_ns)

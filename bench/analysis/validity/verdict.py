@@ -1,4 +1,4 @@
-"""What a check finds in a run, and the verdict that all findings make. Pure."""
+"""The reasons that checks find in a run, and the verdict that follows from them. Pure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from bench.results.schema import RunRow
 
 
 class Level(IntEnum):
-    """Of a reason, and of a verdict: the worst of its reasons, or VALID."""
+    """The level of a reason or a verdict. A verdict has the level of its worst reason, or VALID."""
 
     VALID = 0
-    """As a reason: something to know, and no fault."""
+    """No fault. A reason of this level is a note."""
     UNCHECKED = 1
     """There is no ledger, so that most checks could not be made; those that could found nothing."""
     SUSPECT = 2
@@ -29,29 +29,29 @@ class Reason:
 
     @property
     def word(self) -> str:
-        """How its level is written: a reason of level VALID is a note."""
+        """The level as it is printed, which is `note` for VALID."""
         return self.level.name if self.level else "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """On one run."""
+    """The verdict on one run, with its reasons."""
 
     reasons: tuple[Reason, ...]
 
     @property
     def level(self) -> Level:
-        """The worst of the reasons."""
+        """The level of the worst reason."""
         return max((reason.level for reason in self.reasons), default=Level.VALID)
 
     def finds(self, check: str) -> bool:
-        """Whether a check found something."""
+        """Return whether a check found something."""
         return any(reason.check == check for reason in self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a check looks at."""
+    """The input of all checks."""
 
     run: RunRow
     summary: RunSummary
@@ -63,25 +63,25 @@ Check = Callable[[Evidence], Iterator[Reason]]
 
 
 def invalid(check: str, text: str) -> Reason:
-    """The number says nothing."""
+    """Return a reason why the number says nothing about the crawler."""
     return Reason(Level.INVALID, check, text)
 
 
 def suspect(check: str, text: str) -> Reason:
-    """Something besides the crawler is in the number, or may be."""
+    """Return a reason why the number may contain something other than the crawler."""
     return Reason(Level.SUSPECT, check, text)
 
 
 def unchecked(check: str, text: str) -> Reason:
-    """Most checks could not be made."""
+    """Return a reason why most checks could not be made."""
     return Reason(Level.UNCHECKED, check, text)
 
 
 def note(check: str, text: str) -> Reason:
-    """Something to know, and no fault."""
+    """Return a note, which does not change the verdict."""
     return Reason(Level.VALID, check, text)
 
 
 def format_counts(counts: dict[str, int]) -> str:
-    """`timeout 3, reset 1`."""
+    """Return `timeout 3, reset 1`."""
     return ", ".join(f"{word} {count}" for word, count in counts.items())
