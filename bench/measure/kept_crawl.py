@@ -84,10 +84,14 @@ class _Interruption:
 
     def __call__(self) -> None:
         self.has_come = True
-        interrupt_once()
-        if sys.stderr.isatty():
-            print(file=sys.stderr)  # moves on from the line that shows the progress
-        say("interrupted: collecting what was fetched; press Ctrl-C again to stop at once")
+        # An interruption in the middle of printing would have the line printed twice.
+        with hold_interrupts() as held_back:
+            interrupt_once()
+            if sys.stderr.isatty():
+                print(file=sys.stderr)  # moves on from the line that shows the progress
+            say("interrupted: collecting what was fetched; press Ctrl-C again to stop at once")
+        if held_back.has_come:
+            raise KeyboardInterrupt
 
 
 def _remove_if_empty(folder: Path) -> None:
