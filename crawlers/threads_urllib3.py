@@ -32,8 +32,10 @@ def _fetch(pools: urllib3.PoolManager, job: Job, timeout_s: float, record: Recor
     start_ns = monotonic_ns()
     try:
         response = pools.request(
-            "GET",
+            job.method,
             job.url,
+            body=job.body,
+            headers=job.headers,
             redirect=False,
             retries=False,
             preload_content=False,

@@ -18,9 +18,11 @@ class Found(NamedTuple):
     item: int
     start_ns: int
     end_ns: int
+    result: str | None = None
+    """What was computed, to be saved by POST; None if the item itself is the result."""
 
 
-WORK_COLUMNS = Found._fields
+WORK_COLUMNS = ("item", "start_ns", "end_ns")
 """Columns of the computed items, in order: the first item belongs to the job with seq 0."""
 
 
@@ -71,8 +73,8 @@ class WorkLog:
 
     def __call__(self, found: Found) -> None:
         """Note an item."""
-        for column, value in zip(self._columns.values(), found, strict=True):
-            column.append(value)
+        for name, column in self._columns.items():
+            column.append(getattr(found, name))
 
     def columns(self) -> Columns:
         """Return the WORK_COLUMNS."""
