@@ -108,7 +108,8 @@ class Spec:
                     min(seq, last)
                 ]  # the bench detects more jobs than expected
                 url = f"{base}{self._target(seq, delay_us)}&item={found.item}"
-                yield Job(seq, url, body=_body(found))
+                body = _body(found) if self.work.method == "POST" else None
+                yield Job(seq, url, body=body)
             return
         if not self.is_planned:
             for seq in range(len(self.delays_us)):
@@ -123,10 +124,8 @@ class Spec:
         return to_target(Plan(self.run_name, seq, delay_us, fault=fault))
 
 
-def _body(found: Found) -> bytes | None:
-    """Return a result as JSON; None if the item, which is in the URL, is all that there is."""
-    if found.result is None:
-        return None
+def _body(found: Found) -> bytes:
+    """Return an item and its result as JSON."""
     return json.dumps({"item": found.item, "result": found.result}).encode("ascii")
 
 
