@@ -26,7 +26,6 @@ from bench.plan.experiment import CELL
 from bench.printable import protect_standard_streams
 from bench.results.folder import find_file
 from bench.results.store import Store
-from crawlers.checked import checked_count, checked_list
 from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
@@ -55,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--timeline-at",
-        type=checked_list(checked_count),
+        type=_numbers,
         default=(),
         metavar="N,N",
         help="also draw the timeline of the first N requests of each crawler, for each N",
@@ -84,6 +83,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return numbers separated by commas. Raises ValueError if one is not at least 1."""
+    numbers = tuple(map(int, text.split(",")))
+    if min(numbers) < 1:
+        raise ValueError
+    return numbers
 
 
 def _summed_up(paths: Sequence[Path]) -> str:

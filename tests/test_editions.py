@@ -216,6 +216,6 @@ def test_a_wrong_command_and_a_missing_figure_are_found() -> None:
     assert not is_drawn("primes", {"primes-2"})
     with pytest.raises(SystemExit):
         parse(small("./benchmark.sh run --no-such-option"))
+    verb, arguments = parse(small("./benchmark.sh crawl no-such-crawler"))
     with pytest.raises(UnknownCrawlerError):
-        verb, arguments = parse(small("./benchmark.sh crawl no-such-crawler"))
         verb.load().run(arguments)
