@@ -39,13 +39,20 @@ def open_session(
     concurrency: int,
     timeout_s: float,
     request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
+    *,
+    is_queue_timed: bool = True,
 ) -> aiohttp.ClientSession:
-    """Return a session of at most `concurrency` connections that keeps the contract."""
+    """Return a session of at most `concurrency` connections that keeps the contract.
+
+    aiohttp's time limit of a whole fetch includes the wait for a connection. Unless
+    `is_queue_timed`, the limit is that of connecting, and of each read.
+    """
+    limits = ("total",) if is_queue_timed else ("sock_connect", "sock_read")
     return aiohttp.ClientSession(
         # With the default limit of 100, no higher concurrency could be measured.
         connector=aiohttp.TCPConnector(limit=concurrency, ssl=ssl_context() or True),
         # aiohttp would round timeouts of 5 s and more up to whole seconds of the loop's clock.
-        timeout=aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=math.inf),
+        timeout=aiohttp.ClientTimeout(**dict.fromkeys(limits, timeout_s), ceil_threshold=math.inf),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,

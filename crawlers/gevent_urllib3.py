@@ -11,26 +11,27 @@ from time import monotonic_ns
 import gevent
 import urllib3
 
-from crawlers.contract import HEADERS, Job, Recorder
-from crawlers.trust import ssl_context
+from crawlers.contract import Job, Recorder
 from crawlers.urllib3_errors import error_word
+from crawlers.urllib3_pools import open_pools
 
 _CHUNK_BYTES = 65_536
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
-    pools = urllib3.PoolManager(maxsize=concurrency, headers=HEADERS, ssl_context=ssl_context())
+    pools = open_pools(concurrency)
 
     def work() -> None:
         for job in jobs:
-            _fetch(pools, job, timeout_s, record)
+            fetch_one(job, pools, timeout_s, record)
 
     gevent.joinall([gevent.spawn(work) for _ in range(concurrency)], raise_error=True)
     pools.clear()
 
 
-def _fetch(pools: urllib3.PoolManager, job: Job, timeout_s: float, record: Recorder) -> None:
+def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Recorder) -> None:
+    """Fetch one job."""
     status = size_bytes = 0
     error = ""
     start_ns = monotonic_ns()

@@ -55,6 +55,13 @@ class CrawlerInfo:
     instead, "" for a good response, or UNBOUNDED."""
     is_of_chapter: bool = False
     """Whether the chapter of the book has a crawler of this style."""
+    is_pattern: bool = False
+    """Whether it is a way in which people write crawlers: one of the group PATTERNS."""
+    takes_all: bool = False
+    """Whether it takes all jobs at once, so that they wait inside it, and not in the iterator."""
+    queues: bool = False
+    """Whether its requests wait for a connection while their clocks run, so that their times hold
+    that wait."""
     open_loop: bool = False
     """Whether the crawler waits for `due_ns`."""
     extra: str = ""
@@ -236,21 +243,90 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("httptools", "uvloop"),
         style="the floor, on libuv",
     ),
+    CrawlerInfo(
+        name="asyncio-semaphore",
+        module="crawlers.asyncio_patterns",
+        function="semaphore",
+        libraries=("aiohttp",),
+        style="a task for each job, behind a semaphore",
+        is_pattern=True,
+        takes_all=True,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+    ),
+    CrawlerInfo(
+        name="asyncio-taskgroup",
+        module="crawlers.asyncio_patterns",
+        function="taskgroup",
+        libraries=("aiohttp",),
+        style="a task for each job, in a TaskGroup",
+        is_pattern=True,
+        takes_all=True,
+        queues=True,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+        timeout="connecting, each read",
+        said_instead=(("drip-body", UNBOUNDED), ("drip-headers", UNBOUNDED)),
+    ),
+    CrawlerInfo(
+        name="asyncio-chunks",
+        module="crawlers.asyncio_patterns",
+        function="chunks",
+        libraries=("aiohttp",),
+        style="gather by chunks of C",
+        is_pattern=True,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+    ),
+    CrawlerInfo(
+        name="asyncio-queue",
+        module="crawlers.asyncio_patterns",
+        function="queue",
+        libraries=("aiohttp",),
+        style="workers that a queue feeds",
+        is_pattern=True,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+    ),
+    CrawlerInfo(
+        name="gevent-pool",
+        module="crawlers.gevent_pool",
+        function="crawl",
+        libraries=("urllib3", "gevent"),
+        style="greenlets, in a pool's imap_unordered",
+        is_pattern=True,
+        said_instead=_OF_HTTP_CLIENT,
+    ),
+    CrawlerInfo(
+        name="threads-map",
+        module="crawlers.threads_map",
+        function="crawl",
+        libraries=("urllib3",),
+        style="threads, in an executor's map",
+        is_pattern=True,
+        takes_all=True,
+        timeout="connecting, each read of the headers, whole body",
+        said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
+    ),
 )
 
 
 FORMER_NAMES = {"tornado-curl": "tornado"}
 """Names that crawlers had in earlier versions, and the names that they have now."""
 
-ALL, CHAPTER = "all", "chapter"
+ALL, CHAPTER, PATTERNS = GROUPS = "all", "chapter", "patterns"
 """Names of groups of crawlers."""
 
 
 def group(name: str) -> tuple[CrawlerInfo, ...]:
-    """Return the crawlers of ALL or CHAPTER; none for another name."""
-    if name == ALL:
-        return REGISTRY
-    return tuple(info for info in REGISTRY if name == CHAPTER and info.is_of_chapter)
+    """Return the crawlers of a group; none for another name."""
+    return tuple(
+        info
+        for info in REGISTRY
+        if name == ALL
+        or (name == CHAPTER and info.is_of_chapter)
+        or (name == PATTERNS and info.is_pattern)
+    )
 
 
 def find(name: str, declared_as: str = "") -> CrawlerInfo:
@@ -284,7 +360,7 @@ def _meant(name: str) -> str:
     from difflib import get_close_matches  # a crawler that runs needs it no more
 
     names = [info.name for info in REGISTRY]
-    if near := get_close_matches(name, (*names, ALL, CHAPTER), 1):
+    if near := get_close_matches(name, (*names, *GROUPS), 1):
         return f"did you mean {near[0]!r}?"
     return (
         f"the crawlers are {', '.join(names)}; name your own as ./mine.py:crawl or "

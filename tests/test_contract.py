@@ -17,14 +17,16 @@ from bench.contract.faults import FAULT_WORDS, PLAYED, Played
 from bench.contract.plain_rules import plain_rules
 from bench.contract.rules import MUST, SHOULD, Finding
 from bench.contract.runs import ContractRunner
+from bench.contract.slot_rules import slot_rules
 from bench.plan.entrants import Entrant
 from bench.report.audit import AuditRow, audit_table
 from crawlers.contract import ERROR_WORDS
-from crawlers.registry import REGISTRY, RESEND_CONDITIONS, UNBOUNDED, find
+from crawlers.registry import PATTERNS, REGISTRY, RESEND_CONDITIONS, UNBOUNDED, find, group
 from server.process import ServerProcess
 from server.request_plan import FAULTS
 from tests.accounts import cell
 
+OWN_CLIENTS = [info.name for info in REGISTRY if not info.is_pattern]
 LARGE, LATE = "the whole body is read", "a fetch ends with the last byte of its body"
 
 
@@ -36,17 +38,29 @@ def findings() -> Iterator[dict[str, "Future[list[Finding]]"]]:
         return list(check_contract(Entrant(name, name), {"PYTHONWARNINGS": "error"}))
 
     with ThreadPoolExecutor(4) as executor:
-        yield {info.name: executor.submit(check, info.name) for info in REGISTRY}
+        yield {name: executor.submit(check, name) for name in OWN_CLIENTS}
 
 
 @pytest.mark.timeout(300)  # for the first to wait for all
-@pytest.mark.parametrize("name", [info.name for info in REGISTRY])
+@pytest.mark.parametrize("name", OWN_CLIENTS)
 def test_a_crawler_of_ours_keeps_every_rule(
     findings: dict[str, "Future[list[Finding]]"], name: str
 ) -> None:
     found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
     assert len(found) == 18 + 2 * len(PLAYED)
+
+
+@pytest.mark.parametrize("name", [info.name for info in group(PATTERNS)])
+def test_a_pattern_keeps_the_rules_about_jobs_and_slots(name: str) -> None:
+    """The functions that fetch, and so all other rules, are those of crawlers checked above."""
+    info = find(name)
+    groups = [plain_rules, slot_rules]
+    groups += [fault_rules] if info.queues else []  # its time limit is one of its own
+    with ServerProcess() as server:
+        runner = ContractRunner(Entrant(name, name), info, server, {"PYTHONWARNINGS": "error"})
+        found = [rule.finding() for rules in groups for rule in rules(runner)]
+    assert [finding for finding in found if not finding.is_kept] == []
 
 
 @pytest.fixture(scope="module")

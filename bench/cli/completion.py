@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import shtab
 
 from bench.cli.verbs import VERBS
-from crawlers.registry import ALL, CHAPTER, REGISTRY
+from crawlers.registry import GROUPS, REGISTRY
 
-_NAMES = " ".join((*(info.name for info in REGISTRY), ALL, CHAPTER))
+_NAMES = " ".join((*(info.name for info in REGISTRY), *GROUPS))
 _PREAMBLES = {
     "bash": f"""\
 # The name after the last comma of a list.

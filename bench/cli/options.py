@@ -35,8 +35,8 @@ def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) ->
         type=checked_list(checked_entrant, may_repeat=True),
         default=default,
         metavar="NAME,NAME",
-        help=f"crawlers, as {PROGRAM} list names them, or all, or chapter, or your own as "
-        "./mine.py:crawl; in full [LABEL=]NAME[@PYTHON], to run one on another "
+        help=f"crawlers, as {PROGRAM} list names them, or all, chapter or patterns, or your own "
+        "as ./mine.py:crawl; in full [LABEL=]NAME[@PYTHON], to run one on another "
         "interpreter; a name given twice shows the noise "
         f"(default: {','.join(STANDARD.crawlers)})",
     )

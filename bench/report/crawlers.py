@@ -25,6 +25,18 @@ def print_crawlers(console: "Console") -> None:
         of("keep-alive", lambda info: "yes" if info.keep_alive else "no", is_text=True, priority=2),
         of("may resend", lambda info: info.resends_in_words, is_text=True, priority=3),
         of("timeout bounds", lambda info: info.timeout, is_text=True, priority=4),
+        of(
+            "takes jobs",
+            lambda info: "all at once" if info.takes_all else "as slots are free",
+            is_text=True,
+            priority=5,
+        ),
+        of(
+            "times hold",
+            lambda info: "queueing and request" if info.queues else "request",
+            is_text=True,
+            priority=6,
+        ),
     )
     print_table(Table("", columns, REGISTRY), console)
 
