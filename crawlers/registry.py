@@ -61,7 +61,7 @@ class CrawlerInfo:
     """Whether it takes all jobs at once, so that they wait inside it, and not in the iterator."""
     queues: bool = False
     """Whether its requests wait for a connection while their clocks run, so that their times hold
-    that wait."""
+    that wait. The time limit must then bound only what comes after it."""
     open_loop: bool = False
     """Whether the crawler waits for `due_ns`."""
     extra: str = ""

@@ -1,6 +1,6 @@
 """Splits the time of each request into parts, on the clock that both ends share. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -45,6 +45,10 @@ class Split:
             back=end - replied,
             is_first=join.is_first_on_connection[rows],
         )
+
+    def from_arrival(self) -> Self:
+        """Return the parts of the same requests as if their clocks had started at the server."""
+        return replace(self, to_server=np.zeros_like(self.to_server))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,12 @@ class RunSummary:
     """Share of the time in which requests waited inside the client: by its own records more were in
     flight than it ever had connections or requests at the server, failed requests added. None
     without a ledger."""
+    queued_mean_ns: int | None
+    """Mean, p50 and p99 of the time from the start to the arrival of good requests, which is mostly
+    their wait for a connection. None unless the crawler is declared to queue, or without a ledger;
+    p99 needs 1000 requests."""
+    queued_p50_ns: int | None
+    queued_p99_ns: int | None
     impossible: tuple[Impossible, ...]
     client_stall: Stall | None
     idle_stall: Stall
@@ -91,7 +97,8 @@ class RunSummary:
     out_of_order: int
     """Number of requests that started more than `slots` places away from their place by seq."""
     overtime: int
-    """Number of good requests that took over 1.1 times the time limit, and 0.1 s longer than it."""
+    """Number of good requests that took over 1.1 times the time limit, and 0.1 s longer than it. Of
+    a crawler that is declared to queue, the time from the arrival counts; 0 without a ledger."""
     outside_ns: int
     """Time of the crawl before the first start and after the last end."""
 
@@ -114,6 +121,8 @@ class _FromLedger:
     split: SplitSummary | None = None
     slot_time: SlotTime | None = None
     queued_share: float | None = None
+    queued_ns: "NDArray[np.int64] | None" = None
+    """Sorted, for a crawler that queues and has good requests."""
     impossible: tuple[Impossible, ...] = ()
     client_stall: Stall | None = None
     clusters: Clusters | None = None
@@ -170,13 +179,16 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         client_peak=levels.peak,
         client_plateau=steady_plateau(levels, fetches["start_ns"], run.slots),
         queued_share=seen.queued_share,
+        queued_mean_ns=round(seen.queued_ns.mean()) if seen.queued_ns is not None else None,
+        queued_p50_ns=quantile(seen.queued_ns, 0.5) if seen.queued_ns is not None else None,
+        queued_p99_ns=tail_quantile(seen.queued_ns, 0.99) if seen.queued_ns is not None else None,
         impossible=seen.impossible,
         client_stall=seen.client_stall,
         idle_stall=idle_stall(levels, run.slots, run.requests),
         idle_slots=idle_slots(levels, run.slots, run.requests),
         clusters=seen.clusters,
         out_of_order=out_of_order(fetches, run.slots),
-        overtime=_overtime(service_ns, run.timeout_ns),
+        overtime=_overtime(_limited_ns(run, accounts, requests), run.timeout_ns),
         outside_ns=max(0, usage.wall_ns - makespan_ns),
     )
 
@@ -221,6 +233,9 @@ def _from_ledger(
     split = Split.of(join, requests.is_good)
     # Every request that was sent is on a connection. A failed request may have had none.
     most_sent = max(connections, in_flight.peak) + sum(requests.errors.values())
+    # A wait in a queue takes no slot, and says nothing about the way to the server.
+    queues = run.conditions.queues
+    in_slots = split.from_arrival() if queues else split
     return _FromLedger(
         reconciliation=Reconciliation.of(
             run.requests, join, run.resends, run.conditions.resend_condition
@@ -228,17 +243,29 @@ def _from_ledger(
         in_flight=in_flight,
         connections=connections,
         split=SplitSummary.of(split),
-        slot_time=SlotTime.of(split, run.slots, makespan_ns, ideal_ns),
+        slot_time=SlotTime.of(in_slots, run.slots, makespan_ns, ideal_ns),
         queued_share=levels.share_above(most_sent),
+        queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
         impossible=impossible(split, np.array(delays_us)),
         client_stall=client_stall(join),
-        clusters=Clusters.of(split),
+        clusters=Clusters.of(in_slots),
     )
 
 
-def _overtime(service_ns: "NDArray[np.int64]", timeout_ns: int) -> int:
+def _limited_ns(run: RunRow, accounts: Accounts, requests: GoodRequests) -> "NDArray[np.int64]":
+    """Return the part of each good request's time that the time limit bounds, where it is known."""
+    if not run.conditions.queues:
+        return _service_ns(accounts, requests)
+    join = accounts.complete_join(run)
+    if join is None:
+        return np.empty(0, dtype=np.int64)
+    split = Split.of(join, requests.is_good)
+    return split.delay + split.late + split.back
+
+
+def _overtime(limited_ns: "NDArray[np.int64]", timeout_ns: int) -> int:
     """Count requests that took over 1.1 times the time limit, and 0.1 s longer than it."""
-    return int((service_ns > max(1.1 * timeout_ns, timeout_ns + _SLACK_NS)).sum())
+    return int((limited_ns > max(1.1 * timeout_ns, timeout_ns + _SLACK_NS)).sum())
 
 
 def _waited_share(usage: "Usage") -> float | None:

@@ -89,9 +89,23 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
             if summary.p99_ns is None
             else f"p99 {format_number(summary.p99_ns, '.2f', 1e6)} ms"
         ),
+        **_queueing(summary),
         "CPU of the client": f"{summary.cpu_us_per_request:.0f} µs per request, "
         f"{format_percent(summary.cpu_share)} busy",
         "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
+    }
+
+
+def _queueing(summary: RunSummary) -> dict[str, str]:
+    if summary.queued_mean_ns is None:
+        return {}
+    mean, p50, p99 = (
+        format_number(value, ".2f", 1e6)
+        for value in (summary.queued_mean_ns, summary.queued_p50_ns, summary.queued_p99_ns)
+    )
+    return {
+        "queued in the client": f"mean {mean} ms, p50 {p50} ms, p99 {p99} ms; the service time "
+        "holds it"
     }
 
 
@@ -115,7 +129,9 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     if summary.split is not None:
         split = summary.split
         lines["where the time goes"] = (
-            f"to server {split.to_server.p50_ns / 1e6:.2f}, delay {split.delay.p50_ns / 1e6:.2f}, "
+            f"to server {split.to_server.p50_ns / 1e6:.2f}"
+            f"{' (with queueing)' if run.conditions.queues else ''}, "
+            f"delay {split.delay.p50_ns / 1e6:.2f}, "
             f"late {split.late.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
             "(medians)"
         )

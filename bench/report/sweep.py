@@ -162,6 +162,16 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
         if any(row.other_trials() for row in rows)
         else ()
     )
+    queued = (
+        of(
+            "queued",
+            lambda row: row.number("queued_mean_ns", ".1f", 1e6),
+            "ms",
+            priority=3,
+            about="queued: mean wait for a connection inside the client, with its clock running. "
+            "p50 and p99 of these crawlers hold it.",
+        ),
+    )
     columns = (
         of("crawler", lambda row: row.name),
         of("throughput", _CellRow.rate, "requests/s"),
@@ -195,6 +205,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             priority=4,
             about=f"p99 -: not given (needs {100 * BEYOND:,} requests)." if lacks_p99 else "",
         ),
+        *(queued if any(cell.median_of("queued_mean_ns") is not None for cell in cells) else ()),
         of(
             "CPU",
             lambda row: row.number("cpu_us_per_request", ".0f"),
@@ -254,6 +265,7 @@ def _trial_rows(cells: Sequence[CellSummary], analysis: Analysis) -> list[_Trial
 def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_TrialRow]:
     """Return the table of where the time of a request goes."""
     of = Column[_TrialRow]
+    rows = [row for row in _trial_rows(cells, analysis) if row.summary.split is not None]
 
     def quantiles(title: str, part: str, about: str) -> tuple[Column[_TrialRow], ...]:
         return (
@@ -267,7 +279,14 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
             of("crawler", lambda row: row.name),
             of("at C", lambda row: str(row.trial.run.concurrency)),
             *quantiles(
-                "to server", "to_server", "to server: client, network and the server's queue."
+                "to server",
+                "to_server",
+                "to server: client, network and the server's queue"
+                + (
+                    "; with the wait for a connection of a crawler that queues."
+                    if any(row.trial.run.conditions.queues for row in rows)
+                    else "."
+                ),
             ),
             *quantiles("delay", "delay", ""),
             *quantiles("late", "late", "late: lateness of the server, after the delay."),
@@ -281,7 +300,7 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
                 about="longest lag: of the server's event loop.",
             ),
         ),
-        [row for row in _trial_rows(cells, analysis) if row.summary.split is not None],
+        rows,
     )
 
 

@@ -32,3 +32,8 @@ class Conditions:
     resend_condition: str = ""
     """Declared event after which the crawler's library resends a request. "" if none is declared,
     or if the run is older than schema 5."""
+    takes_all: bool = False
+    """Whether the crawler is declared to take all jobs at once."""
+    queues: bool = False
+    """Whether the crawler's clocks are declared to run while its requests wait for a connection.
+    Both are False if nothing is declared, or if the run is older than schema 6."""

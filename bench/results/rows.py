@@ -44,7 +44,12 @@ def row_of(result: RunResult) -> RunRow:
         request_head=ledger.first_request_head if ledger else None,
         usage=outcome.usage if outcome else None,
         versions=outcome.versions if outcome else {},
-        conditions=replace(result.conditions, resend_condition=info.resend_condition),
+        conditions=replace(
+            result.conditions,
+            resend_condition=info.resend_condition,
+            takes_all=info.takes_all,
+            queues=info.queues,
+        ),
         timeout_ns=round(result.timeout_s * 1e9),
         work=planned.work,
     )

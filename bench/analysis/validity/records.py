@@ -106,12 +106,32 @@ def _method(evidence: Evidence) -> Iterator[Reason]:
 def _overrun(evidence: Evidence) -> Iterator[Reason]:
     """There are never more requests at a time than asked for."""
     run, summary = evidence.run, evidence.summary
-    if summary.client_peak > run.slots:
+    if run.conditions.queues:  # its clocks run while its requests wait, so that the server decides
+        at_server = summary.in_flight.peak if summary.in_flight is not None else 0
+        if at_server > run.slots:
+            yield invalid(
+                "overrun",
+                f"{at_server} requests at a time at the server, and {run.slots} were asked for",
+            )
+    elif summary.client_peak > run.slots:
         yield invalid(
             "overrun",
             f"by its own account {summary.client_peak} requests at a time, and {run.slots} were "
             "asked for: it starts clocks before it holds a slot, or exceeds the concurrency",
         )
+
+
+def _queueing(evidence: Evidence) -> Iterator[Reason]:
+    """No clock runs while a request waits inside the crawler."""
+    if not evidence.run.conditions.queues:
+        return
+    mean_ns = evidence.summary.queued_mean_ns
+    known = f": {mean_ns / 1e6:,.1f} ms in the mean" if mean_ns is not None else ""
+    yield note(
+        "queueing",
+        "as declared, its clocks run while its requests wait for a connection, so that its "
+        f"latencies hold that wait{known}; its time limit begins after it",
+    )
 
 
 def _unseen_resends(evidence: Evidence) -> Iterator[Reason]:
@@ -150,6 +170,7 @@ CHECKS: tuple[Check, ...] = (
     _overtime,
     _method,
     _overrun,
+    _queueing,
     _unseen_resends,
     _possible,
 )
