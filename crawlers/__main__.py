@@ -38,6 +38,7 @@ from crawlers.checked import (
 from crawlers.contract import Crawl, Recorder, SharedIterator, failure_word
 from crawlers.loading import load
 from crawlers.registry import (
+    FORMER_NAMES,
     REGISTRY,
     CrawlerInfo,
     CrawlerNotInstalledError,
@@ -132,6 +133,8 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
         )
         return EXIT_USAGE
     info = find(located(arguments.crawler))
+    if arguments.crawler in FORMER_NAMES:
+        print(f"crawlers: {arguments.crawler} is now called {info.name}", file=sys.stderr)
     spec = Spec(
         crawler=info.name,
         concurrency=arguments.concurrency,

@@ -65,7 +65,8 @@ class CrawlerInfo:
     open_loop: bool = False
     """Whether the crawler waits for `due_ns`."""
     extra: str = ""
-    """The extra of this project that installs it; "" if it is always installed."""
+    """The extra of this project that installs it, also where its library is no dependency of this
+    project; "" if it is always installed."""
     is_declared: bool = True
     """Whether the fields above are declared; they are not for a crawler outside the registry."""
 
@@ -127,23 +128,31 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
     ),
     CrawlerInfo(
         name="tornado",
-        module="crawlers.tornado_coroutine",
+        module="crawlers.tornado_curl",
         function="crawl",
-        libraries=("tornado",),
-        style="coroutines",
+        libraries=(
+            "pycurl",
+            "tornado",
+        ),
+        style="coroutines, on libcurl",
         is_of_chapter=True,
-        keep_alive=False,
-        said_instead=_OF_TORNADO,
+        resends=5,
+        resend_condition=ON_A_KEPT_CONNECTION,
+        extra="curl",
     ),
     CrawlerInfo(
         name="tornado-callback",
-        module="crawlers.tornado_callback",
-        function="crawl",
-        libraries=("tornado",),
-        style="callbacks on futures",
+        module="crawlers.tornado_curl",
+        function="crawl_by_callbacks",
+        libraries=(
+            "pycurl",
+            "tornado",
+        ),
+        style="callbacks on futures, on libcurl",
         is_of_chapter=True,
-        keep_alive=False,
-        said_instead=_OF_TORNADO,
+        resends=5,
+        resend_condition=ON_A_KEPT_CONNECTION,
+        extra="curl",
     ),
     CrawlerInfo(
         name="asyncio",
@@ -184,17 +193,22 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
     ),
     CrawlerInfo(
-        name="tornado-curl",
-        module="crawlers.tornado_curl",
+        name="tornado-simple",
+        module="crawlers.tornado_simple",
         function="crawl",
-        libraries=(
-            "pycurl",
-            "tornado",
-        ),
-        style="coroutines, on libcurl",
-        resends=5,
-        resend_condition=ON_A_KEPT_CONNECTION,
-        extra="curl",
+        libraries=("tornado",),
+        style="coroutines",
+        keep_alive=False,
+        said_instead=_OF_TORNADO,
+    ),
+    CrawlerInfo(
+        name="tornado-simple-callback",
+        module="crawlers.tornado_simple",
+        function="crawl_by_callbacks",
+        libraries=("tornado",),
+        style="callbacks on futures",
+        keep_alive=False,
+        said_instead=_OF_TORNADO,
     ),
     CrawlerInfo(
         name="geventhttpclient",
@@ -297,6 +311,9 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
 )
 
 
+FORMER_NAMES = {"tornado-curl": "tornado"}
+"""Names that crawlers had in earlier versions, and the names that they have now."""
+
 ALL, CHAPTER, PATTERNS = GROUPS = "all", "chapter", "patterns"
 """Names of groups of crawlers."""
 
@@ -354,8 +371,11 @@ def _meant(name: str) -> str:
 def located(name: str) -> str:
     """Return the name under which a crawler is found from any other folder.
 
-    `mine:crawl` is mine.py of the current folder if there is one. Raises UnknownCrawlerError.
+    `mine:crawl` is mine.py of the current folder if there is one. A former name is replaced by the
+    present one. Raises UnknownCrawlerError.
     """
+    if name in FORMER_NAMES:
+        return FORMER_NAMES[name]
     try:
         return with_absolute_path(name)
     except ValueError as error:

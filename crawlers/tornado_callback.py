@@ -1,4 +1,4 @@
-"""Callbacks on futures, with Tornado's own HTTP client.
+"""Callbacks on futures, with any of Tornado's HTTP clients.
 
 This is what remained when Tornado 6 removed `fetch(url, callback=...)`: a slot takes its next job
 in the callback of the previous job's future.
@@ -11,15 +11,21 @@ from collections.abc import Iterator
 from tornado.ioloop import IOLoop
 
 from crawlers.contract import Job, Recorder
-from crawlers.tornado_client import SIMPLE, Fetch, make_client
+from crawlers.tornado_client import Fetch, Kind, make_client
 
 
-def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Fetch every job."""
+def crawl_with(
+    kind: Kind,
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+) -> None:
+    """Fetch every job with the kind of client that Tornado is configured for."""
 
     async def main() -> None:
         loop = IOLoop.current()
-        client = make_client(concurrency, SIMPLE)
+        client = make_client(concurrency, kind)
         all_done: asyncio.Future[None] = asyncio.Future()
         busy = concurrency
 
@@ -27,7 +33,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
             nonlocal busy
             job = next(jobs, None)
             if job is not None:
-                fetch = Fetch(client, job, timeout_s, SIMPLE)
+                fetch = Fetch(client, job, timeout_s, kind)
                 loop.add_future(fetch.response, functools.partial(finished, fetch))
                 return
             busy -= 1

@@ -1,4 +1,4 @@
-"""Shared parts of the crawlers with Tornado's client: configuration, one fetch, error words."""
+"""Shared parts of the crawlers with Tornado's clients: configuration, and one fetch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,9 +6,6 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
-from tornado.httputil import HTTPInputError
-from tornado.iostream import StreamClosedError
-from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from crawlers.contract import HEADERS, Job, Recorder
 from crawlers.trust import ssl_context, trusted
@@ -21,7 +18,10 @@ if TYPE_CHECKING:
 class Kind:
     """The differences between Tornado's own client and the one on libcurl."""
 
+    implementation: str
+    """The class of the client, as `AsyncHTTPClient.configure` takes it."""
     word_of: Callable[[BaseException], str]
+    """Returns the error word for an exception of the client."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of a request."""
     takes_context: bool = True
@@ -33,6 +33,7 @@ def make_client(concurrency: int, kind: Kind) -> AsyncHTTPClient:
 
     Fetches beyond `max_clients`, 10 by default, would wait in the client's queue.
     """
+    AsyncHTTPClient.configure(kind.implementation)
     accepted = trusted()
     if kind.takes_context:
         # With the two options below Tornado would make a context per request: 20 ms of CPU.
@@ -83,24 +84,3 @@ class Fetch:
         del self.response
         error = self._kind.word_of(failure) if failure is not None else ""
         record(self._job.seq, self._start_ns, end_ns, self._status, self._size_bytes, error)
-
-
-def _word(error: BaseException) -> str:
-    """Return the error word for an exception of Tornado's own client."""
-    match error:
-        case HTTPTimeoutError() | TimeoutError():
-            return "timeout"
-        case HTTPStreamClosedError() | StreamClosedError():
-            return "closed"
-        case HTTPInputError():
-            return "malformed"
-        case ConnectionResetError() | BrokenPipeError():
-            return "reset"
-        case OSError():
-            return "connect"
-        case _:
-            return "failed"
-
-
-SIMPLE = Kind(_word)
-"""Tornado's own client. It opens a connection for each request."""

@@ -1,16 +1,11 @@
-"""Coroutines, with Tornado's own HTTP client: C workers over one iterator."""
+"""Coroutines, with any of Tornado's HTTP clients: C workers over one iterator."""
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
 
 from crawlers.contract import Job, Recorder
-from crawlers.tornado_client import SIMPLE, Fetch, Kind, make_client
-
-
-def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Fetch every job."""
-    crawl_with(SIMPLE, jobs, concurrency, timeout_s, record)
+from crawlers.tornado_client import Fetch, Kind, make_client
 
 
 def crawl_with(

@@ -1,14 +1,13 @@
-"""Coroutines, with Tornado's client on libcurl, which keeps connections and is written in C."""
+"""Tornado's client on libcurl, as the chapter configures it: coroutines and callbacks with it."""
 
 from collections.abc import Iterator
 
 import pycurl
 from tornado.curl_httpclient import CurlError
-from tornado.httpclient import AsyncHTTPClient
 
+from crawlers import tornado_callback, tornado_coroutine
 from crawlers.contract import Job, Recorder
 from crawlers.tornado_client import Kind
-from crawlers.tornado_coroutine import crawl_with
 
 _WORDS = {
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
@@ -27,10 +26,15 @@ _WORDS = {
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Fetch every job."""
-    AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
-    kind = Kind(_curl_word, {"prepare_curl_callback": _no_proxy}, takes_context=False)
-    crawl_with(kind, jobs, concurrency, timeout_s, record)
+    """Fetch every job, by coroutines."""
+    tornado_coroutine.crawl_with(_CURL, jobs, concurrency, timeout_s, record)
+
+
+def crawl_by_callbacks(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Fetch every job, by callbacks on futures."""
+    tornado_callback.crawl_with(_CURL, jobs, concurrency, timeout_s, record)
 
 
 def _no_proxy(curl: pycurl.Curl) -> None:
@@ -38,10 +42,19 @@ def _no_proxy(curl: pycurl.Curl) -> None:
     curl.setopt(pycurl.NOPROXY, "*")
 
 
-def _curl_word(error: BaseException) -> str:
+def _word(error: BaseException) -> str:
     if not isinstance(error, CurlError):
         return "failed"
     # libcurl reports E_RECV_ERROR for every failed read, and also for a chunk without a size.
     if error.errno == pycurl.E_RECV_ERROR and "reset" not in str(error).lower():
         return "malformed"
     return _WORDS.get(error.errno, "failed")
+
+
+_CURL = Kind(
+    "tornado.curl_httpclient.CurlAsyncHTTPClient",
+    _word,
+    {"prepare_curl_callback": _no_proxy},
+    takes_context=False,
+)
+"""It keeps connections, and is written in C."""

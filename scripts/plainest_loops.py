@@ -84,8 +84,10 @@ def grequests(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
         pass
 
 
-def tornado(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Compare with `tornado`."""
+def tornado_simple(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Tornado's own client; compare with `tornado-simple`."""
     from tornado.httpclient import AsyncHTTPClient
 
     async def main() -> None:
@@ -102,10 +104,10 @@ def tornado(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Rec
     asyncio.run(main())
 
 
-def tornado_callback(
+def tornado_simple_callback(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """Compare with `tornado-callback`."""
+    """The same by callbacks; compare with `tornado-simple-callback`."""
     from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
     async def main() -> None:
@@ -134,12 +136,24 @@ def tornado_callback(
     asyncio.run(main())
 
 
-def tornado_curl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Compare with `tornado-curl`."""
+def tornado(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Compare with `tornado`."""
+    _configure_curl()
+    tornado_simple(jobs, concurrency, timeout_s, record)
+
+
+def tornado_callback(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Compare with `tornado-callback`."""
+    _configure_curl()
+    tornado_simple_callback(jobs, concurrency, timeout_s, record)
+
+
+def _configure_curl() -> None:
     from tornado.httpclient import AsyncHTTPClient
 
     AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
-    tornado(jobs, concurrency, timeout_s, record)
 
 
 def aiohttp(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:

@@ -288,7 +288,7 @@ def test_resends_are_declared_with_a_condition_or_not_at_all() -> None:
     [
         ("tests.broken_crawlers:chat", ("not declared", "not declared")),
         ("protocol", ("none", "whole fetch")),
-        ("tornado-curl", ("5, if a kept connection dropped before an answer", "whole fetch")),
+        ("tornado", ("5, if a kept connection dropped before an answer", "whole fetch")),
     ],
 )
 def test_an_audit_prints_no_declaration_that_nobody_has_made(

@@ -1,6 +1,7 @@
 """A crawler in a file of its user: what names it, where it is found, and what is wrong with it."""
 
 import os
+import subprocess
 import sys
 import venv
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from bench.report.comparison import compare_two
 from bench.results.store import FILE_NAME, Store
 from crawlers.loading import load
 from crawlers.registry import (
+    FORMER_NAMES,
+    REGISTRY,
     CrawlerNotInstalledError,
     UnknownCrawlerError,
     find,
@@ -120,6 +123,39 @@ def test_paths_are_absolute_at_once(folder: Path, monkeypatch: pytest.MonkeyPatc
         assert located(name) == name
     with pytest.raises(UnknownCrawlerError, match="no such home folder"):
         located("~nobody-of-this-name/mine.py:crawl")
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("tornado-curl", Entrant("tornado", "tornado")),
+        ("tornado-curl@/old/bin/python", Entrant("tornado@old", "tornado", "/old/bin/python")),
+        ("mine=tornado-curl", Entrant("mine", "tornado")),
+        ("tornado-curl=asyncio", Entrant("tornado-curl", "asyncio")),
+    ],
+)
+def test_a_crawler_can_be_named_as_it_was_called_before(
+    text: str, chosen: Entrant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chosen_entrants([parse_entrant(text)]) == (chosen,)
+    said = "crawlbench: tornado-curl is now called tornado\n" if chosen.crawler == "tornado" else ""
+    assert capsys.readouterr().err == said
+
+
+def test_former_names_lead_to_crawlers_and_are_not_listed() -> None:
+    names = {info.name for info in REGISTRY}
+    assert set(FORMER_NAMES.values()) <= names
+    assert not names & set(FORMER_NAMES)
+    assert located("tornado-curl") == "tornado"
+    with_former = [Entrant("tornado", "tornado"), Entrant("tornado-curl", "tornado-curl")]
+    assert [one.label for one in chosen_entrants(with_former)] == ["tornado", "tornado#2"]
+
+
+def test_crawling_by_hand_accepts_a_former_name() -> None:
+    command = [sys.executable, "-P", "-m", "crawlers", "tornado-curl", "--url", "http://[::1]:1/"]
+    done = subprocess.run([*command, "-n", "1"], capture_output=True, text=True, timeout=50)
+    assert done.stderr == "crawlers: tornado-curl is now called tornado\n"
+    assert "1 requests, 1 errors (connect 1)" in done.stdout
 
 
 def test_two_files_of_one_name_have_their_folders_in_their_labels() -> None:

@@ -440,7 +440,7 @@ def boxes(figure: Figure) -> list[tuple[str, Bbox]]:
 
 
 def test_no_text_is_cut_at_the_edge_of_a_figure(tmp_path: Path) -> None:
-    names = ("tornado-callback", "protocol-uvloop")
+    names = ("tornado-simple-callback", "protocol-uvloop")
     asked = experiment(names, delays=(Delay.fixed(100_000), Delay.fixed(50_000)))
     with Store.create(tmp_path / FILE_NAME, asked, 16, ABOUT, "2026-01-01T00:00:00") as store:
         for number, (name, concurrency, ms) in enumerate(product(names, (1, 10), (50, 100)), 1):

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,8 @@ from bench.measure.runner import ProcessRunner, Target
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun
-from crawlers.contract import ERROR_WORDS, Job, Recorder
+from crawlers import tornado_simple
+from crawlers.contract import ERROR_WORDS, Crawl, Job, Recorder
 from crawlers.registry import REGISTRY
 from crawlers.trust import BY_DEFAULT, Trust
 from tests.foreign_servers import (
@@ -158,9 +158,9 @@ def test_with_insecure_any_certificate_will_do(
     assert answers[name].result().insecure == [*OF_AIOHTTP, OF_AIOHTTP[0], OF_AIOHTTP[0]]
 
 
-@pytest.mark.parametrize("function", ["tornado_coroutine", "tornado_callback"])
-def test_a_client_of_tornados_makes_one_context_and_not_one_for_each_request(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, function: str
+@pytest.mark.parametrize("crawl", [tornado_simple.crawl, tornado_simple.crawl_by_callbacks])
+def test_tornados_own_client_makes_one_context_and_not_one_for_each_request(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, crawl: Crawl
 ) -> None:
     made: list[ssl.SSLContext] = []
     create = ssl.create_default_context
@@ -170,7 +170,6 @@ def test_a_client_of_tornados_makes_one_context_and_not_one_for_each_request(
         return made[-1]
 
     monkeypatch.setattr(ssl, "create_default_context", create_and_count)
-    crawl = import_module(f"crawlers.{function}").crawl
     for told in (Trust(cafile=servers.cafile), Trust(is_insecure=True)):
         made.clear()
         monkeypatch.setattr("crawlers.trust._trust", told)

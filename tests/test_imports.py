@@ -85,6 +85,20 @@ def test_only_the_crawler_that_patches_the_process_does() -> None:
     subprocess.run([sys.executable, "-P", "-W", "error", "-c", program], check=True)
 
 
+def test_tornados_own_client_runs_where_there_is_no_pycurl() -> None:
+    """A crawl whose process would end with a traceback if anything imported pycurl."""
+    program = (
+        "import sys; sys.modules['pycurl'] = None;"
+        "from crawlers.contract import Job, Recorder; from crawlers import loading, registry\n"
+        "for name in ('tornado-simple', 'tornado-simple-callback'):\n"
+        "    recorder = Recorder()\n"
+        "    crawl = loading.load(registry.find(name))\n"
+        "    crawl(iter([Job(0, 'http://127.0.0.1:1/')]), 1, 5.0, recorder)\n"
+        "    assert len(recorder) == 1, name\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", program], check=True)
+
+
 def test_the_server_does_not_import_what_it_does_not_use() -> None:
     program = (
         "import sys; import server.__main__, server.control_port, server.data_port;"

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.validity import Level
 from bench.errors import StoreError
 from bench.kinds import kind_of
 from bench.measure.session import Ending, resume
+from bench.report.comparison import compare_two
 from bench.results import migrations, reader, schema, sqlite_file, store
 from bench.results.schema import SCHEMA, SCHEMA_VERSION
 from bench.results.store import FILE_NAME, Store
@@ -108,6 +110,111 @@ def test_what_an_older_file_knows_already_is_kept(older: Path) -> None:
     with Store.open(older) as opened:
         run = opened.runs()[0]
     assert (run.conditions.accepted, run.conditions.resend_condition) == (7, "kept")
+
+
+def with_entrants(path: Path, *entrants: tuple[str, str]) -> None:
+    """Make a sweep of schema 5, of two crawlers, one of other crawlers: labels and programs."""
+    shutil.copy(DATA / "schema-5" / "sweep.sqlite", path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        named = [
+            {"label": label, "crawler": name, "python": python, "declared_as": ""}
+            for label, program in entrants
+            for name, _, python in [program.partition("@")]
+        ]
+        edit("experiment.asked", lambda was: was | {"entrants": named})(connection)
+        for was, now in zip(("protocol", "tornado-curl"), entrants, strict=False):
+            connection.execute(
+                "UPDATE run SET crawler = ?, program = ? WHERE crawler = ? AND role = 'cell'",
+                (*now, was),
+            )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            (("tornado", "tornado"), ("tornado-curl", "tornado-curl")),
+            (("tornado-simple", "tornado-simple"), ("tornado", "tornado")),
+        ),
+        (
+            (("tornado-callback", "tornado-callback"), ("asyncio", "asyncio")),
+            (("tornado-simple-callback", "tornado-simple-callback"), ("asyncio", "asyncio")),
+        ),
+        (
+            (("tornado@old", "tornado@/old/bin/python"), ("tornado#2", "tornado")),
+            (
+                ("tornado-simple@old", "tornado-simple@/old/bin/python"),
+                ("tornado-simple#2", "tornado-simple"),
+            ),
+        ),
+        # Labels that somebody chose.
+        (
+            (("mine", "tornado-curl"), ("tornado", "asyncio")),
+            (("mine", "tornado"), ("tornado", "asyncio")),
+        ),
+        (
+            (("tornado", "asyncio"), ("tornado-curl", "tornado-curl")),
+            (("tornado", "asyncio"), ("tornado-curl", "tornado")),
+        ),
+        # A module and a file are no crawlers of ours.
+        (
+            (("tornado:crawl", "tornado:crawl"), ("mine:crawl", "/tornado@x/mine.py:crawl")),
+            (("tornado:crawl", "tornado:crawl"), ("mine:crawl", "/tornado@x/mine.py:crawl")),
+        ),
+    ],
+)
+def test_crawlers_of_before_schema_6_are_read_with_the_names_that_they_have_now(
+    tmp_path: Path, before: tuple[tuple[str, str], ...], after: tuple[tuple[str, str], ...]
+) -> None:
+    path = tmp_path / FILE_NAME
+    with_entrants(path, *before)
+    held = path.read_bytes()
+    with Store.open(path) as opened:
+        read = names_in(opened)
+    assert path.read_bytes() == held
+    with Store.open(path, may_write=True) as opened:
+        opened.upgrade()
+    with Store.open(path) as opened:
+        assert read == names_in(opened) == (set(after), set(after))
+
+
+def names_in(opened: Store) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Labels and programs: those that were asked for, and those of the runs."""
+    asked = {
+        (one.label, f"{one.crawler}@{one.python}" if one.python else one.crawler)
+        for one in opened.experiment().entrants
+    }
+    return asked, {(run.crawler, run.program) for run in opened.runs() if run.role == "cell"}
+
+
+def test_an_older_experiment_and_a_newer_one_are_compared_by_present_names(tmp_path: Path) -> None:
+    for version in (5, 6):
+        (tmp_path / str(version)).mkdir()
+        shutil.copy(
+            DATA / f"schema-{version}" / "sweep.sqlite", tmp_path / str(version) / FILE_NAME
+        )
+    older, newer = str(tmp_path / "5"), str(tmp_path / "6")
+    compared = compare_two(older, newer, None, "throughput", Level.SUSPECT)
+    assert set(compared.results) == {
+        f"{name}, C={at}" for name in ("protocol", "tornado") for at in (1, 4)
+    }
+    assert not compared.gaps
+    compared = compare_two("tornado-curl", "protocol", Path(older), "throughput", Level.SUSPECT)
+    assert (compared.baseline, compared.candidate) == ("tornado", "protocol")
+
+
+def test_an_experiment_with_a_renamed_crawler_is_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(shutil.copy(DATA / "schema-5" / "sweep.sqlite", tmp_path / FILE_NAME))
+    query = "SELECT number FROM run WHERE crawler = 'tornado-curl' LIMIT 1"
+    number = value(path, query)
+    for table, column in (("run", "number"), ("fetch", "run"), ("arrival", "run")):
+        change(path, f"DELETE FROM {table} WHERE {column} = {number}")
+    change(path, f"DELETE FROM server_load WHERE run = {number}")
+    assert resume(tmp_path, kind_of, allow_foreign=False).ending is Ending.DONE
+    assert "1 runs" in capsys.readouterr().err
+    assert value(path, f"SELECT crawler FROM run WHERE number = {number}") == "tornado"
 
 
 def test_without_its_step_an_older_file_is_not_read(

@@ -60,7 +60,7 @@ def test_raw_requests_survive_the_store(
 
 
 def test_resends_are_kept_with_their_number_and_their_condition(store: Store) -> None:
-    store.append(result(planned("tornado-curl")))
+    store.append(result(planned("tornado")))
     (run,) = store.runs()
     assert (run.resends, run.conditions.resend_condition) == (5, "kept")
 

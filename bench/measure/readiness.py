@@ -7,11 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measure.interpreters import check_interpreter, crawler_command
-from bench.plan.entrants import Entrant, with_unique_labels
+from bench.plan.entrants import Entrant, with_crawler, with_unique_labels
 from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
-from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, find, group, located
+from crawlers.registry import (
+    FORMER_NAMES,
+    CrawlerInfo,
+    CrawlerNotInstalledError,
+    find,
+    group,
+    located,
+)
 from crawlers.spec import CAN_LOAD
 
 _LOAD_S = 60.0
@@ -37,6 +44,10 @@ def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
 
 def _members(named: Entrant) -> list[Entrant]:
     """Return the installed entrants of a group; any other entrant stands for itself."""
+    if named.crawler in FORMER_NAMES:
+        renamed = with_crawler(named, FORMER_NAMES[named.crawler])
+        print(f"crawlbench: {named.crawler} is now called {renamed.crawler}", file=sys.stderr)
+        return [renamed]
     infos = group(named.crawler)
     if not infos:
         return [named]

@@ -60,6 +60,13 @@ def parse_entrant(text: str) -> Entrant:
     return entrant if label else replace(entrant, label=_own_label(entrant))
 
 
+def with_crawler(entrant: Entrant, crawler: str) -> Entrant:
+    """Return the entrant with another name of its crawler, also in a label that was not given."""
+    renamed = replace(entrant, crawler=crawler)
+    is_own = entrant.label == _own_label(entrant)
+    return replace(renamed, label=_own_label(renamed)) if is_own else renamed
+
+
 def label_of(name: str, crawler: str, entrants: Sequence[Entrant]) -> str:
     """The label that is meant by `name`: a label, or the name of what the entrant runs.
 

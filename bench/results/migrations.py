@@ -10,12 +10,21 @@ To add a column or a field of JSON:
    one of each version.
 """
 
+import json
+import re
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 from bench.results.codec import decode_object, encode
 from bench.results.schema import SCHEMA_VERSION
-from bench.results.sqlite_file import TABLES, columns_as_made, columns_of, definition_of
+from bench.results.sqlite_file import (
+    TABLES,
+    columns_as_made,
+    columns_of,
+    definition_of,
+    long_values,
+)
 
 _ALWAYS_COPIED = {"experiment", "run"}
 """Tables with few rows, which steps may change, so that readers always copy them."""
@@ -76,7 +85,66 @@ def _add_fields(connection: sqlite3.Connection, column: str, fields: dict[str, o
         connection.execute(f"UPDATE run SET {column} = ? WHERE number = ?", (filled, number))
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4}
+_RENAMED_IN_6 = {
+    "tornado": "tornado-simple",
+    "tornado-callback": "tornado-simple-callback",
+    "tornado-curl": "tornado",
+}
+"""In files of schema 5 and older, `tornado` is Tornado's own client. Since then, it is on curl."""
+
+
+def _from_5(connection: sqlite3.Connection) -> None:
+    """Give Tornado's crawlers the names that they have now."""
+    labels: dict[str, str] = {}
+    with long_values(connection):
+        for (text,) in connection.execute("SELECT asked FROM experiment").fetchall():
+            asked = _object_or_none(text)
+            if asked is not None and (labels := _rename_entrants(asked)):
+                connection.execute("UPDATE experiment SET asked = ?", (encode(asked),))
+    query = "SELECT number, crawler, program FROM run"
+    for number, label, program in connection.execute(query).fetchall():
+        name, at, python = str(program).partition("@")
+        if name in _RENAMED_IN_6:
+            renamed = (labels.get(label, label), f"{_RENAMED_IN_6[name]}{at}{python}", number)
+            connection.execute("UPDATE run SET crawler = ?, program = ? WHERE number = ?", renamed)
+
+
+def _rename_entrants(asked: dict[str, Any]) -> dict[str, str]:
+    """Rename the crawlers of an experiment, and return the new label of each one by its old label.
+
+    A label that a user chose stays. All labels stay if two of the new ones would be equal. What is
+    not of the right type is left alone, and refused when it is read.
+    """
+    given = asked.get("entrants")
+    entrants = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    renamed = [one for one in entrants if str(one.get("crawler")) in _RENAMED_IN_6]
+    labels = {
+        str(one.get("label")): _new_label(str(one.get("label")), one["crawler"]) for one in renamed
+    }
+    before = [str(one.get("label")) for one in entrants]
+    if len({labels.get(label, label) for label in before}) < len(before):
+        labels = {label: label for label in labels}
+    for one in renamed:
+        one["crawler"], one["label"] = _RENAMED_IN_6[one["crawler"]], labels[str(one.get("label"))]
+    return labels
+
+
+def _new_label(label: str, crawler: str) -> str:
+    """Return the label after the renaming: `tornado`, `tornado@old` and `tornado#2` are changed."""
+    is_own = re.fullmatch(rf"{re.escape(crawler)}([@#].*)?", label)
+    return _RENAMED_IN_6[crawler] + label.removeprefix(crawler) if is_own else label
+
+
+def _object_or_none(text: object) -> dict[str, Any] | None:
+    """Return a JSON object, or None for anything else, which is refused when it is read."""
+    try:
+        parsed = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5}
 """The steps, by the version that each one starts from. A step changes `experiment`, `run` and so
 on, which are the tables of the file or copies of them."""
 

@@ -12,7 +12,7 @@ from crawlers.work import Work
 from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Stored as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000

@@ -359,7 +359,7 @@ def pool_of_tornado(
     """Tornado's own client, which opens a connection for each request, 100 at a time."""
     from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-    from crawlers.tornado_coroutine import crawl
+    from crawlers.tornado_simple import crawl
 
     initialize = SimpleAsyncHTTPClient.initialize
 
