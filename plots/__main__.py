@@ -26,6 +26,7 @@ from bench.plan.experiment import CELL
 from bench.printable import protect_standard_streams
 from bench.results.folder import find_file
 from bench.results.store import Store
+from crawlers.checked import checked_count, checked_list
 from plots.files import atomic_write
 from plots.starting import parse_arguments
 from server.standard_streams import run_program
@@ -52,6 +53,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--format", choices=("png", "svg", "pdf"), default="png", help="of figures (%(default)s)"
     )
+    parser.add_argument(
+        "--timeline-at",
+        type=checked_list(checked_count),
+        default=(),
+        metavar="N,N",
+        help="also draw the timeline of the first N requests of each crawler, for each N",
+    )
     parser.add_argument("--analysis-on-stdin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--summary",
@@ -63,7 +71,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = parse_arguments(parser, argv, _analysis)
         paths = []
-        for path in draw_all(arguments.folder, arguments.format, arguments.from_stdin):
+        folder, form, at = arguments.folder, arguments.format, arguments.timeline_at
+        for path in draw_all(folder, form, arguments.from_stdin, at):
             paths.append(path)
             if not arguments.summary:
                 print(path, flush=True)
@@ -98,17 +107,20 @@ def _analysis(arguments: argparse.Namespace) -> Any:
         raise KeyboardInterrupt from None
 
 
-def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> Iterator[Path]:
+def draw_all(
+    folder: Path | None, form: str = "png", analysis: Any = None, timeline_at: Sequence[int] = ()
+) -> Iterator[Path]:
     """Draw every figure of an experiment and its page, and yield the path of each file.
 
     The files are written next to the results file. `analysis` is the analysis of the results; if it
-    is None, it is computed here. Raises StoreError, and OSError if a file cannot be written.
+    is None, it is computed here. `timeline_at` asks for more timelines (plots.figures.figures_of).
+    Raises StoreError, and OSError if a file cannot be written.
     """
     from plots.page import Picture
 
     path = find_file(folder)
     with Store.open(path) as store:
-        figures, page = _DRAWN[kind_of(store).name](store, analysis)
+        figures, page = _DRAWN[kind_of(store).name](store, analysis, timeline_at)
         pictures: list[Picture] = []
         for drawn in figures:
             image = io.BytesIO()
@@ -139,10 +151,10 @@ def draw_all(folder: Path | None, form: str = "png", analysis: Any = None) -> It
 
 
 def _of_sweep(
-    store: Store, analysis: Any
+    store: Store, analysis: Any, timeline_at: Sequence[int]
 ) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
     from bench.analysis.analyse import analyse
-    from plots.figures import figures_of
+    from plots.figures import figures_of, timelines_left_out
     from plots.sweep_page import sweep_page
 
     analysis = analysis or analyse(store)
@@ -150,21 +162,25 @@ def _of_sweep(
     for run in analysis.runs:
         if run.crawler not in known or run.role != CELL:
             raise StoreError(f"cannot draw {store.path}: its run {run.number} was not asked for")
-    return figures_of(store, analysis), partial(sweep_page, store, analysis)
+    for left_out in timelines_left_out(analysis, timeline_at):
+        print(f"plots: {left_out}", file=sys.stderr)
+    return figures_of(store, analysis, timeline_at), partial(sweep_page, store, analysis)
 
 
 def _of_primes(
-    store: Store, analysis: Any
+    store: Store, analysis: Any, timeline_at: Sequence[int]
 ) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
     from bench.primes.analysis import analyse_primes
     from plots.figures import primes_figures
     from plots.primes_page import primes_page
 
+    if timeline_at:
+        raise StoreError(f"--timeline-at is for crawls, and {store.path} has none")
     analysis = analysis or analyse_primes(store)
     return primes_figures(store, analysis), partial(primes_page, store, analysis)
 
 
-_DRAWN: dict[str, "Callable[[Store, Any], _FiguresAndPage]"] = {
+_DRAWN: dict[str, "Callable[[Store, Any, Sequence[int]], _FiguresAndPage]"] = {
     "sweep": _of_sweep,
     "calibration": _of_sweep,
     "crawl": _of_sweep,

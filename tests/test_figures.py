@@ -257,6 +257,13 @@ def test_a_comparison_has_a_point_for_each_cell(tmp_path: Path) -> None:
     assert data(found["C=1"])[1] == [0]
 
 
+def test_a_hundred_is_marked_where_the_question_is_the_chapters(analysis: Analysis) -> None:
+    assert "mark" not in lines(time_figure(analysis, ""))
+    asked = replace(analysis.experiment, requests=500, concurrencies=(1, 26, 476))
+    found = lines(time_figure(replace(analysis, experiment=asked), ""))
+    assert data(found["mark"])[0] == [100, 100]
+
+
 def test_the_chapters_sweep_is_that_of_the_book() -> None:
     assert [str(delay) for delay in CHAPTER.delays] == ["50 ms", "300 ms", "550 ms", "800 ms"]
     assert (CHAPTER.concurrencies[:3], CHAPTER.concurrencies[-1]) == ((1, 26, 51), 476)

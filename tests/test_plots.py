@@ -23,7 +23,7 @@ from plots.__main__ import draw_all, main
 from plots.figures.in_flight import binned, in_flight_figure
 from plots.figures.latency_split import latency_split_figure
 from plots.figures.throughput import throughput_figure
-from plots.figures.timeline import timeline_figure
+from plots.figures.timeline import findings_of_first, timeline_figure
 from plots.style import spread_labels, styles_of
 from tests.factories import experiment, planned, result
 
@@ -288,6 +288,41 @@ def test_odd_records_do_not_cost_the_other_figures(store: Store, seqs: list[int]
         other.append(replace(odd, planned=run, outcome=outcome))
         other.append(result(planned(number=100)))
     assert "timeline-asyncio.png" in {drawn.name for drawn in draw_all(path)}
+
+
+def test_a_timeline_of_the_first_calls_has_those_that_started_first(store: Store) -> None:
+    trial = analyse(store).cells[-1].trials[0]
+    number = trial.run.number
+    fetches, arrivals = store.fetches(number), store.arrivals(number)
+    figure = timeline_figure(trial, fetches, arrivals, "", 20)
+    assert figure is not None
+    client, server = figure.axes[0].collections
+    assert len(client.get_segments()) == len(server.get_segments()) == 20  # type: ignore[attr-defined]
+    (wave,) = {fetches["end_ns"][seq] - fetches["start_ns"][seq] for seq in range(20)}
+    assert max(end for _, (end, _) in client.get_segments()) == pytest.approx(2 * wave / 1e9)  # type: ignore[attr-defined]
+    assert "first 20 of 100 requests" in figure.axes[0].get_title("left")
+    said = findings_of_first(trial, fetches, 20)
+    assert said == "The first 20 of 100 requests: 0.21 s from the first start to the last end."
+    fetches["error"][3] = 1
+    assert ", of which 1 failed: " in findings_of_first(trial, fetches, 20)
+    assert findings_of_first(trial, fetches, 100).startswith("The 100 requests, ")
+
+
+def test_timelines_of_the_first_calls_are_drawn_where_a_run_has_so_many(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(store.path.parent), "--timeline-at", "10,100"]) == 0
+    printed = capsys.readouterr()
+    stems = {Path(path).stem for path in printed.out.split()}
+    drawn = {stem for stem in stems if stem.startswith("timeline")}
+    assert drawn == {
+        *("timeline-serial", "timeline-serial-10"),
+        *("timeline-asyncio", "timeline-asyncio-10", "timeline-asyncio-100"),
+    }
+    assert printed.err == (
+        "plots: no timeline of serial at 100: its run has only 10 requests "
+        "(measure it with --requests 100)\n"
+    )
 
 
 def test_a_failed_call_is_told_apart(store: Store) -> None:

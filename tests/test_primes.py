@@ -144,6 +144,8 @@ def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalys
     workload = lines(workload_figure(analysis, ""))
     assert names <= set(workload)
     assert list(data(workload[NO_IO])[1]) == [1.0]
+    with pytest.raises(StoreError, match="--timeline-at is for crawls"):
+        list(draw_all(folder, timeline_at=(100,)))
     stems = {path.stem for path in draw_all(folder)}
     assert stems == {"primes", "workload", "report", *(f"overlap-{name}" for name in names)}
 

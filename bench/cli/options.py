@@ -7,7 +7,7 @@ from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
-from crawlers.checked import checked_list, checked_seconds, checked_seed
+from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
 from server.request_plan import PlanError
 
 DEFAULT_SEED = 1
@@ -49,6 +49,17 @@ def add_format(parser: ArgumentParser) -> None:
         choices=("png", "svg", "pdf"),
         default="png",
         help="file format of the plots (default: %(default)s)",
+    )
+
+
+def add_timeline_at(parser: ArgumentParser) -> None:
+    """Add `timeline_at`, the numbers of requests that more timelines show."""
+    parser.add_argument(
+        "--timeline-at",
+        type=checked_list(checked_count),
+        default=(),
+        metavar="N,N",
+        help="also draw the timeline of the first N requests of each crawler's run, for each N",
     )
 
 

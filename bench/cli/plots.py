@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from bench.cli.options import add_folder, add_format
+from bench.cli.options import add_folder, add_format, add_timeline_at
 
 DESCRIPTION = """\
 Draws the plots and report.html of an experiment again, into the folder of its
@@ -18,6 +18,7 @@ def add_options(parser: ArgumentParser) -> None:
     """Add the options that choose the results and the file format."""
     add_folder(parser)
     add_format(parser)
+    add_timeline_at(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -25,4 +26,6 @@ def run(arguments: Namespace) -> int:
     from bench.cli.show import draw
     from bench.results.folder import find_file
 
-    return draw(find_file(arguments.folder).parent, arguments.format)
+    return draw(
+        find_file(arguments.folder).parent, arguments.format, timeline_at=arguments.timeline_at
+    )

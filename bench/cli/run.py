@@ -12,6 +12,7 @@ from bench.cli.options import (
     add_format,
     add_out,
     add_seed,
+    add_timeline_at,
     add_timeout,
     add_wide,
     checked_delay,
@@ -79,6 +80,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_timeout(parser)
     add_out(parser)
     add_format(parser)
+    add_timeline_at(parser)
     add_wide(parser)
     sweep = parser.add_mutually_exclusive_group()
     sweep.add_argument(
@@ -123,12 +125,12 @@ def run(arguments: Namespace) -> int:
         )
     else:
         measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
-    return show_measured(measured, arguments.format, is_wide=arguments.wide)
+    return show_measured(measured, arguments.format, arguments.timeline_at, is_wide=arguments.wide)
 
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     """Return the options that were given although --resume already determines what is measured."""
-    about_results = ("parser", "resume", "format", "allow_foreign", "wide")
+    about_results = ("parser", "resume", "format", "timeline_at", "allow_foreign", "wide")
     return [
         f"--{name}"
         for name, value in vars(arguments).items()

@@ -26,10 +26,12 @@ from bench.results.store import Store
 _PLOTS_END_S = 5.0
 
 
-def show_measured(measured: Measured, form: str = "png", *, is_wide: bool) -> int:
+def show_measured(
+    measured: Measured, form: str = "png", timeline_at: Sequence[int] = (), *, is_wide: bool
+) -> int:
     """Print the tables and the finding of a new experiment, draw its figures, and say where.
 
-    Returns the exit code.
+    `timeline_at` is as for `draw`. Returns the exit code.
     """
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
@@ -40,7 +42,9 @@ def show_measured(measured: Measured, form: str = "png", *, is_wide: bool) -> in
             store, analysis, make_console(is_wide=is_wide), ReportOptions()
         )
     code = EXIT_OK if is_sound else EXIT_REQUESTS_FAILED
-    drawn = draw(measured.folder, form, analysis, is_summary=True) if kind.has_figures else EXIT_OK
+    drawn = EXIT_OK
+    if kind.has_figures:
+        drawn = draw(measured.folder, form, analysis, timeline_at, is_summary=True)
     return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code or drawn
 
 
@@ -55,16 +59,23 @@ def print_tables(folder: Path | None, options: ReportOptions, *, is_wide: bool) 
 
 
 def draw(
-    folder: Path, form: str = "png", analysis: object = None, *, is_summary: bool = False
+    folder: Path,
+    form: str = "png",
+    analysis: object = None,
+    timeline_at: Sequence[int] = (),
+    *,
+    is_summary: bool = False,
 ) -> int:
     """Draw the figures and the page in a separate process, because bench does not import plots.
 
     `analysis` is the analysis of the results, if there is one already. It is pickled for the
     process (0.1 MB), because computing it again takes 0.8 s of CPU time for the default sweep, and
-    3.5 s for a million requests. The process prints the path of each figure or, if `is_summary`,
-    how many there are and what to open. Returns the exit code.
+    3.5 s for a million requests. For each N of `timeline_at`, there is one more timeline of each
+    crawler. The process prints the path of each figure or, if `is_summary`, how many there are and
+    what to open. Returns the exit code.
     """
     words = [str(folder), "--format", form, *(["--summary"] if is_summary else [])]
+    words += ["--timeline-at", ",".join(map(str, timeline_at))] if timeline_at else []
     way_out = f"not all is drawn: {PROGRAM} plots {folder} does it again"
     if analysis is None:
         return run_plots("plots", words, way_out)

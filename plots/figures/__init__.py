@@ -4,7 +4,8 @@ Each module of this package is one figure: how it is drawn, how to read it and w
 figure needs a new module with a function `draw`, and an entry in one of the tables below.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from bench.analysis.analyse import Analysis, load_accounts
@@ -61,11 +62,14 @@ ON_REQUEST = ("compare", "faults")
 """Modules whose figures are drawn by separate programs, `python -m plots.NAME`."""
 
 
-def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
+def figures_of(
+    store: Store, analysis: Analysis, timeline_at: Sequence[int] = ()
+) -> Iterator[Drawn]:
     """Yield all figures of a sweep, one at a time, so that only one is held in memory.
 
     If there are several delays, the figures of a single delay are drawn for each of them, with the
-    delay in their names. Raises StoreError.
+    delay in their names. For each N of `timeline_at` there is one more timeline of each crawler,
+    with its first N calls, if its run has so many. Raises StoreError.
     """
     if not any(cell.measured for cell in analysis.cells):
         return
@@ -89,8 +93,23 @@ def figures_of(store: Store, analysis: Analysis) -> Iterator[Drawn]:
     for cell in chosen_cells(analysis).values():
         trial = cell.median_trial()
         if trial is not None:
-            accounts = load_accounts(store, trial.run)
-            yield from _of(RunScene(trial, accounts, small_print), OF_RUN)
+            run = RunScene(trial, load_accounts(store, trial.run), small_print)
+            yield from _of(run, OF_RUN)
+            yield from _of(run, [partial(timeline.draw_first, first=n) for n in timeline_at])
+
+
+def timelines_left_out(analysis: Analysis, timeline_at: Sequence[int]) -> Iterator[str]:
+    """Yield a sentence for each crawler whose run has fewer calls than a timeline is asked for."""
+    for name, cell in chosen_cells(analysis).items():
+        trial = cell.median_trial()
+        requests = trial.run.requests if trial is not None else 0
+        missing = [n for n in timeline_at if n > requests]
+        if trial is not None and missing:
+            at = ", ".join(f"{n:,}" for n in missing)
+            yield (
+                f"no timeline of {name} at {at}: its run has only {requests:,} requests "
+                f"(measure it with --requests {max(missing)})"
+            )
 
 
 def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
@@ -110,7 +129,7 @@ def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
             yield from _of(scene, OF_SAVER)
 
 
-def _of(scene: _Scene, figures: tuple[Callable[[_Scene], Drawn | None], ...]) -> Iterator[Drawn]:
+def _of(scene: _Scene, figures: Sequence[Callable[[_Scene], Drawn | None]]) -> Iterator[Drawn]:
     for draw in figures:
         drawn = draw(scene)
         if drawn is not None:

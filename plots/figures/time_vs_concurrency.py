@@ -21,6 +21,7 @@ from bench.plan.experiment import Experiment
 from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.scenes import Drawn, SweepScene
 from plots.style import (
+    FAILED,
     GREY,
     LineStyle,
     add_small_print,
@@ -41,6 +42,10 @@ SCALED_TO = 1000
 
 _X_LABEL = "concurrency asked for"
 _IDEAL_LABEL = "ideal: no time but the delays"
+_CHAPTER_CONCURRENCY = 100
+"""The concurrency of every crawler in the chapter. Its figure has a mark there, too."""
+_MARK_LABEL = f"{_CHAPTER_CONCURRENCY}, as in the book"
+_MARK: dict[str, Any] = {"color": FAILED, "linewidth": 1.2, "alpha": 0.5, "zorder": 1}
 _IDEAL: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "zorder": 2}
 
 _HOW_TO_READ = (
@@ -77,8 +82,7 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
         axes = figure.add_subplot()
         _draw_panel(axes, asked, by_crawler, styles_of(asked.crawlers))
         handles = marker_legend([cell.level for cells in by_crawler.values() for cell in cells])
-        if asked.delays[0].mean_us:
-            handles.insert(0, Line2D([], [], label=_IDEAL_LABEL, **_IDEAL))
+        handles = [*_line_handles(asked), *handles]
         if handles:  # the legend is below the ideal, where no line can be
             axes.legend(handles=handles, loc="lower left", fontsize=9)
         axes.set_title("\n".join(_title(asked)))
@@ -113,7 +117,7 @@ def _draw_panels(
     for lowest in panels[max(0, len(by_crawler) - columns) : len(by_crawler)]:
         lowest.set_xlabel(_X_LABEL)
         lowest.tick_params(labelbottom=True)
-    handles = [Line2D([], [], label=_IDEAL_LABEL, **_IDEAL), *marker_legend(levels)]
+    handles = [*_line_handles(asked), *marker_legend(levels)]
     # Next to the title, which has two lines.
     figure.legend(handles=handles, loc="upper right", ncols=-(-len(handles) // 2), fontsize=10)
 
@@ -127,6 +131,8 @@ def _draw_panel(
 ) -> None:
     concurrencies = sorted({cell.cell.concurrency for cells in lines.values() for cell in cells})
     most = max(concurrencies)
+    if _has_mark(asked):
+        axes.axvline(_CHAPTER_CONCURRENCY, gid="mark", **_MARK)
     for delay in dict.fromkeys(cell.cell.delay for cells in lines.values() for cell in cells):
         at, seconds = ideal_s(delay, asked.requests, most)
         if len(at):
@@ -149,6 +155,22 @@ def _draw_panel(
     axes.set_ylabel(f"time to fetch {asked.requests or SCALED_TO:,} requests (s)")
     axes.autoscale_view()
     name_ends(axes, last, styles)
+
+
+def _has_mark(asked: Experiment) -> bool:
+    """Return whether the question is the chapter's: which C for a fixed number of requests?"""
+    at = asked.concurrencies
+    return bool(asked.requests) and min(at) < _CHAPTER_CONCURRENCY < max(at)
+
+
+def _line_handles(asked: Experiment) -> list[Line2D]:
+    """Return the entries of the legend for the ideal and for the mark, where they are drawn."""
+    handles = []
+    if any(delay.mean_us for delay in asked.delays):
+        handles.append(Line2D([], [], label=_IDEAL_LABEL, **_IDEAL))
+    if _has_mark(asked):
+        handles.append(Line2D([], [], label=_MARK_LABEL, **_MARK))
+    return handles
 
 
 def _title(asked: Experiment) -> tuple[str, str]:

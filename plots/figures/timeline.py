@@ -1,4 +1,7 @@
-"""timeline-CRAWLER.png: every request of one run over time, at the client and at the server."""
+"""timeline-CRAWLER.png: every request of one run over time, at the client and at the server.
+
+timeline-CRAWLER-N.png shows the first N of them.
+"""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,23 +66,48 @@ def draw(scene: RunScene) -> Drawn | None:
     )
 
 
+def draw_first(scene: RunScene, first: int) -> Drawn | None:
+    """Draw timeline-CRAWLER-N.png: the calls that were started first, N = `first` of them.
+
+    Returns None if the run has fewer.
+    """
+    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
+    if scene.trial.run.requests < first:
+        return None
+    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print, first)
+    if figure is None:
+        return None
+    return Drawn(
+        f"timeline-{scene.file_name}-{first}",
+        f"The first {first:,} calls over time",
+        figure,
+        _HOW_TO_READ,
+        findings_of_first(scene.trial, fetches, first),
+        scene.trial.run.crawler,
+    )
+
+
 def timeline_figure(
-    trial: Trial, fetches: IntColumns, arrivals: IntColumns | None, small_print: str
+    trial: Trial,
+    fetches: IntColumns,
+    arrivals: IntColumns | None,
+    small_print: str,
+    first: int = 0,
 ) -> Figure | None:
     """Return a figure with one row per call, ordered by the time at which the client started it.
 
     The server's span is drawn over the client's. Up to MOST_LINES calls are drawn as two
     collections of lines, with the gids "client" and "server". More calls are drawn as an image
     (gid "calls"), in which a pixel mixes the colours by their shares of its calls, with an inset
-    that shows some calls from the middle as lines. Returns None if no job of the run was recorded.
+    that shows some calls from the middle as lines. If `first` is not 0, only the calls that were
+    started first are drawn, so many of them. Returns None if no job of the run was recorded.
     """
     run = trial.run
-    is_job = (fetches["seq"] >= 0) & (fetches["seq"] < run.requests)
-    if not is_job.any():
+    fetches = _first_jobs(fetches, run.requests, first)
+    if not len(fetches["seq"]):
         return None
     figure = new_figure()
     axes = figure.add_subplot()
-    fetches = {name: column[is_job] for name, column in fetches.items()}
     order = np.argsort(fetches["start_ns"], kind="stable")
     origin_ns = int(fetches["start_ns"].min())
     rank_of_seq = np.zeros(run.requests, dtype=np.int64)
@@ -118,11 +146,27 @@ def timeline_figure(
     axes.set_title(
         f"Calls over time: {run.crawler}\n"
         f"concurrency {run.concurrency}, delay {run.delay}, "
-        f"{calls:,} requests, trial {run.trial}{format_doubt(trial.verdict)}"
+        f"{_format_calls(calls, run.requests if first else calls)}, "
+        f"trial {run.trial}{format_doubt(trial.verdict)}"
     )
     axes.legend(handles=handles, loc="upper right", fontsize=11)
     add_small_print(figure, small_print)
     return figure
+
+
+def _first_jobs(fetches: IntColumns, requests: int, first: int) -> IntColumns:
+    """Return the fetches of jobs; if `first` is not 0, those that were started first."""
+    jobs = np.flatnonzero((fetches["seq"] >= 0) & (fetches["seq"] < requests))
+    if first:
+        jobs = jobs[np.argsort(fetches["start_ns"][jobs], kind="stable")[:first]]
+    return {name: column[jobs] for name, column in fetches.items()}
+
+
+def _format_calls(calls: int, requests: int) -> str:
+    """Return `1,000 requests`, or `first 100 of 1,000 requests`."""
+    return (
+        f"first {calls:,} of {requests:,} requests" if calls < requests else f"{calls:,} requests"
+    )
 
 
 def _spans(
@@ -241,3 +285,15 @@ def findings(trial: Trial) -> str:
     if trial.verdict.level is not Level.VALID:
         text += f"; {trial.verdict.level.name}"
     return text + "."
+
+
+def findings_of_first(trial: Trial, fetches: IntColumns, first: int) -> str:
+    """Say how long the calls that were started first took."""
+    shown = _first_jobs(fetches, trial.run.requests, first)
+    if not len(shown["seq"]):
+        return "No call was recorded."
+    seconds = (int(shown["end_ns"].max()) - int(shown["start_ns"].min())) / 1e9
+    calls = _format_calls(len(shown["seq"]), trial.run.requests)
+    failed = int((shown["error"] != 0).sum())
+    wrong = f", of which {failed:,} failed" if failed else ""
+    return f"The {calls}{wrong}: {seconds:.2f} s from the first start to the last end."
