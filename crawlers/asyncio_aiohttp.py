@@ -70,7 +70,9 @@ async def fetch_each(jobs: Iterable[Job], session: aiohttp.ClientSession, record
         try:
             # The URL is sent as it is, and is not quoted again for every request.
             url = URL(job.url, encoded=True)
-            async with session.get(url, allow_redirects=False) as response:
+            async with session.request(
+                job.method, url, data=job.body, headers=job.headers, allow_redirects=False
+            ) as response:
                 status = response.status
                 async for chunk in response.content.iter_any():
                     size_bytes += len(chunk)

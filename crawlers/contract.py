@@ -83,6 +83,8 @@ _ROW = Struct(f"{len(FETCH_COLUMNS)}q")
 HEADERS = {"Accept-Encoding": "identity"}
 """The headers that every crawler sends, so that all receive the same bytes."""
 
+_JSON_HEADERS = {**HEADERS, "Content-Type": "application/json"}
+
 
 class Job(NamedTuple):
     """One URL to fetch."""
@@ -91,6 +93,18 @@ class Job(NamedTuple):
     url: str
     due_ns: int = 0
     """The earliest start, as an instant of `time.monotonic_ns()`; 0 means at once."""
+    body: bytes | None = None
+    """JSON to send by POST; None for a GET. Only the clients that savers use send it."""
+
+    @property
+    def method(self) -> str:
+        """POST if there is a body, else GET."""
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """All headers to send with a body; None for HEADERS alone."""
+        return None if self.body is None else _JSON_HEADERS
 
 
 class Recorder:

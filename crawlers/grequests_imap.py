@@ -22,7 +22,14 @@ class Fetch(grequests.AsyncRequest):  # type: ignore[misc]
     def __init__(
         self, job: Job, session: requests.Session, timeout_s: float, record: Recorder
     ) -> None:
-        super().__init__("GET", job.url, session=session, allow_redirects=False)
+        super().__init__(
+            job.method,
+            job.url,
+            session=session,
+            data=job.body,
+            headers=job.headers,
+            allow_redirects=False,
+        )
         self._seq = job.seq
         self._timeout_s = timeout_s
         self._record = record

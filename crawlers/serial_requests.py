@@ -29,8 +29,14 @@ def _fetch(session: requests.Session, job: Job, timeout_s: float, record: Record
     error = ""
     start_ns = monotonic_ns()
     try:
-        with session.get(
-            job.url, timeout=timeout_s, allow_redirects=False, stream=True
+        with session.request(
+            job.method,
+            job.url,
+            data=job.body,
+            headers=job.headers,
+            timeout=timeout_s,
+            allow_redirects=False,
+            stream=True,
         ) as response:
             status = response.status_code
             for chunk_bytes in read_whole(response.raw, start_ns + int(timeout_s * 1e9)):

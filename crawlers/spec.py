@@ -4,6 +4,7 @@ Both are packed columns. The spec arrives on stdin; the outcome is written to wh
 the process began. Standard library only.
 """
 
+import json
 import sys
 from array import array
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import IO, Any, Self
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
 from crawlers.trust import Trust
-from crawlers.work import WORK_COLUMNS, Work, WorkLog
+from crawlers.work import WORK_COLUMNS, Found, Work, WorkLog
 from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
 from server.request_plan import Plan, to_target
 
@@ -106,7 +107,9 @@ class Spec:
                 delay_us = self.delays_us[
                     min(seq, last)
                 ]  # the bench detects more jobs than expected
-                yield Job(seq, f"{base}{self._target(seq, delay_us)}&item={found.item}")
+                url = f"{base}{self._target(seq, delay_us)}&item={found.item}"
+                body = _body(found) if self.work.method == "POST" else None
+                yield Job(seq, url, body=body)
             return
         if not self.is_planned:
             for seq in range(len(self.delays_us)):
@@ -119,6 +122,11 @@ class Spec:
     def _target(self, seq: int, delay_us: int) -> str:
         fault = self.faults.get(str(seq), "")
         return to_target(Plan(self.run_name, seq, delay_us, fault=fault))
+
+
+def _body(found: Found) -> bytes:
+    """Return an item and its result as JSON."""
+    return json.dumps({"item": found.item, "result": found.result}).encode("ascii")
 
 
 _MAY_LACK = ("main_cpu_ns", "waited_ns", "descriptors", "unwaited_cpu_ns")

@@ -33,8 +33,10 @@ def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Re
     start_ns = monotonic_ns()
     try:
         response = pools.request(
-            "GET",
+            job.method,
             job.url,
+            body=job.body,
+            headers=job.headers,
             redirect=False,
             retries=False,
             preload_content=False,

@@ -19,9 +19,11 @@ class Found(NamedTuple):
     item: int
     start_ns: int
     end_ns: int
+    result: str | None = None
+    """What was computed; None if the item itself is the result."""
 
 
-WORK_COLUMNS = Found._fields
+WORK_COLUMNS = ("item", "start_ns", "end_ns")
 """Columns of the computed items, in order: the first item belongs to the job with seq 0."""
 
 
@@ -31,7 +33,7 @@ MAX_PROCESSES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The computation: a function that is called with size, cost, processes, and yields Found."""
+    """The computation: a function that is called with this and yields Found."""
 
     function: str
     """`package.module:function`; only the crawler's process imports it."""
@@ -39,6 +41,10 @@ class Work:
     cost: int = 0
     processes: int = 1
     """How many processes compute; with 1 it is the crawler's own."""
+    seed: int = 0
+    """The seed of what is drawn at random."""
+    method: str = "GET"
+    """How an item is saved: GET, by its number in the URL, or POST, by its result as JSON."""
 
     def check(self) -> None:
         """Raise ValueError for values that cannot have been asked for."""
@@ -47,21 +53,25 @@ class Work:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"work of a {name} of {value!r}")
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"work of a seed of {self.seed!r}")
+        if self.method not in ("GET", "POST"):
+            raise ValueError(f"work with a method of {self.method!r}")
 
     @property
     def kind(self) -> str:
         """The name of the function."""
         return self.function.rpartition(":")[2]
 
-    def load(self) -> Callable[[int, int, int], Iterator[Found]]:
+    def load(self) -> Callable[["Work"], Iterator[Found]]:
         """Import and return the function. Raises what its import raises."""
         module, _, name = self.function.partition(":")
-        compute: Callable[[int, int, int], Iterator[Found]] = getattr(import_module(module), name)
+        compute: Callable[[Work], Iterator[Found]] = getattr(import_module(module), name)
         return compute
 
     def found(self) -> Iterator[Found]:
         """Yield items, each computed when it is asked for."""
-        return self.load()(self.size, self.cost, self.processes)
+        return self.load()(self)
 
 
 def numbers(size: int, cost: int, processes: int) -> Iterator[Found]:
@@ -80,8 +90,8 @@ class WorkLog:
 
     def __call__(self, found: Found) -> None:
         """Note an item."""
-        for column, value in zip(self._columns.values(), found, strict=True):
-            column.append(value)
+        for name, column in self._columns.items():
+            column.append(getattr(found, name))
 
     def columns(self) -> Columns:
         """Return the WORK_COLUMNS."""

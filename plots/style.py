@@ -41,9 +41,13 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "protocol-uvloop": ("#000000", "*", "--"),
     # Savers of bench.primes have the colours of the crawlers that they are made from.
     "no-io": ("#777777", "P", "-"),
+    "file-io": ("#999933", "8", _DASH_DOTS),
     "batches": ("#117733", "v", "-."),
+    "batches-aiohttp": ("#44AA99", "h", _LONG),
     "async": ("#0072B2", "o", "-"),
     "async-uvloop": ("#332288", "D", "--"),
+    "async-sleep": ("#CC79A7", "p", "-"),
+    "async-sleep-uvloop": ("#AA3377", "d", _DOTS),
     "processes": ("#D55E00", "X", _LONG),
 }
 _LARGER = {"*": 13, "P": 10, "X": 10, "d": 9}

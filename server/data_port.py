@@ -15,7 +15,7 @@ from server.host_rule import HostRule, host_refused
 from server.ledger import CLIENT_GONE, Ledger, RunLedger
 from server.request_plan import PATH, Plan, PlanError, parse_query
 from server.request_reader import Limits
-from server.responses import Dots, Heads, error_body
+from server.responses import JSON_LINE, Bodies, Heads, error_body
 
 BACKLOG = 4096
 """Length of the accept queue. With Tornado's default of 128, SYNs are dropped when a thousand
@@ -27,7 +27,6 @@ _SLICE = 200
 """Connections checked in one go, which takes about half a millisecond."""
 _TURNS_NS = 1_000_000
 """Time for connections that have more to do than their share, before the loop continues."""
-_METHODS = ("GET", "HEAD", "POST")
 
 
 class DataPort(TCPServer):
@@ -63,7 +62,9 @@ class DataPort(TCPServer):
         self.allows_host = host_rule.allows
         self._control_port = control_port
         self.max_connections = max_connections
-        self._dots = Dots()
+        self._dots = Bodies()
+        self._json = Bodies(b"1", b" ")
+        """A number and white space, the JSON that can have any size from 1 byte on."""
         self._turns: deque[Connection] = deque()
         self._is_giving_turns = False
 
@@ -150,11 +151,14 @@ class DataPort(TCPServer):
                 plan = parse_query(query)
             except PlanError as error:
                 return _error(arrived_ns, 400, str(error))
-            if method not in _METHODS:
-                refused = _method_not_allowed(arrived_ns, "GET, HEAD, POST")
-                at_once = plan._replace(delay_us=0)
-                run, row = self._record(at_once, 405, arrived_ns, connection)
-                return refused._replace(run=run, row=row)
+            if method != "GET":  # the usual method is decided by one comparison
+                if method == "POST":
+                    return self._reply_to_post(plan, arrived_ns, connection)
+                if method != "HEAD":
+                    refused = _method_not_allowed(arrived_ns, "GET, HEAD, POST")
+                    at_once = plan._replace(delay_us=0)
+                    run, row = self._record(at_once, 405, arrived_ns, connection)
+                    return refused._replace(run=run, row=row)
             status = STATUSES.get(plan.fault, 200) if plan.fault else 200
             run, row = self._record(plan, status, arrived_ns, connection)
             due_ns = arrived_ns + plan.delay_us * 1000
@@ -169,6 +173,20 @@ class DataPort(TCPServer):
             return Reply(arrived_ns, 200, greeting(control_url).encode("ascii"))
         return _error(
             arrived_ns, 404, f"there is no such page: the paths of this server are / and {PATH}"
+        )
+
+    def _reply_to_post(self, plan: Plan, arrived_ns: int, connection: Connection) -> Reply:
+        """Return a reply of JSON. What the request brought is ignored."""
+        status = STATUSES.get(plan.fault, 200)
+        run, row = self._record(plan, status, arrived_ns, connection)
+        return Reply(
+            arrived_ns + plan.delay_us * 1000,
+            status,
+            self._json.body(plan.size_bytes),
+            JSON_LINE + EXTRA_LINES.get(status, ""),
+            run,
+            row,
+            plan.fault if status == 200 else "",
         )
 
     def _record(

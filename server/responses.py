@@ -8,6 +8,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
 _REMEMBERED = 256
+_PLAIN = "Content-Type: text/plain\r\n"
+JSON_LINE = "Content-Type: application/json\r\n"
+"""A header line; as the first of `extra` of Heads.head, it replaces the type of plain text."""
 
 
 class Heads:
@@ -30,7 +33,7 @@ class Heads:
             head = (
                 f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
                 f"Date: {self._date}\r\n"
-                "Content-Type: text/plain\r\n"
+                f"{'' if extra.startswith('Content-Type:') else _PLAIN}"
                 f"Content-Length: {content_length}\r\n"
                 f"{extra}\r\n"
             ).encode("ascii")
@@ -39,19 +42,26 @@ class Heads:
         return head
 
 
-class Dots:
-    """Bodies of dots, all slices of one block, so that a slow reader costs no memory."""
+class Bodies:
+    """Bodies of any size, all slices of one block, so that a slow reader costs no memory.
 
-    def __init__(self) -> None:
-        self._block = memoryview(b"." * 4096)
+    A body is `first`, of one byte, and then `more` of another. The default is dots.
+    """
+
+    def __init__(self, first: bytes = b".", more: bytes = b".") -> None:
+        self._first, self._more = first, more
+        self._block = self._made(4096)
 
     def body(self, size_bytes: int) -> memoryview:
-        """Return `size_bytes` dots."""
+        """Return a body of `size_bytes`."""
         if size_bytes > len(self._block):
             # With powers of two, all outgrown blocks that responses still hold take less memory
             # than the newest.
-            self._block = memoryview(b"." * (1 << (size_bytes - 1).bit_length()))
+            self._block = self._made(1 << (size_bytes - 1).bit_length())
         return self._block[:size_bytes]
+
+    def _made(self, size_bytes: int) -> memoryview:
+        return memoryview(self._first + self._more * (size_bytes - 1))
 
 
 def error_body(reason: str) -> bytes:

@@ -10,7 +10,10 @@ import pytest
 
 from plots import figures
 
-TABLES = (figures.OF_SWEEP, figures.OF_DELAY, figures.OF_RUN, figures.OF_PRIMES, figures.OF_SAVER)
+TABLES = (
+    *(figures.OF_SWEEP, figures.OF_DELAY, figures.OF_RUN),
+    *(figures.OF_PRIMES, figures.OF_SAVER, figures.OF_ASYNC),
+)
 
 
 def test_every_file_of_a_figure_is_in_a_table_once() -> None:

@@ -1,6 +1,7 @@
 """Everything that a client of HTTP/1.x may rightly expect of the data port, in bytes."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -50,6 +51,34 @@ async def test_head_has_the_headers_of_get_and_no_body(server: InProcessServer) 
     assert (await client.get("/add?name=t&delay=0")).body == b"."
 
 
+@pytest.mark.parametrize("size_bytes", [1, 2, 4096, 5000])
+async def test_what_is_posted_is_answered_with_json_of_the_size_asked_for(
+    server: InProcessServer, size_bytes: int
+) -> None:
+    client = await server.connect()
+    target = f"/add?name=t&delay=0&size={size_bytes}"
+    client.send(request("POST", target, "Content-Length: 2", body=b"{}"))
+    posted = await client.read_response()
+    assert (posted.status, len(posted.body)) == (200, size_bytes)
+    assert posted.head.count(b"Content-Type: application/json\r\n") == 1
+    assert posted.head.lower().count(b"content-type:") == 1
+    assert json.loads(posted.body) == 1
+    got = await client.get(target)
+    assert (got.headers["content-type"], got.body) == ("text/plain", b"." * size_bytes)
+
+
+async def test_a_post_that_is_to_fail_fails_as_a_get_does(server: InProcessServer) -> None:
+    client = await server.connect()
+    client.send(request("POST", "/add?delay=0&fault=503", "Content-Length: 2", body=b"{}"))
+    refused = await client.read_response()
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    assert refused.headers["content-type"] == "application/json"
+    closed = await server.ask(
+        request("POST", "/add?delay=0&fault=close", "Content-Length: 2", body=b"{}")
+    )
+    assert closed == b""
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
@@ -66,7 +95,7 @@ async def test_the_body_of_a_post_is_read_and_dropped(
 ) -> None:
     client = await server.connect()
     client.send(request("POST", "/add?name=t&delay=0", *headers, body=body))
-    assert (await client.read_response()).body == b"."
+    assert (await client.read_response()).body == b"1"
     assert (await client.get("/add?name=t&delay=0")).body == b"."
 
 
@@ -77,7 +106,7 @@ async def test_a_request_may_come_a_byte_at_a_time(server: InProcessServer) -> N
         client.send(data[i : i + 1])
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-    assert (await client.read_response()).body == b"."
+    assert (await client.read_response()).body == b"1"
     assert server.ledger.runs["t"].first_request_head == data[:-3]
 
 

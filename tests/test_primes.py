@@ -1,5 +1,6 @@
 """`crawlbench primes`: what is computed, that each item is saved once, what overlap is."""
 
+import json
 import re
 import shutil
 import signal
@@ -7,47 +8,60 @@ import sqlite3
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from bcrypt import checkpw
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.validity import Level
 from bench.cli import primes as command
 from bench.errors import StoreError
 from bench.plan.delays import Delay
+from bench.primes import file_io
 from bench.primes.analysis import PrimesAnalysis, analyse_primes
 from bench.primes.experiment import (
     PrimesCell,
     PrimesExperiment,
     all_cells,
+    expected_work_s,
     fitting,
     items_of,
+    least_seconds,
     work_of,
 )
-from bench.primes.saved_run import hidden_share, merged
+from bench.primes.saved_run import hidden_share, look_at, merged
 from bench.primes.savers import NO_IO, SAVERS, saver_of
-from bench.primes.work import hashes, is_prime, primes
+from bench.primes.work import bcrypt, hashes, is_prime, password_of, primes
 from bench.results.codec import decode_object, encode, to_class
 from bench.results.columns import IntColumns
 from bench.results.store import FILE_NAME, Store
+from crawlers.contract import Job, Recorder
 from crawlers.registry import find
-from crawlers.work import Found
+from crawlers.spec import Spec
+from crawlers.work import Found, Work, WorkLog
 from plots.__main__ import draw_all
 from plots.figures.primes import primes_figure
-from plots.figures.workload import workload_figure
+from plots.figures.workload_bcrypt import bcrypt_figure
 from tests.accounts import arrivals
-from tests.factories import MS
+from tests.accounts import load as loads
+from tests.factories import MS, run_row
 from tests.test_command_line import BENCH, bench
 from tests.test_figures import data, lines
 from tests.test_interruptions import assert_all_end, family
 
-Compute = Callable[[int, int, int], Iterator[Found]]
-TINY = ["--sizes", "8,20", "--hashes", "4", "--costs", "20", "--delay", "5", "-c", "3"]
+Compute = Callable[[Work], Iterator[Found]]
+TINY = [
+    *("--work", "primes,bcrypt", "--sizes", "20", "--bcrypt", "4:5,5:4"),
+    *("--delay", "5", "-c", "3"),
+]
 SMALL = ["--work", "primes", "--sizes", "20", "--delay", "5", "-c", "3"]
 OF_20 = [2, 3, 5, 7, 11, 13, 17, 19]
 
@@ -88,7 +102,7 @@ def test_primes_are_told_from_others(number: int, expected: bool) -> None:
 
 @given(st.integers(3, 3000))
 def test_trial_division_and_the_sieve_agree(size: int) -> None:
-    found = list(primes(size, 0, 1))
+    found = list(primes(work_of("primes", size)))
     assert [one.item for one in found] == list(items_of(work_of("primes", size)))
     ends = [one.end_ns for one in found]
     assert ends == sorted(ends)
@@ -97,8 +111,45 @@ def test_trial_division_and_the_sieve_agree(size: int) -> None:
 
 @pytest.mark.parametrize("compute", [primes, hashes])
 def test_processes_find_the_same_in_the_same_order(compute: Compute) -> None:
-    alone, shared = ([one.item for one in compute(50, 2, processes)] for processes in (1, 2))
+    alone, shared = (
+        [one.item for one in compute(work_of(compute.__name__, 50, 2, processes))]
+        for processes in (1, 2)
+    )
     assert alone == shared
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_hash_of_bcrypt_is_that_of_the_password_from_the_seed(processes: int) -> None:
+    found = list(bcrypt(work_of("bcrypt", 3, 4, processes, seed=7)))
+    assert [one.item for one in found] == [0, 1, 2]
+    passwords = [password_of(7, number) for number in range(3)]
+    assert len({*passwords, password_of(8, 0)}) == 4
+    for one, password in zip(found, passwords, strict=True):
+        assert one.result is not None
+        assert one.result.startswith("$2b$04$")
+        assert checkpw(password, one.result.encode())
+        assert not checkpw(b"another", one.result.encode())
+
+
+def test_a_result_of_bcrypt_is_posted_as_json_and_a_prime_is_in_its_url() -> None:
+    made = {
+        kind: Spec("x", 1, 1.0, "http://h", True, "run", array("I", [0]), work=work_of(kind, 3, 4))
+        for kind in ("bcrypt", "primes")
+    }
+    posted, got = (next(made[kind].jobs(WorkLog())) for kind in ("bcrypt", "primes"))
+    assert posted.method == "POST"
+    assert posted.body is not None
+    saved = json.loads(posted.body)
+    assert saved["item"] == 0
+    assert checkpw(password_of(0, 0), saved["result"].encode())
+    assert (got.method, got.headers) == ("GET", None)
+    assert got.url.endswith("&item=2")
+
+
+def test_the_time_of_bcrypt_doubles_with_each_step_of_its_cost() -> None:
+    cheap, dear = (expected_work_s(work_of("bcrypt", 10, cost)) for cost in (10, 14))
+    assert dear == pytest.approx(16 * cheap)
+    assert expected_work_s(work_of("bcrypt", 10, 14, 2)) == pytest.approx(dear / 2)
 
 
 def test_every_saver_saves_every_item_once(
@@ -112,8 +163,12 @@ def test_every_saver_saves_every_item_once(
         assert (run.is_exact, run.failures) == (True, ()), cell
         expected = 0 if cell.saver == NO_IO else run.run.requests
         assert (run.found, run.saved) == (run.run.requests, expected)
-    for said in ("× serial", "overlap", "4 of 4", "Seconds to compute", "is fastest, "):
+        method = b"POST " if cell.work.kind == "bcrypt" else b"GET "
+        assert (run.run.request_head or method).startswith(method)
+        assert bool(run.run.request_head) == saver_of(cell.saver).has_service
+    for said in ("× serial", "overlap", "8 of 8", "Seconds to compute", "is fastest, "):
         assert said in done.stdout
+    assert "file-io is fastest" not in done.stdout
 
 
 def test_the_serial_saver_waits_for_each_and_overlaps_nothing(analysis: PrimesAnalysis) -> None:
@@ -140,14 +195,15 @@ def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalys
     names = {saver.name for saver in SAVERS}
     drawn = lines(primes_figure(analysis, ""))
     assert names <= set(drawn)
-    assert list(data(drawn["serial"])[0]) == [8, 20]
-    workload = lines(workload_figure(analysis, ""))
+    assert list(data(drawn["serial"])[0]) == [20]
+    workload = lines(bcrypt_figure(analysis, ""))
     assert names <= set(workload)
-    assert list(data(workload[NO_IO])[1]) == [1.0]
+    assert list(data(workload[NO_IO])[0]) == [4, 5]
     with pytest.raises(StoreError, match="--timeline-at is for crawls"):
         list(draw_all(folder, timeline_at=(100,)))
     stems = {path.stem for path in draw_all(folder)}
-    assert stems == {"primes", "workload", "report", *(f"overlap-{name}" for name in names)}
+    of_savers = {f"overlap-{name}" for name in names}
+    assert stems == {"primes", "workload-bcrypt", "async_callgraph", "report", *of_savers}
 
 
 def test_what_the_ledger_or_the_work_lacks_is_found(folder: Path) -> None:
@@ -215,6 +271,10 @@ def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
         ("UPDATE experiment SET asked = replace(asked, 'serial', 'cereal')", "no saver 'cereal'"),
         ("UPDATE experiment SET asked = replace(asked, '\"primes\"', '\"x\"')", "its kind is 'x'"),
         ("UPDATE run SET work = replace(work, '20', '-20')", "of -20"),
+        (
+            "UPDATE experiment SET asked = replace(asked, '\"cost\": 5', '\"cost\": 99')",
+            "cost of 99",
+        ),
         ("UPDATE run SET work = ''", "is not in the plan"),
         ("UPDATE run SET crawler = 'x'", "is not in the plan"),
     ],
@@ -233,6 +293,21 @@ def test_results_of_primes_are_for_their_own_tables(folder: Path) -> None:
     exported = bench("export", str(folder))
     assert (exported.returncode, exported.stderr.count("\n")) == (3, 1)
     assert "is of ./benchmark.sh primes" in exported.stderr
+
+
+def test_a_save_by_another_method_than_asked_for_is_found(folder: Path) -> None:
+    with sqlite3.connect(folder / FILE_NAME) as connection:
+        connection.execute(
+            "UPDATE run SET request_head = CAST('GET' || substr(request_head, 5) AS BLOB) "
+            "WHERE crawler = 'async'"
+        )
+    connection.close()
+    with Store.open(folder / FILE_NAME) as store:
+        for cell in analyse_primes(store).cells:
+            (run,) = cell.runs
+            texts = [reason.text for reason in run.verdict.reasons]
+            is_changed = cell.saver == "async" and cell.work.kind == "bcrypt"
+            assert ("it asks with 'GET', and not with POST" in texts) == is_changed
 
 
 def test_what_is_missing_is_done_by_resume(folder: Path) -> None:
@@ -314,10 +389,13 @@ def is_saving(process: psutil.Process) -> bool:
     [
         (("--fail", "4", "--work", "primes"), "no work asked for has an item 4"),
         (("--max-seconds", "0.01"), "--max-seconds 0.01 is too short"),
-        (("--savers", "asynchronous"), "'asynchronous' is not one of no-io, serial"),
-        (("--work", "sums"), "'sums' is not one of primes, hashes"),
+        (("--savers", "asynchronous"), "'asynchronous' is not one of no-io, file-io, serial"),
+        (("--work", "sums"), "'sums' is not one of primes, hashes, bcrypt"),
         (("--sizes", "2"), "'2' is not from 3 to 10000000"),
         (("--costs", "0"), "'0' is not a whole number from 1"),
+        (("--bcrypt", "3"), "'3' is not a cost from 4 to 31"),
+        (("--bcrypt", "8:0"), "'0' is not a whole number from 1"),
+        (("--edition", "4"), "invalid choice: 4"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_clear_line(
@@ -336,11 +414,15 @@ def test_savers_that_are_not_installed_are_left_out_and_named(
     monkeypatch.setattr(
         command, "installed_versions", lambda info: [] if missing & set(info.libraries) else ["1"]
     )
-    assert command.installed_savers() == ("no-io", "serial", "async", "threads", "processes")
+    assert command.installed_savers() == (
+        *("no-io", "file-io", "serial", "batches-aiohttp", "async", "async-sleep"),
+        *("threads", "processes"),
+    )
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(" is left out")[0] for line in said] == [
         "crawlbench: batches",
         "crawlbench: async-uvloop",
+        "crawlbench: async-sleep-uvloop",
     ]
 
 
@@ -355,6 +437,105 @@ def test_what_takes_longest_is_left_out() -> None:
     # Half of the time is for that one, and what it leaves is for the others.
     assert kept[2:4] == [(coroutines, processes)] * 2
     assert kept[4] == (serial, coroutines, processes)
+    assert least_seconds(cells, seconds.__getitem__) == 10
+
+
+def test_the_serial_saver_is_not_measured_alone() -> None:
+    cells = list(all_cells([work_of("primes", 8)], ["serial", "async"], cores=1))
+    for async_s, least_s in ((8.0, 12), (9.0, 13)):
+        seconds = dict(zip(cells, (4.0, async_s), strict=True))
+        assert least_seconds(cells, seconds.__getitem__) == least_s
+        kept = [fitting(cells, seconds.__getitem__, at_s) for at_s in (async_s, least_s)]
+        assert kept == [(cells[1],), tuple(cells)]
+
+
+def test_the_serial_saver_does_what_the_others_do() -> None:
+    works = [work_of("bcrypt", 600, 8), work_of("bcrypt", 400, 10)]
+    cells = list(all_cells(works, ["serial", "async"], cores=1))
+    # The second work has fewer items, which takes the serial saver less time and others more.
+    seconds = dict(zip(cells, (70.0, 10.0, 60.0, 120.0), strict=True))
+    assert fitting(cells, seconds.__getitem__, 150) == tuple(cells[:2])
+    alone = [cell for cell in cells if cell.saver == "serial"]
+    assert fitting(alone, seconds.__getitem__, 150) == (cells[2],)
+
+
+def asked_for(*arguments: str) -> PrimesExperiment:
+    parser = ArgumentParser()
+    command.add_options(parser)
+    return command._experiment(parser.parse_args(arguments))  # noqa: SLF001 - without measuring
+
+
+def sizes_of(asked: PrimesExperiment) -> dict[tuple[str, int], int]:
+    return {(cell.work.kind, cell.work.cost): cell.work.size for cell in asked.cells}
+
+
+@pytest.mark.parametrize(
+    ("edition", "works", "delay_ms"),
+    [
+        ("1", {("primes", 0): 100_000}, 50),
+        (
+            "2",
+            {("bcrypt", cost): n for cost, n in {8: 600, 10: 400, 11: 400, 12: 400}.items()},
+            100,
+        ),
+        (
+            "3",
+            {("bcrypt", cost): n for cost, n in {10: 600, 11: 600, 12: 600, 14: 400}.items()},
+            100,
+        ),
+    ],
+)
+def test_an_edition_has_the_parameters_that_it_publishes(
+    edition: str, works: dict[tuple[str, int], int], delay_ms: int
+) -> None:
+    asked = asked_for("--edition", edition)
+    assert sizes_of(asked) == works
+    assert (asked.concurrency, asked.delay) == (100, Delay.fixed(delay_ms * 1000))
+    savers = {cell.saver for cell in asked.cells}
+    batches = {"1": "batches"}.get(edition, "batches-aiohttp")
+    assert {"no-io", "serial", batches} <= savers
+    assert ("file-io" in savers, "async-sleep" in savers) == (edition != "1",) * 2
+
+
+def test_other_options_change_an_edition() -> None:
+    asked = asked_for(
+        *("--edition", "3", "--hashes", "2", "--savers", "async", "--delay", "7", "-c", "3")
+    )
+    assert sizes_of(asked) == {("bcrypt", cost): 2 for cost in (10, 11, 12, 14)}
+    assert {cell.saver for cell in asked.cells} == {"async"}
+    assert (asked.concurrency, asked.delay) == (3, Delay.fixed(7000))
+    asked = asked_for("--edition", "2", "--bcrypt", "4:3,5", "--work", "bcrypt,primes")
+    assert sizes_of(asked)["bcrypt", 4] == 3
+    assert sizes_of(asked)["bcrypt", 5] == 200
+    assert any(cell.work.kind == "primes" for cell in asked.cells)
+
+
+def test_what_an_edition_leaves_out_is_said_and_how_long_all_of_it_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    within = command._within(asked_for("--edition", "3"), 300.0)  # noqa: SLF001 - without measuring
+    assert all(cell.work.cost < 14 for cell in within.cells)
+    said = capsys.readouterr().err
+    assert "left out because of --max-seconds 300" in said
+    assert "    async: 600 bcrypt hashes of cost " in said
+    assert "400 bcrypt hashes of cost 14" in said
+    (most,) = re.findall(r"--max-seconds (\d+) measures all of it", said)
+    whole = command._within(asked_for("--edition", "3"), float(most))  # noqa: SLF001
+    assert len(whole.cells) == 4 * 7
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_lacks_a_line_or_has_it_twice_is_found() -> None:
+    record = Recorder()
+    jobs = [Job(seq, f"http://h/add?item={item}") for seq, item in enumerate((2, 3, 3, 5))]
+    file_io.crawl(iter(jobs), 1, 1.0, record)
+    assert list(record.columns()["status"]) == [200, 0, 0, 200]
+    run = run_row(4, concurrency=1, crawler="file-io", work=work_of("bcrypt", 4, 4), delay_us=0)
+    fetched = {name: np.array(column) for name, column in record.columns().items()}
+    saved = look_at(run, Accounts(fetched, None, loads()), spans((0, 1), (1, 2), (2, 3), (3, 4)))
+    assert (saved.saved, saved.is_exact, saved.is_whole) == (2, False, False)
+    assert saved.verdict.finds("file")
+    assert [failure.item for failure in saved.failures] == [1, 2]
 
 
 def test_what_was_asked_survives_its_way_through_json() -> None:

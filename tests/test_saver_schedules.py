@@ -180,6 +180,8 @@ class Service:
         self._arrived: set[int] = set()
         self._answered: set[int] = set()
         self._is_over = False
+        self.posted: dict[int, tuple[str, bytes]] = {}
+        """Type and body of what came by POST."""
 
     def arrive(self, seq: int) -> None:
         """Note a request; return when it is to be answered."""
@@ -213,6 +215,14 @@ def serving(service: Service) -> Iterator[str]:
     """Its URL. It is HTTP/1.0, so that each save has to open a connection."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            size_bytes = int(self.headers["Content-Length"])
+            service.posted[int(self.path[1:])] = (
+                self.headers["Content-Type"],
+                self.rfile.read(size_bytes),
+            )
+            self.do_GET()
+
         def do_GET(self) -> None:
             seq = int(self.path[1:])
             service.arrive(seq)
@@ -234,7 +244,7 @@ def serving(service: Service) -> Iterator[str]:
             thread.join()
 
 
-def ahead_of(crawler: str, items: int, wait_s: float) -> list[int]:
+def ahead_of(crawler: str, items: int, wait_s: float, body: bytes | None = None) -> list[int]:
     """The first item that had not arrived when the next one was asked for, if there is any."""
     service, ahead = Service(), []
     with serving(service) as url:
@@ -244,7 +254,7 @@ def ahead_of(crawler: str, items: int, wait_s: float) -> list[int]:
                 if seq and not service.has(seq - 1, wait_s):
                     ahead.append(seq - 1)
                     break
-                yield Job(seq, f"{url}/{seq}")
+                yield Job(seq, f"{url}/{seq}", body=body)
             service.end()
 
         record = Recorder()
@@ -255,11 +265,23 @@ def ahead_of(crawler: str, items: int, wait_s: float) -> list[int]:
     return ahead
 
 
+@pytest.mark.parametrize("body", [None, b"{}"])
 @pytest.mark.parametrize("saver", ["async", "async-uvloop", "threads"])
-def test_a_saver_sends_an_item_before_the_next_is_computed(saver: str) -> None:
+def test_a_saver_sends_an_item_before_the_next_is_computed(saver: str, body: bytes | None) -> None:
     if saver == "async-uvloop":
         pytest.importorskip("uvloop")
-    assert ahead_of(saver_of(saver).crawler, items=20, wait_s=WAIT_S) == []
+    assert ahead_of(saver_of(saver).crawler, items=20, wait_s=WAIT_S, body=body) == []
+
+
+@pytest.mark.parametrize("crawler", ["serial", "threads", "asyncio"])
+def test_a_job_with_a_body_is_posted_as_json_and_one_without_is_a_get(crawler: str) -> None:
+    service, record = Service(), Recorder()
+    service.end()
+    with serving(service) as url:
+        jobs = [Job(0, f"{url}/0"), Job(1, f"{url}/1", body=b'{"item": 1}'), Job(2, f"{url}/2")]
+        load(find(crawler))(SharedIterator(jobs), 1, WAIT_S, record)
+    assert list(record.columns()["status"]) == [200] * 3
+    assert service.posted == {1: ("application/json", b'{"item": 1}')}
 
 
 def test_workers_that_share_the_items_compute_all_of_them_first() -> None:

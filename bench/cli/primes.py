@@ -1,5 +1,6 @@
 """`crawlbench primes`: measures savers, which compute items and save them to a slow service."""
 
+import math
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -22,31 +23,45 @@ from bench.documents import document
 from bench.errors import UsageError
 from bench.exit_codes import EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
+from bench.primes.editions import EDITIONS
 from bench.primes.experiment import (
+    BCRYPT,
+    HASHES,
     KINDS_OF_WORK,
+    LEAST_BCRYPT_COST,
+    MOST_BCRYPT_COST,
+    PRIMES,
     PrimesCell,
     PrimesExperiment,
     all_cells,
     fitting,
     items_of,
+    least_seconds,
     work_of,
 )
-from bench.primes.savers import SAVERS
+from bench.primes.savers import SAVERS, saver_of
 from bench.program import say
 from bench.wording import format_span
 from crawlers.checked import checked_count, checked_list, checked_seconds
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import find
-from crawlers.work import MAX_SIZE
+from crawlers.work import MAX_SIZE, Work
 
 if TYPE_CHECKING:
     from bench.results.run_result import RunResult
 
 SIZES = tuple(2**n for n in range(7, 15))
 COSTS = (100, 300, 1000, 3000, 10_000, 30_000)
+WORK = (PRIMES, HASHES)
+BCRYPT_COSTS = (4, 6, 8, 10)
+HASHES_EACH = 200
+DELAY = Delay.fixed(50_000)
+CONCURRENCY = 100
 MAX_SECONDS = 240.0
+_SPARE = 1.1
+"""Estimates differ a little from one start to the next."""
 
-_SAVERS = "\n".join(f"  {saver.name:<13}{saver.style}" for saver in SAVERS)
+_SAVERS = "\n".join(f"  {saver.name:<20}{saver.style}" for saver in SAVERS)
 
 DESCRIPTION = f"""\
 Finds primes, or computes hashes, and saves each item over HTTP to a service
@@ -62,11 +77,24 @@ EXAMPLES = (
     ("primes", "all work by all savers: about four minutes"),
     ("primes --work primes --sizes 512,4096 --savers serial,async", "less of it"),
     ("primes --fail 97", "the service fails to save 97"),
+    ("primes --edition 3", "the third edition, as far as the time limit allows"),
+    ("primes --work bcrypt --bcrypt 8:100,12:25", "100 hashes of cost 8 and 25 of cost 12"),
 )
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Add the options that choose the work, the savers and the service."""
+    """Add the options that choose the work, the savers and the service.
+
+    Those that an edition sets have no default here.
+    """
+    parser.add_argument(
+        "--edition",
+        type=int,
+        choices=sorted(EDITIONS),
+        metavar="1|2|3",
+        help="the work, savers, delay and sizes of that edition of the book; other options change "
+        "them, and --max-seconds applies",
+    )
     _add_work(parser)
     _add_service(parser)
     add_seed(parser)
@@ -80,10 +108,9 @@ def _add_work(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--work",
         type=checked_list(_one_of(KINDS_OF_WORK)),
-        default=KINDS_OF_WORK,
         metavar="WORK,WORK",
-        help="primes (found by trial division), hashes (PBKDF2, of a cost that can be set) "
-        "(default: primes,hashes)",
+        help="primes (found by trial division), hashes (PBKDF2), bcrypt (hashes of passwords, "
+        "saved by POST) (default: primes,hashes)",
     )
     parser.add_argument(
         "--savers",
@@ -94,7 +121,6 @@ def _add_work(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--sizes",
         type=checked_list(_checked_size),
-        default=SIZES,
         metavar="N,N",
         help="how many numbers, from 0 on, are searched for primes (default: 128,256 ... 16384)",
     )
@@ -103,14 +129,20 @@ def _add_work(parser: ArgumentParser) -> None:
         type=checked_list(_checked_number),
         default=COSTS,
         metavar="N,N",
-        help=f"iterations of each hash (default: {','.join(map(str, COSTS))})",
+        help=f"iterations of each PBKDF2 hash (default: {','.join(map(str, COSTS))})",
     )
     parser.add_argument(
         "--hashes",
         type=_checked_number,
-        default=200,
         metavar="N",
-        help="how many hashes to compute (default: %(default)s)",
+        help=f"how many hashes to compute, of PBKDF2 and of bcrypt (default: {HASHES_EACH})",
+    )
+    parser.add_argument(
+        "--bcrypt",
+        type=checked_list(_checked_bcrypt),
+        metavar="COST[:N],COST[:N]",
+        help="costs of bcrypt, and how many hashes of each; without :N as many as --hashes "
+        f"(default: {','.join(map(str, BCRYPT_COSTS))})",
     )
 
 
@@ -118,7 +150,6 @@ def _add_service(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--delay",
         type=checked_delay,
-        default=Delay.fixed(50_000),
         metavar="MS",
         help="delay of the service for each save in ms (default: 50)",
     )
@@ -126,9 +157,8 @@ def _add_service(parser: ArgumentParser) -> None:
         "-c",
         "--concurrency",
         type=checked_count,
-        default=100,
         metavar="C",
-        help="saves in flight at a time, and the length of a batch (default: %(default)s)",
+        help=f"saves in flight at a time, and the length of a batch (default: {CONCURRENCY})",
     )
     parser.add_argument(
         "--trials",
@@ -183,27 +213,49 @@ def run(arguments: Namespace) -> int:
 
 
 def _experiment(arguments: Namespace) -> PrimesExperiment:
-    works = [work_of("primes", size) for size in arguments.sizes if "primes" in arguments.work]
-    works += [
-        work_of("hashes", arguments.hashes, cost)
-        for cost in arguments.costs
-        if "hashes" in arguments.work
-    ]
+    edition = EDITIONS.get(arguments.edition)
+    usual = (
+        installed_savers(edition.savers if edition else ALL_SAVERS) if not arguments.savers else ()
+    )
+    seed = DEFAULT_SEED if arguments.seed is None else arguments.seed
     return PrimesExperiment(
-        cells=tuple(all_cells(works, arguments.savers or installed_savers(), _cores())),
-        concurrency=arguments.concurrency,
-        delay=arguments.delay,
+        cells=tuple(all_cells(_works(arguments, seed), arguments.savers or usual, _cores())),
+        concurrency=arguments.concurrency or (edition.concurrency if edition else CONCURRENCY),
+        delay=arguments.delay or (edition.delay if edition else DELAY),
         trials=arguments.trials,
-        seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
-        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        seed=seed,
+        timeout_s=arguments.timeout or (edition.timeout_s if edition else DEFAULT_TIMEOUT_S),
         failing=arguments.fail,
     )
 
 
-def installed_savers() -> tuple[str, ...]:
+def _works(arguments: Namespace, seed: int) -> list[Work]:
+    edition = EDITIONS.get(arguments.edition)
+    kinds = arguments.work or ((edition.work,) if edition else WORK)
+    works = []
+    if PRIMES in kinds:
+        sizes = arguments.sizes or (edition and edition.sizes) or SIZES
+        works += [work_of(PRIMES, size) for size in sizes]
+    hashes = arguments.hashes or HASHES_EACH
+    if HASHES in kinds:
+        works += [work_of(HASHES, hashes, cost) for cost in arguments.costs]
+    if BCRYPT in kinds:
+        pairs = arguments.bcrypt or (edition and edition.bcrypt)
+        if not pairs:
+            pairs = tuple((cost, 0) for cost in BCRYPT_COSTS)
+        elif not arguments.bcrypt and arguments.hashes:
+            pairs = tuple((cost, arguments.hashes) for cost, _ in pairs)
+        works += [work_of(BCRYPT, items or hashes, cost, seed=seed) for cost, items in pairs]
+    return works
+
+
+ALL_SAVERS = tuple(saver.name for saver in SAVERS)
+
+
+def installed_savers(wanted: Sequence[str] = ALL_SAVERS) -> tuple[str, ...]:
     """Return the names of the savers that can run here, and say which ones are left out."""
     names = []
-    for saver in SAVERS:
+    for saver in map(saver_of, wanted):
         info = find(saver.declared_as or saver.crawler)
         if not info.libraries or installed_versions(info):
             names.append(saver.name)
@@ -244,6 +296,8 @@ def _within(asked: PrimesExperiment, most_s: float) -> PrimesExperiment:
         for saver in dict.fromkeys(cell.saver for cell in left_out):
             works = [cell.work for cell in left_out if cell.saver == saver]
             print(f"    {saver}: {format_works(works)}", file=sys.stderr)
+        whole_s = _SPARE * least_seconds(asked.cells, lambda cell: _seconds_of(asked, cell))
+        print(f"  --max-seconds {math.ceil(whole_s / 10) * 10} measures all of it", file=sys.stderr)
     return replace(asked, cells=kept)
 
 
@@ -282,6 +336,18 @@ def _checked_number(text: str) -> int:
     if number > MAX_SIZE:
         raise ArgumentTypeError(f"{text!r} is more than {MAX_SIZE}")
     return number
+
+
+def _checked_bcrypt(text: str) -> tuple[int, int]:
+    """Return a cost, and the number of hashes, or 0 for as many as by default."""
+    cost, colon, items = text.partition(":")
+    is_cost = cost.isascii() and cost.isdigit() and len(cost) <= 2
+    if not is_cost or not LEAST_BCRYPT_COST <= int(cost) <= MOST_BCRYPT_COST:
+        raise ArgumentTypeError(
+            f"{text!r} is not a cost from {LEAST_BCRYPT_COST} to {MOST_BCRYPT_COST}, as in 12 or "
+            "12:25"
+        )
+    return int(cost), _checked_number(items) if colon else 0
 
 
 def _checked_size(text: str) -> int:

@@ -42,7 +42,8 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
 
     class Request(aiohttp.ClientRequest):
         # A fixed number of turns of the loop would be too few to open a connection and too many
-        # for items that cost little.
+        # for items that cost little. Before Python 3.12, aiohttp writes a body in a task of its
+        # own, which runs before whoever waits for the event: it was scheduled earlier.
         async def send(self, conn: "Connection") -> aiohttp.ClientResponse:
             response = await super().send(conn)
             latest_sent.set()

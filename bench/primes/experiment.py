@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 
@@ -15,8 +15,8 @@ from server.request_plan import MAX_DELAY_US
 
 NAME = "primes"
 """The name of this kind of experiment."""
-PRIMES, HASHES = "primes", "hashes"
-KINDS_OF_WORK = (PRIMES, HASHES)
+PRIMES, HASHES, BCRYPT = "primes", "hashes", "bcrypt"
+KINDS_OF_WORK = (PRIMES, HASHES, BCRYPT)
 """The functions of bench.primes.work, which is not imported here because it starts processes."""
 _COMPUTING = "bench.primes.work"
 _FUNCTIONS = frozenset(f"{_COMPUTING}:{kind}" for kind in KINDS_OF_WORK)
@@ -24,17 +24,22 @@ FAILING = "500"
 """The fault of an item that is to fail: a response with this status."""
 _SAMPLE = 2000
 """Numbers, or iterations of a hash, that are timed to estimate the rest."""
+LEAST_BCRYPT_COST, MOST_BCRYPT_COST = 4, 31
+"""What bcrypt allows."""
+_SAMPLE_COST, _SAMPLE_TIMES = 6, 3
+"""The cost at which bcrypt is timed, and how often: the shortest time counts."""
 
 
-def work_of(kind: str, size: int, cost: int = 0, processes: int = 1) -> Work:
+def work_of(kind: str, size: int, cost: int = 0, processes: int = 1, seed: int = 0) -> Work:
     """Return a work of bench.primes.work, by the name of its function."""
-    return Work(f"{_COMPUTING}:{kind}", size, cost, processes)
+    method = "POST" if kind == BCRYPT else "GET"
+    return Work(f"{_COMPUTING}:{kind}", size, cost, processes, seed, method)
 
 
 @lru_cache(maxsize=32)
 def items_of(work: Work) -> Sequence[int]:
     """Return the items to be found, computed in another way: by a sieve for primes."""
-    if work.kind == HASHES:
+    if work.kind != PRIMES:
         return range(work.size)
     is_left = bytearray([1]) * max(2, work.size)
     is_left[:2] = b"\0\0"
@@ -99,13 +104,15 @@ class PrimesExperiment:
             Cell(
                 saver.name,
                 1 if saver.is_serial else self.concurrency,
-                self.delay if saver.saves else Delay.fixed(0),
+                self.delay if saver.has_service else Delay.fixed(0),
             ),
             len(items),
             saver.entrant,
             seed_of_trial(self.seed, trial),
             faults=tuple(
-                (seq, FAILING) for seq, item in enumerate(items) if item in failing and saver.saves
+                (seq, FAILING)
+                for seq, item in enumerate(items)
+                if item in failing and saver.has_service
             ),
             work=cell.work,
             work_s=expected_work_s(cell.work),
@@ -132,6 +139,9 @@ class PrimesExperiment:
                 raise ValueError(
                     f"it asks for work by {cell.work.function!r}, which does not exist"
                 )
+            costs = range(LEAST_BCRYPT_COST, MOST_BCRYPT_COST + 1)
+            if cell.work.kind == BCRYPT and cell.work.cost not in costs:
+                raise ValueError(f"it asks for bcrypt of a cost of {cell.work.cost}")
         if not 0 <= self.delay.low_us <= self.delay.high_us <= MAX_DELAY_US:
             raise ValueError(f"it asks for a delay of {self.delay}")
         counts = {
@@ -147,7 +157,7 @@ def all_cells(works: Iterable[Work], savers: Sequence[str], cores: int) -> Itera
     for work in works:
         for name in savers:
             processes = cores if saver_of(name).on_all_cores else 1
-            yield PrimesCell(name, Work(work.function, work.size, work.cost, processes))
+            yield PrimesCell(name, replace(work, processes=processes))
 
 
 def fitting(
@@ -157,7 +167,7 @@ def fitting(
 
     Half of the time is for the serial saver, which is by far the slowest: without it there is
     nothing to compare with. All other savers do the same works, because they could not be compared
-    otherwise.
+    otherwise. The serial saver does no work that they do not.
     """
     cells = tuple(cells)
     groups: dict[tuple[bool, str, int, int], list[PrimesCell]] = {}
@@ -177,13 +187,39 @@ def fitting(
                 room_s -= spans[key]
                 left_s -= spans[key]
                 kept.update(groups[key])
+    alone = _of_serial_alone(kept)
+    if alone and any(cell.saver != SERIAL for cell in cells):
+        left = (cell for cell in cells if cell not in alone)
+        return fitting(left, seconds_of, most_s)
     return tuple(cell for cell in cells if cell in kept)
+
+
+def _of_serial_alone(cells: Iterable[PrimesCell]) -> set[PrimesCell]:
+    """Return the cells of the serial saver that could not be compared with those of any other."""
+    by_work: dict[tuple[str, int, int], list[PrimesCell]] = {}
+    for cell in cells:
+        key = (cell.work.kind, cell.work.size, cell.work.cost)
+        by_work.setdefault(key, []).append(cell)
+    return {cells[0] for cells in by_work.values() if [cell.saver for cell in cells] == [SERIAL]}
+
+
+def least_seconds(cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float]) -> float:
+    """Return the time limit with which `fitting` leaves nothing out."""
+    serial_s = others_s = 0.0
+    for cell in cells:
+        if cell.saver == SERIAL:
+            serial_s += seconds_of(cell)
+        else:
+            others_s += seconds_of(cell)
+    return max(2 * serial_s, serial_s + others_s)
 
 
 def expected_work_s(work: Work) -> float:
     """Return roughly how long the computing takes on this machine."""
     if work.kind == HASHES:
         alone_s = work.size * (_HASH_CALL_S + work.cost * _iteration_s())
+    elif work.kind == BCRYPT:  # the cost is the logarithm of its rounds
+        alone_s = work.size * _bcrypt_s() * 2.0 ** (work.cost - _SAMPLE_COST)
     else:  # most numbers have a small divisor; primes are tried up to their root
         alone_s = _probe_s() * work.size * (work.size / _SAMPLE) ** 0.12
     return alone_s / work.processes
@@ -196,14 +232,22 @@ _HASH_CALL_S = 2e-6
 def _iteration_s() -> float:
     from bench.primes.work import hashes
 
-    return _span_s(lambda: list(hashes(1, _SAMPLE, 1))) / _SAMPLE
+    return _span_s(lambda: list(hashes(work_of(HASHES, 1, _SAMPLE)))) / _SAMPLE
 
 
 @lru_cache
 def _probe_s() -> float:
     from bench.primes.work import primes
 
-    return _span_s(lambda: list(primes(_SAMPLE, 0, 1))) / _SAMPLE
+    return _span_s(lambda: list(primes(work_of(PRIMES, _SAMPLE)))) / _SAMPLE
+
+
+@lru_cache
+def _bcrypt_s() -> float:
+    from bench.primes.work import bcrypt
+
+    work = work_of(BCRYPT, 1, _SAMPLE_COST)
+    return min(_span_s(lambda: list(bcrypt(work))) for _ in range(_SAMPLE_TIMES))
 
 
 def _span_s(do: Callable[[], object]) -> float:

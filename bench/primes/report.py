@@ -15,9 +15,9 @@ from bench.primes.analysis import (
     key_of,
     speed_up,
 )
-from bench.primes.experiment import PRIMES
+from bench.primes.experiment import BCRYPT, PRIMES
 from bench.primes.saved_run import format_failures
-from bench.primes.savers import NO_IO, SERIAL
+from bench.primes.savers import NO_IO, SERIAL, saver_of
 from bench.report.finding import verdict_counts
 from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number, print_table, print_text
 from bench.results.environment import format_machine, format_versions
@@ -63,6 +63,8 @@ def format_work(key: WorkKey) -> str:
     kind, cost, size = key
     if kind == PRIMES:
         return f"primes among {size:,} numbers"
+    if kind == BCRYPT:
+        return f"{size:,} bcrypt hashes of cost {cost}"
     return f"{size:,} hashes of {cost:,} iterations"
 
 
@@ -72,6 +74,8 @@ def format_works(works: Sequence[Work]) -> str:
     for work in works:
         if work.kind == PRIMES:
             parts.setdefault("primes among {} numbers", []).append(f"{work.size:,}")
+        elif work.kind == BCRYPT:
+            parts.setdefault(f"{work.size:,} bcrypt hashes of cost {{}}", []).append(f"{work.cost}")
         else:
             parts.setdefault(f"{work.size:,} hashes of {{}} iterations", []).append(
                 f"{work.cost:,}"
@@ -161,7 +165,7 @@ def work_table(
             "saved",
             _SaverRow.saved,
             priority=5,
-            about="saved: once each, according to the ledger of the service.",
+            about="saved: once each, according to the ledger of the service, or to the file.",
         ),
         of(
             "verdict",
@@ -222,6 +226,9 @@ def times_table(kind: str, analysis: PrimesAnalysis) -> Table[_WorkRow]:
     if kind == PRIMES:
         first = of("numbers", lambda row: f"{row.key[2]:,}")
         title = "Seconds to find the primes among so many numbers and save each"
+    elif kind == BCRYPT:
+        first = of("cost", lambda row: f"{row.key[1]}")
+        title = "Seconds to compute bcrypt hashes of a cost and save each"
     elif len(sizes) == 1:
         first = of("iterations", lambda row: f"{row.key[1]:,}")
         title = f"Seconds to compute {sizes.pop():,} hashes of so many iterations and save each"
@@ -244,7 +251,7 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
         whole = [
             (cell.wall_s, cell)
             for cell in by_work[key].values()
-            if cell.saver != NO_IO
+            if saver_of(cell.saver).has_service
             and cell.is_whole
             and cell.wall_s is not None
             and cell.level is not Level.INVALID

@@ -11,7 +11,7 @@ from bench.analysis.reconciliation import Reconciliation
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict, judge, of_the_host
 from bench.primes.experiment import items_of
-from bench.primes.savers import saver_of
+from bench.primes.savers import FILE_IO, saver_of
 from bench.primes.schedule import longest_hold, shortest_ns
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
@@ -68,9 +68,9 @@ class SavedRun:
     each is saved when it is ready and a slot is free."""
     found: int
     saved: int
-    """Items that the service acknowledged, each counted once."""
+    """Items that the service acknowledged or the file has, each counted once."""
     is_exact: bool
-    """Whether every expected item was found, and arrived exactly once."""
+    """Whether every expected item was found, and is in the ledger or the file exactly once."""
     overlap: float | None
     failures: tuple[Failure, ...]
 
@@ -86,11 +86,15 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
     assert run.work is not None
     expected = np.array(items_of(run.work), dtype=np.int64)
     found = work["item"]
-    saves = saver_of(run.crawler).saves
+    has_service = saver_of(run.crawler).has_service
     is_complete = np.array_equal(found, expected)
     is_exact, saved = is_complete, 0
     summary = summarise(run, accounts)
-    if saves and accounts.join is not None:
+    if run.crawler == FILE_IO:
+        in_file = np.sort(accounts.fetches["seq"][acknowledged(accounts.fetches)])
+        is_exact = is_complete and np.array_equal(in_file, np.arange(run.requests))
+        saved = len(np.unique(in_file))
+    if has_service and accounts.join is not None:
         reconciled = Reconciliation.of(
             run.requests, accounts.join, run.resends, run.conditions.resend_condition
         )
@@ -100,10 +104,10 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
     usage = run.usage
     cpu_s = usage.cpu_ns / 1e9 if usage is not None else None
     processes = run.work.processes
-    schedule_ns = shortest_ns(work, run.delays_us(), run.slots, processes) if saves else 0
+    schedule_ns = shortest_ns(work, run.delays_us(), run.slots, processes) if has_service else 0
     return SavedRun(
         run=run,
-        verdict=_judge(run, summary, saves, is_complete, accounts, work),
+        verdict=_judge(run, summary, is_complete, accounts, work),
         wall_s=usage.wall_ns / 1e9 if usage is not None else None,
         cpu_s=cpu_s,
         bound_s=max((cpu_s or 0.0) / processes, schedule_ns / 1e9),
@@ -118,7 +122,6 @@ def look_at(run: RunRow, accounts: Accounts, work: IntColumns) -> SavedRun:
 def _judge(
     run: RunRow,
     summary: RunSummary | None,
-    saves: bool,
     is_complete: bool,
     accounts: Accounts,
     work: IntColumns,
@@ -133,7 +136,7 @@ def _judge(
     impossible = _impossible(run, accounts.fetches, work)
     if impossible:
         reasons.append(Reason(Level.INVALID, "impossible", impossible))
-    if saves:
+    if saver_of(run.crawler).has_service:
         assert run.work is not None
         # If all cores compute, the server's core is one of them.
         not_of_all = {"busy machine"} if run.work.processes > 1 else set()
@@ -145,8 +148,11 @@ def _judge(
             reasons += _computed_ahead(run, accounts, work)
         return Verdict(tuple(reasons))
     if accounts.arrivals is not None and len(accounts.arrivals["seq"]):
-        text = f"{len(accounts.arrivals['seq'])} requests arrived from a saver that saves nothing"
+        text = f"{len(accounts.arrivals['seq'])} requests arrived from a saver that uses no service"
         reasons.append(Reason(Level.INVALID, "ledger", text))
+    if run.crawler == FILE_IO and not acknowledged(accounts.fetches).all():
+        text = "the file does not have each item exactly once"
+        reasons.append(Reason(Level.INVALID, "file", text))
     reasons += of_the_host(run.conditions, run.usage.wall_ns if run.usage is not None else 0)
     return Verdict(tuple(reasons))
 
@@ -193,7 +199,7 @@ def _computed_ahead(run: RunRow, accounts: Accounts, work: IntColumns) -> Iterat
 
 
 def acknowledged(fetches: IntColumns) -> "NDArray[np.bool_]":
-    """Return for each fetch whether the service acknowledged its item."""
+    """Return for each fetch whether the service acknowledged its item, or the file has it."""
     return is_good(fetches["error"], fetches["status"], is_planned=True)
 
 

@@ -28,21 +28,36 @@ class Saver:
         return self.name != NO_IO
 
     @property
+    def has_service(self) -> bool:
+        """Whether it saves to the service, whose ledger then knows what it saved."""
+        return self.name not in (NO_IO, FILE_IO)
+
+    @property
     def entrant(self) -> Entrant:
         """The entrant that stands for this saver in an experiment."""
         return Entrant(self.name, self.crawler, declared_as=self.declared_as)
 
 
-NO_IO, SERIAL = "no-io", "serial"
+NO_IO, FILE_IO, SERIAL = "no-io", "file-io", "serial"
 
 SAVERS = (
     Saver(NO_IO, "bench.primes.no_io:crawl", "computes, and saves nothing: the floor", True),
+    Saver(
+        FILE_IO, "bench.primes.file_io:crawl", "a line for each item to a file, no service", True
+    ),
     Saver(SERIAL, "serial", "one after another: compute, save, compute, save", True),
     Saver(
         "batches",
         "bench.primes.batches:crawl",
         "compute C, save C at once, compute C",
         declared_as="grequests",
+        computes_ahead=True,
+    ),
+    Saver(
+        "batches-aiohttp",
+        "bench.primes.aiohttp_batches:crawl",
+        "the same, with coroutines and new connections",
+        declared_as="asyncio",
         computes_ahead=True,
     ),
     Saver(
@@ -56,6 +71,20 @@ SAVERS = (
         "bench.primes.uvloop_saver:crawl",
         "the same, on libuv",
         declared_as="asyncio-uvloop",
+    ),
+    Saver(
+        "async-sleep",
+        "bench.primes.asyncio_sleep_saver:crawl",
+        "the loop has one turn after each item, as published",
+        declared_as="asyncio",
+        computes_ahead=True,
+    ),
+    Saver(
+        "async-sleep-uvloop",
+        "bench.primes.uvloop_sleep_saver:crawl",
+        "the same, on libuv",
+        declared_as="asyncio-uvloop",
+        computes_ahead=True,
     ),
     Saver("threads", "threads", "threads save while one of them computes"),
     Saver(

@@ -13,7 +13,7 @@ from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, format_do
 
 ITEMS = 25
 _HEIGHT = 0.8
-_WORK = "#009E73"
+WORK = "#009E73"
 
 
 _HOW_TO_READ = (
@@ -48,7 +48,7 @@ def overlap_figure(
     figure = new_figure()
     axes = figure.add_subplot()
     starts, ends = work["start_ns"][rows], work["end_ns"][rows]
-    _bars(axes, rows, starts - origin_ns, ends - starts, _WORK, _HEIGHT, "work", "computed")
+    draw_bars(axes, rows, starts - origin_ns, ends - starts, WORK, _HEIGHT, "work", "computed")
     fetches, arrivals = accounts.fetches, accounts.arrivals
     is_saved = acknowledged(fetches)
     for of_these, colour, label in (
@@ -58,7 +58,7 @@ def overlap_figure(
         chosen = np.isin(fetches["seq"], rows) & of_these
         if chosen.any():
             start, end = fetches["start_ns"][chosen], fetches["end_ns"][chosen]
-            _bars(
+            draw_bars(
                 *(axes, fetches["seq"][chosen], start - origin_ns, end - start),
                 *(colour, _HEIGHT, "save", label),
             )
@@ -66,7 +66,7 @@ def overlap_figure(
         chosen = np.isin(arrivals["seq"], rows) & (arrivals["replied_ns"] > 0)
         if chosen.any():
             start, end = arrivals["arrived_ns"][chosen], arrivals["replied_ns"][chosen]
-            _bars(
+            draw_bars(
                 *(axes, arrivals["seq"][chosen], start - origin_ns, end - start),
                 *(SERVER, _HEIGHT / 2, "service", "saved: service"),
             )
@@ -102,7 +102,7 @@ def _shows(saved: SavedRun) -> str:
     return f"{text}."
 
 
-def _bars(
+def draw_bars(
     axes: Axes,
     rows: "np.typing.NDArray[np.int64]",
     start_ns: "np.typing.NDArray[np.int64]",
@@ -112,6 +112,7 @@ def _bars(
     gid: str,
     label: str,
 ) -> None:
+    """Draw a bar in each of the rows. Its gid and label are the same for all; "" is no label."""
     bars = axes.barh(
         rows, span_ns / 1e6, left=start_ns / 1e6, height=height, color=colour, label=label, zorder=3
     )

@@ -96,11 +96,12 @@ def _overtime(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _method(evidence: Evidence) -> Iterator[Reason]:
-    """The crawler asks with GET."""
-    head = evidence.run.request_head
-    if head and not head.startswith(b"GET "):
+    """The crawler asks with GET, or with the method by which its work is to be saved."""
+    head, work = evidence.run.request_head, evidence.run.work
+    asked = work.method if work is not None else "GET"
+    if head and not head.startswith(f"{asked} ".encode("ascii")):
         method = head.split(b" ")[0][:20].decode("ascii", "replace")
-        yield invalid("ledger", f"it asks with {method!r}, and not with GET")
+        yield invalid("ledger", f"it asks with {method!r}, and not with {asked}")
 
 
 def _overrun(evidence: Evidence) -> Iterator[Reason]:
