@@ -31,6 +31,7 @@ READ_ON = {
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",
+    "editions.md": "the book's programs, and the commands that do the same",
     "usage.md": "the verbs and their options",
     "security.md": "what is promised, and what is not",
 }

@@ -37,6 +37,7 @@ EXAMPLES = (
         "two crawlers, two concurrencies, a delay of 50 ms",
     ),
     ("run --crawlers asyncio,mine:crawl --trials 10", "your own next to ours, for compare"),
+    ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
 
