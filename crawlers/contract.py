@@ -4,9 +4,12 @@
 
 It fetches every job once, in the order of the iterator, with at most `concurrency` in flight, and
 records each exactly once. A failure is recorded; it is never raised and never retried. It takes a
-job only when it has a free slot, so that no job waits inside the client library. It follows no
-redirects, ignores the proxies of the environment, and reads the whole body. It is called once in a
-fresh process, in the main thread, and returns when all jobs are done.
+job only when it has a free slot, so that no job waits inside the client library; a short queue of
+its own may hold one more job, and the producer of that queue another. It follows no redirects,
+ignores the proxies of the environment, and reads the whole body. It is called once in a fresh
+process, in the main thread, and returns when all jobs are done.
+
+A crawler of crawlers.registry may declare that it does otherwise: `takes_all`, `queues`.
 
 `jobs` may be shared between threads, and `next` may take time to compute.
 """

@@ -28,6 +28,7 @@ READ_ON = {
     "results.md": "the tables in results.sqlite, and the definition of every number",
     "validity.md": "what each check looks for, and its threshold",
     "crawlers.md": "how the crawlers differ",
+    "patterns.md": "six ways in which people write crawlers, and what each costs",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",

@@ -40,6 +40,11 @@ _RANGE = Column(
     "Lowest and highest requests/s of the trials. A confidence interval needs at least "
     f"{LEAST_TRIALS} trials.",
 )
+_QUEUED = Column(
+    "queued ms",
+    "Mean wait for a connection inside the client, of crawlers that start their clocks before they "
+    "hold a slot. Their p50 and p99 hold it.",
+)
 _DELAY = Column("delay", "What the URL asks the server to wait before it responds.")
 COLUMNS = (
     Column("crawler", is_text=True),
@@ -63,6 +68,7 @@ COLUMNS = (
         "response.",
     ),
     Column("p99 ms", f"99th percentile of service time, of at least {100 * BEYOND:,} requests."),
+    _QUEUED,
     Column("CPU µs/req", "CPU time of the crawler's process per request, its start included."),
     Column("× floor CPU", "That, divided by the floor crawler's at the same delay and C."),
     Column("peak MB", "Peak memory of the crawler's process."),
@@ -142,6 +148,7 @@ def _cells(analysis: Analysis) -> Table:
     left_out = {_RANGE} if has_intervals or not has_ranges else set()
     left_out |= set() if has_intervals else {_INTERVAL}
     left_out |= set() if len(analysis.experiment.delays) > 1 else {_DELAY}
+    left_out |= set() if any(cell.queues for cell in analysis.cells) else {_QUEUED}
     shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
     best = best_cells(analysis.cells)
     for cell in analysis.cells:  # a crawler without results is shown with its first cell
@@ -187,6 +194,7 @@ def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
         number(cell.median_of("efficiency"), ".3f"),
         number(cell.median_of("p50_ns"), ".1f", 1e6),
         number(cell.median_of("p99_ns"), ".1f", 1e6),
+        number(cell.median_of("queued_mean_ns"), ".1f", 1e6),
         number(cell.median_of("cpu_us_per_request"), ",.0f"),
         number(times_floor(cell, analysis, "cpu_us_per_request"), ".1f"),
         number(cell.median_of("peak_memory_bytes"), ".0f", 1e6),

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # Sourced by the entry scripts: creates .venv, once, and sets $python to its interpreter.
 #
-# .venv belongs to these scripts. They recreate it when pyproject.toml, constraints.txt or the place
-# of this checkout changes (an environment holds absolute paths). With `uv` on PATH they use uv,
-# else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use; with CRAWLBENCH_VENV, the name of
-# another folder here, scripts/test-on keeps an environment beside .venv.
+# .venv belongs to these scripts. They recreate it when pyproject.toml, hatch_build.py,
+# constraints.txt or the place of this checkout changes (an environment holds absolute paths). With
+# `uv` on PATH they use uv, else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use; with
+# CRAWLBENCH_VENV, the name of another folder here, scripts/test-on keeps an environment beside .venv.
 #
 # A variable `extras` names what is installed: `dev` by default, `all` for users of the program.
 # They clear only what they made: a folder that holds their stamp. The stamp is written first, and
@@ -33,8 +33,9 @@ extras=${extras:-dev}
 wanted_stamp() {
     echo "$root ${CRAWLBENCH_PYTHON:-} $1"
     echo "$own_packages_first"
-    sed '/^\[tool\./,$d' "$root/pyproject.toml" # the settings of tools install nothing
-    cat -- "$root/constraints.txt"
+    # What hatch and its hook read, too; the settings of other tools install nothing.
+    sed -n '/^\[tool\.hatch/!{/^\[tool\./q;};p' "$root/pyproject.toml"
+    cat -- "$root/hatch_build.py" "$root/constraints.txt"
 }
 
 is_ready() {

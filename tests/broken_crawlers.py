@@ -1,5 +1,6 @@
 """Crawlers that break the contract, each in one way."""
 
+import asyncio
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from crawlers.contract import Job, Recorder
+from crawlers.contract import Job, Recorder, SharedIterator
 
 
 def crash(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -119,3 +120,38 @@ def dies_of_500(jobs: Iterator[Job], concurrency: int, timeout_s: float, record:
             record(seq, start, end, status, *rest)
 
     crawl(jobs, concurrency, timeout_s, Fragile())
+
+
+def takes_all_first(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sound, but no job is fetched before all are taken."""
+    from crawlers.asyncio_aiohttp import crawl
+
+    crawl(SharedIterator(list(jobs)), concurrency, timeout_s, record)
+
+
+def starts_clocks_early(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sound, but a request is sent 0.17 s after its clock is started."""
+    from crawlers.asyncio_aiohttp import fetch_each, open_session
+
+    async def work(session: Any) -> None:
+        for job in jobs:
+            early_ns = monotonic_ns()
+
+            class Early(Recorder):
+                def __call__(
+                    self, seq: int, start_ns: int, *rest: Any, early_ns: int = early_ns
+                ) -> None:
+                    record(seq, early_ns, *rest)
+
+            await asyncio.sleep(0.17)
+            await fetch_each((job,), session, Early())
+
+    async def crawl() -> None:
+        async with open_session(concurrency, timeout_s) as session:
+            await asyncio.gather(*(work(session) for _ in range(concurrency)))
+
+    asyncio.run(crawl())

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,8 @@ from server.request_plan import FAULTS
 from tests.accounts import cell
 
 OWN_CLIENTS = [info.name for info in REGISTRY if not info.is_pattern]
+TAKEN = "a job is taken when a slot is free, or all at once if declared"
+CLOCK = "a clock starts when a slot is held, or before it if declared"
 LARGE, LATE = "the whole body is read", "a fetch ends with the last byte of its body"
 
 
@@ -34,11 +37,20 @@ LARGE, LATE = "the whole body is read", "a fetch ends with the last byte of its 
 def findings() -> Iterator[dict[str, "Future[list[Finding]]"]]:
     """Of every crawler: they wait for most of the time, so that some are looked at together."""
 
+    strict = {"PYTHONWARNINGS": "error"}
+
     def check(name: str) -> list[Finding]:
-        return list(check_contract(Entrant(name, name), {"PYTHONWARNINGS": "error"}))
+        info = find(name)
+        if not info.is_pattern:
+            return list(check_contract(Entrant(name, name), strict))
+        groups = [plain_rules, slot_rules]
+        groups += [fault_rules] if info.queues else []  # its time limit is one of its own
+        with ServerProcess() as server:
+            runner = ContractRunner(Entrant(name, name), info, server, strict)
+            return [rule.finding() for rules in groups for rule in rules(runner)]
 
     with ThreadPoolExecutor(4) as executor:
-        yield {name: executor.submit(check, name) for name in OWN_CLIENTS}
+        yield {info.name: executor.submit(check, info.name) for info in REGISTRY}
 
 
 @pytest.mark.timeout(300)  # for the first to wait for all
@@ -48,19 +60,17 @@ def test_a_crawler_of_ours_keeps_every_rule(
 ) -> None:
     found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
-    assert len(found) == 18 + 2 * len(PLAYED)
+    assert len(found) == 20 + 2 * len(PLAYED)
 
 
 @pytest.mark.parametrize("name", [info.name for info in group(PATTERNS)])
-def test_a_pattern_keeps_the_rules_about_jobs_and_slots(name: str) -> None:
+def test_a_pattern_keeps_the_rules_about_jobs_and_slots(
+    findings: dict[str, "Future[list[Finding]]"], name: str
+) -> None:
     """The functions that fetch, and so all other rules, are those of crawlers checked above."""
-    info = find(name)
-    groups = [plain_rules, slot_rules]
-    groups += [fault_rules] if info.queues else []  # its time limit is one of its own
-    with ServerProcess() as server:
-        runner = ContractRunner(Entrant(name, name), info, server, {"PYTHONWARNINGS": "error"})
-        found = [rule.finding() for rules in groups for rule in rules(runner)]
+    found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
+    assert {TAKEN, CLOCK} <= {finding.rule for finding in found}
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +135,45 @@ def test_a_body_that_is_not_read_or_not_on_the_clock_is_found_out(cheat: str) ->
         }
     # Of answers of one byte it cannot be told: that is why there are rules about others.
     assert broken == CHEATS[cheat]
+
+
+@pytest.mark.parametrize(
+    ("crawler", "broken"),
+    [
+        (
+            "tests.broken_crawlers:takes_all_first",
+            {
+                "": (TAKEN, "36 of 36 jobs taken and not done, with 12 slots, and at most 2 may"),
+                "takes_all": None,
+            },
+        ),
+        (
+            "tests.broken_crawlers:starts_clocks_early",
+            {"": (CLOCK, "its clock runs while the request waits inside it"), "queues": None},
+        ),
+        (
+            "protocol",
+            {
+                "": None,
+                "takes_all": (TAKEN, "with 12 slots, and takes_all is declared"),
+                "queues": (CLOCK, "queues is declared, and nothing waits"),
+            },
+        ),
+    ],
+)
+def test_jobs_are_taken_and_clocks_started_as_declared(
+    crawler: str, broken: dict[str, tuple[str, str] | None]
+) -> None:
+    with ServerProcess() as server:
+        runner = ContractRunner(Entrant("x", crawler), find(crawler), server, {})
+        rules = [*plain_rules(runner), *slot_rules(runner)]
+        for declared, wanted in broken.items():
+            takes_all, queues = declared == "takes_all", declared == "queues"
+            runner.info = replace(runner.info, takes_all=takes_all, queues=queues)
+            found = [one for rule in rules if (one := rule.finding()).is_broken]
+            rules = rules[-4:]  # those of slots
+            assert [one.rule for one in found] == ([wanted[0]] if wanted else [])
+            assert wanted is None or wanted[1] in found[0].evidence
 
 
 def test_an_honest_crawler_that_is_imprecise_breaks_no_rule_about_words() -> None:

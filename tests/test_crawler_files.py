@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from textwrap import dedent
 
@@ -13,7 +14,7 @@ import pytest
 from bench.analysis.validity import Level
 from bench.errors import StoreError
 from bench.kinds import kind_of
-from bench.measure.readiness import chosen_entrants
+from bench.measure.readiness import chosen_entrants, installed
 from bench.measure.session import Ending, Measured, resume
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, label_of, parse_entrant
@@ -140,6 +141,29 @@ def test_a_crawler_can_be_named_as_it_was_called_before(
     assert chosen_entrants([parse_entrant(text)]) == (chosen,)
     said = "crawlbench: tornado-curl is now called tornado\n" if chosen.crawler == "tornado" else ""
     assert capsys.readouterr().err == said
+
+
+def test_without_pycurl_the_chapter_goes_on_without_tornado(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on musl."""
+
+    def version_of(library: str) -> str:
+        if library == "pycurl":
+            raise PackageNotFoundError(library)
+        return version(library)
+
+    monkeypatch.setattr("crawlers.installed.version", version_of)
+    labels = [one.label for one in chosen_entrants([Entrant("chapter", "chapter")])]
+    assert labels == ["serial", "gevent", "grequests", "asyncio", "asyncio-uvloop", "twisted"]
+    way_out = "not installed: pip install 'pycurl>=7.45.6'"
+    assert capsys.readouterr().err == (
+        f"crawlbench: tornado is left out, it is {way_out}\n"
+        f"crawlbench: tornado-callback is left out, it is {way_out}\n"
+    )
+    with pytest.raises(CrawlerNotInstalledError, match=f"crawler 'tornado' is {way_out}"):
+        installed(Entrant("tornado", "tornado"))
+    assert installed(Entrant("tornado-simple", "tornado-simple")).libraries == ("tornado",)
 
 
 def test_former_names_lead_to_crawlers_and_are_not_listed() -> None:

@@ -202,7 +202,8 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
     [
         *("crawlers.spec", "crawlers.work", "crawlers.__main__", "server.__main__"),
         *("bench.primes.work", "bench.primes.no_io", "bench.primes.batches"),
-        *("bench.primes.asyncio_saver", "bench.primes.uvloop_saver"),
+        *("bench.primes.asyncio_saver", "bench.primes.uvloop_saver", "bench.primes.file_io"),
+        *("bench.primes.aiohttp_batches", "bench.primes.uvloop_sleep_saver"),
     ],
 )
 def test_the_processes_that_are_measured_know_nothing_of_results(module: str) -> None:

@@ -96,6 +96,7 @@ def test_an_older_file_is_read_with_the_fields_of_today_and_not_written(older: P
             assert run.usage is not None
             assert run.usage.unwaited_cpu_ns == 0
             assert (run.conditions.accepted, run.conditions.resend_condition) == (None, "")
+            assert (run.conditions.takes_all, run.conditions.queues) == (False, False)
     assert older.read_bytes() == before
     assert [one.name for one in older.parent.iterdir()] == [FILE_NAME]
 

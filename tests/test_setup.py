@@ -22,7 +22,7 @@ def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The scripts in a folder of their own, with a space in its name."""
     copy = tmp_path / getattr(request, "param", "a check out")
     shutil.copytree(ROOT / "scripts", copy / "scripts")
-    for name in ("benchmark.sh", "pyproject.toml", "constraints.txt"):
+    for name in ("benchmark.sh", "pyproject.toml", "hatch_build.py", "constraints.txt"):
         shutil.copy(ROOT / name, copy)
     tools = tmp_path / "bin"
     tools.mkdir()

@@ -10,7 +10,7 @@ from bench.analysis.in_flight import Plateau
 from bench.analysis.reconciliation import Reconciliation
 from bench.analysis.summary import summarise
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, load, summary_of
-from tests.factories import MS, planned, result, run_row
+from tests.factories import MS, conditions, planned, result, run_row
 
 
 def test_the_numbers_of_a_plain_run() -> None:
@@ -27,6 +27,55 @@ def test_the_numbers_of_a_plain_run() -> None:
     assert summary.cpu_us_per_request == pytest.approx(1e8 / 4 / 1e3)
     assert summary.reconciliation == Reconciliation(4, 0, 0, 0, 0, 0)
     assert (summary.impossible, summary.client_peak) == ((), 2)
+
+
+QUEUES = conditions(queues=True)
+
+
+def queueing(waves: int, slots: int, delay_ms: int = 100) -> Accounts:
+    """All requests are started at 0. A wave follows the one before it after its delay and 5 ms."""
+    requests = range(waves * slots)
+    at_ms = [seq // slots * (delay_ms + 5) + 3 for seq in requests]
+    fetched = [(seq, 0, at_ms[seq] + delay_ms + 2, 200, 1, 0) for seq in requests]
+    arrived = [
+        (seq, 1 + seq % slots, at_ms[seq], at_ms[seq] + delay_ms, delay_ms * 1000, 200, 1)
+        for seq in reversed(requests)
+    ]
+    return Accounts(fetches(*fetched), arrivals(*arrived), load())
+
+
+@pytest.mark.parametrize(("waves", "slots"), [(10, 100), (25, 40), (3, 7), (1, 5)])
+def test_the_time_in_the_queue_of_a_client_is_what_a_formula_says(waves: int, slots: int) -> None:
+    run = run_row(waves * slots, concurrency=slots, conditions=QUEUES)
+    summary = summarise(run, queueing(waves, slots))
+    assert summary is not None
+    assert summary.queued_mean_ns == round((105 * (waves - 1) / 2 + 3) * MS)
+    assert summary.queued_p50_ns == (105 * ((waves + 1) // 2 - 1) + 3) * MS
+    has_p99 = waves * slots >= 1000
+    assert summary.queued_p99_ns == ((105 * (waves - 1) + 3) * MS if has_p99 else None)
+    # The service time holds the wait, and the time of slots does not.
+    assert summary.p50_ns == summary.queued_p50_ns + 102 * MS
+    assert summary.slot_time is not None
+    assert summary.slot_time.under_way == pytest.approx(2 * waves / (105 * waves))
+    assert summary.slot_time.opening == 0
+    assert 0 <= summary.slot_time.idle < 0.1
+
+
+def test_a_wait_in_a_queue_is_neither_beyond_the_time_limit_nor_a_dropped_syn() -> None:
+    for declared, found in ((QUEUES, 0), (conditions(), 10)):
+        run = run_row(20, 1_000_000, concurrency=10, conditions=declared, timeout_ns=1500 * MS)
+        summary = summarise(run, queueing(2, 10, delay_ms=1000))
+        assert summary is not None
+        assert (summary.queued_mean_ns is None) == (declared is not QUEUES)
+        assert summary.clusters is not None
+        assert (summary.overtime, summary.clusters.around_1_s) == (found, found)
+
+
+def test_without_a_ledger_nobody_knows_how_long_requests_wait_in_a_client() -> None:
+    run = run_row(30, concurrency=2, conditions=QUEUES, timeout_ns=400 * MS, unrecorded=None)
+    summary = summarise(run, replace(queueing(15, 2), arrivals=None))
+    assert summary is not None
+    assert (summary.queued_mean_ns, summary.overtime) == (None, 0)
 
 
 def test_what_failed_is_not_throughput() -> None:

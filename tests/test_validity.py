@@ -30,6 +30,7 @@ from tests.controls.__main__ import (
 from tests.factories import MS, conditions, planned, result, run_row, usage
 
 SLOTS = 100
+QUEUES = conditions(queues=True)
 LOAD = ServerLoad(cpu_share=0.1, waited_share=0.0, longest_lag_ns=2 * MS)
 
 
@@ -135,6 +136,14 @@ def test_an_honest_run_is_valid_without_a_word() -> None:
             of_summary(errors={"timeout": 999}, good=1),
         ),
         (Level.INVALID, "overrun", of_summary(client_peak=101), of_summary(client_peak=100)),
+        # Clocks may run while requests wait, if that is declared; the server decides.
+        (
+            Level.INVALID,
+            "overrun",
+            both(of_peak(101), of_run(conditions=QUEUES)),
+            both(of_summary(client_peak=1000), of_run(conditions=QUEUES)),
+        ),
+        (Level.VALID, "queueing", of_run(conditions=QUEUES), of_run(conditions=conditions())),
         (
             Level.INVALID,
             "impossible",

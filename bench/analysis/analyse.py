@@ -72,6 +72,11 @@ class Analysis:
         is_one = len(self.experiment.delays) == 1
         return cell.crawler if is_one else f"{cell.crawler}, {cell.delay}"
 
+    def latency_label(self, crawler: str) -> str:
+        """Return the label of a crawler in figures of latencies, which says if they hold a wait."""
+        queues = any(cell.queues for cell in self.cells if cell.cell.crawler == crawler)
+        return f"{crawler}\n(with queueing)" if queues else crawler
+
     @property
     def ceiling_per_s(self) -> float | None:
         """The server's ceiling in requests/s; None if it was not measured."""

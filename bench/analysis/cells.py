@@ -80,6 +80,11 @@ class CellSummary:
         return Level.INVALID if levels[0] is Level.INVALID else levels[(len(levels) - 1) // 2]
 
     @property
+    def queues(self) -> bool:
+        """Whether its crawler is declared to queue, so that its latencies hold that wait."""
+        return any(trial.run.conditions.queues for trial in self.trials)
+
+    @property
     def errors(self) -> dict[str, int]:
         """Number of errors of each kind over all trials, most frequent first."""
         total: Counter[str] = Counter()

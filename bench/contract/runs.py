@@ -13,6 +13,7 @@ from bench.plan.experiment import Cell, PlannedRun
 from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult
 from crawlers.registry import CrawlerInfo
+from crawlers.work import Work
 from server.process import ServerProcess
 
 PATIENT_S = 10.0
@@ -59,13 +60,20 @@ class ContractRunner:
         faults: Mapping[int, str] | None = None,
         has_proxy: bool = False,
         grace_s: float | None = None,
+        work: Work | None = None,
     ) -> RunResult:
         """Do one run, with `faults` by seq. Raises NoOutcomeError."""
         self.number += 1
         target = Target(url, "") if url else Target(*self.server.addresses)
         cell = Cell(self.entrant.label, concurrency, Delay.fixed(delay_ms * 1000))
         planned = PlannedRun(
-            self.number, 1, cell, requests, self.entrant, faults=tuple((faults or {}).items())
+            self.number,
+            1,
+            cell,
+            requests,
+            self.entrant,
+            faults=tuple((faults or {}).items()),
+            work=work,
         )
         environment = {**self.environment, **(_PROXIES if has_proxy else {})}
         runner = ProcessRunner(target, timeout_s, UNPINNED, environment, grace_s or GRACE_S)

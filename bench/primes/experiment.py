@@ -167,7 +167,7 @@ def fitting(
 
     Half of the time is for the serial saver, which is by far the slowest: without it there is
     nothing to compare with. All other savers do the same works, because they could not be compared
-    otherwise.
+    otherwise. The serial saver does no work that they do not.
     """
     cells = tuple(cells)
     groups: dict[tuple[bool, str, int, int], list[PrimesCell]] = {}
@@ -187,10 +187,20 @@ def fitting(
                 room_s -= spans[key]
                 left_s -= spans[key]
                 kept.update(groups[key])
-    others = tuple(cell for cell in cells if cell.saver != SERIAL)
-    if others and kept.isdisjoint(others):  # the serial saver has nothing to be compared with
-        kept = set(fitting(others, seconds_of, most_s)) if len(others) < len(cells) else set()
+    alone = _of_serial_alone(kept)
+    if alone and any(cell.saver != SERIAL for cell in cells):
+        left = (cell for cell in cells if cell not in alone)
+        return fitting(left, seconds_of, most_s)
     return tuple(cell for cell in cells if cell in kept)
+
+
+def _of_serial_alone(cells: Iterable[PrimesCell]) -> set[PrimesCell]:
+    """Return the cells of the serial saver that could not be compared with those of any other."""
+    by_work: dict[tuple[str, int, int], list[PrimesCell]] = {}
+    for cell in cells:
+        key = (cell.work.kind, cell.work.size, cell.work.cost)
+        by_work.setdefault(key, []).append(cell)
+    return {cells[0] for cells in by_work.values() if [cell.saver for cell in cells] == [SERIAL]}
 
 
 def least_seconds(cells: Iterable[PrimesCell], seconds_of: Callable[[PrimesCell], float]) -> float:

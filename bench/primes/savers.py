@@ -81,7 +81,7 @@ SAVERS = (
     ),
     Saver(
         "async-sleep-uvloop",
-        "bench.primes.uvloop_saver:crawl_and_sleep",
+        "bench.primes.uvloop_sleep_saver:crawl",
         "the same, on libuv",
         declared_as="asyncio-uvloop",
         computes_ahead=True,

@@ -248,6 +248,10 @@ def _comparison(
                     f"{side}, {name}: {bad} of {len(levels)} trials are not VALID"
                     f"{f', {left_out} are left out' if left_out else ''}; see {PROGRAM} report"
                 )
+            if cell.queues and metric.name in ("p50", "p99"):
+                noticed.warnings.append(
+                    f"{side}, {name}: {metric.name} holds the wait for a connection in the client"
+                )
             invalid = levels.count(Level.INVALID)
             if invalid and side == candidate:
                 noticed.gaps.append(

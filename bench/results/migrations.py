@@ -94,7 +94,8 @@ _RENAMED_IN_6 = {
 
 
 def _from_5(connection: sqlite3.Connection) -> None:
-    """Give Tornado's crawlers the names that they have now."""
+    """Give Tornado's crawlers the names that they have now, and add what was not declared."""
+    _add_fields(connection, "conditions", {"takes_all": False, "queues": False})
     labels: dict[str, str] = {}
     with long_values(connection):
         for (text,) in connection.execute("SELECT asked FROM experiment").fetchall():

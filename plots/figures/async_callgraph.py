@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 _HOW_TO_READ = (
     "Each row is an item: its CPU span, in which it was computed, and its I/O span, in which it "
-    "was saved. The two rows at the bottom are all spans together. Where both are filled, saving "
-    "was hidden behind computing."
+    "was saved. An I/O span ends when the loop takes the answer, which is not before the item that "
+    "it computes is done. The two rows at the bottom are all spans together. Where both are "
+    "filled, saving was hidden behind computing."
 )
 _HEIGHT = 0.8
-_GAP = 1
-"""Empty rows between the items and the two rows of all spans."""
+_GAP, _STEP = 1.2, 1.8
+"""Rows from the last item to the first row of all spans, and from that to the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,17 @@ def callgraph_figure(scene: SaverScene) -> Figure:
         length = spans.ends - spans.starts
         draw_bars(axes, spans.rows, spans.starts, length, colour, _HEIGHT, gid, word)
         starts, ends = merged(spans.starts, spans.ends)
-        row = np.full(len(starts), count + _GAP + at)
-        draw_bars(axes, row, starts, ends - starts, colour, _HEIGHT, f"all {gid}", "")
-    axes.set_ylim(count + _GAP + 1.6, -0.6 - 0.08 * (count + _GAP + 2))  # room for the legend
+        row = np.full(len(starts), count + _GAP + at * _STEP)
+        draw_bars(axes, row, starts, ends - starts, colour, _STEP * _HEIGHT, f"all {gid}", "")
+    lowest = count + _GAP + 2 * _STEP
+    axes.set_ylim(lowest, -0.6 - 0.08 * lowest)  # room for the legend
     axes.margins(x=0.01)
     items = [row for row in range(count) if row % 5 == 0 or count <= 8]
     axes.set_yticks(
-        [*items, count + _GAP, count + _GAP + 1],
+        [*items, count + _GAP, count + _GAP + _STEP],
         [*(f"{scene.work['item'][row]:,}" for row in items), "all CPU", "all I/O"],
     )
-    axes.axhline(count + (_GAP - 1) / 2, color=GREY, linewidth=0.8)
+    axes.axhline(count - 0.2, color=GREY, linewidth=0.8)
     axes.set_xlabel("time since the first item was started (ms)")
     axes.set_ylabel(f"item; the first {count} of {len(scene.work['item']):,}")
     axes.set_title(

@@ -33,6 +33,7 @@ _IN_WORDS = {
     "late": "in the server",
     "back": "on the way back",
 }
+_QUEUED = "in the client's queue and on the way to the server"
 _MARKER_POINTS, _MARKERS = 8, 0.75
 """Marker size in other figures, in points, and its share here, where panels are smaller."""
 _LEAST_MS = 0.01
@@ -41,7 +42,8 @@ _LEAST_MS = 0.01
 
 _HOW_TO_READ = (
     "Lower is better: the time that is added to the delay, by where it is spent. The way to the "
-    "server includes the client's own work and the server's queue. Medians above, p99 below."
+    "server includes the client's own work and the server's queue. Of a crawler with queueing it "
+    "includes the wait for a connection inside the client. Medians above, p99 below."
 )
 
 
@@ -108,7 +110,12 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         axes[row][0].set_ylabel("median (ms)" if quantile == "p50" else "p99 (ms)")
     handles = [
         axes[0][0].plot(
-            [], [], color=style.colour, linestyle=style.line, marker=style.marker, label=name
+            [],
+            [],
+            color=style.colour,
+            linestyle=style.line,
+            marker=style.marker,
+            label=analysis.latency_label(name),
         )[0]
         for name, style in styles.items()
         if name in by_crawler
@@ -172,7 +179,11 @@ def findings(analysis: Analysis) -> str:
         split = trial.summary.split if trial is not None and trial.summary is not None else None
         if split is not None:
             parts += [
-                (getattr(split, part).p50_ns / 1e6, cell.cell, words)
+                (
+                    getattr(split, part).p50_ns / 1e6,
+                    cell.cell,
+                    _QUEUED if cell.queues and part == "to_server" else words,
+                )
                 for part, words in _IN_WORDS.items()
             ]
     if not parts:

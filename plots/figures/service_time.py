@@ -43,7 +43,8 @@ _HOW_TO_READ = (
     "How long a request takes, from taking a slot to the last byte of its body, in a closed loop: "
     "a crawler that falls behind sends less. The dashed line is the same quantile of the planned "
     "delays; at the lower right it is their distribution. A curve close to it adds little to any "
-    "request; a long tail to the right is a few slow requests."
+    "request; a long tail to the right is a few slow requests. A crawler with queueing starts its "
+    "clock before it holds a slot, so that its times are of the queue, too."
 )
 
 
@@ -121,7 +122,12 @@ def service_time_figure(
     _draw_shares(ecdf, service_ns, styles, at, delay)
     handles = [
         figure.axes[0].plot(
-            [], [], color=style.colour, linestyle=style.line, marker=style.marker, label=name
+            [],
+            [],
+            color=style.colour,
+            linestyle=style.line,
+            marker=style.marker,
+            label=analysis.latency_label(name),
         )[0]
         for name, style in styles.items()
         if name in by_crawler

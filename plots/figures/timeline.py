@@ -45,7 +45,7 @@ class Spans(NamedTuple):
 
 _HOW_TO_READ = (
     "Each row is a request: its span at the client, and over it its span at the server. Where the "
-    "client's colour shows on the left, the request was on its way or in the server's queue; on "
+    "client's colour shows on the left, the request was on its way or in a queue; on "
     "the right, the answer was on its way or waited for the client."
 )
 
@@ -115,7 +115,8 @@ def timeline_figure(
     rows = rank_of_seq[fetches["seq"]]
     client = _spans(fetches["start_ns"], fetches["end_ns"], rows, origin_ns)
     failed = fetches["error"] != 0
-    handles = [Line2D([], [], color=CLIENT, linewidth=6, label="client: start to last byte")]
+    label = "client: start to last byte" + (", with queueing" * run.conditions.queues)
+    handles = [Line2D([], [], color=CLIENT, linewidth=6, label=label)]
     if failed.any():
         handles.append(Line2D([], [], color=FAILED, linewidth=6, label="client: failed"))
     server = None
