@@ -264,6 +264,29 @@ def test_a_hundred_is_marked_where_the_question_is_the_chapters(analysis: Analys
     assert data(found["mark"])[0] == [100, 100]
 
 
+def test_no_legend_covers_a_title_or_a_call(tmp_path: Path) -> None:
+    with make_store(tmp_path / "many", delays_ms=(50, 300, 550, 800)) as many:
+        analysis = analyse(many)
+        asked = replace(analysis.experiment, requests=500, concurrencies=(1, 26, 476))
+        panels = time_figure(replace(analysis, experiment=asked), "")
+        trial = analysis.cells[-1].trials[0]
+        fetches, arrivals = many.fetches(trial.run.number), many.arrivals(trial.run.number)
+        wave = timeline_figure(trial, fetches, arrivals, "", 10)
+        waves = timeline_figure(trial, fetches, arrivals, "")
+    assert panels is not None
+    panels.draw_without_rendering()
+    (legend,) = panels.legends
+    title = next(text for text in panels.texts if text.get_text().startswith("Time to fetch"))
+    assert not legend.get_window_extent().overlaps(title.get_window_extent())
+    for figure, is_below in ((wave, True), (waves, False)):
+        assert figure is not None
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        found = axes.get_legend()
+        assert found is not None
+        assert (found.get_window_extent().y1 < axes.bbox.y0) == is_below
+
+
 def test_the_chapters_sweep_is_that_of_the_book() -> None:
     assert [str(delay) for delay in CHAPTER.delays] == ["50 ms", "300 ms", "550 ms", "800 ms"]
     assert (CHAPTER.concurrencies[:3], CHAPTER.concurrencies[-1]) == ((1, 26, 51), 476)

@@ -472,7 +472,7 @@ def sizes_of(asked: PrimesExperiment) -> dict[tuple[str, int], int]:
 @pytest.mark.parametrize(
     ("edition", "works", "delay_ms"),
     [
-        ("1", {("primes", 0): 100_000}, 50),
+        ("1", {("primes", 0): 16_384}, 50),
         (
             "2",
             {("bcrypt", cost): n for cost, n in {8: 600, 10: 400, 11: 400, 12: 400}.items()},
@@ -495,6 +495,11 @@ def test_an_edition_has_the_parameters_that_it_publishes(
     batches = {"1": "batches"}.get(edition, "batches-aiohttp")
     assert {"no-io", "serial", batches} <= savers
     assert ("file-io" in savers, "async-sleep" in savers) == (edition != "1",) * 2
+
+
+def test_the_first_edition_doubles_how_many_numbers_are_searched() -> None:
+    sizes = [cell.work.size for cell in asked_for("--edition", "1").cells]
+    assert sorted(set(sizes)) == [128, 256, 512, 1024, 2048, 4096, 8192, 16_384]
 
 
 def test_other_options_change_an_edition() -> None:

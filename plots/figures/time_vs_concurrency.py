@@ -118,8 +118,8 @@ def _draw_panels(
         lowest.set_xlabel(_X_LABEL)
         lowest.tick_params(labelbottom=True)
     handles = [*_line_handles(asked), *marker_legend(levels)]
-    # Next to the title, which has two lines.
-    figure.legend(handles=handles, loc="upper right", ncols=-(-len(handles) // 2), fontsize=10)
+    # Next to the title, which is long: one column.
+    figure.legend(handles=handles, loc="upper right", fontsize=9)
 
 
 def _draw_panel(

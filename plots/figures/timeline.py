@@ -3,7 +3,7 @@
 timeline-CRAWLER-N.png shows the first N of them.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,6 +27,9 @@ MOST_LINES = 2000
 """With more calls than this, rows would be thinner than a pixel, and an image is drawn instead."""
 _WAVES = 12
 """With fewer waves than this, the corner for the inset window is not empty."""
+_CORNER, _CORNER_ROWS = 0.5, 0.2
+"""The legend is in the upper right corner: right of this share of the width, above this share of
+the rows. If a call reaches into it, the legend is below the axes."""
 _ROWS, _COLUMNS = 500, 1000
 """Size of the image. Each cell is about a pixel."""
 
@@ -150,7 +153,11 @@ def timeline_figure(
         f"{_format_calls(calls, run.requests if first else calls)}, "
         f"trial {run.trial}{format_doubt(trial.verdict)}"
     )
-    axes.legend(handles=handles, loc="upper right", fontsize=11)
+    if client.end_s[client.row < _CORNER_ROWS * calls].max(initial=0) > _CORNER * end_s:
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}
+        axes.legend(handles=handles, ncols=len(handles), fontsize=11, **below)
+    else:
+        axes.legend(handles=handles, loc="upper right", fontsize=11)
     add_small_print(figure, small_print)
     return figure
 
@@ -182,7 +189,9 @@ def _spans(
 def _draw_lines(
     axes: Axes, client: Spans, failed: "NDArray[np.bool_]", server: Spans | None, calls: int
 ) -> None:
-    width = max(0.8, min(8.0, 330 / calls))
+    # Lines are snapped to whole pixels. A row of less than two pixels gets a line of two, because
+    # with lines of one, white stripes would show where the rounding leaves a gap.
+    width = max(1.2, min(8.0, 400 / calls))
     # If rows are thinner than a pixel, both spans are equally thick; otherwise stripes would show.
     server_width = width * (0.5 if width > 2 else 1.0)
     colours = [FAILED if has_failed else CLIENT for has_failed in failed.tolist()]
