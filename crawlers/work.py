@@ -74,10 +74,9 @@ class Work:
         return self.load()(self)
 
 
-def numbers(size: int, cost: int, processes: int) -> Iterator[Found]:
-    """Yield 0 to `size` - 1 at no cost: their spans say when each job was taken."""
-    del cost, processes
-    for item in range(size):
+def numbers(work: Work) -> Iterator[Found]:
+    """Yield 0 to `work.size` - 1 at no cost: their spans say when each job was taken."""
+    for item in range(work.size):
         taken_ns = monotonic_ns()
         yield Found(item, taken_ns, taken_ns)
 
