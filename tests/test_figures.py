@@ -268,7 +268,9 @@ def test_no_legend_covers_a_title_or_a_call(tmp_path: Path) -> None:
     with make_store(tmp_path / "many", delays_ms=(50, 300, 550, 800)) as many:
         analysis = analyse(many)
         asked = replace(analysis.experiment, requests=500, concurrencies=(1, 26, 476))
-        panels = time_figure(replace(analysis, experiment=asked), "")
+        # With three panels the figure is so wide that there is room for everything.
+        two = [cell for cell in analysis.cells if cell.cell.crawler != "serial"]
+        panels = time_figure(replace(analysis, experiment=asked, cells=tuple(two)), "")
         trial = analysis.cells[-1].trials[0]
         fetches, arrivals = many.fetches(trial.run.number), many.arrivals(trial.run.number)
         wave = timeline_figure(trial, fetches, arrivals, "", 10)
