@@ -8,6 +8,7 @@ from time import monotonic_ns
 import aiohttp
 from yarl import URL
 
+from crawlers.collector import collect_less_often
 from crawlers.contract import HEADERS, Job, Recorder
 from crawlers.trust import ssl_context
 
@@ -25,6 +26,7 @@ def crawl_on(
     record: Recorder,
 ) -> None:
     """Fetch every job, on an event loop from this factory."""
+    collect_less_often()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_crawl(jobs, concurrency, timeout_s, record))
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from crawlers.asyncio_aiohttp import fetch_each, open_session
+from crawlers.collector import collect_less_often
 from crawlers.contract import Job, Recorder
 
 _JOBS_AHEAD = 1
@@ -81,5 +82,6 @@ def queue(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
 
 
 def _run(crawl: Coroutine[Any, Any, None]) -> None:
+    collect_less_often()
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(crawl)

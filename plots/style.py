@@ -39,6 +39,12 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "httpx": ("#999933", "8", _LONG),
     "protocol": ("#777777", "H", "-"),
     "protocol-uvloop": ("#000000", "*", "--"),
+    "asyncio-semaphore": ("#BB5566", "s", "--"),
+    "asyncio-taskgroup": ("#DDAA33", "X", "-"),
+    "asyncio-chunks": ("#AA4499", "D", _DASH_DOTS),
+    "asyncio-queue": ("#004488", "v", "-."),
+    "gevent-pool": ("#228833", "P", _LONG),
+    "threads-map": ("#6699CC", "*", "-"),
     # Savers of bench.primes have the colours of the crawlers that they are made from.
     "no-io": ("#777777", "P", "-"),
     "file-io": ("#999933", "8", _DASH_DOTS),
@@ -107,7 +113,7 @@ class LineStyle:
 
 def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
     """Return a style for each crawler: a fixed one if it is built in, else the next free one."""
-    taken = {_OWN[name] for name in crawlers if name in _OWN}
+    taken = {_OWN[name][:2] for name in crawlers if name in _OWN}
     free = (
         look
         for i in count()
@@ -117,7 +123,7 @@ def styles_of(crawlers: Sequence[str]) -> dict[str, LineStyle]:
                 _MARKERS[i % len(_MARKERS)],
                 _LINES[i % len(_LINES)],
             )
-        )
+        )[:2]
         not in taken
     )
     return {name: LineStyle(*(_OWN.get(name) or next(free))) for name in crawlers}

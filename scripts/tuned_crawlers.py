@@ -1,8 +1,9 @@
-"""Crawlers of `crawlers` with one setting changed each: what does tuning bring?
+"""aiohttp's workers with one setting changed each: what does tuning bring?
 
-    ./benchmark.sh run --crawlers asyncio-uvloop,frozen=scripts.tuned_crawlers:frozen
+    T=scripts.tuned_crawlers
+    ./benchmark.sh run --crawlers default=$T:default,raised=$T:raised
 
-docs/crawlers.md has the table of what was measured.
+docs/crawlers.md has the table of what was measured. All run on uvloop if they do not say otherwise.
 """
 
 import asyncio
@@ -13,70 +14,82 @@ from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
-from crawlers import asyncio_aiohttp, asyncio_patterns, uvloop_aiohttp
 from crawlers.asyncio_aiohttp import fetch_each, open_session
+from crawlers.collector import collect_less_often
 from crawlers.contract import Job, Recorder
 from crawlers.threads_urllib3 import fetch_one
 from crawlers.urllib3_pools import open_pools
 
 
+def default(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Change nothing: the collector and the tasks are as Python has them."""
+    _work(concurrency, jobs, concurrency, timeout_s, record)
+
+
 def frozen(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """`asyncio-uvloop`; the collector does not scan what was there before the crawl."""
+    """Keep the collector from scanning what was there before the crawl."""
     gc.collect()
     gc.freeze()
-    uvloop_aiohttp.crawl(jobs, concurrency, timeout_s, record)
+    _work(concurrency, jobs, concurrency, timeout_s, record)
 
 
 def raised(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """`asyncio-uvloop`; young objects are collected every 50 000 and not every 700."""
-    gc.set_threshold(50_000, 10, 10)
-    uvloop_aiohttp.crawl(jobs, concurrency, timeout_s, record)
+    """Raise the thresholds of the collector, as the crawlers do."""
+    collect_less_often()
+    _work(concurrency, jobs, concurrency, timeout_s, record)
 
 
 def frozen_and_raised(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """`asyncio-uvloop`, with both."""
-    gc.set_threshold(50_000, 10, 10)
+    """Do both."""
+    collect_less_often()
     frozen(jobs, concurrency, timeout_s, record)
 
 
 def collector_off(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """`asyncio-uvloop` without the collector: cycles are never freed."""
+    """Switch the collector off: cycles are never freed."""
     gc.disable()
-    uvloop_aiohttp.crawl(jobs, concurrency, timeout_s, record)
+    _work(concurrency, jobs, concurrency, timeout_s, record)
 
 
 def eager(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """`asyncio-uvloop`; a task runs at once until its first wait. Needs Python 3.12."""
-    asyncio_aiohttp.crawl_on(_eager(uvloop.new_event_loop), jobs, concurrency, timeout_s, record)
+    """Run each new task at once until its first wait. Needs Python 3.12."""
+    _work(concurrency, jobs, concurrency, timeout_s, record, _eager(uvloop.new_event_loop))
 
 
-def eager_asyncio(
+def asyncio_default(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """`asyncio`; a task runs at once until its first wait. Needs Python 3.12."""
-    asyncio_aiohttp.crawl_on(_eager(asyncio.new_event_loop), jobs, concurrency, timeout_s, record)
+    """Use asyncio's own loop instead of uvloop."""
+    _work(concurrency, jobs, concurrency, timeout_s, record, asyncio.new_event_loop)
+
+
+def asyncio_eager(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Use asyncio's own loop, with eager tasks. Needs Python 3.12."""
+    _work(concurrency, jobs, concurrency, timeout_s, record, _eager(asyncio.new_event_loop))
 
 
 def pool_of_100(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """`asyncio-uvloop` with aiohttp's default pool, whatever the concurrency."""
-    _with_pool(100, jobs, concurrency, timeout_s, record)
+    """Use aiohttp's default limit of connections, whatever the concurrency."""
+    _work(100, jobs, concurrency, timeout_s, record)
 
 
 def pool_without_limit(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """`asyncio-uvloop` with a pool that never waits."""
-    _with_pool(0, jobs, concurrency, timeout_s, record)
+    """Set no limit of connections."""
+    _work(0, jobs, concurrency, timeout_s, record)
 
 
 def threads_pool_of_10(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
-    """`threads` with a pool of the size that requests has by default."""
+    """Use `threads` with a pool of the size that requests has by default."""
     pools = open_pools(10)
 
     def work() -> None:
@@ -88,32 +101,20 @@ def threads_pool_of_10(
             worker.result()
 
 
-def taskgroup_frozen(
-    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
-) -> None:
-    """`asyncio-taskgroup`; the collector does not scan what was there before the crawl."""
-    gc.collect()
-    gc.freeze()
-    asyncio_patterns.taskgroup(jobs, concurrency, timeout_s, record)
-
-
-def taskgroup_without_collector(
-    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
-) -> None:
-    """`asyncio-taskgroup` without the collector."""
-    gc.disable()
-    asyncio_patterns.taskgroup(jobs, concurrency, timeout_s, record)
-
-
-def _with_pool(
-    limit: int, jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+def _work(
+    limit: int,
+    jobs: Iterator[Job],
+    concurrency: int,
+    timeout_s: float,
+    record: Recorder,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> None:
     async def crawl() -> None:
         async with open_session(limit, timeout_s) as session, asyncio.TaskGroup() as workers:
             for _ in range(concurrency):
                 workers.create_task(fetch_each(jobs, session, record))
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(crawl())
 
 

@@ -19,6 +19,7 @@ from bench.analysis.in_flight import Levels
 from bench.analysis.validity import Level, Reason, Verdict
 from bench.results.store import FILE_NAME, Store
 from crawlers.contract import Recorder
+from crawlers.registry import REGISTRY
 from plots.__main__ import draw_all, main
 from plots.figures.in_flight import binned, in_flight_figure
 from plots.figures.latency_split import latency_split_figure
@@ -337,3 +338,9 @@ def test_a_failed_call_is_told_apart(store: Store) -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     assert "client: failed" in {text.get_text() for text in legend.get_texts()}
+
+
+def test_no_two_crawlers_of_one_figure_look_alike() -> None:
+    names = [*(info.name for info in REGISTRY), *(f"my own {i}" for i in range(12))]
+    looks = [(style.colour, style.marker) for style in styles_of(names).values()]
+    assert len(set(looks)) == len(names)
