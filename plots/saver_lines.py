@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.primes.analysis import PrimesAnalysis, SavedCell
+from bench.primes.savers import NO_IO
 from plots.lines import Point, draw_line, name_ends
 from plots.style import add_small_print, marks_explained, styles_of
 
@@ -88,7 +89,8 @@ def findings(
         return f"{line.name}, {shown(point.y)}{spread}"
 
     farthest = max(line.points[-1].x for line in lines)
-    ends = [line for line in lines if line.points[-1].x == farthest]
+    ends = [line for line in lines if line.points[-1].x == farthest and line.name != NO_IO]
+    ends = ends or list(lines)
     ranked = sorted(ends, key=lambda line: line.points[-1].y)
     text = f"{at(farthest)}, fastest: {said(ranked[0])}"
     return f"{text}; slowest: {said(ranked[-1])}." if len(ranked) > 1 else f"{text}."

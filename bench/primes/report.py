@@ -17,7 +17,7 @@ from bench.primes.analysis import (
 )
 from bench.primes.experiment import BCRYPT, PRIMES
 from bench.primes.saved_run import format_failures
-from bench.primes.savers import NO_IO, SERIAL, saver_of
+from bench.primes.savers import FILE_IO, NO_IO, SERIAL, saver_of
 from bench.report.finding import verdict_counts
 from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number, print_table, print_text
 from bench.results.environment import format_machine, format_versions
@@ -260,7 +260,8 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
             lines.append(f"{format_work(key)}: no saver saved every item in runs that are valid.")
             continue
         best_s, best = min(whole, key=lambda one: one[0])
-        text = f"{format_work(key)}: {best.saver} is fastest, {_seconds(best_s)} s"
+        by_service = "of the savers that use the service, " if FILE_IO in by_work[key] else ""
+        text = f"{format_work(key)}: {by_service}{best.saver} is fastest, {_seconds(best_s)} s"
         if len(best.walls_s) > 1:
             text += f" ({_seconds(best.walls_s[0])}-{_seconds(best.walls_s[-1])})"
         faster = speed_up(best, by_work[key])
