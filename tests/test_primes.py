@@ -395,7 +395,7 @@ def is_saving(process: psutil.Process) -> bool:
         (("--costs", "0"), "'0' is not a whole number from 1"),
         (("--bcrypt", "3"), "'3' is not a cost from 4 to 31"),
         (("--bcrypt", "8:0"), "'0' is not a whole number from 1"),
-        (("--edition", "4"), "invalid choice: 4"),
+        (("--edition", "4"), "'4' is no edition of the book"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_clear_line(
@@ -589,3 +589,14 @@ def test_spans_are_merged_to_what_they_cover(pieces: list[tuple[int, int]]) -> N
     )
     assert before == after
     assert (first[1:] > last[:-1]).all()
+
+
+def test_an_option_without_its_work_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    asked_for("--work", "primes", "--sizes", "8", "--bcrypt", "4")
+    assert "--bcrypt changes nothing here: it is for --work bcrypt" in capsys.readouterr().err
+
+
+def test_an_edition_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        asked_for("--edition", "X")
+    assert "'X' is no edition of the book: give 1, 2 or 3" in capsys.readouterr().err

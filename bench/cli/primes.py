@@ -89,8 +89,7 @@ def add_options(parser: ArgumentParser) -> None:
     """
     parser.add_argument(
         "--edition",
-        type=int,
-        choices=sorted(EDITIONS),
+        type=_checked_edition,
         metavar="1|2|3",
         help="the work, savers, delay and sizes of that edition of the book; other options change "
         "them, and --max-seconds applies",
@@ -127,7 +126,6 @@ def _add_work(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--costs",
         type=checked_list(_checked_number),
-        default=COSTS,
         metavar="N,N",
         help=f"iterations of each PBKDF2 hash (default: {','.join(map(str, COSTS))})",
     )
@@ -232,13 +230,16 @@ def _experiment(arguments: Namespace) -> PrimesExperiment:
 def _works(arguments: Namespace, seed: int) -> list[Work]:
     edition = EDITIONS.get(arguments.edition)
     kinds = arguments.work or ((edition.work,) if edition else WORK)
+    for option, kind in (("sizes", PRIMES), ("costs", HASHES), ("bcrypt", BCRYPT)):
+        if getattr(arguments, option) and kind not in kinds:
+            say(f"--{option} changes nothing here: it is for --work {kind}")
     works = []
     if PRIMES in kinds:
         sizes = arguments.sizes or (edition and edition.sizes) or SIZES
         works += [work_of(PRIMES, size) for size in sizes]
     hashes = arguments.hashes or HASHES_EACH
     if HASHES in kinds:
-        works += [work_of(HASHES, hashes, cost) for cost in arguments.costs]
+        works += [work_of(HASHES, hashes, cost) for cost in arguments.costs or COSTS]
     if BCRYPT in kinds:
         pairs = arguments.bcrypt or (edition and edition.bcrypt)
         if not pairs:
@@ -336,6 +337,12 @@ def _checked_number(text: str) -> int:
     if number > MAX_SIZE:
         raise ArgumentTypeError(f"{text!r} is more than {MAX_SIZE}")
     return number
+
+
+def _checked_edition(text: str) -> int:
+    if text not in map(str, EDITIONS):
+        raise ArgumentTypeError(f"{text!r} is no edition of the book: give 1, 2 or 3")
+    return int(text)
 
 
 def _checked_bcrypt(text: str) -> tuple[int, int]:

@@ -256,6 +256,8 @@ def finding_of_primes(analysis: PrimesAnalysis) -> list[str]:
             and cell.wall_s is not None
             and cell.level is not Level.INVALID
         ]
+        if not any(saver_of(name).has_service for name in by_work[key]):
+            continue
         if not whole:
             lines.append(f"{format_work(key)}: no saver saved every item in runs that are valid.")
             continue
