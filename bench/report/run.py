@@ -103,9 +103,9 @@ def _queueing(summary: RunSummary) -> dict[str, str]:
         format_number(value, ".2f", 1e6)
         for value in (summary.queued_mean_ns, summary.queued_p50_ns, summary.queued_p99_ns)
     )
+    tail = "" if summary.queued_p99_ns is None else f", p99 {p99} ms"
     return {
-        "queued in the client": f"mean {mean} ms, p50 {p50} ms, p99 {p99} ms; the service time "
-        "holds it"
+        "queued in the client": f"mean {mean} ms, p50 {p50} ms{tail}; included in the service time"
     }
 
 
