@@ -21,7 +21,7 @@ SPARE_DESCRIPTORS = 100
 """Descriptors that a process needs in addition to those of its connections."""
 
 ARRIVAL_COLUMNS = tuple(name for name, _ in COLUMNS)
-"""The columns of the server's ledger, in the same order."""
+"""The columns of the server's ledger, in the same order. Those of the table have another order."""
 
 SCHEMA = """
 CREATE TABLE experiment (
@@ -86,6 +86,8 @@ CREATE TABLE arrival (
     delay_us INTEGER NOT NULL,
     status INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
+    begin_ns INTEGER NOT NULL DEFAULT 0,
+    due_ns INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, seq, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE server_load (
