@@ -99,7 +99,7 @@ class Spec:
         header, columns = read_packed(stream, _SPEC_LAYOUT, sys.maxsize, sys.maxsize)
         if header["work"] is not None:
             header["work"] = Work(**header["work"])
-        return cls(**header, **columns)
+        return cls(**(header | columns))
 
     @property
     def trust(self) -> Trust:
