@@ -116,6 +116,16 @@ class Experiment:
     floor: str = ""
     kind: str = SWEEP
     """SWEEP, CALIBRATION, or what a subclass says."""
+    url: str = ""
+    """The URL that is fetched, or the address of a delay server that runs already; "" for a server
+    of its own."""
+    urls: tuple[str, ...] = ()
+    """The URLs of a list. Each run fetches them in this order, and again from the start."""
+    urls_from: str = ""
+    """The file that had the list; `-` for stdin."""
+    cafile: str = ""
+    is_insecure: bool = False
+    """For https: as in crawlers.trust."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:
