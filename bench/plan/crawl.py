@@ -17,17 +17,8 @@ class CrawlExperiment(Experiment):
     """One run of one crawler: a sweep of a single cell in one trial."""
 
     kind: str = CRAWL
-    url: str = ""
-    """The URL that was fetched, or the address of the delay server; "" for a server of its own."""
-    urls: tuple[str, ...] = ()
-    """The URLs of a list, in the order of seq. Each was fetched once."""
-    urls_from: str = ""
-    """The file that had the list; `-` for stdin."""
     has_plans: bool = False
     """Whether the list is one run of one delay server, so that the ledger has its requests."""
-    cafile: str = ""
-    is_insecure: bool = False
-    """For https: as in crawlers.trust."""
 
     @property
     def is_repeated(self) -> bool:

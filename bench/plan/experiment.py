@@ -163,6 +163,16 @@ class Experiment:
     """The size of a body that each request sends by POST; None for GET."""
     service: Service = PLAIN
     """What the server does with all requests of a run together."""
+    url: str = ""
+    """The URL that is fetched, or the address of a delay server that runs already; "" for a server
+    of its own."""
+    urls: tuple[str, ...] = ()
+    """The URLs of a list. Each run fetches them in this order, and again from the start."""
+    urls_from: str = ""
+    """The file that had the list; `-` for stdin."""
+    cafile: str = ""
+    is_insecure: bool = False
+    """For https: as in crawlers.trust."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:
