@@ -28,6 +28,8 @@ _BOUNDS = {
     },
     "arrival": {
         "arrived_ns": (0, _MAX_NS),
+        "begin_ns": (0, _MAX_NS),
+        "due_ns": (0, _MAX_NS),
         "replied_ns": (0, _MAX_NS),
         "delay_us": (0, MAX_DELAY_US),
     },

@@ -246,6 +246,11 @@ class _TrialRow:
     def limit(self) -> Bottleneck:
         return bottleneck(self.summary, self.trial.verdict)
 
+    @property
+    def waits(self) -> bool:
+        """Whether requests waited in the service's queue."""
+        return self.summary.slot_time is not None and self.summary.slot_time.service_wait > 0
+
     def quantile(self, part: str, of: str) -> str:
         """Return a quantile of a part of the split, in ms."""
         return format_number(getattr(getattr(self.summary.split, part), of), ".2f", 1e6)
@@ -287,6 +292,15 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
                     if any(row.trial.run.conditions.queues for row in rows)
                     else "."
                 ),
+            ),
+            *(
+                quantiles(
+                    "waiting",
+                    "service_wait",
+                    "waiting: in the service's queue, for a place.",
+                )
+                if any(row.waits for row in rows)
+                else ()
             ),
             *quantiles("delay", "delay", ""),
             *quantiles("late", "late", "late: lateness of the server, after the delay."),
