@@ -14,6 +14,7 @@ from bench.plan.entrants import Entrant
 from bench.program import PROGRAM
 from crawlers.work import Work
 from server.request_plan import MAX_DELAY_US, Plan
+from server.service import Service
 
 SWEEP = "sweep"
 CALIBRATION = "calibration"
@@ -26,6 +27,8 @@ floor client."""
 
 MAX_RUNS = 1_000_000
 """Most runs of an experiment that is read from a file."""
+
+_PLAIN = Service()
 
 CEILING_CONCURRENCY = 100
 CEILING_REQUESTS = 10_000
@@ -116,6 +119,7 @@ class Experiment:
     floor: str = ""
     kind: str = SWEEP
     """SWEEP, CALIBRATION, or what a subclass says."""
+    service: Service = _PLAIN
 
     @property
     def crawlers(self) -> tuple[str, ...]:

@@ -235,13 +235,13 @@ def parse_model(
     """
     name, colon, rest = text.partition(":")
     if not colon:
-        model = _parse_plain(text, parse)
+        model: Model = _parse_plain(text, parse)
     elif name in _PARSERS:
         model = _PARSERS[name](text, rest, parse, read)
     else:
         raise ModelError(
-            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one of "
-            f"{', '.join(f'{one}:...' for one in _PARSERS)}"
+            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one "
+            f"of {', '.join(f'{one}:...' for one in _PARSERS)}"
         )
     share = model.share_above(most)
     if share > MOST_CLIPPED:
@@ -299,7 +299,7 @@ def _parse_weighted(
     for pair in rest.split(","):
         value_text, _, weight = pair.partition("@")
         value = _value(text, value_text, parse)
-        if not (weight.isascii() and weight.isdigit() and 0 < int(weight[:10]) and len(weight) < 10):
+        if not (weight.isascii() and weight.isdigit() and len(weight) < 10 and int(weight) > 0):
             raise ModelError(
                 f"{text!r}: {pair!r} needs a whole weight above 0, as in weighted:50@90,500@10"
             )
@@ -320,12 +320,12 @@ def _parse_trace(
             f"the trace {rest!r} has {len(lines):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
             "per line"
         )
-    return Trace(rest, tuple(_value(f"line {n} of {rest}", line, parse) for n, line in enumerate(lines, 1)))
+    return Trace(
+        rest, tuple(_value(f"line {n} of {rest}", line, parse) for n, line in enumerate(lines, 1))
+    )
 
 
-_PARSERS: Mapping[
-    str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]
-] = {
+_PARSERS: Mapping[str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]] = {
     "exponential": _parse_exponential,
     "lognormal": _parse_lognormal,
     "weighted": _parse_weighted,
