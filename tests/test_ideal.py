@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from bench.plan.delays import Delay
 from bench.plan.ideal import GOOD, ceilings, ideal_curve, is_bound, makespan_ns, simulate
-from server.service import MOST_CAPACITY, CapacityStep, Service
+from bench.plan.rates import Rate
+from server.service import MOST_CAPACITY, PLAIN, CapacityStep, Service
 from tests.factories import experiment
 
 MS = 1_000_000
-PLAIN = Service()
 
 
 class Fate(NamedTuple):
@@ -203,7 +203,7 @@ def test_behind_a_capacity_it_is_the_list_schedule_on_its_places(
 
 def test_one_place_more_is_another_schedule() -> None:
     fifty, more = (Service(capacity=(CapacityStep(k, 0.0),)) for k in (50, 51))
-    delays_us = Delay(20_000, 200_000).drawn(1, 5000)
+    delays_us = Delay.between(20_000, 200_000).drawn(1, 5000)
     assert makespan_ns(delays_us, fifty, slots=200) > makespan_ns(delays_us, more, slots=200)
 
 
@@ -300,7 +300,27 @@ def test_the_curve_of_a_fixed_delay_is_exact() -> None:
     assert waves.good_per_s == pytest.approx([10 * c for c in range(1, 11)])
     fixed = ideal_curve(experiment(requests=15), Delay.fixed(100_000), 10)
     assert fixed.good_per_s[7] == fixed.good_per_s[9] == pytest.approx(15 / 0.2)
-    assert ideal_curve(experiment(), Delay.fixed(0), 10).concurrencies == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "delay_us"),
+    [
+        ({}, 0),
+        ({"rates": (Rate("200"),)}, 100_000),
+        ({"service": Service.parse({"rate-limit": "200"})}, 100_000),
+    ],
+)
+def test_where_the_ideal_client_has_no_rate_there_is_no_curve(
+    changes: dict[str, object], delay_us: int
+) -> None:
+    assert not ideal_curve(
+        experiment(("asyncio",), **changes), Delay.fixed(delay_us), 10
+    ).concurrencies
+
+
+def test_the_curve_of_runs_of_a_duration_counts_to_the_last_end() -> None:
+    curve = ideal_curve(experiment(duration_s=1.05), Delay.fixed(100_000), 10)
+    assert curve.good_per_s[-1] == pytest.approx(11 * 10 / 1.1)
 
 
 def test_the_curve_saturates_at_the_capacity() -> None:
@@ -316,7 +336,7 @@ def test_the_curve_saturates_at_the_capacity() -> None:
 
 
 def test_the_curve_of_a_range_ends_as_ragged_as_its_runs() -> None:
-    curve = ideal_curve(experiment(trials=5), Delay(20_000, 200_000), 100)
+    curve = ideal_curve(experiment(trials=5), Delay.between(20_000, 200_000), 100)
     assert 0.75 < curve.good_per_s[-1] / (100 / 0.110) < 0.97
     assert curve.good_per_s[0] == pytest.approx(1 / 0.110, rel=0.3)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
+from bench.plan.models import ModelError
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
 from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
-from server.request_plan import PlanError
 
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
@@ -123,10 +123,10 @@ def checked_entrant(text: str) -> Entrant:
 
 
 def checked_delay(text: str) -> Delay:
-    """Return a delay or a range of delays. Raises ArgumentTypeError."""
+    """Return a delay model. Raises ArgumentTypeError."""
     try:
         return Delay.parse(text)
-    except PlanError as error:
+    except ModelError as error:
         raise ArgumentTypeError(str(error)) from None
 
 

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment, ideal_makespan_ns
+from bench.plan.load import most_requests
 from server.service import SERVED, Service, ServiceState
 
 GOOD = 200
 """The status of a request that is served. One that the service lets fail has the status 0."""
 
-_PLAIN = Service()
 _HARMLESS_FAULT = "late-body"
 
 _CURVE_REQUESTS = 300_000
@@ -157,17 +157,21 @@ def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
     """Return the curve from 1 to `most` for the number of requests that runs have.
 
     For a fixed delay and a plain service it is exact. Otherwise it is the median over a few trials'
-    seeds, at those concurrencies that were asked for and some between. It is empty for a delay of
-    0 and a plain service, when the ideal client takes no time.
+    seeds, at those concurrencies that were asked for and some between. It is empty where there is
+    none: in open loop; for a delay of 0 and a plain service, when the ideal client takes no time;
+    and for a service that refuses, because the ideal client does not wait after a refusal.
     """
 
     def requests(concurrency: int) -> int:
+        if asked.duration_s and not asked.requests:
+            span_s = asked.duration_s
+            return most_requests(concurrency, delay.mean_us, span_s, may_refuse=False)
         return asked.requests or asked.waves * concurrency
 
     service = asked.service
-    if service.is_plain and not delay.mean_us:
+    if asked.is_open or service.refuses or delay.is_none:
         return IdealCurve([], [], is_exact=True)
-    if service.is_plain and delay.quantile_us(0) == delay.quantile_us(1):
+    if service.is_plain and delay.is_fixed and not asked.duration_s:
         every = list(range(1, most + 1))
         rates = [requests(at) / -(-requests(at) // at) / delay.mean_us * 1e6 for at in every]
         return IdealCurve(every, rates, is_exact=True)
@@ -179,18 +183,24 @@ def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
     trials = range(1, 1 + max(1, min(asked.trials, _CURVE_SEEDS, _CURVE_REQUESTS // work)))
     drawn = [delay.drawn(asked.trial_seed(trial), requests(most)) for trial in trials]
     rates = [
-        median(ideal_rate_per_s(delays[: requests(at)], service, at) for delays in drawn)
+        median(
+            ideal_rate_per_s(delays[: requests(at)], service, at, asked.duration_s)
+            for delays in drawn
+        )
         for at in chosen
     ]
     return IdealCurve(chosen, rates, is_exact=False)
 
 
-def ideal_rate_per_s(delays_us: Sequence[int], service: Service, slots: int) -> float:
+def ideal_rate_per_s(
+    delays_us: Sequence[int], service: Service, slots: int, duration_s: float = 0.0
+) -> float:
     """Return the goodput of the ideal client in closed loop; 0 if it takes no time."""
-    if not service.is_plain:
-        return simulate(delays_us, service, slots=slots).good_per_s
-    makespan = makespan_ns(delays_us, service, slots=slots)
-    return len(delays_us) / makespan * 1e9 if makespan else 0.0
+    if service.is_plain and not duration_s:
+        makespan = makespan_ns(delays_us, service, slots=slots)
+        return len(delays_us) / makespan * 1e9 if makespan else 0.0
+    duration_ns = round(duration_s * 1e9)
+    return simulate(delays_us, service, slots=slots, duration_ns=duration_ns).good_per_s
 
 
 class Ceiling(NamedTuple):

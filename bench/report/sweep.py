@@ -362,14 +362,14 @@ def _differences(analysis: Analysis) -> list[str]:
         )
         return [text]
     found = compare_neighbours(analysis.cells)
-    several = len(analysis.experiment.delays) > 1
+    several = len(analysis.experiment.requests_asked) > 1
     heading = (
         "Each crawler compared with the next slower one: ratio (95 % confidence interval, per "
         "line, unadjusted), p adjusted for all lines"
     )
     return [f"{heading}. {PROGRAM} compare shows the other cells."] + [
-        f"  {one.candidate} and {one.baseline} at C={one.concurrency}"
-        f"{f', {one.delay}' if several else ''}: {one.result}"
+        f"  {one.candidate} and {one.baseline} at {one.cell.format_level()}"
+        f"{f', {one.cell.request}' if several else ''}: {one.result}"
         for one in found
     ]
 
@@ -379,7 +379,7 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     doubtful = [trial for trial in trials if trial.verdict.level]
     groups = [
-        (f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}", cell.trials)
+        (f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}", cell.trials)
         for cell in analysis.cells
     ]
     groups.append(("the server's capacity", analysis.ceilings))
@@ -450,7 +450,7 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         if counts[one.check] <= _NOTES:
             notes.append(one.text)
     notes += [
-        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}: {effect}"
+        f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}: {effect}"
         for cell in analysis.cells
         for effect in order_effects(cell, len(analysis.cells))
     ]
