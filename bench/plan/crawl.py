@@ -35,23 +35,18 @@ class CrawlExperiment(Experiment):
         """`1000 requests, 100 at a time; delay 100 ms`, or the URL instead of the delay."""
         size = f"{self.requests} requests, {self.concurrencies[0]} at a time"
         if self.urls:
-            return f"{size}; URLs from {'stdin' if self.urls_from == '-' else self.urls_from}"
-        where = f"; {self.url}" if self.url else ""
-        is_without_delay = self.url and not self.delays[0].high_us
-        return f"{size}{'' if is_without_delay else f'; delay {self.delays[0]}'}{where}"
+            return f"{size}; {self.format_source()}"
+        delay = f"delay {self.delays[0]}" if self.knows_delays else ""
+        return "; ".join(part for part in (size, delay, self.url) if part)
 
     def command(self) -> str:
         """The command line that makes the same crawl again."""
         words = [PROGRAM, "crawl", str(self.entrants[0]), "-c", str(self.concurrencies[0])]
-        if self.urls:
-            words += ["--urls", self.urls_from]
-        else:
+        if not self.urls:
             words += ["-n", str(self.requests)]
-            words += ["--url", self.url] if self.url else []
-            delay = str(self.delays[0]).removesuffix(" ms")
-            words += ["--delay", delay] if not self.url or self.delays[0].high_us else []
-        words += ["--cafile", self.cafile] if self.cafile else []
-        words += ["--insecure"] if self.is_insecure else []
+            if self.knows_delays:
+                words += ["--delay", str(self.delays[0]).removesuffix(" ms")]
+        words += self.source_words()
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
         return shlex.join(words)
 
