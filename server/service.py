@@ -111,7 +111,7 @@ class Service:
     @property
     def is_plain(self) -> bool:
         """Whether each request is served at once, whatever the others do."""
-        return self == _PLAIN
+        return self == PLAIN
 
     @property
     def is_slowed_down(self) -> bool:
@@ -181,7 +181,8 @@ class Service:
         )
 
 
-_PLAIN = Service()
+PLAIN = Service()
+"""The service that serves everything at once and without a limit."""
 
 
 class Admission(NamedTuple):

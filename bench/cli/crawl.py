@@ -177,7 +177,7 @@ def _delay(arguments: Namespace, target: "Target | None") -> Delay:
     """Return the delay: as asked for, the range in the URLs of one run, or 0 for other URLs."""
     if target is not None and target.plans:
         delays_us = [plan.delay_us for plan in target.plans]
-        return Delay(min(delays_us), max(delays_us))
+        return Delay.between(min(delays_us), max(delays_us))
     if target is not None and not target.is_ours:
         return Delay.fixed(0)
     asked: Delay | None = arguments.delay

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
+from bench.plan.models import ModelError
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
 from crawlers.checked import (
@@ -15,7 +16,6 @@ from crawlers.checked import (
     checked_seed,
     checked_url,
 )
-from server.request_plan import PlanError
 
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
@@ -137,10 +137,10 @@ def checked_entrant(text: str) -> Entrant:
 
 
 def checked_delay(text: str) -> Delay:
-    """Return a delay or a range of delays. Raises ArgumentTypeError."""
+    """Return a delay model. Raises ArgumentTypeError."""
     try:
         return Delay.parse(text)
-    except PlanError as error:
+    except ModelError as error:
         raise ArgumentTypeError(str(error)) from None
 
 

@@ -110,11 +110,11 @@ def service_time_figure(
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.set_xlabel("concurrency asked for")
         panel.set_ylabel("service time (ms)")
-        if delay.high_us:
+        if not delay.is_none:
             panel.axhline(delay.quantile_us(q) / 1e3, gid=f"planned {quantile}", **_PLANNED)
     # All three panels have the same scale, so that they can be compared directly.
     values = [value for point in drawn for value in (point.low, point.high)]
-    values += [delay.quantile_us(q) / 1e3 for q in _QUANTILES.values() if delay.high_us]
+    values += [delay.quantile_us(q) / 1e3 for q in _QUANTILES.values() if not delay.is_none]
     for panel in curves:
         _scale(panel, "y", values)
         panel.set_ylim(*_limits(values))
@@ -132,7 +132,7 @@ def service_time_figure(
         for name, style in styles.items()
         if name in by_crawler
     ]
-    if delay.high_us:
+    if not delay.is_none:
         handles.append(Line2D([], [], label=f"planned delay,\n{delay}", **_PLANNED))
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     add_title(figure, "Service time (closed loop)", plan_and_spread(analysis.experiment))
@@ -202,7 +202,7 @@ def _draw_shares(
             gid=f"{name} all",
         )
     ends = [float(values[rank]) / 1e6 for values in service_ns.values() for rank in (0, -1)]
-    if delay.high_us:
+    if not delay.is_none:
         shares = np.linspace(0, 1, _STEPS)
         planned_ms = [delay.quantile_us(share) / 1e3 for share in shares.tolist()]
         panel.plot(planned_ms, shares, gid="planned all", **_PLANNED)

@@ -89,7 +89,7 @@ def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
     if (
         in_flight is None
         or summary.connections is None
-        or not run.delay.high_us
+        or run.delay.is_none
         or summary.cpu_share >= CLIENT_CPU_SHARE
         or server_share >= SERVER_CPU_SHARE
     ):
