@@ -8,7 +8,14 @@ from bench.plan.entrants import Entrant, EntrantError, parse_entrant
 from bench.plan.models import ModelError
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
-from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
+from crawlers.checked import (
+    add_trust_options,
+    checked_count,
+    checked_list,
+    checked_seconds,
+    checked_seed,
+    checked_url,
+)
 
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
@@ -82,6 +89,13 @@ def add_out(parser: ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder in which the folder of results is created (default: {DEFAULT_OUT})",
     )
+
+
+def add_sources(parser: ArgumentParser, url: str, urls: str) -> None:
+    """Add the options that name a server that runs already. `url` and `urls` are their help."""
+    parser.add_argument("--url", type=checked_url, help=url)
+    parser.add_argument("--urls", metavar="FILE", help=urls)
+    add_trust_options(parser)
 
 
 def add_timeout(parser: ArgumentParser) -> None:

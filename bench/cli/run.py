@@ -1,6 +1,7 @@
 """`crawlbench run`: makes a sweep, prints its tables, and draws its figures and its page."""
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,23 +13,27 @@ from bench.cli.options import (
     add_format,
     add_out,
     add_seed,
+    add_sources,
     add_timeline_at,
     add_timeout,
     add_wide,
     checked_delay,
 )
 from bench.errors import UsageError
+from bench.measure.loopback import MAY_LOAD
+from bench.plan.delays import Delay
 from bench.plan.presets import STANDARD
 from crawlers.checked import checked_count, checked_list
 
 if TYPE_CHECKING:
+    from bench.measure.runner import Target
     from bench.plan.experiment import Experiment
 
 DESCRIPTION = """\
 Starts the delay server and runs every crawler at every concurrency, each run
 in a fresh process. Records each request at both ends, prints tables, and draws
 the plots and report.html. The first and the last run measure how fast the
-server itself is."""
+server itself is. With --url or --urls it sweeps a server that runs already."""
 
 EXAMPLES = (
     ("run --quick", "one trial at concurrency 1, 10 and 100: a first look"),
@@ -37,6 +42,10 @@ EXAMPLES = (
         "two crawlers, two concurrencies, a delay of 50 ms",
     ),
     ("run --crawlers asyncio,mine:crawl --trials 10", "your own next to ours, for compare"),
+    (
+        "run --crawlers asyncio,threads --url http://127.0.0.1:8000/ -n 500",
+        "a server of your own on this machine",
+    ),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
@@ -76,6 +85,18 @@ def add_options(parser: ArgumentParser) -> None:
         type=checked_count,
         metavar="N",
         help="requests of each run, instead of --waves",
+    )
+    add_sources(
+        parser,
+        "sweep this URL, or the crawlbench server at this address, instead of a server of its own",
+        "each run fetches the URLs in FILE in this order, one URL per line, - for stdin; each "
+        "once, or with -n and --waves again from the start",
+    )
+    parser.add_argument(
+        "--i-may-load-this-host",
+        action="store_true",
+        help="with --url, --urls and --resume: also load a server on another machine, which you "
+        "must be allowed to",
     )
     add_seed(parser)
     add_timeout(parser)
@@ -119,24 +140,64 @@ def run(arguments: Namespace) -> int:
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
-        measured = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
+        asked, target = _asked(arguments)
+        measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
             f"--resume continues with the original options: leave out {', '.join(conflicting)}"
         )
     else:
-        measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
+        measured = resume(
+            arguments.resume,
+            kind_of,
+            allow_foreign=arguments.allow_foreign,
+            may_load_any_host=arguments.i_may_load_this_host,
+        )
     return show_measured(measured, arguments.format, arguments.timeline_at, is_wide=arguments.wide)
 
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     """Return the options that were given although --resume already determines what is measured."""
-    about_results = ("parser", "resume", "format", "timeline_at", "allow_foreign", "wide")
+    about_results = {"parser", "resume", "format", "timeline_at", "wide"}
+    about_results |= {"allow_foreign", "i_may_load_this_host"}
     return [
-        f"--{name}"
+        f"--{name.replace('_', '-')}"
         for name, value in vars(arguments).items()
         if name not in about_results and value not in (None, False)
     ]
+
+
+def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
+    """Return what is asked for, and the server that runs already, if it is to be swept."""
+    from bench.measure.targets import check_delay, read_urls, sweep_target
+    from crawlers.trust import Trust
+
+    asked = _experiment(arguments)
+    if not (arguments.url or arguments.urls):
+        if arguments.i_may_load_this_host:
+            raise UsageError(f"{MAY_LOAD} only works with --url, --urls or --resume")
+        return asked, None
+    if arguments.urls and (arguments.url or arguments.delay):
+        raise UsageError("--urls names all that is fetched: leave out --url and --delay")
+    urls = read_urls(arguments.urls) if arguments.urls else ()
+    trust = Trust(arguments.cafile or "", arguments.insecure)
+    target = sweep_target(
+        arguments.url or "", urls, trust, may_load_any_host=arguments.i_may_load_this_host
+    )
+    if not urls:
+        check_delay(target, has_delay=arguments.delay is not None)
+    is_counted = arguments.requests or arguments.waves
+    return replace(
+        asked,
+        delays=asked.delays if target.is_ours else (Delay.fixed(0),),
+        floor=asked.floor if target.is_ours else "",
+        requests=len(urls) if urls and not is_counted else asked.requests,
+        url=arguments.url or "",
+        urls=urls,
+        urls_from=arguments.urls or "",
+        cafile=trust.cafile,
+        is_insecure=trust.is_insecure,
+    ), target
 
 
 def _experiment(arguments: Namespace) -> "Experiment":

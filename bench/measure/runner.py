@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle, islice
 from threading import Event, Thread, Timer
 from time import monotonic, sleep
 from types import MappingProxyType
@@ -63,7 +64,7 @@ class Target:
     url: str
     control_url: str
     urls: tuple[str, ...] = ()
-    """URLs to fetch once each as they are, instead of one URL."""
+    """URLs to fetch as they are, instead of one URL: in this order, and again from the start."""
     trust: Trust = BY_DEFAULT
     ledger_rows: int = MOST_ROWS
     """Most rows of the server's ledger."""
@@ -181,7 +182,7 @@ class ProcessRunner:
             run_name=self._name(planned),
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
-            urls=list(self._target.urls),
+            urls=list(islice(cycle(self._target.urls), planned.requests)),
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,

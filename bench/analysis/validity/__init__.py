@@ -9,7 +9,15 @@ from bench.analysis.validity import client, limits, machine, plan, records, serv
 from bench.analysis.validity.limits import CLIENT_CPU_SHARE
 from bench.analysis.validity.machine import of_the_host
 from bench.analysis.validity.server import CEILING_SHARE
-from bench.analysis.validity.verdict import Check, Evidence, Level, Reason, Verdict, invalid
+from bench.analysis.validity.verdict import (
+    Check,
+    Evidence,
+    Level,
+    Reason,
+    Verdict,
+    invalid,
+    shared_reasons,
+)
 from bench.results.schema import RunRow
 
 __all__ = [
@@ -20,6 +28,7 @@ __all__ = [
     "Verdict",
     "judge",
     "of_the_host",
+    "shared_reasons",
 ]
 
 _CHECKS: tuple[Check, ...] = (
