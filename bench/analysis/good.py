@@ -76,7 +76,9 @@ def _is_refused(run: RunRow, accounts: Accounts) -> "NDArray[np.bool_]":
         return np.zeros(len(fetches["seq"]), dtype=bool)
     outcome = np.append(join.arrivals["outcome"], 0)[join.arrival_of]
     status = np.append(join.arrivals["status"], 0)[join.arrival_of]
-    return (outcome == REFUSED) & (fetches["error"] == 0) & (fetches["status"] == status)
+    is_refused: NDArray[np.bool_] = (outcome == REFUSED) & (fetches["error"] == 0)
+    is_refused &= fetches["status"] == status
+    return is_refused
 
 
 def _failures_as_planned(run: RunRow, seqs: "NDArray[np.int64]") -> int:

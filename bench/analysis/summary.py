@@ -5,13 +5,15 @@ bench.analysis.validity decides whether they can be believed.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import gt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.analysis.abandoned import Abandoned, abandoned
+from bench.analysis.abandoned import Abandoned
 from bench.analysis.accounts import Accounts
 from bench.analysis.anomalies import Clusters, Impossible, impossible, out_of_order
+from bench.analysis.bounds import faster_than_service, faster_than_slots
 from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import InFlight, Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
@@ -30,10 +32,12 @@ from bench.analysis.stalls import (
     idle_stall,
 )
 from bench.analysis.window import Window
-from bench.plan.experiment import ideal_makespan_ns
+from bench.plan.ideal import is_bound, simulate
+from bench.plan.ideal import makespan_ns as ideal_makespan_ns
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from crawlers.contract import DUE_AFTER_S
+from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,6 +98,8 @@ class RunSummary:
     """The same, but only while a slot was free: the lag that is the client's."""
     backlog_peak: int | None
     """The most requests that were due and not started."""
+    does_ideal_wait: bool | None
+    """Whether the ideal client, too, has to wait for a slot."""
     early: int | None
     """Number of requests that started before they were due."""
     split: SplitSummary | None
@@ -131,6 +137,11 @@ class RunSummary:
     queued_p50_ns: int | None
     queued_p99_ns: int | None
     impossible: tuple[Impossible, ...]
+    beyond_slots_ns: int | None
+    """By how much the run was faster than its own order of starts allows on its slots; None if it
+    was not, or without a ledger."""
+    beyond_service_ns: int | None
+    """The same, of the server's own order of arrivals and the service."""
     client_stall: Stall | None
     idle_stall: Stall
     """The longest time in which the client had a free slot and jobs left, but started none."""
@@ -167,6 +178,8 @@ class _FromLedger:
     queued_ns: "NDArray[np.int64] | None" = None
     """Sorted, for a crawler that queues and has good requests."""
     impossible: tuple[Impossible, ...] = ()
+    beyond_slots_ns: int | None = None
+    beyond_service_ns: int | None = None
     client_stall: Stall | None = None
     clusters: Clusters | None = None
 
@@ -217,7 +230,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         refused_by_status=requests.refused,
         planned_failures=requests.planned_failures,
         abandoned=seen.abandoned,
-        **_of_responses(due, fetches, counted, window),
+        **_of_responses(due, fetches, counted, window, does_ideal_wait=ideal.does_wait),
         split=seen.split,
         slot_time=seen.slot_time,
         in_flight=seen.in_flight,
@@ -238,6 +251,8 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         queued_p50_ns=quantile(seen.queued_ns, 0.5) if seen.queued_ns is not None else None,
         queued_p99_ns=tail_quantile(seen.queued_ns, 0.99) if seen.queued_ns is not None else None,
         impossible=seen.impossible,
+        beyond_slots_ns=seen.beyond_slots_ns,
+        beyond_service_ns=seen.beyond_service_ns,
         client_stall=seen.client_stall,
         idle_stall=idle_stall(idle),
         idle_slots=idle_slots(idle, run.slots),
@@ -249,7 +264,12 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
 
 
 def _of_responses(
-    due: DueTimes | None, fetches: IntColumns, counted: "NDArray[np.bool_]", window: Window
+    due: DueTimes | None,
+    fetches: IntColumns,
+    counted: "NDArray[np.bool_]",
+    window: Window,
+    *,
+    does_ideal_wait: bool,
 ) -> dict[str, Any]:
     """Return the fields of RunSummary that only an open loop has."""
     if due is None:
@@ -267,6 +287,7 @@ def _of_responses(
         "send_lag_p99_ns": _quantile(lag_ns, 0.99),
         "client_lag_p99_ns": _quantile(client_lag_ns, 0.99),
         "backlog_peak": max(0, Levels.of(due.due_ns, fetches["start_ns"]).peak),
+        "does_ideal_wait": does_ideal_wait,
         "early": int((due.send_lag_ns < 0).sum()),
     }
 
@@ -281,6 +302,7 @@ _OPEN_LOOP_ONLY = (
     "send_lag_p99_ns",
     "client_lag_p99_ns",
     "backlog_peak",
+    "does_ideal_wait",
     "early",
 )
 
@@ -292,11 +314,19 @@ def _quantile(ordered: "NDArray[np.int64]", q: float) -> int | None:
 class _IdealOfRun(NamedTuple):
     makespan_ns: int
     is_bound: bool
+    does_wait: bool = False
 
 
 def _ideal_of(run: RunRow, delays_us: Sequence[int]) -> _IdealOfRun:
     """Return how long the ideal client takes for the same requests at the same service."""
-    return _IdealOfRun(ideal_makespan_ns(delays_us, run.slots), is_bound=True)
+    if not delays_us:
+        return _IdealOfRun(0, is_bound=False)
+    if run.load.is_open:
+        ideal = simulate(delays_us, run.service, slots=run.slots, due_after_ns=run.due_after_ns())
+        does_wait = any(map(gt, ideal.start_ns, ideal.due_ns))
+        return _IdealOfRun(ideal.makespan_ns, is_bound=False, does_wait=does_wait)
+    ideal_ns = ideal_makespan_ns(delays_us, run.service, slots=run.slots)
+    return _IdealOfRun(ideal_ns, is_bound(run.service, run.slots, is_open_loop=False))
 
 
 def _begun(run: RunRow, accounts: Accounts) -> int:
@@ -348,14 +378,42 @@ def _from_ledger(
         ),
         in_flight=in_flight,
         connections=connections,
-        abandoned=abandoned(join.arrivals),
+        abandoned=Abandoned.of(join.arrivals),
         split=SplitSummary.of(split),
         slot_time=SlotTime.of(in_slots, run.slots, makespan_ns, ideal_ns),
         queued_share=levels.share_above(most_sent),
         queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
         impossible=impossible(split, np.array(delays_us)),
+        beyond_slots_ns=_beyond_slots_ns(run, join),
+        beyond_service_ns=_beyond_service_ns(run, join),
         client_stall=client_stall(join),
         clusters=Clusters.of(in_slots),
+    )
+
+
+def _beyond_slots_ns(run: RunRow, join: Join) -> int | None:
+    """Compare the run with the list schedule of its own starts; see bench.analysis.bounds."""
+    fetches, arrivals = join.fetches, join.arrivals
+    if run.conditions.queues or not join.has_arrived.all():
+        return None  # clocks hold waits, or a request that failed before it was sent took no time
+    is_served = arrivals["outcome"] == ANSWERED
+    least_ns = np.where(is_served, arrivals["delay_us"] * 1000, 0)[join.arrival_of]
+    least_ns = np.where(fetches["error"] == 0, least_ns, 0)
+    return faster_than_slots(fetches["start_ns"], fetches["end_ns"], least_ns, run.slots)
+
+
+def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
+    """Compare the server with the list schedule of its own arrivals."""
+    if run.service.is_plain:
+        return None
+    is_served = join.arrivals["outcome"] == ANSWERED
+    served = {name: column[is_served] for name, column in join.arrivals.items()}
+    return faster_than_service(
+        served["arrived_ns"],
+        served["begin_ns"],
+        served["replied_ns"],
+        served["delay_us"],
+        run.service,
     )
 
 
