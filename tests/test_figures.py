@@ -363,7 +363,7 @@ def with_service_of(folder: Path, delay: Delay) -> Analysis:
 def test_a_quantile_of_a_delay_is_that_of_all_its_values(low: int, width: int, q: float) -> None:
     every = np.arange(low, low + width + 1)
     # Next to a step floating point decides.
-    assert Delay(low, low + width).quantile_us(q) in (
+    assert Delay.between(low, low + width).quantile_us(q) in (
         quantile(every, max(0.0, q - 1e-9)),
         quantile(every, min(1.0, q + 1e-9)),
     )
@@ -372,7 +372,7 @@ def test_a_quantile_of_a_delay_is_that_of_all_its_values(low: int, width: int, q
 def test_each_panel_has_the_planned_quantile_and_the_last_their_distribution(
     tmp_path: Path,
 ) -> None:
-    analysis = with_service_of(tmp_path / "range", Delay(20_000, 200_000))
+    analysis = with_service_of(tmp_path / "range", Delay.between(20_000, 200_000))
     found = lines(service_time_figure(analysis, 10, {}, ""))
     for name, planned_ms in (("p50", 110.0), ("p90", 182.0), ("p99", 198.2)):
         assert data(found[f"planned {name}"])[1] == pytest.approx([planned_ms] * 2, abs=0.01)

@@ -37,7 +37,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--delay",
         type=checked_delay,
-        default=Delay(1_000, 20_000),
+        default=Delay.between(1_000, 20_000),
         metavar="MS-MS",
         help="range of the delays in ms (default: 1-20)",
     )

@@ -10,6 +10,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_out,
     add_seed,
+    add_sources,
     add_timeout,
     add_wide,
     checked_delay,
@@ -19,7 +20,7 @@ from bench.errors import UsageError
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
 from bench.program import PROGRAM, say
-from crawlers.checked import add_trust_options, checked_count, checked_url
+from crawlers.checked import checked_count
 
 if TYPE_CHECKING:
     from bench.measure.kept_crawl import KeptCrawl
@@ -71,17 +72,13 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="MS",
         help="delay of the server in ms; 20-200 draws each evenly from that range (default: 100)",
     )
-    parser.add_argument(
-        "--url", type=checked_url, help="crawl this URL instead of a server of its own"
-    )
-    parser.add_argument(
-        "--urls",
-        metavar="FILE",
-        help="fetch every URL in FILE once, one URL per line, - for stdin; if they are /add URLs "
+    add_sources(
+        parser,
+        "crawl this URL instead of a server of its own",
+        "fetch every URL in FILE once, one URL per line, - for stdin; if they are /add URLs "
         "of one crawlbench server with one name= and seq=0, 1, ..., they are checked with its "
         "ledger",
     )
-    add_trust_options(parser)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
@@ -94,7 +91,7 @@ def run(arguments: Namespace) -> int:
     from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server
     from bench.measure.readiness import chosen_entrants, installed
-    from bench.measure.targets import read_urls, recognise, recognise_urls
+    from bench.measure.targets import check_delay, read_urls, recognise, recognise_urls
     from bench.plan.crawl import CrawlExperiment
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
@@ -119,7 +116,7 @@ def run(arguments: Namespace) -> int:
     concurrency = min(arguments.concurrency, info.max_concurrency)
     if arguments.url:
         target = recognise(arguments.url)
-        _check_target(target, arguments.delay is not None)
+        check_delay(target, has_delay=arguments.delay is not None)
     if target is not None and target.is_ours:
         check_server(target, concurrency)
     asked = CrawlExperiment(
@@ -149,7 +146,8 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
     from bench.analysis.analyse import analyse
     from bench.measure.session import print_failure
     from bench.plan.crawl import CrawlExperiment
-    from bench.report.run import crawl_as_json, print_crawl, print_failed_urls
+    from bench.report.failed_urls import print_failed_urls
+    from bench.report.run import crawl_as_json, print_crawl
     from bench.report.tables import make_console
     from bench.results.folder import find_file
     from bench.results.store import Store
@@ -164,7 +162,7 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
             say("no request was recorded")
         if as_json:
             print(json.dumps(crawl_as_json(store, asked, trial), indent=2))
-            print_failed_urls(store, asked, trial)
+            print_failed_urls(store, asked, [trial.run])
         elif trial.summary is None:
             say(f"the results of the run, as far as there are any, are in {kept.folder}")
         else:
@@ -179,24 +177,8 @@ def _delay(arguments: Namespace, target: "Target | None") -> Delay:
     """Return the delay: as asked for, the range in the URLs of one run, or 0 for other URLs."""
     if target is not None and target.plans:
         delays_us = [plan.delay_us for plan in target.plans]
-        return Delay(min(delays_us), max(delays_us))
+        return Delay.between(min(delays_us), max(delays_us))
     if target is not None and not target.is_ours:
         return Delay.fixed(0)
     asked: Delay | None = arguments.delay
     return _DEFAULT_DELAY if asked is None else asked
-
-
-def _check_target(target: "Target", has_delay: bool) -> None:
-    """Check a URL against the other options, and say if it is not a crawlbench server.
-
-    Raises UsageError if --delay was given for another server.
-    """
-    if target.is_ours:
-        return
-    what = f"{target.url} is not the address of a crawlbench server"
-    if has_delay:
-        raise UsageError(
-            f"{what}, so --delay cannot be used: give the address without a path, or leave "
-            "--delay out"
-        )
-    say(f"{what}: it is fetched as it is, without a ledger")

@@ -5,10 +5,17 @@ from pathlib import Path
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
+from bench.plan.models import ModelError
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
-from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
-from server.request_plan import PlanError
+from crawlers.checked import (
+    add_trust_options,
+    checked_count,
+    checked_list,
+    checked_seconds,
+    checked_seed,
+    checked_url,
+)
 
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
@@ -84,6 +91,13 @@ def add_out(parser: ArgumentParser) -> None:
     )
 
 
+def add_sources(parser: ArgumentParser, url: str, urls: str) -> None:
+    """Add the options that name a server that runs already. `url` and `urls` are their help."""
+    parser.add_argument("--url", type=checked_url, help=url)
+    parser.add_argument("--urls", metavar="FILE", help=urls)
+    add_trust_options(parser)
+
+
 def add_timeout(parser: ArgumentParser) -> None:
     """Add `timeout` in seconds, which is None if it is not given."""
     parser.add_argument(
@@ -123,10 +137,10 @@ def checked_entrant(text: str) -> Entrant:
 
 
 def checked_delay(text: str) -> Delay:
-    """Return a delay or a range of delays. Raises ArgumentTypeError."""
+    """Return a delay model. Raises ArgumentTypeError."""
     try:
         return Delay.parse(text)
-    except PlanError as error:
+    except ModelError as error:
         raise ArgumentTypeError(str(error)) from None
 
 

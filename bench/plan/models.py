@@ -32,6 +32,7 @@ MOST_CLIPPED = 0.001
 """A model is refused if a larger share of its values exceeds what the server accepts."""
 
 MOST_TRACE_VALUES = 100_000
+_MOST_DRAWN = 2**32 - 1
 _LEAST_U = 2.0**-54
 """Half the smallest step of random(): `inv_cdf(0)` has no value."""
 
@@ -46,6 +47,10 @@ class Model(Protocol):
     @property
     def mean(self) -> float:
         """The expected value."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
 
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of all values does not exceed."""
@@ -71,6 +76,11 @@ class Uniform:
     def mean(self) -> float:
         """The expected value."""
         return (self.low + self.high) / 2
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return True
 
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of all values does not exceed."""
@@ -99,6 +109,11 @@ class Exponential:
     """The quantile at u is -mean ln(1 - u)."""
 
     mean: float
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return False
 
     def quantile(self, q: float) -> int:
         """Return the quantile, rounded."""
@@ -134,6 +149,11 @@ class Lognormal:
         """The expected value, median exp(sigma^2 / 2)."""
         return self.median * math.exp(self.sigma**2 / 2)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return False
+
     def quantile(self, q: float) -> int:
         """Return the quantile, rounded."""
         return round(self.median * math.exp(self.sigma * NormalDist().inv_cdf(_inside(q))))
@@ -167,6 +187,11 @@ class Weighted:
     @property
     def _total(self) -> int:
         return sum(self.weights)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return True
 
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of all values does not exceed."""
@@ -208,6 +233,11 @@ class Trace:
         """The mean of the values."""
         return math.fsum(self.values) / len(self.values)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return True
+
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of the values does not exceed."""
         return sorted(self.values)[max(0, math.ceil(q * len(self.values) - 1e-9) - 1)]
@@ -235,13 +265,13 @@ def parse_model(
     """
     name, colon, rest = text.partition(":")
     if not colon:
-        model = _parse_plain(text, parse)
+        model: Model = _parse_plain(text, parse)
     elif name in _PARSERS:
         model = _PARSERS[name](text, rest, parse, read)
     else:
         raise ModelError(
-            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one of "
-            f"{', '.join(f'{one}:...' for one in _PARSERS)}"
+            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one "
+            f"of {', '.join(f'{one}:...' for one in _PARSERS)}"
         )
     share = model.share_above(most)
     if share > MOST_CLIPPED:
@@ -250,6 +280,13 @@ def parse_model(
             "choose a smaller one"
         )
     return model
+
+
+def clipped(model: Model, drawn: "array[int]", most: int) -> "array[int]":
+    """Return drawn values, none of them above `most`."""
+    if not model.share_above(most):
+        return drawn
+    return array("I", (min(value, most) for value in drawn))
 
 
 def split_models(text: str) -> list[str]:
@@ -299,7 +336,9 @@ def _parse_weighted(
     for pair in rest.split(","):
         value_text, _, weight = pair.partition("@")
         value = _value(text, value_text, parse)
-        if not (weight.isascii() and weight.isdigit() and 0 < int(weight[:10]) and len(weight) < 10):
+        if not (
+            weight.isascii() and weight.isdigit() and int(weight[:10]) > 0 and len(weight) < 10
+        ):
             raise ModelError(
                 f"{text!r}: {pair!r} needs a whole weight above 0, as in weighted:50@90,500@10"
             )
@@ -320,12 +359,12 @@ def _parse_trace(
             f"the trace {rest!r} has {len(lines):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
             "per line"
         )
-    return Trace(rest, tuple(_value(f"line {n} of {rest}", line, parse) for n, line in enumerate(lines, 1)))
+    return Trace(
+        rest, tuple(_value(f"line {n} of {rest}", line, parse) for n, line in enumerate(lines, 1))
+    )
 
 
-_PARSERS: Mapping[
-    str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]
-] = {
+_PARSERS: Mapping[str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]] = {
     "exponential": _parse_exponential,
     "lognormal": _parse_lognormal,
     "weighted": _parse_weighted,
@@ -360,4 +399,4 @@ def _inside(u: float) -> float:
 
 def _drawn(at: Callable[[float], int], seed: int, count: int) -> "array[int]":
     draw = random.Random(seed).random  # noqa: S311 - not for secrets
-    return array("I", (at(_inside(draw())) for _ in range(count)))
+    return array("I", (min(at(_inside(draw())), _MOST_DRAWN) for _ in range(count)))

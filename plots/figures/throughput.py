@@ -44,13 +44,21 @@ _HOW_TO_READ = (
     "figure. The server ceiling is what this server can answer without a delay."
 )
 
+_WITHOUT_DELAYS = (
+    "Higher is better. Where a line goes on rising, more concurrency still helps; where it is "
+    "flat, the crawler or the server has reached its limit. There is no ideal, because the time "
+    "that this server takes is not known."
+)
+
 
 def draw(scene: DelayScene) -> Drawn:
     """Draw throughput.png."""
     figure = throughput_figure(scene.analysis, scene.small_print)
     heading = f"Throughput{scene.title}"
     finding = findings(scene.analysis, scene.neighbours)
-    return Drawn(f"throughput{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    is_known = scene.analysis.experiment.knows_delays
+    how_to_read = _HOW_TO_READ if is_known else _WITHOUT_DELAYS
+    return Drawn(f"throughput{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
@@ -267,7 +275,10 @@ def _chains(undecided: Sequence[Neighbours]) -> str:
     """Return `a, b, c (at 100); d, e (at 1)`: runs of neighbours without a difference."""
     chains: list[tuple[int, list[str]]] = []
     for pair in undecided:
-        if not chains or chains[-1] != (pair.concurrency, [*chains[-1][1][:-1], pair.candidate]):
-            chains.append((pair.concurrency, [pair.candidate]))
+        if not chains or chains[-1] != (
+            pair.cell.concurrency,
+            [*chains[-1][1][:-1], pair.candidate],
+        ):
+            chains.append((pair.cell.concurrency, [pair.candidate]))
         chains[-1][1].append(pair.baseline)
     return "; ".join(f"{', '.join(names)} (at {at})" for at, names in chains)
