@@ -77,6 +77,9 @@ def failure_word(error: int, status: int, *, is_planned: bool) -> str:
     return ERROR_WORDS[error] or f"status {status}"
 
 
+DUE_AFTER_S = 0.3
+"""How long after the first `next` the first job of an open loop is due: time to get ready."""
+
 _CODES = {word: code for code, word in enumerate(ERROR_WORDS)}
 _ROW = Struct(f"{len(FETCH_COLUMNS)}q")
 

@@ -156,8 +156,10 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
         (1, 8, 20, 120, 100_000, 200, 1),
     )
     split = Split.of(Join.of(fetched, arrived), np.ones(2, dtype=bool))
-    parts = [split.to_server, split.delay, split.late, split.back]
-    assert [(part // MS).tolist() for part in parts] == [[5, 20], [100, 100], [2, 0], [10, 10]]
+    parts = [split.to_server, split.service_wait, split.delay, split.late, split.back]
+    assert [(part // MS).tolist() for part in parts] == [
+        *([5, 20], [0, 0], [100, 100], [2, 0], [10, 10])
+    ]
     assert sum(parts).tolist() == (fetched["end_ns"] - fetched["start_ns"]).tolist()  # type: ignore[union-attr]
     assert split.is_first.tolist() == [True, False]
 
@@ -165,7 +167,7 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
 def test_the_time_of_all_slots_is_accounted_for() -> None:
     summary = summary_of(fetches(*GOOD), arrivals(*ARRIVED), 4)
     assert summary.slot_time is not None
-    expected = [400 / 440, 0, 10 / 440, 30 / 440, 0, 0]
+    expected = [400 / 440, 0, 0, 10 / 440, 30 / 440, 0, 0]
     assert astuple(summary.slot_time) == pytest.approx(expected, abs=1e-12)
 
 

@@ -187,6 +187,10 @@ class ProcessRunner:
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,
             declared_as=planned.entrant.declared_as,
+            due_after_ns=planned.due_after_ns(),
+            sizes_bytes=planned.sizes_bytes(),
+            body_bytes=planned.body_bytes(),
+            duration_s=planned.load.duration_s if planned.load.ends_by_time else 0.0,
         )
         with kill_descendants():
             try:
@@ -308,7 +312,7 @@ class ProcessRunner:
             return
         control_url, name = self._target.control_url, self._name(planned)
         try:
-            announce_run(control_url, name, ledger_rows(planned))
+            announce_run(control_url, name, ledger_rows(planned), planned.service)
         except ControlError as error:
             what = "the server refuses the run" if error.status else "the server is gone"
             raise ServerGoneError(f"{what}: {error}") from error

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
@@ -43,6 +43,16 @@ CEILING_CONCURRENCY = 100
 CEILING_REQUESTS = 10_000
 
 
+class RequestModel(NamedTuple):
+    """What the requests of a cell ask for."""
+
+    delay: Delay
+    size: Size
+
+    def __str__(self) -> str:
+        return str(self.delay) if self.size == ONE_BYTE else f"{self.delay}, {self.size}"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One point of the sweep. `crawler` is the label of an entrant."""
@@ -54,6 +64,20 @@ class Cell:
     size: Size = ONE_BYTE
     rate: Rate | None = None
     """None in closed loop."""
+
+    @property
+    def request(self) -> RequestModel:
+        """What its requests ask for."""
+        return RequestModel(self.delay, self.size)
+
+    @property
+    def level(self) -> float:
+        """What is varied within a series: the concurrency, or the highest rate in open loop."""
+        return self.concurrency if self.rate is None else self.rate.most_per_s
+
+    def format_level(self) -> str:
+        """Return `C=100`, or `200/s` in open loop."""
+        return f"C={self.concurrency}" if self.rate is None else str(self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +216,11 @@ class Experiment:
             for size in self.sizes
             for at, rate in self._points(delay, max_concurrency[label])
         )
+
+    @property
+    def requests_asked(self) -> tuple[RequestModel, ...]:
+        """Every delay model with every size model."""
+        return tuple(RequestModel(delay, size) for delay in self.delays for size in self.sizes)
 
     @property
     def is_open(self) -> bool:

@@ -13,16 +13,19 @@ from typing import IO, Any
 from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import analyse, load_accounts
 from bench.analysis.bottleneck import bottleneck
-from bench.results.schema import ARRIVAL_COLUMNS, RunRow
+from bench.results.schema import RunRow
 from bench.results.store import Store
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
-from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
+from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, REFUSED, WAITING
 
 JSON = "json"
 
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
 _OF_FETCH = tuple(name for name in FETCH_COLUMNS if name != "seq")
-_OF_ARRIVAL = tuple(name for name in ARRIVAL_COLUMNS if name not in ("seq", "status"))
+_OF_ARRIVAL = (
+    *("connection", "arrived_ns", "replied_ns", "delay_us", "outcome"),
+    *("begin_ns", "due_ns"),  # at the end, because they came later
+)
 """Columns of an arrival in the export. `seq` and `status` are taken from the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 _SEQ = REQUEST_COLUMNS.index("seq")
@@ -33,6 +36,7 @@ _OUTCOMES = {
     ANSWERED: "answered",
     CLIENT_GONE: "client gone",
     MISBEHAVED: "misbehaved",
+    REFUSED: "refused",
 }
 
 _ABOUT_RUN = (
@@ -117,7 +121,8 @@ def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
     ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
     theirs = [join.arrivals[name].tolist() for name in _OF_ARRIVAL] if join is not None else []
     if theirs:
-        theirs[-1] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[-1]]
+        at = _OF_ARRIVAL.index("outcome")
+        theirs[at] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[at]]
     arrival_of = join.arrival_of.tolist() if join is not None else [-1] * len(fetches["seq"])
     for row, (seq, start, end, status, size, error) in zip(
         arrival_of, zip(*ours, strict=True), strict=True

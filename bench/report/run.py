@@ -121,10 +121,14 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     }
     if summary.split is not None:
         split = summary.split
+        has_waited = summary.slot_time is not None and summary.slot_time.service_wait > 0
+        waiting = (
+            f"in the service's queue {split.service_wait.p50_ns / 1e6:.2f}, " if has_waited else ""
+        )
         lines["where the time goes"] = (
             f"to server {split.to_server.p50_ns / 1e6:.2f}"
             f"{' (with queueing)' if run.conditions.queues else ''}, "
-            f"delay {split.delay.p50_ns / 1e6:.2f}, "
+            f"{waiting}delay {split.delay.p50_ns / 1e6:.2f}, "
             f"late {split.late.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
             "(medians)"
         )

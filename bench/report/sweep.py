@@ -257,6 +257,11 @@ class _TrialRow:
     def limit(self) -> Bottleneck:
         return bottleneck(self.summary, self.trial.verdict)
 
+    @property
+    def waits(self) -> bool:
+        """Whether requests waited in the service's queue."""
+        return self.summary.slot_time is not None and self.summary.slot_time.service_wait > 0
+
     def quantile(self, part: str, of: str) -> str:
         """Return a quantile of a part of the split, in ms."""
         return format_number(getattr(getattr(self.summary.split, part), of), ".2f", 1e6)
@@ -298,6 +303,15 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
                     if any(row.trial.run.conditions.queues for row in rows)
                     else "."
                 ),
+            ),
+            *(
+                quantiles(
+                    "waiting",
+                    "service_wait",
+                    "waiting: in the service's queue, for a place.",
+                )
+                if any(row.waits for row in rows)
+                else ()
             ),
             *quantiles("delay", "delay", ""),
             *quantiles("late", "late", "late: lateness of the server, after the delay."),
@@ -373,14 +387,14 @@ def _differences(analysis: Analysis) -> list[str]:
         )
         return [text]
     found = compare_neighbours(analysis.cells)
-    several = len(analysis.experiment.delays) > 1
+    several = len(analysis.experiment.requests_asked) > 1
     heading = (
         "Each crawler compared with the next slower one: ratio (95 % confidence interval, per "
         "line, unadjusted), p adjusted for all lines"
     )
     return [f"{heading}. {PROGRAM} compare shows the other cells."] + [
-        f"  {one.candidate} and {one.baseline} at C={one.concurrency}"
-        f"{f', {one.delay}' if several else ''}: {one.result}"
+        f"  {one.candidate} and {one.baseline} at {one.cell.format_level()}"
+        f"{f', {one.cell.request}' if several else ''}: {one.result}"
         for one in found
     ]
 
@@ -390,7 +404,7 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     doubtful = [trial for trial in trials if trial.verdict.level]
     groups = [
-        (f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}", cell.trials)
+        (f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}", cell.trials)
         for cell in analysis.cells
     ]
     groups.append(("the server's capacity", analysis.ceilings))
@@ -463,7 +477,7 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         if counts[one.check] <= _NOTES:
             notes.append(one.text)
     notes += [
-        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}: {effect}"
+        f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}: {effect}"
         for cell in analysis.cells
         for effect in order_effects(cell, len(analysis.cells))
     ]

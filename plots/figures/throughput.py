@@ -275,7 +275,10 @@ def _chains(undecided: Sequence[Neighbours]) -> str:
     """Return `a, b, c (at 100); d, e (at 1)`: runs of neighbours without a difference."""
     chains: list[tuple[int, list[str]]] = []
     for pair in undecided:
-        if not chains or chains[-1] != (pair.concurrency, [*chains[-1][1][:-1], pair.candidate]):
-            chains.append((pair.concurrency, [pair.candidate]))
+        if not chains or chains[-1] != (
+            pair.cell.concurrency,
+            [*chains[-1][1][:-1], pair.candidate],
+        ):
+            chains.append((pair.cell.concurrency, [pair.candidate]))
         chains[-1][1].append(pair.baseline)
     return "; ".join(f"{', '.join(names)} (at {at})" for at, names in chains)

@@ -236,7 +236,7 @@ def findings(analysis: Analysis) -> str:
         cells = [
             cell
             for cell in analysis.cells
-            if (cell.cell.crawler, cell.cell.delay) == series and cell.measured
+            if (cell.cell.crawler, cell.cell.request) == series and cell.measured
         ]
         name = analysis.format_series(best.cell)
         first = cells[0]
