@@ -1,13 +1,16 @@
 """`crawlbench crawl NAME`: makes one crawl and describes it in detail."""
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
     DEFAULT_TIMEOUT_S,
+    add_fail_if,
     add_out,
     add_seed,
     add_sources,
@@ -17,12 +20,13 @@ from bench.cli.options import (
     checked_entrant,
 )
 from bench.errors import UsageError
-from bench.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REQUESTS_FAILED
+from bench.exit_codes import EXIT_INTERRUPTED
 from bench.plan.delays import Delay
 from bench.program import PROGRAM, say
 from crawlers.checked import checked_count
 
 if TYPE_CHECKING:
+    from bench.analysis.thresholds import Threshold
     from bench.measure.kept_crawl import KeptCrawl
     from bench.measure.runner import Target
 
@@ -39,6 +43,7 @@ EXAMPLES = (
     ("crawl asyncio -n 5000 -c 100 --delay 100", "5000 requests, 100 at a time"),
     ("crawl mine:crawl -n 20 -c 1", "the function crawl of your own mine.py"),
     ("crawl asyncio -c 5 --urls urls.txt", "every URL of a list, once"),
+    ("crawl asyncio --fail-if 'p99>500' 'errors>0.1%'", "a check for CI"),
 )
 
 
@@ -82,6 +87,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_fail_if(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_wide(parser)
 
@@ -138,10 +144,12 @@ def run(arguments: Namespace) -> int:
     (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
     kept = keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT)
-    return _show(kept, as_json=arguments.json, is_wide=arguments.wide)
+    return _show(kept, arguments.fail_if, as_json=arguments.json, is_wide=arguments.wide)
 
 
-def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
+def _show(
+    kept: "KeptCrawl", fail_if: "Sequence[Threshold]", *, as_json: bool, is_wide: bool
+) -> int:
     """Print the results of a crawl and where they are kept, and return the exit code."""
     from bench.analysis.analyse import analyse
     from bench.measure.session import print_failure
@@ -149,6 +157,7 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
     from bench.report.failed_urls import print_failed_urls
     from bench.report.run import crawl_as_json, print_crawl
     from bench.report.tables import make_console
+    from bench.report.thresholds import exit_code, judged, print_thresholds, thresholds_as_json
     from bench.results.folder import find_file
     from bench.results.store import Store
 
@@ -156,21 +165,25 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
         analysis, asked = analyse(store), store.read_asked(CrawlExperiment)
         trial = analysis.only_trial
         assert trial is not None
+        found = judged(analysis, fail_if)
         if kept.result.failure:
             print_failure(kept.result)
         elif trial.summary is None:
             say("no request was recorded")
         if as_json:
-            print(json.dumps(crawl_as_json(store, asked, trial), indent=2))
+            told = crawl_as_json(store, asked, trial)
+            told["thresholds"] = thresholds_as_json(found)
+            print(json.dumps(told, indent=2))
             print_failed_urls(store, asked, [trial.run])
         elif trial.summary is None:
             say(f"the results of the run, as far as there are any, are in {kept.folder}")
         else:
             print_crawl(store, asked, trial, make_console(is_wide=is_wide))
             print(f"\nresults are in {kept.folder}; {PROGRAM} plots {kept.folder} draws them")
+        print_thresholds(found, sys.stderr if as_json else sys.stdout)
     if kept.is_interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_OK if analysis.is_sound and trial.summary is not None else EXIT_REQUESTS_FAILED
+    return exit_code(found, analysis, is_complete=trial.summary is not None)
 
 
 def _delay(arguments: Namespace, target: "Target | None") -> Delay:
