@@ -182,8 +182,8 @@ def test_jobs_are_taken_and_clocks_started_as_declared(
 
 
 OPEN_LOOPS = {
-    "starts_early": (EARLY, "by up to 1.0"),
-    "ignores_due_times": (EARLY, "started before they were due: 4"),
+    "starts_early": (EARLY, "started before they were due: "),
+    "ignores_due_times": (EARLY, "(0, 1, 2, 3, 4, 5, "),
     "newest_first": (ORDER, "started after jobs that were due 50 ms later: "),
     "drops_late_jobs": (DROPPED, "40 jobs, never started: "),
 }
