@@ -48,7 +48,7 @@ def findings() -> Iterator[dict[str, "Future[list[Finding]]"]]:
         info = find(name)
         if not info.is_pattern:
             return list(check_contract(Entrant(name, name), strict))
-        groups = [plain_rules, slot_rules]
+        groups = [plain_rules, slot_rules, open_loop_rules]
         groups += [fault_rules] if info.queues else []  # its time limit is one of its own
         with ServerProcess() as server:
             runner = ContractRunner(Entrant(name, name), info, server, strict)
