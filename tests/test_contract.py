@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -218,6 +220,21 @@ def test_a_crawler_of_which_nothing_is_declared_may_be_one_for_closed_loops_and_
         runner.info = replace(runner.info, is_declared=True)
         assert list(open_loop_rules(runner)) == []
         assert rules[-1].finding().is_broken
+
+
+def test_the_crawler_of_the_documents_keeps_the_contract_in_both_loops(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "crawlers.md").read_text()
+    section = page[page.index("\n## The open loop\n") : page.index("\n## The contract\n")]
+    code = section[section.index("    import asyncio") : section.index("\n`check` does a run")]
+    mine = tmp_path / "mine.py"
+    mine.write_text(dedent(code))
+    entrant = Entrant("mine", f"{mine}:crawl")
+    with ServerProcess() as server:
+        runner = ContractRunner(entrant, find(entrant.crawler), server, {})
+        rules = [*plain_rules(runner), *open_loop_rules(runner), *list(body_rules(runner))[2:]]
+        findings = [rule.finding() for rule in rules]
+    assert [one for one in findings if not one.is_kept] == []
+    assert {EARLY, ORDER, DROPPED, SENT} <= {one.rule for one in findings}
 
 
 def test_an_honest_crawler_that_is_imprecise_breaks_no_rule_about_words() -> None:
