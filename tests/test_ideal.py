@@ -296,7 +296,7 @@ def test_it_is_a_bound_where_overhead_cannot_change_the_order(
 def test_the_curve_of_a_fixed_delay_is_exact() -> None:
     waves = ideal_curve(experiment(), Delay.fixed(100_000), 10)
     assert waves.is_exact
-    assert waves.concurrencies == list(range(1, 11))
+    assert waves.concurrencies == tuple(range(1, 11))
     assert waves.good_per_s == pytest.approx([10 * c for c in range(1, 11)])
     fixed = ideal_curve(experiment(requests=15), Delay.fixed(100_000), 10)
     assert fixed.good_per_s[7] == fixed.good_per_s[9] == pytest.approx(15 / 0.2)

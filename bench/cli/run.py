@@ -17,6 +17,7 @@ from bench.cli.options import (
     DEFAULT_SEED,
     DEFAULT_TIMEOUT_S,
     add_crawlers,
+    add_fail_if,
     add_format,
     add_out,
     add_seed,
@@ -103,6 +104,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_fail_if(parser)
     add_format(parser)
     add_timeline_at(parser)
     add_wide(parser)
@@ -155,12 +157,18 @@ def run(arguments: Namespace) -> int:
             allow_foreign=arguments.allow_foreign,
             may_load_any_host=arguments.i_may_load_this_host,
         )
-    return show_measured(measured, arguments.format, arguments.timeline_at, is_wide=arguments.wide)
+    return show_measured(
+        measured,
+        arguments.format,
+        arguments.timeline_at,
+        arguments.fail_if,
+        is_wide=arguments.wide,
+    )
 
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     """Return the options that were given although --resume already determines what is measured."""
-    about_results = {"parser", "resume", "format", "timeline_at", "wide"}
+    about_results = {"parser", "resume", "format", "timeline_at", "wide", "fail_if"}
     about_results |= {"allow_foreign", "i_may_load_this_host"}
     return [
         f"--{name.replace('_', '-')}"

@@ -9,6 +9,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heapreplace
 from itertools import compress
 from operator import sub
@@ -156,12 +157,13 @@ def is_bound(service: Service, slots: int, is_open_loop: bool) -> bool:
 class IdealCurve(NamedTuple):
     """The goodput of the ideal client at some concurrencies, in closed loop."""
 
-    concurrencies: list[int]
-    good_per_s: list[float]
+    concurrencies: tuple[int, ...]
+    good_per_s: tuple[float, ...]
     is_exact: bool
     """Whether it is ceil(N / C) x D, at every concurrency; otherwise it is simulated."""
 
 
+@lru_cache(maxsize=100)
 def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
     """Return the curve from 1 to `most` for the number of requests that runs have.
 
@@ -179,26 +181,26 @@ def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
 
     service = asked.service
     if asked.is_open or service.refuses or delay.is_none:
-        return IdealCurve([], [], is_exact=True)
+        return IdealCurve((), (), is_exact=True)
     if service.is_plain and delay.is_fixed and not asked.duration_s:
-        every = list(range(1, most + 1))
-        rates = [requests(at) / -(-requests(at) // at) / delay.mean_us * 1e6 for at in every]
-        return IdealCurve(every, rates, is_exact=True)
+        every = tuple(range(1, most + 1))
+        rates = (requests(at) / -(-requests(at) // at) / delay.mean_us * 1e6 for at in every)
+        return IdealCurve(every, tuple(rates), is_exact=True)
     known = {at for at in asked.concurrencies if at <= most}
     known |= {step.capacity for step in service.capacity if step.capacity <= most}
     points = max(_LEAST_POINTS, min(_CURVE_POINTS, _CURVE_REQUESTS // requests(most)))
-    chosen = sorted(known | set(_spread(most, points)))
+    chosen = tuple(sorted(known | set(_spread(most, points))))
     work = sum(map(requests, chosen))
     trials = range(1, 1 + max(1, min(asked.trials, _CURVE_SEEDS, _CURVE_REQUESTS // work)))
     drawn = [delay.drawn(asked.trial_seed(trial), requests(most)) for trial in trials]
-    rates = [
+    rates = (
         median(
             ideal_rate_per_s(delays[: requests(at)], service, at, asked.duration_s)
             for delays in drawn
         )
         for at in chosen
-    ]
-    return IdealCurve(chosen, rates, is_exact=False)
+    )
+    return IdealCurve(chosen, tuple(rates), is_exact=False)
 
 
 def ideal_rate_per_s(
