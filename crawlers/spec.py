@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from itertools import chain, islice, repeat
+from itertools import chain, cycle, islice, repeat
 from operator import gt
 from time import monotonic_ns
 from typing import IO, Any, Self
@@ -63,8 +63,8 @@ class Spec:
     faults: dict[str, str] = field(default_factory=dict)
     """Faults of server.request_plan by seq; the keys are texts, as in JSON."""
     urls: list[str] = field(default_factory=list)
-    """URLs to fetch once each as they are, in the order of seq; if empty, base_url is fetched every
-    time."""
+    """URLs to fetch as they are, in the order of seq, and again from the first if there are more
+    requests; if empty, base_url is fetched every time."""
     cafile: str = ""
     is_insecure: bool = False
     """Whether any certificate of an https server is accepted, as in crawlers.trust."""
@@ -113,7 +113,7 @@ class Spec:
         """
         if self.work is not None:
             return self._computed(self.work, log)
-        return self._planned()
+        return self._planned(log)
 
     def _computed(self, work: Work, log: WorkLog) -> Iterator[Job]:
         base, last = self.base_url.rstrip("/"), len(self.delays_us) - 1
@@ -124,13 +124,14 @@ class Spec:
             body = _body(found) if work.method == "POST" else None
             yield Job(seq, url, body=body)
 
-    def _planned(self) -> Iterator[Job]:
+    def _planned(self, log: WorkLog) -> Iterator[Job]:
         count, begin_ns = len(self.delays_us), monotonic_ns()
         end_ns = begin_ns + int(self.duration_s * 1e9)
         is_timed = self.duration_s > 0 and not self.due_after_ns
         first_due_ns = begin_ns + int(DUE_AFTER_S * 1e9)
         dues_ns: Iterable[int] = repeat(0, count)
         if self.due_after_ns:
+            log.first_due_ns = first_due_ns
             dues_ns = (first_due_ns + after_ns for after_ns in self.due_after_ns)
         bodies: Iterable[bytes | None] = repeat(None, count)
         if self.body_bytes:
@@ -144,7 +145,7 @@ class Spec:
     def _urls(self) -> Iterator[str]:
         count = len(self.delays_us)
         if not self.is_planned:
-            yield from islice(self.urls, count) if self.urls else repeat(self.base_url, count)
+            yield from islice(cycle(self.urls or [self.base_url]), count)
             return
         base = self.base_url.rstrip("/")
         sizes_bytes = self.sizes_bytes or repeat(1, count)
@@ -217,6 +218,8 @@ class Outcome:
     """The fetches, as in Recorder.columns."""
     work: Columns
     """The WORK_COLUMNS of crawlers.work; empty if nothing was computed."""
+    first_due_ns: int = 0
+    """When the first job was due; 0 in closed loop."""
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -239,7 +242,11 @@ class Outcome:
                 check_range(name, column, *_RANGES[name])
             if any(map(gt, columns["start_ns"], columns["end_ns"])):
                 raise ValueError("something ends before it starts")
-        return cls(_usage(header.get("usage")), _versions(header.get("versions")), fetches, work)
+        first_due_ns = header.get("first_due_ns")
+        if type(first_due_ns) is not int or not 0 <= first_due_ns < HUGE:
+            raise ValueError("it does not report when its first job was due")
+        usage, versions = _usage(header.get("usage")), _versions(header.get("versions"))
+        return cls(usage, versions, fetches, work, first_due_ns)
 
 
 def _skip_to_outcome(stream: IO[bytes]) -> None:
@@ -281,6 +288,7 @@ def write_outcome(
         "usage": asdict(usage),
         "versions": versions,
         "error_words": ERROR_WORDS,
+        "first_due_ns": log.first_due_ns,
     }
     stream.write(b"\n" + _OUTCOME_FOLLOWS)
     for piece in chain(pack(header, recorder.columns()), pack({}, log.columns())):

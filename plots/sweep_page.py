@@ -45,6 +45,11 @@ _QUEUED = Column(
     "Mean wait for a connection inside the client, of crawlers that start their clocks before they "
     "hold a slot. Their p50 and p99 hold it.",
 )
+_OF_LEDGER = (
+    Column("mean in flight", "Requests in flight at the server, on average over the run."),
+    Column("peak in flight", "The most requests that were in flight at the server at once."),
+    Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
+)
 _DELAY = Column("delay", "What the URL asks the server to wait before it responds.")
 COLUMNS = (
     Column("crawler", is_text=True),
@@ -59,9 +64,7 @@ COLUMNS = (
     Column("requests/s", "Throughput of good requests."),
     _INTERVAL,
     _RANGE,
-    Column("mean in flight", "Requests in flight at the server, on average over the run."),
-    Column("peak in flight", "The most requests that were in flight at the server at once."),
-    Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
+    *_OF_LEDGER,
     Column(
         "p50 ms",
         "Median service time: from the moment a slot takes a request to the last byte of its "
@@ -149,6 +152,8 @@ def _cells(analysis: Analysis) -> Table:
     left_out |= set() if has_intervals else {_INTERVAL}
     left_out |= set() if len(analysis.experiment.requests_asked) > 1 else {_DELAY}
     left_out |= set() if any(cell.queues for cell in analysis.cells) else {_QUEUED}
+    # Of a server that is not ours, there is neither a ledger nor a planned delay.
+    left_out |= set() if analysis.experiment.knows_delays else set(_OF_LEDGER)
     shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
     best = best_cells(analysis.cells)
     for cell in analysis.cells:  # a crawler without results is shown with its first cell

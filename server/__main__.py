@@ -25,6 +25,8 @@ from collections.abc import Callable
 
 from server import __version__
 from server.control_token import TOKEN_VARIABLE, TokenError, token_of_environment
+from server.service import Service, ServiceError
+from server.service_options import add_service_options, service_of
 from server.standard_streams import run_program
 
 EXIT_OK = 0
@@ -38,11 +40,16 @@ _SPARE_DESCRIPTORS = 64
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal stops the server; return the exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        service = service_of(arguments)
+    except ServiceError as error:
+        parser.error(str(error))
     try:
         loop_factory = _loop_factory(arguments.loop)
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(_serve(arguments))
+            runner.run(_serve(arguments, service))
     except _StartError as error:
         print(f"server: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
@@ -95,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_rows,
         default=4_000_000,
         metavar="N",
-        help="most requests to record, about 40 bytes each (default: %(default)s): this many for "
+        help="most requests to record, about 55 bytes each (default: %(default)s): this many for "
         "announced runs, and as many again for others. Further requests are answered and counted, "
         "but not recorded",
     )
@@ -105,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         help="stop when stdin ends, for programs that start the server and may die",
     )
     parser.add_argument("--version", action="version", version=f"crawlbench {__version__}")
+    add_service_options(
+        parser,
+        "What the server does with all requests of a run together, from the run's first request "
+        "on. It applies to each run that was not announced on the control port, and to all "
+        "requests without a run together. Each option may be left out.",
+    )
     return parser
 
 
@@ -140,7 +153,7 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _serve(arguments: argparse.Namespace, service: Service) -> None:
     from server.announcement import Addresses, listening_line, url_of
     from server.control_port import ControlServer, control_application
     from server.data_port import DataPort
@@ -172,7 +185,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
     host_rule = HostRule(arguments.bind)
     data_port = DataPort(
-        Ledger(max_rows=arguments.ledger_rows),
+        Ledger(max_rows=arguments.ledger_rows, default_service=service),
         host_rule,
         control_port,
         max_connections,

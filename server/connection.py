@@ -47,6 +47,8 @@ class Reply(NamedTuple):
     row: int = -1
     fault: str = ""
     """The fault to play instead of a response; "" for none."""
+    outcome: int = ANSWERED
+    """What to record once the response is written: ANSWERED or REFUSED."""
 
 
 class Service(Protocol):
@@ -68,7 +70,7 @@ class Service(Protocol):
         """Return whether requests with this Host header are accepted."""
 
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
-        """Record that a request is no longer in flight: ANSWERED, CLIENT_GONE or MISBEHAVED."""
+        """Record that a request is no longer in flight, with its outcome in the ledger."""
 
     def await_turn(self, connection: "Connection") -> None:
         """Call the connection's `take_turn` later: it has more to do than its share."""
@@ -387,7 +389,7 @@ class Connection(IOStream):
     def _finish(self, pending: _Pending, replied_ns: int) -> None:
         self._active_ns = replied_ns
         if pending.reply.status != 100:
-            self._service.settle(pending.reply, ANSWERED, replied_ns)
+            self._service.settle(pending.reply, pending.reply.outcome, replied_ns)
         if not pending.is_last:
             return
         if not self._has_discarded and not self._has_unread():

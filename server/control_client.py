@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from server.control_token import TokenError, authorization, token_of_environment
 from server.ledger import MOST_ROWS, RunRecord
 from server.packed_columns import HUGE, parse_json
+from server.service import PLAIN, Service
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -65,12 +66,12 @@ def fetch_run(control_url: str, name: str, most_rows: int = MOST_ROWS) -> RunRec
         return RunRecord.read(response, most_rows)
 
 
-def announce_run(control_url: str, name: str, rows: int) -> None:
-    """Reserve rows for a run before its first request. Raises ControlError.
+def announce_run(control_url: str, name: str, rows: int, service: Service = PLAIN) -> None:
+    """Reserve rows for a run before its first request, and set its service. Raises ControlError.
 
     `delete_run` frees them, whether or not a request has arrived.
     """
-    path = f"{_run_path(name)}?rows={rows}"
+    path = f"{_run_path(name)}?{urlencode({'rows': rows, **service.flags()})}"
     with _answer(control_url, "PUT", path, _WITHIN_S):
         pass
 

@@ -19,7 +19,9 @@ from server.data_port import DataPort
 from server.host_rule import FOREIGN_PAGE, HostRule, host_refused, is_of_foreign_page
 from server.loop_lag import LoopLag
 from server.process_usage import peak_memory_bytes
+from server.request_plan import quoted
 from server.request_reader import SECOND_NS
+from server.service import Service, ServiceError
 
 _MAX_CONNECTIONS = 32
 _TICK_S = 1.0
@@ -183,16 +185,31 @@ class _Run(_Handler):
                 await self.flush()
 
     def put(self, name: str) -> None:
-        """Announce a run and reserve `rows` rows for it."""
+        """Announce a run, its service, and reserve `rows` rows for it."""
         rows = self.get_query_argument("rows", "")
         if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
             raise web.HTTPError(400, reason="rows must be a whole number from 0 to 999999999")
+        service = self._service()
         ledger = self.data_port.ledger
         if ledger.find(name) is not None:
             raise web.HTTPError(409, reason="a run of that name already exists")
-        if not ledger.announce(name, int(rows)):
+        if not ledger.announce(name, int(rows), service):
             raise web.HTTPError(409, reason="too many runs are announced: DELETE some of them")
         self.set_status(204)
+
+    def _service(self) -> Service:
+        """Return the service that the arguments other than `rows` describe."""
+        flags = {}
+        for flag in self.request.query_arguments:
+            values = self.get_query_arguments(flag)
+            if len(values) > 1:
+                raise web.HTTPError(400, reason=f"{quoted(flag)} is given twice")
+            flags[flag] = values[0]
+        flags.pop("rows", None)
+        try:
+            return Service.parse(flags)
+        except ServiceError as error:
+            raise web.HTTPError(400, reason=str(error)) from None
 
     def delete(self, name: str) -> None:
         """Forget a run."""

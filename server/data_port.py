@@ -12,16 +12,18 @@ from server.announcement import greeting, url_of
 from server.connection import Connection, Reply
 from server.faults import EXTRA_LINES, STATUSES
 from server.host_rule import HostRule, host_refused
-from server.ledger import CLIENT_GONE, Ledger, RunLedger
-from server.request_plan import PATH, Plan, PlanError, parse_query
+from server.ledger import CLIENT_GONE, REFUSED, Ledger, RunLedger
+from server.request_plan import NO_SEQ, PATH, Plan, PlanError, parse_query
 from server.request_reader import Limits
 from server.responses import JSON_LINE, Bodies, Heads, error_body
+from server.service import SERVED, TOO_MANY_REQUESTS, Admission
 
 BACKLOG = 4096
 """Length of the accept queue. With Tornado's default of 128, SYNs are dropped when a thousand
 clients connect at once. A dropped SYN is sent again after a second and shows up as a latency of 1
 s."""
 
+_METHODS = ("GET", "HEAD", "POST")
 _TICK_S = 1.0
 _SLICE = 200
 """Connections checked in one go, which takes about half a millisecond."""
@@ -59,6 +61,8 @@ class DataPort(TCPServer):
         self.unanswered = 0
         self.answered_by_status: Counter[int] = Counter()
         self.connections: set[Connection] = set()
+        self._service = ledger.default_service.begun()
+        """The service of all requests without a run."""
         self.allows_host = host_rule.allows
         self._control_port = control_port
         self.max_connections = max_connections
@@ -124,7 +128,7 @@ class DataPort(TCPServer):
         self.connections.discard(connection)
 
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
-        """Record that a request is no longer in flight: ANSWERED, CLIENT_GONE or MISBEHAVED."""
+        """Record that a request is no longer in flight, with its outcome in the ledger."""
         self.in_flight -= 1
         if outcome != CLIENT_GONE:
             self.answered_by_status[reply.status] += 1
@@ -151,21 +155,32 @@ class DataPort(TCPServer):
                 plan = parse_query(query)
             except PlanError as error:
                 return _error(arrived_ns, 400, str(error))
-            if method != "GET":  # the usual method is decided by one comparison
-                if method == "POST":
-                    return self._reply_to_post(plan, arrived_ns, connection)
-                if method != "HEAD":
-                    refused = _method_not_allowed(arrived_ns, "GET, HEAD, POST")
-                    at_once = plan._replace(delay_us=0)
-                    run, row = self._record(at_once, 405, arrived_ns, connection)
-                    return refused._replace(run=run, row=row)
-            status = STATUSES.get(plan.fault, 200) if plan.fault else 200
-            run, row = self._record(plan, status, arrived_ns, connection)
-            due_ns = arrived_ns + plan.delay_us * 1000
-            body = self._dots.body(plan.size_bytes)
-            if status != 200:
-                return Reply(due_ns, status, body, EXTRA_LINES.get(status, ""), run, row)
-            return Reply(due_ns, 200, body, "", run, row, plan.fault)
+            if method not in _METHODS:
+                at_once = plan._replace(delay_us=0)
+                run = self._run_of(plan.name, connection)
+                run, row = self._record(run, at_once, 405, arrived_ns, connection)
+                refused = _method_not_allowed(arrived_ns, ", ".join(_METHODS))
+                return refused._replace(run=run, row=row)
+            run = self._run_of(plan.name, connection)
+            service = self._service if run is None else run.service
+            admission, fault, due_ns = None, plan.fault, arrived_ns + plan.delay_us * 1000
+            if service is not None:
+                admission = service.admit(arrived_ns, plan.delay_us)
+                if admission.status != SERVED:
+                    run, row = self._record(
+                        run, plan, admission.status, arrived_ns, connection, admission
+                    )
+                    return _refusal(admission)._replace(run=run, row=row)
+                due_ns = admission.due_ns
+                seq = plan.seq if plan.seq != NO_SEQ else self.requests
+                fault = fault or service.service.fault_of(seq)
+            status = STATUSES.get(fault, 200) if fault else 200
+            run, row = self._record(run, plan, status, arrived_ns, connection, admission)
+            bodies, extra = self._dots, EXTRA_LINES.get(status, "")
+            if method == "POST":
+                bodies, extra = self._json, JSON_LINE + extra
+            body = bodies.body(plan.size_bytes)
+            return Reply(due_ns, status, body, extra, run, row, fault if status == 200 else "")
         if path == "/":
             if method not in ("GET", "HEAD"):
                 return _method_not_allowed(arrived_ns, "GET, HEAD")
@@ -175,32 +190,28 @@ class DataPort(TCPServer):
             arrived_ns, 404, f"there is no such page: the paths of this server are / and {PATH}"
         )
 
-    def _reply_to_post(self, plan: Plan, arrived_ns: int, connection: Connection) -> Reply:
-        """Return a reply of JSON. What the request brought is ignored."""
-        status = STATUSES.get(plan.fault, 200)
-        run, row = self._record(plan, status, arrived_ns, connection)
-        return Reply(
-            arrived_ns + plan.delay_us * 1000,
-            status,
-            self._json.body(plan.size_bytes),
-            JSON_LINE + EXTRA_LINES.get(status, ""),
-            run,
-            row,
-            plan.fault if status == 200 else "",
-        )
+    def _run_of(self, name: str, connection: Connection) -> RunLedger | None:
+        """Return the run of a request; None if it names none, or if there are too many."""
+        if not name:
+            return None
+        run = self.ledger.runs.get(name)
+        return run if run is not None else self.ledger.begin(name, connection.request_head())
 
     def _record(
-        self, plan: Plan, status: int, arrived_ns: int, connection: Connection
+        self,
+        run: RunLedger | None,
+        plan: Plan,
+        status: int,
+        arrived_ns: int,
+        connection: Connection,
+        admission: Admission | None = None,
     ) -> tuple[RunLedger | None, int]:
         """Enter a request in the ledger; return its run and row, or (None, -1) if it gets none."""
-        if not plan.name:
-            return None, -1
-        run = self.ledger.runs.get(plan.name)
-        if run is None:
-            run = self.ledger.begin(plan.name, connection.request_head())
         if run is None or not self.ledger.take_row(run):
             return None, -1
-        return run, run.arrive(plan.seq, connection.number, arrived_ns, plan.delay_us, status)
+        return run, run.arrive(
+            plan.seq, connection.number, arrived_ns, plan.delay_us, status, admission
+        )
 
     def _count(self) -> None:
         self.requests += 1
@@ -231,3 +242,12 @@ def _error(due_ns: int, status: int, reason: str) -> Reply:
 def _method_not_allowed(due_ns: int, allowed: str) -> Reply:
     reply = _error(due_ns, 405, f"this method is not allowed here: use {allowed}")
     return reply._replace(extra=f"Allow: {allowed}\r\n")
+
+
+def _refusal(admission: Admission) -> Reply:
+    """Return what the service answers to a request beyond one of its limits."""
+    is_rate = admission.status == TOO_MANY_REQUESTS
+    limit = "the rate limit is exceeded" if is_rate else "the queue is full"
+    after = f"Retry-After: {admission.retry_after_s}\r\n"
+    reason = f"{limit}: try again after {admission.retry_after_s} s"
+    return _error(admission.due_ns, admission.status, reason)._replace(extra=after, outcome=REFUSED)

@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple, Self
 
 from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
+from server.service import PLAIN, Admission, Service, ServiceState
 
 WAITING = 0
 ANSWERED = 1
 CLIENT_GONE = 2
 MISBEHAVED = 3
+REFUSED = 4
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("seq", "q"),
     ("connection", "I"),
     ("arrived_ns", "q"),
+    ("begin_ns", "q"),
+    ("due_ns", "q"),
     ("replied_ns", "q"),
     ("delay_us", "I"),
     ("status", "H"),
@@ -29,13 +33,16 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 - seq: which request of the run; -1 if the URL has no seq.
 - connection: number of the connection, in the order of acceptance, from 1.
 - arrived_ns: CLOCK_MONOTONIC when the request had been read and parsed to its end.
+- begin_ns: CLOCK_MONOTONIC when the service had a place for it: `arrived_ns`, unless it waited.
+- due_ns: CLOCK_MONOTONIC when the response was due.
 - replied_ns: CLOCK_MONOTONIC just before the first byte of the response was written; for
   CLIENT_GONE, when the server noticed; 0 while WAITING.
 - delay_us: the delay asked for, in microseconds.
 - status: HTTP status of the response.
 - outcome: WAITING, ANSWERED (the kernel took the whole response), CLIENT_GONE (the client
-  closed the connection before that), or MISBEHAVED (as the request asked; replied_ns is when that
-  began).
+  closed the connection before that), MISBEHAVED (as the request asked; replied_ns is when that
+  began), or REFUSED (the kernel took the whole refusal of the run's service; the status says which
+  limit it was).
 """
 
 LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
@@ -73,8 +80,10 @@ class RunLedger:
 
     __slots__ = (
         "arrived_ns",
+        "begin_ns",
         "connection",
         "delay_us",
+        "due_ns",
         "fault_ended_ns",
         "fault_row",
         "first_request_head",
@@ -82,18 +91,28 @@ class RunLedger:
         "replied_ns",
         "reserved",
         "seq",
+        "service",
         "status",
         "unrecorded",
     )
 
-    def __init__(self, first_request_head: bytes, reserved: int = 0) -> None:
-        """Create an empty ledger; `reserved` rows are kept for this run alone."""
+    def __init__(
+        self, first_request_head: bytes, reserved: int = 0, service: ServiceState | None = None
+    ) -> None:
+        """Create an empty ledger; `reserved` rows are kept for this run alone.
+
+        `service` is what the server does with the run's requests together; None serves each at
+        once.
+        """
         self.first_request_head = first_request_head
         self.reserved = reserved
+        self.service = service
         self.unrecorded = 0
         self.seq = array("q")
         self.connection = array("I")
         self.arrived_ns = array("q")
+        self.begin_ns = array("q")
+        self.due_ns = array("q")
         self.replied_ns = array("q")
         self.delay_us = array("I")
         self.status = array("H")
@@ -104,11 +123,28 @@ class RunLedger:
     def __len__(self) -> int:
         return len(self.seq)
 
-    def arrive(self, seq: int, connection: int, arrived_ns: int, delay_us: int, status: int) -> int:
-        """Append a WAITING row; return its number, which `close_row` takes."""
+    def arrive(
+        self,
+        seq: int,
+        connection: int,
+        arrived_ns: int,
+        delay_us: int,
+        status: int,
+        admission: Admission | None = None,
+    ) -> int:
+        """Append a WAITING row; return its number, which `close_row` takes.
+
+        `admission` is what the service decided; None for a request that is served at once.
+        """
         self.seq.append(seq)
         self.connection.append(connection)
         self.arrived_ns.append(arrived_ns)
+        if admission is None:
+            self.begin_ns.append(arrived_ns)
+            self.due_ns.append(arrived_ns + delay_us * 1000)
+        else:
+            self.begin_ns.append(admission.begin_ns)
+            self.due_ns.append(admission.due_ns)
         self.replied_ns.append(0)
         self.delay_us.append(delay_us)
         self.status.append(status)
@@ -143,6 +179,11 @@ class RunLedger:
         return pack(header, {**columns, **samples, **faults})
 
 
+class _Announced(NamedTuple):
+    reserved: int
+    service: Service
+
+
 class Ledger:
     """The ledgers of all runs, with a limit on rows and on names.
 
@@ -150,16 +191,25 @@ class Ledger:
     runs share as many again, so that strangers who use those up take nothing from an announced run.
     A request beyond a limit is counted as unrecorded: in its run (for the first `max_runs` names
     without a run), and always in `unrecorded`.
+
+    An announced run has the service that it was announced with, and every other run one of its own
+    like `default_service`.
     """
 
-    def __init__(self, max_rows: int = MOST_ROWS, max_runs: int = 1_000) -> None:
+    def __init__(
+        self,
+        max_rows: int = MOST_ROWS,
+        max_runs: int = 1_000,
+        default_service: Service = PLAIN,
+    ) -> None:
         self.runs: dict[str, RunLedger] = {}
         self.unrecorded = 0
+        self.default_service = default_service
         self._max_runs = max_runs
         self._unreserved = max_rows
         self._shared = max_rows
         self._shared_names = max_runs
-        self._announced: dict[str, int] = {}
+        self._announced: dict[str, _Announced] = {}
         self._without_run: dict[str, int] = {}
 
     @property
@@ -167,7 +217,7 @@ class Ledger:
         """The number of rows in memory."""
         return sum(map(len, self.runs.values()))
 
-    def announce(self, name: str, rows: int) -> bool:
+    def announce(self, name: str, rows: int, service: Service = PLAIN) -> bool:
         """Reserve a name and up to `rows` rows for a run to come; False if that is not possible.
 
         A run that needs more rows shares those of the other runs.
@@ -176,20 +226,22 @@ class Ledger:
             return False
         reserved = min(rows, self._unreserved)
         self._unreserved -= reserved
-        self._announced[name] = reserved
+        self._announced[name] = _Announced(reserved, service)
         return True
 
     def begin(self, name: str, first_request_head: bytes) -> RunLedger | None:
         """Begin a run; None if there are too many already, and the request is not recorded."""
-        reserved = self._announced.get(name)
-        if reserved is None:
+        announced = self._announced.get(name)
+        if announced is None:
             if not self._shared_names:
                 self.unrecorded += 1
                 if name in self._without_run or len(self._without_run) < self._max_runs:
                     self._without_run[name] = self._without_run.get(name, 0) + 1
                 return None
             self._shared_names -= 1
-        return self.runs.setdefault(name, RunLedger(first_request_head, reserved or 0))
+            announced = _Announced(0, self.default_service)
+        run = RunLedger(first_request_head, announced.reserved, announced.service.begun())
+        return self.runs.setdefault(name, run)
 
     def take_row(self, run: RunLedger) -> bool:
         """Take one row; if none is left, count one request of `run` as unrecorded."""
@@ -214,12 +266,12 @@ class Ledger:
         if self.find(name) is None:
             return False
         run = self.runs.pop(name, None)
-        reserved = self._announced.pop(name, None)
+        announced = self._announced.pop(name, None)
         self._without_run.pop(name, None)
-        self._unreserved += reserved or 0
+        self._unreserved += announced.reserved if announced is not None else 0
         if run is not None:
             self._shared += max(0, len(run) - run.reserved)
-            self._shared_names += reserved is None
+            self._shared_names += announced is None
         return True
 
 
@@ -267,8 +319,8 @@ class RunRecord(NamedTuple):
         if len({len(column) for column in faults.values()}) != 1:
             raise ValueError("the columns of the faults differ in length")
         check_range("seq", columns["seq"], -1, HUGE - 1)
-        check_range("outcome", columns["outcome"], WAITING, MISBEHAVED)
-        for column in ("arrived_ns", "replied_ns"):
+        check_range("outcome", columns["outcome"], WAITING, REFUSED)
+        for column in ("arrived_ns", "begin_ns", "due_ns", "replied_ns"):
             check_range(column, columns[column], 0, HUGE - 1)
         for column in LOAD_COLUMNS:
             check_range(column, load[column], -1, HUGE - 1)

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from server.request_plan import FAULTS
+from server.request_plan import FAULTS, quoted
 
 SERVED = 0
 """The status of an admission that is no refusal."""
@@ -25,6 +25,7 @@ TOO_MANY_REQUESTS = 429
 UNAVAILABLE = 503
 
 MOST_CAPACITY = 1_000_000
+MOST_STEPS = 100
 MOST_SECONDS = 86_400.0
 MOST_RATE_PER_S = 1_000_000.0
 MOST_FACTOR = 1_000.0
@@ -85,7 +86,9 @@ class Service:
         values: dict[str, object] = {}
         for flag, text in flags.items():
             if flag not in _PARSERS:
-                raise ServiceError(f"{flag!r} is no property of a service: {', '.join(FLAGS)}")
+                raise ServiceError(
+                    f"{quoted(flag)} is no property of a service: choose from {', '.join(FLAGS)}"
+                )
             values |= _PARSERS[flag](text)
         service = cls(**values)  # type: ignore[arg-type]
         service.check()
@@ -111,7 +114,7 @@ class Service:
     @property
     def is_plain(self) -> bool:
         """Whether each request is served at once, whatever the others do."""
-        return self == PLAIN
+        return not self.flags()
 
     @property
     def is_slowed_down(self) -> bool:
@@ -126,6 +129,10 @@ class Service:
     def most_capacity(self) -> int | None:
         """Return the largest capacity that it ever has; None for no limit."""
         return max((step.capacity for step in self.capacity), default=None)
+
+    def begun(self) -> "ServiceState | None":
+        """Return its state before the first arrival; None if it needs none."""
+        return None if self.is_plain else ServiceState(self)
 
     def fault_of(self, seq: int) -> str:
         """Return how the request `seq` fails, or "": the same for every run with this seed."""
@@ -163,7 +170,7 @@ class Service:
         for fault, percent in self.fault_share:
             if fault not in FAULTS:
                 raise ServiceError(
-                    f"fault-share {fault!r}: there is no such fault; choose from "
+                    f"fault-share {quoted(fault)}: there is no such fault; choose from "
                     f"{', '.join(FAULTS)}"
                 )
             _check_between("fault-share", percent, 0.0001, 100)
@@ -211,14 +218,14 @@ class ServiceState:
         "_next_step",
         "_origin_ns",
         "_places",
-        "_service",
         "_stall_every_ns",
         "_stall_for_ns",
         "_steps",
+        "service",
     )
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         self._origin_ns = -1
         self._ends: list[int] = []
         """A heap of the planned ends of requests in service."""
@@ -241,7 +248,7 @@ class ServiceState:
         """Decide what happens to a request that takes `delay_us` when it is served alone."""
         if self._origin_ns < 0:
             self._begin(arrived_ns)
-        service = self._service
+        service = self.service
         if self._interval_ns:
             # The generic cell rate algorithm: a token bucket without a counter that must be filled.
             free_at_ns = max(self._free_at_ns, arrived_ns)
@@ -277,7 +284,7 @@ class ServiceState:
         self._origin_ns = arrived_ns
         self._steps = [
             (arrived_ns + round(from_s * _SECOND_NS), capacity)
-            for capacity, from_s in self._service.capacity
+            for capacity, from_s in self.service.capacity
         ]
 
     def _is_full(self, at_ns: int) -> bool:
@@ -285,7 +292,7 @@ class ServiceState:
         begins, ends = self._begins, self._ends
         while begins and begins[0] <= at_ns:
             begins.popleft()
-        if len(begins) < (self._service.queue or 0):
+        if len(begins) < (self.service.queue or 0):
             return False
         # If one waits, all places are taken. Otherwise nothing was planned beyond this instant.
         if begins:
@@ -343,7 +350,7 @@ def _parse_capacity(text: str) -> dict[str, object]:
         steps.append(CapacityStep(_whole("capacity", text, count), from_s))
     if len(steps) > 1 and "@" not in text.partition(",")[0]:
         raise ServiceError(
-            f"capacity {text!r}: give each step its begin in seconds, the first at 0, as in "
+            f"capacity {quoted(text)}: give each step its begin in seconds, the first at 0, as in "
             "50@0,20@10"
         )
     return {"capacity": tuple(steps)}
@@ -369,11 +376,12 @@ def _parse_slowdown(text: str) -> dict[str, object]:
 
 
 def _parse_stall(text: str) -> dict[str, object]:
-    every, _, lasts = text.partition(":")
-    return {
-        "stall_every_s": _number("stall", text, every, "10:1.4"),
-        "stall_for_s": _number("stall", text, lasts, "10:1.4"),
-    }
+    every_text, _, lasts_text = text.partition(":")
+    every_s = _number("stall", text, every_text, "10:1.4")
+    for_s = _number("stall", text, lasts_text, "10:1.4")
+    if not for_s:
+        raise ServiceError(f"stall {quoted(text)}: for no stalls, leave it out")
+    return {"stall_every_s": every_s, "stall_for_s": for_s}
 
 
 def _parse_fault_share(text: str) -> dict[str, object]:
@@ -387,7 +395,7 @@ def _parse_fault_share(text: str) -> dict[str, object]:
 
 def _parse_fault_seed(text: str) -> dict[str, object]:
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise ServiceError(f"fault-seed {text!r}: give a whole number from 0 on")
+        raise ServiceError(f"fault-seed {quoted(text)}: give a whole number from 0 on")
     return {"fault_seed": int(text)}
 
 
@@ -408,13 +416,14 @@ FLAGS = tuple(_PARSERS)
 def _whole(flag: str, text: str, number: str) -> int:
     if not (number.isascii() and number.isdigit() and len(number) <= 7):
         what = "a whole number of requests" if flag == "queue" else "whole numbers of requests"
-        raise ServiceError(f"{flag} {text!r}: give {what}, at most {MOST_CAPACITY}")
+        raise ServiceError(f"{flag} {quoted(text)}: give {what}, at most {MOST_CAPACITY}")
     return int(number)
 
 
 def _number(flag: str, text: str, number: str, example: str) -> float:
     if _NUMBER.fullmatch(number) is None:
-        raise ServiceError(f"{flag} {text!r}: {number!r} is not a number; write it as in {example}")
+        wrong = f"{quoted(number)} is not a number; write it as in {example}"
+        raise ServiceError(f"{flag} {quoted(text)}: {wrong}")
     return float(number)
 
 
@@ -425,6 +434,8 @@ def _check_between(what: str, value: float, least: float, most: float) -> None:
 
 
 def _check_capacity(steps: tuple[CapacityStep, ...]) -> None:
+    if len(steps) > MOST_STEPS:
+        raise ServiceError(f"capacity: {len(steps)} steps are too many: give up to {MOST_STEPS}")
     for capacity, from_s in steps:
         if not 1 <= capacity <= MOST_CAPACITY:
             raise ServiceError(f"capacity {capacity}: give 1 to {MOST_CAPACITY} requests")
@@ -439,7 +450,7 @@ def _check_capacity(steps: tuple[CapacityStep, ...]) -> None:
 
 
 def _capacity_text(steps: tuple[CapacityStep, ...]) -> str:
-    if len(steps) == 1:
+    if len(steps) == 1 and not steps[0].from_s:
         return str(steps[0].capacity)
     return ",".join(f"{capacity}@{_text(from_s)}" for capacity, from_s in steps)
 

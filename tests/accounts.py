@@ -23,10 +23,17 @@ def fetches(*rows: tuple[int, ...]) -> IntColumns:
 
 
 def arrivals(*rows: tuple[int, ...]) -> IntColumns:
-    """Rows of seq, connection, arrived_ms, replied_ms, delay_us, status, outcome."""
+    """Rows of seq, connection, arrived_ms, replied_ms, delay_us, status, outcome.
+
+    All are served at once. For another service, replace `begin_ns` and `due_ns`.
+    """
     table = np.array(rows, dtype=np.int64).reshape(-1, 7)
     table[:, 2:4] *= MS
-    return dict(zip(ARRIVAL_COLUMNS, table.T, strict=True))
+    names = [name for name in ARRIVAL_COLUMNS if name not in ("begin_ns", "due_ns")]
+    columns = dict(zip(names, table.T, strict=True))
+    columns["begin_ns"] = columns["arrived_ns"]
+    columns["due_ns"] = columns["arrived_ns"] + columns["delay_us"] * 1000
+    return columns
 
 
 def load(*rows: tuple[int, ...]) -> IntColumns:

@@ -126,6 +126,7 @@ def run_row(
         body=None,
         load=CLOSED,
         service=PLAIN,
+        first_due_ns=0,
     )
     return replace(row, **changes)  # type: ignore[arg-type]
 

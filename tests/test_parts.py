@@ -12,7 +12,7 @@ from bench.analysis.in_flight import Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
 from bench.analysis.reconciliation import Mismatch, Reconciliation
 from bench.analysis.split import Split
-from bench.analysis.stalls import Stall, client_stall, idle_stall
+from bench.analysis.stalls import IdleSpans, Stall, client_stall, idle_slots, idle_stall
 from bench.results.columns import IntColumns
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.factories import MS
@@ -156,8 +156,10 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
         (1, 8, 20, 120, 100_000, 200, 1),
     )
     split = Split.of(Join.of(fetched, arrived), np.ones(2, dtype=bool))
-    parts = [split.to_server, split.delay, split.late, split.back]
-    assert [(part // MS).tolist() for part in parts] == [[5, 20], [100, 100], [2, 0], [10, 10]]
+    parts = [split.to_server, split.service_wait, split.delay, split.late, split.back]
+    assert [(part // MS).tolist() for part in parts] == [
+        *([5, 20], [0, 0], [100, 100], [2, 0], [10, 10])
+    ]
     assert sum(parts).tolist() == (fetched["end_ns"] - fetched["start_ns"]).tolist()  # type: ignore[union-attr]
     assert split.is_first.tolist() == [True, False]
 
@@ -165,7 +167,7 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
 def test_the_time_of_all_slots_is_accounted_for() -> None:
     summary = summary_of(fetches(*GOOD), arrivals(*ARRIVED), 4)
     assert summary.slot_time is not None
-    expected = [400 / 440, 0, 10 / 440, 30 / 440, 0, 0]
+    expected = [400 / 440, 0, 0, 10 / 440, 30 / 440, 0, 0]
     assert astuple(summary.slot_time) == pytest.approx(expected, abs=1e-12)
 
 
@@ -184,9 +186,13 @@ def test_a_free_slot_and_jobs_left_and_nothing_started() -> None:
     ends = np.array([10, 100, 20, 70]) * MS
     levels = Levels.of(starts, ends)
     # On two slots, one is free from 20 to 60; from 70 on there are no jobs left.
-    assert idle_stall(levels, 2, 4) == Stall(20 * MS, 40 * MS)
-    assert idle_stall(levels, 1, 4).span_ns == 0
-    assert idle_stall(levels, 2, 3).span_ns == 0
+    assert idle_stall(IdleSpans.of(levels, 2, 4, starts, None)) == Stall(20 * MS, 40 * MS)
+    assert idle_stall(IdleSpans.of(levels, 1, 4, starts, None)).span_ns == 0
+    assert idle_stall(IdleSpans.of(levels, 2, 3, starts, None)).span_ns == 0
+    # In open loop, it is only idle while a job is due: here from 50 on.
+    due = np.array([0, 0, 10, 50]) * MS
+    assert idle_stall(IdleSpans.of(levels, 2, 4, starts, due)) == Stall(50 * MS, 10 * MS)
+    assert idle_slots(IdleSpans.of(levels, 2, 4, starts, due), 2).time_share == 0.1
 
 
 def test_what_the_ideal_schedule_leaves_idle_is_no_loss() -> None:

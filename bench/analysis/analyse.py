@@ -28,6 +28,8 @@ _BOUNDS = {
     },
     "arrival": {
         "arrived_ns": (0, _MAX_NS),
+        "begin_ns": (0, _MAX_NS),
+        "due_ns": (0, _MAX_NS),
         "replied_ns": (0, _MAX_NS),
         "delay_us": (0, MAX_DELAY_US),
     },
@@ -89,12 +91,18 @@ class Analysis:
     @property
     def is_sound(self) -> bool:
         """Whether no run is INVALID, and no request failed."""
-        trials = [trial for cell in self.cells for trial in cell.trials]
-        return all(
-            trial.verdict.level is not Level.INVALID
-            and (trial.summary is None or not trial.summary.errors)
-            for trial in (*trials, *self.ceilings)
+        return self.has_no_invalid and all(
+            trial.summary is None or not trial.summary.errors for trial in self._trials
         )
+
+    @property
+    def has_no_invalid(self) -> bool:
+        """Whether no run is INVALID."""
+        return all(trial.verdict.level is not Level.INVALID for trial in self._trials)
+
+    @property
+    def _trials(self) -> tuple[Trial, ...]:
+        return (*(trial for cell in self.cells for trial in cell.trials), *self.ceilings)
 
 
 def analyse(store: "Store") -> Analysis:

@@ -51,12 +51,14 @@ def impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossibl
 
     `planned_us` are the planned delays in the order of seq.
     """
+    from_arrival = split.service_wait + split.delay + split.late
+    is_early = (split.late < 0) | (from_arrival < split.asked_delay)
     found = []
     for what, is_wrong in (
         ("arrived before they were started", split.to_server < 0),
         ("were over before they were answered", split.back < 0),
-        ("were answered before their delay was over", split.late < 0),
-        ("asked for another delay than planned", split.delay != planned_us[split.seq] * 1000),
+        ("were answered before their delay was over", is_early),
+        ("asked for another delay than planned", split.asked_delay != planned_us[split.seq] * 1000),
     ):
         if is_wrong.any():
             found.append(Impossible(what, int(is_wrong.sum()), int(split.seq[is_wrong][0])))

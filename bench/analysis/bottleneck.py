@@ -51,7 +51,14 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
         )
     if slot_time is None:
         return Bottleneck("not known", f"there is no ledger; {cpu}")
-    if slot_time.delay + slot_time.unavoidable >= _NEARLY_ALL:
+    in_service = slot_time.delay + slot_time.service_wait + slot_time.unavoidable
+    if slot_time.service_wait > max(1 - _NEARLY_ALL, 1 - in_service):
+        return Bottleneck(
+            "capacity",
+            f"for {format_percent(slot_time.service_wait)} of the slots' time requests wait in the "
+            f"service's queue for a place; {cpu}",
+        )
+    if in_service >= _NEARLY_ALL:
         return Bottleneck(
             "delay",
             f"{format_percent(slot_time.delay)} of the slots' time is the delay itself; {cpu}",

@@ -7,11 +7,13 @@ import numpy as np
 
 from bench.analysis.join import Join
 from crawlers.registry import ON_A_KEPT_CONNECTION, RESEND_CONDITIONS
-from server.ledger import ANSWERED
+from server.ledger import ANSWERED, REFUSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_ANSWERS = (ANSWERED, REFUSED)
+"""Outcomes with a whole response."""
 _SHOWN = 5
 MAX_RESENDS = 2**31
 """Higher than any possible number of resends."""
@@ -67,7 +69,7 @@ class Reconciliation:
         has_error = np.zeros(requests, dtype=bool)
         has_error[seqs[is_fetch_ours & (fetches["error"] != 0)]] = True
         was_answered = np.zeros(requests, dtype=bool)
-        was_answered[arrived[is_ours & (arrivals["outcome"] == ANSWERED)]] = True
+        was_answered[arrived[is_ours & np.isin(arrivals["outcome"], _ANSWERS)]] = True
 
         has_arrived, is_recorded = arrivals_of > 0, fetches_of > 0
         is_whole = is_recorded & ~has_error
@@ -128,7 +130,7 @@ def _resend_mismatches(
     if not resends:
         return (_mismatch("sent more than once, which the crawler does not declare", too_often),)
     again = join.is_sent_again & is_ours & bool(condition)
-    answered = again & (arrivals["outcome"] == ANSWERED)
+    answered = again & np.isin(arrivals["outcome"], _ANSWERS)
     fresh = again & join.is_first_on_connection & (condition == ON_A_KEPT_CONNECTION)
     declared = f"and the crawler declares it only if {RESEND_CONDITIONS.get(condition)}"
     return (

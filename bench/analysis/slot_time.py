@@ -11,6 +11,9 @@ class SlotTime:
     """Shares of the total time of all slots, which is slots x makespan. They add up to 1."""
 
     delay: float
+    """Share in which the service worked on a request, or stood still while it did."""
+    service_wait: float
+    """Share in which requests waited in the service's queue."""
     late: float
     """Share in which the server was late."""
     opening: float
@@ -27,10 +30,11 @@ class SlotTime:
         """Compute the shares from the parts of the good requests of a run."""
         whole = max(1, slots * makespan_ns)
         delay = float(split.delay.sum()) / whole
+        service_wait = float(split.service_wait.sum()) / whole
         late = float(split.late.sum()) / whole
         opening = float(split.to_server[split.is_first].sum()) / whole
         to_server, back = float(split.to_server.sum()) / whole, float(split.back.sum()) / whole
         under_way = to_server - opening + back
-        unavoidable = max(0.0, slots * ideal_ns / whole - delay)
-        idle = 1 - delay - late - opening - under_way - unavoidable
-        return cls(delay, late, opening, under_way, unavoidable, idle)
+        unavoidable = max(0.0, slots * ideal_ns / whole - delay - service_wait)
+        idle = 1 - delay - service_wait - late - opening - under_way - unavoidable
+        return cls(delay, service_wait, late, opening, under_way, unavoidable, idle)

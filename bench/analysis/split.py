@@ -19,14 +19,19 @@ class Split:
     seq: "NDArray[np.int64]"
     to_server: "NDArray[np.int64]"
     """Client, network and the server's queue: from the start to the end of parsing the request."""
+    service_wait: "NDArray[np.int64]"
+    """Wait in the service's queue: from the arrival until the service had a place for it."""
     delay: "NDArray[np.int64]"
-    """The planned delay."""
+    """From then until the response was due: the delay asked for, unless the service slowed down or
+    stood still."""
     late: "NDArray[np.int64]"
-    """Lateness of the server: from the end of the delay to the first byte of the response."""
+    """Lateness of the server: from when it was due to the first byte of the response."""
     back: "NDArray[np.int64]"
     """Network and client: from the first byte of the response to the last byte read."""
     is_first: "NDArray[np.bool_]"
     """Whether it was the first on its connection; `to_server` then includes opening it."""
+    asked_delay: "NDArray[np.int64]"
+    """The delay that it asked for. It is no part of its own."""
 
     @classmethod
     def of(cls, join: Join, is_good: "NDArray[np.bool_]") -> Self:
@@ -35,15 +40,18 @@ class Split:
         is_matched = is_good & (join.replied_ns > 0)
         rows = join.arrival_of[is_matched]
         start, end = fetches["start_ns"][is_matched], fetches["end_ns"][is_matched]
-        arrived, replied = arrivals["arrived_ns"][rows], arrivals["replied_ns"][rows]
-        delay = arrivals["delay_us"][rows] * 1000
+        arrived, begin, due, replied = (
+            arrivals[name][rows] for name in ("arrived_ns", "begin_ns", "due_ns", "replied_ns")
+        )
         return cls(
             seq=fetches["seq"][is_matched],
             to_server=arrived - start,
-            delay=delay,
-            late=replied - arrived - delay,
+            service_wait=begin - arrived,
+            delay=due - begin,
+            late=replied - due,
             back=end - replied,
             is_first=join.is_first_on_connection[rows],
+            asked_delay=arrivals["delay_us"][rows] * 1000,
         )
 
     def from_arrival(self) -> Self:
@@ -70,6 +78,7 @@ class SplitSummary:
     """Quantiles of all parts. Medians of parts do not add up to the median of the service time."""
 
     to_server: Part
+    service_wait: Part
     delay: Part
     late: Part
     back: Part
@@ -81,6 +90,7 @@ class SplitSummary:
             return None
         return cls(
             Part.of(split.to_server),
+            Part.of(split.service_wait),
             Part.of(split.delay),
             Part.of(split.late),
             Part.of(split.back),

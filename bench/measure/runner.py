@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle, islice
 from threading import Event, Thread, Timer
 from time import monotonic, sleep
 from types import MappingProxyType
@@ -19,7 +20,8 @@ from bench.measure.descendants import kill_descendants
 from bench.measure.interpreters import crawler_command
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning, pin
-from bench.plan.experiment import PlannedRun, ideal_makespan_ns
+from bench.plan.experiment import PlannedRun
+from bench.plan.ideal import expected_ns
 from bench.results.run_result import RunResult
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import NoOutcomeError, Outcome, Spec
@@ -63,7 +65,7 @@ class Target:
     url: str
     control_url: str
     urls: tuple[str, ...] = ()
-    """URLs to fetch once each as they are, instead of one URL."""
+    """URLs to fetch as they are, instead of one URL: in this order, and again from the start."""
     trust: Trust = BY_DEFAULT
     ledger_rows: int = MOST_ROWS
     """Most rows of the server's ledger."""
@@ -181,11 +183,15 @@ class ProcessRunner:
             run_name=self._name(planned),
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
-            urls=list(self._target.urls),
+            urls=list(islice(cycle(self._target.urls), planned.requests)),
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,
             declared_as=planned.entrant.declared_as,
+            due_after_ns=planned.due_after_ns(),
+            sizes_bytes=planned.sizes_bytes(),
+            body_bytes=planned.body_bytes(),
+            duration_s=planned.load.duration_s if planned.load.ends_by_time else 0.0,
         )
         with kill_descendants():
             try:
@@ -264,7 +270,7 @@ class ProcessRunner:
         """After how long a crawl is killed."""
         info = find(planned.entrant.crawler, planned.entrant.declared_as)
         slots = min(planned.cell.concurrency, info.max_concurrency)
-        ideal_s = ideal_makespan_ns(planned.delays_us(), slots) / 1e9
+        ideal_s = expected_ns(planned, slots) / 1e9
         # Servers that are not ours may be gone: then every fetch takes as long as it may.
         timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
         return (
@@ -307,7 +313,7 @@ class ProcessRunner:
             return
         control_url, name = self._target.control_url, self._name(planned)
         try:
-            announce_run(control_url, name, ledger_rows(planned))
+            announce_run(control_url, name, ledger_rows(planned), planned.service)
         except ControlError as error:
             what = "the server refuses the run" if error.status else "the server is gone"
             raise ServerGoneError(f"{what}: {error}") from error

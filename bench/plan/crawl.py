@@ -36,11 +36,9 @@ class CrawlExperiment(Experiment):
         at_once = f"{self.concurrencies[0]} at a time" if self.concurrencies else ""
         size = ", ".join(filter(None, (self._format_requests(), at_once)))
         if self.urls:
-            return f"{size}; URLs from {'stdin' if self.urls_from == '-' else self.urls_from}"
-        where = f"; {self.url}" if self.url else ""
-        is_without_delay = self.url and self.delays[0].is_none
-        delay = "" if is_without_delay else f"; delay {self.delays[0]}"
-        return "; ".join((f"{size}{delay}{where}", *self.format_load()))
+            return f"{size}; {self.format_source()}"
+        delay = f"delay {self.delays[0]}" if self.knows_delays else ""
+        return "; ".join(filter(None, (size, delay, self.url, *self.format_load())))
 
     def _format_requests(self) -> str:
         return f"{self.requests} requests" if self.requests else self._format_length()
@@ -49,16 +47,11 @@ class CrawlExperiment(Experiment):
         """The command line that makes the same crawl again."""
         words = [PROGRAM, "crawl", str(self.entrants[0])]
         words += ["-c", str(self.concurrencies[0])] if self.concurrencies else []
-        if self.urls:
-            words += ["--urls", self.urls_from]
-        else:
+        if not self.urls:
             words += ["-n", str(self.requests)] if self.requests else []
-            words += ["--url", self.url] if self.url else []
-            is_without_delay = self.url and self.delays[0].is_none
-            words += ["--delay", self.delays[0].text] if not is_without_delay else []
+            words += ["--delay", self.delays[0].text] if self.knows_delays else []
+        words += self.source_words()
         words += self.load_options()
-        words += ["--cafile", self.cafile] if self.cafile else []
-        words += ["--insecure"] if self.is_insecure else []
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
         return shlex.join(words)
 

@@ -300,15 +300,39 @@ class Experiment:
         """What each request asks for, in the order of seq, if the delays do not say it all."""
         return ()
 
+    @property
+    def knows_delays(self) -> bool:
+        """Whether a delay server is asked for the delays; those of other servers are not known."""
+        is_own = not (self.url or self.urls)
+        return is_own or bool(self.floor) or not all(delay.is_none for delay in self.delays)
+
+    def format_source(self) -> str:
+        """Return the URL, `URLs from FILE`, or "" for a server of its own."""
+        if self.urls:
+            return f"URLs from {'stdin' if self.urls_from == '-' else self.urls_from}"
+        return self.url
+
+    def source_words(self) -> list[str]:
+        """Return the options that say what is fetched."""
+        words = ["--urls", self.urls_from] if self.urls else ["--url", self.url] if self.url else []
+        words += ["--cafile", self.cafile] if self.cafile else []
+        return words + (["--insecure"] if self.is_insecure else [])
+
+    def url_of(self, seq: int) -> str:
+        """Return the URL of a request, of the list if there is one."""
+        return self.urls[seq % len(self.urls)] if self.urls else self.url
+
     def trial_seed(self, trial: int) -> int:
         """Return the seed of a trial, the same for all crawlers, of 63 bits."""
         return seed_of_trial(self.seed, trial)
 
     def format_plan(self) -> str:
-        """Return `delay 100 ms; 10 × C requests per run; 3 trials`."""
+        """Return `delay 100 ms; 10 × C requests per run; 3 trials`, or the URL for the delay."""
         delays = ", ".join(str(delay) for delay in self.delays)
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        return "; ".join((f"delay {delays}", *self.format_load(), self._format_length(), trials))
+        delay = f"delay {delays}" if self.knows_delays else ""
+        parts = (self.format_source(), delay, *self.format_load(), self._format_length(), trials)
+        return "; ".join(filter(None, parts))
 
     def _format_length(self) -> str:
         if self.requests:
@@ -339,7 +363,9 @@ class Experiment:
         words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
         if self.concurrencies:
             words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
-        words += ["--delay", ",".join(delay.text for delay in self.delays)]
+        words += self.source_words()
+        if self.knows_delays:
+            words += ["--delay", ",".join(delay.text for delay in self.delays)]
         words += self.load_options()
         words += ["--trials", str(self.trials)]
         if self.requests:

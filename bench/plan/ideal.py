@@ -17,7 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.plan.delays import Delay
-from bench.plan.experiment import Experiment, ideal_makespan_ns
+from bench.plan.experiment import Experiment, PlannedRun, ideal_makespan_ns
 from bench.plan.load import most_requests
 from server.service import SERVED, Service, ServiceState
 
@@ -132,6 +132,15 @@ def makespan_ns(
     if service.is_plain and not due_after_ns:
         return ideal_makespan_ns(delays_us, slots)
     return simulate(delays_us, service, slots=slots, due_after_ns=due_after_ns).makespan_ns
+
+
+def expected_ns(run: PlannedRun, slots: int) -> int:
+    """Return how long the ideal client takes for a run on this many slots."""
+    if run.load.ends_by_time:
+        return round((run.load.duration_s + run.cell.delay.mean_us / 1e6) * 1e9)
+    due_after_ns = run.due_after_ns()
+    delays_us = run.delays_us()
+    return makespan_ns(delays_us, run.service, slots=slots, due_after_ns=due_after_ns)
 
 
 def is_bound(service: Service, slots: int, is_open_loop: bool) -> bool:

@@ -5,7 +5,7 @@ docs/results.md describes the columns.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import IO, Any
@@ -13,18 +13,22 @@ from typing import IO, Any
 from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import analyse, load_accounts
 from bench.analysis.bottleneck import bottleneck
-from bench.results.schema import ARRIVAL_COLUMNS, RunRow
+from bench.results.schema import RunRow
 from bench.results.store import Store
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
-from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, WAITING
+from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, REFUSED, WAITING
 
 JSON = "json"
 
 _OF_RUN = ("run", "trial", "crawler", "concurrency")
 _OF_FETCH = tuple(name for name in FETCH_COLUMNS if name != "seq")
-_OF_ARRIVAL = tuple(name for name in ARRIVAL_COLUMNS if name not in ("seq", "status"))
+_OF_ARRIVAL = (
+    *("connection", "arrived_ns", "replied_ns", "delay_us", "outcome"),
+    *("begin_ns", "due_ns"),  # at the end, because they came later
+)
 """Columns of an arrival in the export. `seq` and `status` are taken from the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
+_SEQ = REQUEST_COLUMNS.index("seq")
 
 _WORDS = dict(enumerate(ERROR_WORDS))
 _OUTCOMES = {
@@ -32,6 +36,7 @@ _OUTCOMES = {
     ANSWERED: "answered",
     CLIENT_GONE: "client gone",
     MISBEHAVED: "misbehaved",
+    REFUSED: "refused",
 }
 
 _ABOUT_RUN = (
@@ -80,16 +85,28 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
 
 
 def export_requests(store: Store, form: str, stream: IO[str]) -> None:
-    """Write one row per fetch with the arrival that answered it, and then the other arrivals."""
-    rows = chain.from_iterable(
+    """Write one row per fetch with the arrival that answered it, and then the other arrivals.
+
+    Where a list of URLs was fetched, each row has its URL as well.
+    """
+    rows: Iterator[tuple[Any, ...]] = chain.from_iterable(
         _request_rows(run, load_accounts(store, run)) for run in store.runs()
     )
+    urls = store.urls()
+    columns = (*REQUEST_COLUMNS, *(("url",) if urls else ()))
+    if urls:
+        rows = _with_urls(rows, urls)
     if form == JSON:
-        _write_json((dict(zip(REQUEST_COLUMNS, row, strict=True)) for row in rows), stream)
+        _write_json((dict(zip(columns, row, strict=True)) for row in rows), stream)
         return
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(REQUEST_COLUMNS)
+    writer.writerow(columns)
     writer.writerows(map(_cell, row) for row in rows)
+
+
+def _with_urls(rows: Iterable[tuple[Any, ...]], urls: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        yield (*row, urls[row[_SEQ] % len(urls)])
 
 
 def _cell(value: Any) -> Any:
@@ -104,7 +121,8 @@ def _request_rows(run: RunRow, accounts: Accounts) -> Iterator[tuple[Any, ...]]:
     ours = [fetches[name].tolist() for name in ("seq", *_OF_FETCH)]
     theirs = [join.arrivals[name].tolist() for name in _OF_ARRIVAL] if join is not None else []
     if theirs:
-        theirs[-1] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[-1]]
+        at = _OF_ARRIVAL.index("outcome")
+        theirs[at] = [_OUTCOMES.get(outcome, "?") for outcome in theirs[at]]
     arrival_of = join.arrival_of.tolist() if join is not None else [-1] * len(fetches["seq"])
     for row, (seq, start, end, status, size, error) in zip(
         arrival_of, zip(*ours, strict=True), strict=True

@@ -1,6 +1,5 @@
 """Prints one crawl in detail, for `crawlbench crawl` and `crawlbench report`."""
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
 from bench.plan.crawl import CrawlExperiment
-from bench.report.failed_urls import failed_lines, failed_urls
+from bench.report.failed_urls import failed_urls, print_failed_urls
 from bench.report.tables import LEVEL_COLOURS, format_errors, format_number, print_text
 from bench.results.schema import RunRow
 from bench.results.store import Store
@@ -27,13 +26,7 @@ def print_crawl(store: Store, asked: CrawlExperiment, trial: Trial, console: "Co
     """Print a crawl on stdout, and the URLs that failed on stderr. Raises StoreError."""
     about = f"{trial.run.crawler}, {asked.format_plan()}"
     _print_run(about, trial.run, trial.summary, trial.verdict, console)
-    print_failed_urls(store, asked, trial)
-
-
-def print_failed_urls(store: Store, asked: CrawlExperiment, trial: Trial) -> None:
-    """Print the URLs that failed on stderr. Raises StoreError."""
-    for line in failed_lines(failed_urls(store, asked, trial.run)):
-        print(line, file=sys.stderr)
+    print_failed_urls(store, asked, [trial.run])
 
 
 def crawl_as_json(store: Store, asked: CrawlExperiment, trial: Trial) -> dict[str, Any]:
@@ -48,7 +41,7 @@ def crawl_as_json(store: Store, asked: CrawlExperiment, trial: Trial) -> dict[st
         "failure": trial.run.failure,
         "limited_by": asdict(bottleneck(summary, verdict)) if summary is not None else None,
         **(summary.to_json() if summary is not None else {}),
-        "failed_urls": [asdict(one) for one in failed_urls(store, asked, trial.run)],
+        "failed_urls": [asdict(one) for one in failed_urls(store, asked, [trial.run])],
         "results": str(store.path.parent),
     }
 
@@ -128,10 +121,14 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     }
     if summary.split is not None:
         split = summary.split
+        has_waited = summary.slot_time is not None and summary.slot_time.service_wait > 0
+        waiting = (
+            f"in the service's queue {split.service_wait.p50_ns / 1e6:.2f}, " if has_waited else ""
+        )
         lines["where the time goes"] = (
             f"to server {split.to_server.p50_ns / 1e6:.2f}"
             f"{' (with queueing)' if run.conditions.queues else ''}, "
-            f"delay {split.delay.p50_ns / 1e6:.2f}, "
+            f"{waiting}delay {split.delay.p50_ns / 1e6:.2f}, "
             f"late {split.late.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
             "(medians)"
         )

@@ -1,7 +1,7 @@
 """Prints the tables of a sweep: its cells, their limits, their verdicts and where time goes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from bench.analysis.comparison import compare_neighbours
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
-from bench.analysis.validity import Level
+from bench.analysis.validity import Level, Reason, shared_reasons
 from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.finding import finding_of_sweep
@@ -172,6 +172,29 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             "p50 and p99 of these crawlers hold it.",
         ),
     )
+    # Of a server that is not ours, there is neither a ledger nor a planned delay.
+    has_ledger = analysis.experiment.knows_delays or any(
+        cell.median_of("connections") is not None for cell in cells
+    )
+    in_flight = (
+        of(
+            "in flight",
+            _CellRow.in_flight,
+            "mean/peak",
+            priority=5,
+            about="in flight: at the server.",
+        ),
+    )
+    efficiency = (of("efficiency", lambda row: row.number("efficiency", ".3f"), priority=2),)
+    connections = (
+        of(
+            "conn.",
+            _CellRow.connections,
+            "/req",
+            priority=8,
+            about="conn.: connections per request.",
+        ),
+    )
     columns = (
         of("crawler", lambda row: row.name),
         of("throughput", _CellRow.rate, "requests/s"),
@@ -183,14 +206,8 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             about=about_spread.strip(),
         ),
         of("at C", lambda row: str(row.cell.cell.concurrency), about="at C: at this concurrency."),
-        of(
-            "in flight",
-            _CellRow.in_flight,
-            "mean/peak",
-            priority=5,
-            about="in flight: at the server.",
-        ),
-        of("efficiency", lambda row: row.number("efficiency", ".3f"), priority=2),
+        *(in_flight if has_ledger else ()),
+        *(efficiency if analysis.experiment.knows_delays else ()),
         of(
             "p50",
             lambda row: row.number("p50_ns", ".1f", 1e6),
@@ -214,13 +231,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             about="CPU: of the client, its start included.",
         ),
         of("peak mem.", lambda row: row.number("peak_memory_bytes", ".0f", 1e6), "MB", priority=7),
-        of(
-            "conn.",
-            _CellRow.connections,
-            "/req",
-            priority=8,
-            about="conn.: connections per request.",
-        ),
+        *(connections if has_ledger else ()),
         *errors,
         of(
             "verdict",
@@ -245,6 +256,11 @@ class _TrialRow:
     @property
     def limit(self) -> Bottleneck:
         return bottleneck(self.summary, self.trial.verdict)
+
+    @property
+    def waits(self) -> bool:
+        """Whether requests waited in the service's queue."""
+        return self.summary.slot_time is not None and self.summary.slot_time.service_wait > 0
 
     def quantile(self, part: str, of: str) -> str:
         """Return a quantile of a part of the split, in ms."""
@@ -287,6 +303,15 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
                     if any(row.trial.run.conditions.queues for row in rows)
                     else "."
                 ),
+            ),
+            *(
+                quantiles(
+                    "waiting",
+                    "service_wait",
+                    "waiting: in the service's queue, for a place.",
+                )
+                if any(row.waits for row in rows)
+                else ()
             ),
             *quantiles("delay", "delay", ""),
             *quantiles("late", "late", "late: lateness of the server, after the delay."),
@@ -383,7 +408,12 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
         for cell in analysis.cells
     ]
     groups.append(("the server's capacity", analysis.ceilings))
-    found = [one for where, trials in groups for one in _reasons(where, trials)]
+    shared = shared_reasons([one.verdict for one in trials] for _, trials in groups)
+    found = [
+        _Found(one.level, one.check, f"every run: {one.text}")
+        for one in sorted(shared, key=lambda one: (-one.level, one.check))
+    ]
+    found += [one for where, trials in groups for one in _reasons(where, trials, shared)]
     if doubtful:
         checks = Counter(
             check
@@ -416,16 +446,13 @@ class _Found:
     text: str
 
 
-def _reasons(where: str, trials: Sequence[Trial]) -> list[_Found]:
-    """Return each reason once, worst first, with the number of trials that have it."""
+def _reasons(where: str, trials: Sequence[Trial], shared: Container[Reason]) -> list[_Found]:
+    """Return each other reason once, worst first, with the number of trials that have it."""
     found: dict[tuple[Level, str], list[str]] = {}
     for trial in trials:
-        for level, check in dict.fromkeys((one.level, one.check) for one in trial.verdict.reasons):
-            texts = [
-                one.text
-                for one in trial.verdict.reasons
-                if (one.level, one.check) == (level, check)
-            ]
+        others = [one for one in trial.verdict.reasons if one not in shared]
+        for level, check in dict.fromkeys((one.level, one.check) for one in others):
+            texts = [one.text for one in others if (one.level, one.check) == (level, check)]
             found.setdefault((level, check), []).append("; ".join(texts))
     all_ = len(trials)
     return [

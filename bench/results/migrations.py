@@ -30,8 +30,9 @@ from bench.results.sqlite_file import (
 )
 from server.service import PLAIN
 
-_ALWAYS_COPIED = {"experiment", "run"}
-"""Tables with few rows, which steps may change, so that readers always copy them."""
+_CHANGED_UP_TO = {"experiment": SCHEMA_VERSION, "run": SCHEMA_VERSION, "arrival": 5}
+"""Tables whose rows steps change, each with the last version whose step may do so. `experiment` and
+`run` have few rows, so every step may."""
 
 
 def migrate_copies(connection: sqlite3.Connection, version: int) -> None:
@@ -41,7 +42,7 @@ def migrate_copies(connection: sqlite3.Connection, version: int) -> None:
     """
     with connection:
         for table in TABLES:
-            if table in _ALWAYS_COPIED or _lacking(connection, table):
+            if version <= _CHANGED_UP_TO.get(table, 0) or _lacking(connection, table):
                 names = ", ".join(name for _, name, *_ in columns_of(connection, table))
                 connection.execute(definition_of(table).replace("CREATE", "CREATE TEMP", 1))
                 connection.execute(
@@ -98,7 +99,10 @@ _RENAMED_IN_6 = {
 
 
 def _from_5(connection: sqlite3.Connection) -> None:
-    """Give Tornado's crawlers the names that they have now, and add what was not declared."""
+    """Give Tornado's crawlers their present names, and add what was not declared or recorded."""
+    connection.execute(
+        "UPDATE arrival SET begin_ns = arrived_ns, due_ns = arrived_ns + delay_us * 1000"
+    )
     _add_fields(connection, "conditions", {"takes_all": False, "queues": False})
     _add_models(connection)
     labels: dict[str, str] = {}

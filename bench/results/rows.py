@@ -67,6 +67,7 @@ def row_of(result: RunResult) -> RunRow:
         body=planned.body,
         load=planned.load,
         service=planned.service,
+        first_due_ns=outcome.first_due_ns if outcome else 0,
     )
 
 

@@ -24,7 +24,7 @@ SPARE_DESCRIPTORS = 100
 """Descriptors that a process needs in addition to those of its connections."""
 
 ARRIVAL_COLUMNS = tuple(name for name, _ in COLUMNS)
-"""The columns of the server's ledger, in the same order."""
+"""The columns of the server's ledger, in the same order. Those of the table have another order."""
 
 SCHEMA = """
 CREATE TABLE experiment (
@@ -63,7 +63,8 @@ CREATE TABLE run (
     size TEXT NOT NULL DEFAULT '',
     body TEXT NOT NULL DEFAULT '',
     load TEXT NOT NULL DEFAULT '',
-    service TEXT NOT NULL DEFAULT ''
+    service TEXT NOT NULL DEFAULT '',
+    first_due_ns INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE work (
     run INTEGER NOT NULL REFERENCES run,
@@ -94,6 +95,8 @@ CREATE TABLE arrival (
     delay_us INTEGER NOT NULL,
     status INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
+    begin_ns INTEGER NOT NULL DEFAULT 0,
+    due_ns INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, seq, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE server_load (
@@ -173,6 +176,8 @@ class RunRow:
     """The size of a body that each request sent by POST; None for GET."""
     load: Load
     service: Service
+    first_due_ns: int
+    """When the first request was due, on the clock of the fetches; 0 in closed loop."""
 
     @property
     def cell(self) -> Cell:

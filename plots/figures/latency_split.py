@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,11 +26,13 @@ from plots.style import (
 
 _PARTS = {
     "to_server": "on the way to the server\n(client, network, server's queue)",
+    "service_wait": "waiting in the service's queue\n(for a place)",
     "late": "late in the server\n(after the planned delay)",
     "back": "on the way back\n(network, client)",
 }
 _IN_WORDS = {
     "to_server": "on the way to the server",
+    "service_wait": "in the service's queue",
     "late": "in the server",
     "back": "on the way back",
 }
@@ -60,6 +63,8 @@ def draw(scene: DelayScene) -> Drawn | None:
 def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     """Return a figure with one column for each part except the delay: medians above p99, in ms.
 
+    Waits in the service's queue have a column if there were any.
+
     Each cell is represented by its trial with the median throughput. The gids of lines are
     `CRAWLER PART p50` and `CRAWLER PART p99`. Returns None if no run has a ledger.
     """
@@ -70,19 +75,21 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
             by_crawler[cell.cell.crawler].append(trial)
     if not by_crawler:
         return None
+    has_waited = any(map(_has_waited, chain.from_iterable(by_crawler.values())))
+    parts = [part for part in _PARTS if has_waited or part != "service_wait"]
     figure = new_figure()
     # Runs with few requests have no p99.
     quantiles = [
         quantile
         for quantile in ("p50", "p99")
-        if any(_points(trials, part, quantile) for trials in by_crawler.values() for part in _PARTS)
+        if any(_points(trials, part, quantile) for trials in by_crawler.values() for part in parts)
     ]
     figure.set_size_inches(12.0, 3.0 + 2.0 * len(quantiles))
-    axes = figure.subplots(len(quantiles), len(_PARTS), sharex=True, sharey=True, squeeze=False)
+    axes = figure.subplots(len(quantiles), len(parts), sharex=True, sharey=True, squeeze=False)
     styles = styles_of(analysis.experiment.crawlers)
     shifts = set_apart(by_crawler)
     for row, quantile in enumerate(quantiles):
-        for column, part in enumerate(_PARTS):
+        for column, part in enumerate(parts):
             panel = axes[row][column]
             drawn = set()
             for name, trials in by_crawler.items():
@@ -131,6 +138,12 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     )
     add_small_print(figure, f"{small_print}; {P99_NOTE}{marks}")
     return figure
+
+
+def _has_waited(trial: Trial) -> bool:
+    """Return whether requests waited in the service's queue."""
+    slot_time = trial.summary.slot_time if trial.summary is not None else None
+    return slot_time is not None and slot_time.service_wait > 0
 
 
 def _points(trials: Sequence[Trial], part: str, quantile: str) -> list[tuple[int, float, Trial]]:

@@ -39,11 +39,17 @@ _MARGIN = 1.15
 _LOG_FROM = 10
 
 
-_HOW_TO_READ = (
+_BEFORE = (
     "How long a request takes, from taking a slot to the last byte of its body, in a closed loop: "
-    "a crawler that falls behind sends less. The dashed line is the same quantile of the planned "
+    "a crawler that falls behind sends less. "
+)
+_ABOUT_DELAYS = (
+    "The dashed line is the same quantile of the planned "
     "delays; at the lower right it is their distribution. A curve close to it adds little to any "
-    "request; a long tail to the right is a few slow requests. A crawler with queueing starts its "
+    "request. "
+)
+_AFTER = (
+    "A long tail to the right is a few slow requests. A crawler with queueing starts its "
     "clock before it holds a slot, so that its times are of the queue, too."
 )
 
@@ -58,7 +64,9 @@ def draw(scene: DelayScene) -> Drawn | None:
         return None
     heading = f"Service time{scene.title}"
     finding = findings(scene.analysis, at)
-    return Drawn(f"service-time{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    has_line = not scene.analysis.experiment.delays[0].is_none
+    how_to_read = f"{_BEFORE}{_ABOUT_DELAYS if has_line else ''}{_AFTER}"
+    return Drawn(f"service-time{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def _service_ns(
@@ -241,4 +249,5 @@ def findings(analysis: Analysis, at: int) -> str:
     if not said:
         return "No request was good."
     (delay,) = analysis.experiment.delays
-    return f"Median service time at {at}, with a delay of {delay}: {said}."
+    is_known = analysis.experiment.knows_delays
+    return f"Median service time at {at}{f', with a delay of {delay}' if is_known else ''}: {said}."

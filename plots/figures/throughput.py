@@ -49,13 +49,21 @@ _HOW_TO_READ = (
     "ceiling is what this server can answer without a delay."
 )
 
+_WITHOUT_DELAYS = (
+    "Higher is better. Where a line goes on rising, more concurrency still helps; where it is "
+    "flat, the crawler or the server has reached its limit. There is no ideal, because the time "
+    "that this server takes is not known."
+)
+
 
 def draw(scene: DelayScene) -> Drawn:
     """Draw throughput.png."""
     figure = throughput_figure(scene.analysis, scene.small_print)
     heading = f"Throughput{scene.title}"
     finding = findings(scene.analysis, scene.neighbours)
-    return Drawn(f"throughput{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    is_known = scene.analysis.experiment.knows_delays
+    how_to_read = _HOW_TO_READ if is_known else _WITHOUT_DELAYS
+    return Drawn(f"throughput{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def throughput_figure(analysis: Analysis, small_print: str) -> Figure:

@@ -55,6 +55,11 @@ _HOW_TO_READ = (
     "lines follow the ideal."
 )
 
+_WITHOUT_DELAYS = (
+    "Lower is better; the axis is logarithmic. Where a line is flat, more concurrency gains "
+    "nothing."
+)
+
 
 def draw(scene: SweepScene) -> Drawn | None:
     """Draw time-vs-concurrency.png. Returns None if nothing was measured."""
@@ -63,7 +68,9 @@ def draw(scene: SweepScene) -> Drawn | None:
         return None
     heading = "Time against concurrency"
     finding = findings(scene.analysis)
-    return Drawn("time-vs-concurrency", heading, figure, _HOW_TO_READ, finding)
+    is_known = scene.analysis.experiment.knows_delays
+    how_to_read = _HOW_TO_READ if is_known else _WITHOUT_DELAYS
+    return Drawn("time-vs-concurrency", heading, figure, how_to_read, finding)
 
 
 def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -90,7 +97,9 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
     else:
         _draw_panels(figure, asked, by_crawler)
         add_title(figure, *_title(asked))
-    add_small_print(figure, f"{small_print}; between points, lines follow the ideal")
+    has_ideal = not all(delay.is_none for delay in asked.delays)
+    guide = "the ideal" if has_ideal else "a power of the concurrency"
+    add_small_print(figure, f"{small_print}; between points, lines follow {guide}")
     return figure
 
 

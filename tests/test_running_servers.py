@@ -1,0 +1,184 @@
+"""Sweeps of servers that run already: whose they are, which hosts are allowed, what is kept."""
+
+import csv
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import MachineError
+from bench.measure.loopback import HostError, check_loopback
+from bench.measure.targets import sweep_target
+from bench.plan.crawl import CrawlExperiment
+from bench.plan.delays import Delay
+from bench.plan.experiment import Experiment
+from bench.results.store import FILE_NAME, Store
+from crawlers.trust import BY_DEFAULT
+from server.process import ServerProcess
+from tests.factories import experiment
+from tests.foreign_servers import aiohttp_server
+from tests.test_command_line import bench
+
+SWEEP = ("run", "--crawlers", "asyncio", "--concurrency", "1,2", "--trials", "1")
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, addresses: dict[str, list[str]]) -> None:
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[Any]:
+        if host not in addresses:
+            raise socket.gaierror(-2, "Name or service not known")
+        return [(0, 0, 0, "", (address, 0)) for address in addresses[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "why"),
+    [
+        (["127.0.0.1"], ""),
+        (["127.0.0.1", "::1"], ""),
+        (["127.8.9.10"], ""),
+        (["192.0.2.7"], "a.test (192.0.2.7) is not this machine"),
+        (["127.0.0.1", "2001:db8::1"], "a.test (2001:db8::1) is not this machine"),
+        ([], "'a.test' has no address: Name or service not known"),
+    ],
+)
+def test_only_hosts_that_resolve_to_loopback_alone_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], why: str
+) -> None:
+    resolve(monkeypatch, {"a.test": addresses} if addresses else {})
+    urls = ("http://a.test:80/x", "https://a.test/y")
+    if not why:
+        check_loopback(urls)
+        return
+    with pytest.raises(HostError) as caught:
+        check_loopback(urls)
+    assert str(caught.value).startswith(why)
+    assert "--i-may-load-this-host" in str(caught.value) or not addresses
+
+
+def test_every_url_of_a_list_is_looked_at_and_a_literal_is_named_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolve(monkeypatch, {"localhost": ["127.0.0.1"], "192.0.2.7": ["192.0.2.7"]})
+    with pytest.raises(HostError, match=r"^192\.0\.2\.7 is not this machine"):
+        sweep_target(
+            "", ("http://localhost/", "http://192.0.2.7/"), BY_DEFAULT, may_load_any_host=False
+        )
+
+
+def test_a_server_that_does_not_listen_is_named_before_any_run() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(MachineError, match=f"no server listens at http://127.0.0.1:{port}/x"):
+        sweep_target(f"http://127.0.0.1:{port}/x", (), BY_DEFAULT, may_load_any_host=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "words"),
+    [
+        ({}, "delay 100 ms; 10 × C", "--delay 100"),
+        ({"url": "http://127.0.0.1:9", "floor": "protocol"}, "9; delay 100 ms;", "--url"),
+        (
+            {"url": "http://127.0.0.1:9/x", "delays": (Delay.fixed(0),)},
+            "http://127.0.0.1:9/x; 10 × C",
+            "--url http://127.0.0.1:9/x --trials",
+        ),
+        (
+            {"urls": ("http://a/",), "urls_from": "l", "delays": (Delay.fixed(0),), "requests": 7},
+            "URLs from l; 7 requests",
+            "--urls l --trials",
+        ),
+        (
+            {"url": "https://a/", "delays": (Delay.fixed(0),), "cafile": "/c", "is_insecure": True},
+            "https://a/;",
+            "--url https://a/ --cafile /c --insecure",
+        ),
+    ],
+)
+def test_a_plan_names_what_is_fetched_and_a_delay_only_if_it_is_known(
+    changes: dict[str, Any], plan: str, words: str
+) -> None:
+    asked = experiment(**changes)
+    assert plan in asked.format_plan()
+    assert words in asked.command()
+    is_known = not (asked.url or asked.urls) or bool(asked.floor)
+    assert ("delay" in asked.format_plan(), "--delay" in asked.command()) == (is_known, is_known)
+
+
+def test_the_urls_of_a_list_begin_again_from_the_start() -> None:
+    asked = experiment(urls=("http://a/0", "http://a/1"), urls_from="l")
+    assert [asked.url_of(seq)[-1] for seq in range(5)] == ["0", "1", "0", "1", "0"]
+
+
+def test_a_foreign_server_is_swept_without_ceiling_ledger_or_delay(tmp_path: Path) -> None:
+    with aiohttp_server() as url:
+        (tmp_path / "urls").write_text(f"{url}/length\n{url}/nothing\n{url}/length\n")
+        words = ("--urls", str(tmp_path / "urls"), "-n", "4", "--out", str(tmp_path))
+        done = bench(*SWEEP, *words)
+    assert done.returncode == 1, done
+    assert done.stderr.count("status 404") == 1
+    assert f"status 404: {url}/nothing (2 times)" in done.stderr
+    folder = (tmp_path / "latest-sweep").resolve()
+    with Store.open(folder / FILE_NAME) as store:
+        asked, runs = store.read_asked(Experiment), store.runs()
+        assert not isinstance(asked, CrawlExperiment)
+        assert len(asked.urls) == 3
+        assert [(run.role, run.requests, run.unrecorded) for run in runs] == [("cell", 4, None)] * 2
+    exported = bench("export", str(folder), "--what", "requests", "--format", "json")
+    rows = json.loads(exported.stdout)
+    assert [row["url"].rpartition("/")[2] for row in rows[:4]] == [
+        "length",
+        "nothing",
+        "length",
+        "length",
+    ]
+    assert [row["status"] for row in rows] == [200, 404, 200, 200] * 2
+    for text in (done.stdout, (folder / "report.html").read_text()):
+        assert not re.search(r"(?<![.\d])0 ms", text.replace("p50 ms", ""))
+        assert "efficiency  " not in text
+        assert "The ideal makespan" not in text
+        assert text.count("there is no ledger of what") == 1
+    resumed = bench("run", "--resume", str(folder))
+    assert resumed.returncode == 1  # as before: requests have failed
+    assert "have been made already" in resumed.stderr
+
+
+def test_a_server_of_ours_that_runs_already_is_swept_with_its_ledger(tmp_path: Path) -> None:
+    with ServerProcess() as server:
+        url = server.addresses.data_url
+        more = ("--url", url, "--delay", "1", "-n", "4", "--out", str(tmp_path))
+        done = bench(*SWEEP, *more)
+    assert done.returncode == 0, done
+    assert "Capacity of the server (ceiling)" in done.stdout
+    rows = list(csv.DictReader(bench("export", str(tmp_path / "latest")).stdout.splitlines()))
+    assert [row["role"] for row in rows] == ["ceiling", "cell", "cell", "ceiling"]
+    assert {row["summary.ledger.matched"] for row in rows} == {"4", "10000"}
+    assert {row["concurrency"] for row in rows} == {"1", "2", "100"}
+
+
+def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> None:
+    asked = experiment(url="http://192.0.2.7/", delays=(Delay.fixed(0),))
+    Store.create(tmp_path / FILE_NAME, asked, 20, {}, "2026-01-01T00:00:00+00:00").close()
+    done = bench("run", "--resume", str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "192.0.2.7 is not this machine" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--url", "http://192.0.2.7/"], "192.0.2.7 is not this machine"),
+        (["--i-may-load-this-host"], "only works with --url, --urls or --resume"),
+        (["--urls", "x", "--url", "http://127.0.0.1:1"], "leave out --url and --delay"),
+        (["--urls", "/no/such/file"], "cannot read the URLs of /no/such/file"),
+        (["--url", "ftp://127.0.0.1/"], "is not a URL like"),
+        (["--resume", "x", "--url", "http://127.0.0.1:1"], "leave out --url"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(words: list[str], why: str) -> None:
+    done = bench("run", *words)
+    assert done.returncode == 2
+    assert why in done.stderr.splitlines()[-1]
