@@ -60,25 +60,9 @@ def faster_than_service(
     return _beyond(max(ends_ns) - int(replied_ns.max() - arrived_ns.min()))
 
 
-def answered_early(
-    arrived_ns: "NDArray[np.int64]",
-    answered_ns: "NDArray[np.int64]",
-    delay_ns: "NDArray[np.int64]",
-) -> int | None:
-    """Return by how much the worst answer came before its arrival and its delay, if any did.
-
-    The columns are those of requests that were served.
-    """
-    return _most_beyond(arrived_ns + delay_ns - answered_ns)
-
-
 def started_early(start_ns: "NDArray[np.int64]", due_ns: "NDArray[np.int64]") -> int | None:
     """Return by how much the worst start in open loop came before its due time, if any did."""
-    return _most_beyond(due_ns - start_ns)
-
-
-def _most_beyond(excess_ns: "NDArray[np.int64]") -> int | None:
-    return _beyond(int(excess_ns.max())) if len(excess_ns) else None
+    return _beyond(int((due_ns - start_ns).max())) if len(start_ns) else None
 
 
 def _beyond(excess_ns: int) -> int | None:
