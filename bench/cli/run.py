@@ -142,7 +142,7 @@ def run(arguments: Namespace) -> int:
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
-        asked, target = _asked(arguments)
+        asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
@@ -175,7 +175,7 @@ def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     ]
 
 
-def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
+def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     """Return what is asked for, and the server that runs already, if it is to be swept."""
     from bench.measure.targets import check_delay, read_urls, sweep_target
     from crawlers.trust import Trust
