@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from itertools import chain, islice, repeat
+from itertools import chain, cycle, islice, repeat
 from operator import gt
 from time import monotonic_ns
 from typing import IO, Any, Self
@@ -63,8 +63,8 @@ class Spec:
     faults: dict[str, str] = field(default_factory=dict)
     """Faults of server.request_plan by seq; the keys are texts, as in JSON."""
     urls: list[str] = field(default_factory=list)
-    """URLs to fetch once each as they are, in the order of seq; if empty, base_url is fetched every
-    time."""
+    """URLs to fetch as they are, in the order of seq, and again from the first if there are more
+    requests; if empty, base_url is fetched every time."""
     cafile: str = ""
     is_insecure: bool = False
     """Whether any certificate of an https server is accepted, as in crawlers.trust."""
@@ -145,7 +145,7 @@ class Spec:
     def _urls(self) -> Iterator[str]:
         count = len(self.delays_us)
         if not self.is_planned:
-            yield from islice(self.urls, count) if self.urls else repeat(self.base_url, count)
+            yield from islice(cycle(self.urls or [self.base_url]), count)
             return
         base = self.base_url.rstrip("/")
         sizes_bytes = self.sizes_bytes or repeat(1, count)

@@ -26,6 +26,9 @@ LATE = SlotTime(0.7, 0, late=0.2, opening=0.05, under_way=0.03, unavoidable=0, i
 OPENING = SlotTime(0.7, 0, late=0.01, opening=0.2, under_way=0.05, unavoidable=0, idle=0.04)
 CLIENT = SlotTime(0.8, 0, late=0.02, opening=0.08, under_way=0.06, unavoidable=0, idle=0.04)
 
+WAITING = replace(DELAY, delay=0.6, service_wait=0.3)
+LATE_AND_WAITING = replace(LATE, delay=0.61, service_wait=0.09)
+
 PAUSES = SlotTime(0.6, 0, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, idle=0.31)
 
 
@@ -33,6 +36,8 @@ PAUSES = SlotTime(0.6, 0, late=0.02, opening=0.01, under_way=0.06, unavoidable=0
     ("summary", "word", "evidence"),
     [
         (run(DELAY, cpu_share=0.3), "delay", "90 % of the slots' time is the delay itself"),
+        (run(WAITING, cpu_share=0.3), "capacity", "for 30 % of the slots' time requests wait in"),
+        (run(LATE_AND_WAITING, cpu_share=0.3), "server", "20 % of the slots' time is the server's"),
         (run(LATE, cpu_share=0.3), "server", "20 % of the slots' time is the server's lateness"),
         (run(OPENING, cpu_share=0.3), "connections", "20 % of the slots' time goes into opening"),
         (run(CLIENT, cpu_share=0.95), "client CPU", "the client's CPU is 95 % busy"),

@@ -52,9 +52,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     if slot_time is None:
         return Bottleneck("not known", f"there is no ledger; {cpu}")
     in_service = slot_time.delay + slot_time.service_wait + slot_time.unavoidable
-    if slot_time.service_wait > 1 - _NEARLY_ALL and (
-        in_service >= _NEARLY_ALL or slot_time.service_wait >= 1 - in_service
-    ):
+    if slot_time.service_wait > max(1 - _NEARLY_ALL, 1 - in_service):
         return Bottleneck(
             "capacity",
             f"for {format_percent(slot_time.service_wait)} of the slots' time requests wait in the "

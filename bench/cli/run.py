@@ -5,6 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.load_options import (
+    add_delay,
+    add_load,
+    check_entrants,
+    check_open_loop,
+    load_arguments,
+)
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
@@ -18,7 +25,6 @@ from bench.cli.options import (
     add_timeline_at,
     add_timeout,
     add_wide,
-    checked_delay,
 )
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
@@ -62,12 +68,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="requests in flight at a time; serial is measured at 1 only "
         f"(default: {','.join(map(str, STANDARD.concurrencies))})",
     )
-    parser.add_argument(
-        "--delay",
-        type=checked_list(checked_delay),
-        metavar="MS,MS",
-        help="delays of the server in ms; 20-200 draws each evenly from that range (default: 100)",
-    )
+    add_delay(parser, may_be_many=True)
     parser.add_argument(
         "--trials",
         type=checked_count,
@@ -99,6 +100,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="with --url, --urls and --resume: also load a server on another machine, which you "
         "must be allowed to",
     )
+    add_load(parser, may_be_many=True)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
@@ -214,17 +216,23 @@ def _experiment(arguments: Namespace) -> "Experiment":
     from bench.plan.experiment import Experiment
     from bench.plan.presets import CHAPTER, QUICK
 
+    load = load_arguments(arguments)
+    check_open_loop(load, arguments.concurrency, arguments.waves)
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
+    entrants = chosen_entrants(named)
+    check_entrants(load, entrants)
+    # --waves and --duration take precedence over the number of requests of a preset.
+    by_preset = 0 if arguments.waves or load.duration_s or load.rates else preset.requests
     return Experiment(
-        entrants=chosen_entrants(named),
-        concurrencies=arguments.concurrency or preset.concurrencies,
+        entrants=entrants,
+        concurrencies=arguments.concurrency or (() if load.rates else preset.concurrencies),
         delays=arguments.delay or preset.delays,
         trials=arguments.trials or preset.trials,
         waves=arguments.waves or preset.waves,
-        # --waves takes precedence over the number of requests of a preset.
-        requests=arguments.requests or (0 if arguments.waves else preset.requests),
+        requests=arguments.requests or by_preset,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         floor=floor(),
+        **load.as_fields(),
     )

@@ -20,7 +20,8 @@ from bench.measure.descendants import kill_descendants
 from bench.measure.interpreters import crawler_command
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning, pin
-from bench.plan.experiment import PlannedRun, ideal_makespan_ns
+from bench.plan.experiment import PlannedRun
+from bench.plan.ideal import expected_ns
 from bench.results.run_result import RunResult
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import NoOutcomeError, Outcome, Spec
@@ -269,7 +270,7 @@ class ProcessRunner:
         """After how long a crawl is killed."""
         info = find(planned.entrant.crawler, planned.entrant.declared_as)
         slots = min(planned.cell.concurrency, info.max_concurrency)
-        ideal_s = ideal_makespan_ns(planned.delays_us(), slots) / 1e9
+        ideal_s = expected_ns(planned, slots) / 1e9
         # Servers that are not ours may be gone: then every fetch takes as long as it may.
         timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
         return (

@@ -5,7 +5,7 @@ a function for each, with its thresholds.
 """
 
 from bench.analysis.summary import RunSummary
-from bench.analysis.validity import client, limits, machine, plan, records, server
+from bench.analysis.validity import client, limits, machine, open_loop, plan, records, server
 from bench.analysis.validity.limits import CLIENT_CPU_SHARE
 from bench.analysis.validity.machine import of_the_host
 from bench.analysis.validity.server import CEILING_SHARE
@@ -35,6 +35,7 @@ _CHECKS: tuple[Check, ...] = (
     *records.CHECKS,
     *server.CHECKS,
     *limits.CHECKS,
+    *open_loop.CHECKS,
     *client.CHECKS,
     *machine.CHECKS,
     *plan.CHECKS,

@@ -37,6 +37,8 @@ def _client_cpu(evidence: Evidence) -> Iterator[Reason]:
 def _cap(evidence: Evidence) -> Iterator[Reason]:
     """All slots are used; the first sign of a limit is enough."""
     run, summary = evidence.run, evidence.summary
+    if run.load.is_open:  # there, the concurrency is a limit, and not what is to be reached
+        return
     most = min(CAP_SLACK * run.slots, run.slots - 1)
     text = (
         _own_cap(run, summary, most)
