@@ -12,7 +12,7 @@ import pytest
 from bench.analysis.analyse import analyse
 from bench.cli.parser import parse
 from bench.cli.run import asked_for
-from bench.errors import MachineError, StoreError
+from bench.errors import MachineError, StoreError, UsageError
 from bench.kinds import kind_of
 from bench.measure.limits import TooMuchError
 from bench.measure.loopback import HostError, check_loopback
@@ -198,6 +198,24 @@ def test_more_than_a_running_server_may_open_is_named_before_any_run(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--delay", "5"], "--delay"),
+        (["--size", "1k", "--capacity", "5", "--queue", "3"], "--size, --capacity, --queue"),
+    ],
+)
+def test_what_only_a_server_of_ours_understands_is_refused_for_others(
+    words: list[str], options: str
+) -> None:
+    with aiohttp_server() as url:
+        arguments = parse((*SWEEP, "--url", f"{url}/length", *words))[1]
+        with pytest.raises(UsageError, match=f"so {options} cannot be used: give the address"):
+            asked_for(arguments)
+        asked, _ = asked_for(parse((*SWEEP, "--url", f"{url}/length", "--rate", "5"))[1])
+    assert (asked.floor, asked.delays, asked.requests) == ("", (Delay.fixed(0),), 0)
+
+
 def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> None:
     asked = experiment(url="http://192.0.2.7/", delays=(Delay.fixed(0),))
     Store.create(tmp_path / FILE_NAME, asked, 20, {}, "2026-01-01T00:00:00+00:00").close()
@@ -211,7 +229,10 @@ def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> Non
     [
         (["--url", "http://192.0.2.7/"], "192.0.2.7 is not this machine"),
         (["--i-may-load-this-host"], "only works with --url, --urls or --resume"),
-        (["--urls", "x", "--url", "http://127.0.0.1:1"], "leave out --url and --delay"),
+        (
+            ["--urls", "x", "--url", "http://127.0.0.1:1", "--delay", "1", "--capacity", "5"],
+            "leave out --url, --delay, --capacity",
+        ),
         (["--urls", "/no/such/file"], "cannot read the URLs of /no/such/file"),
         (["--url", "ftp://127.0.0.1/"], "is not a URL like"),
         (["--resume", "x", "--url", "http://127.0.0.1:1"], "leave out --url"),

@@ -97,7 +97,7 @@ def run(arguments: Namespace) -> int:
     from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server
     from bench.measure.readiness import chosen_entrants, installed
-    from bench.measure.targets import check_delay, read_urls, recognise, recognise_urls
+    from bench.measure.targets import check_options, read_urls, recognise, recognise_urls
     from bench.plan.crawl import CrawlExperiment
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
@@ -122,7 +122,7 @@ def run(arguments: Namespace) -> int:
     concurrency = min(arguments.concurrency, info.max_concurrency)
     if arguments.url:
         target = recognise(arguments.url)
-        check_delay(target, has_delay=arguments.delay is not None)
+        check_options(target, ["--delay"] if arguments.delay is not None else [])
     if target is not None and target.is_ours:
         check_server(target, concurrency)
     asked = CrawlExperiment(
