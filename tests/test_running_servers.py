@@ -212,7 +212,7 @@ def test_what_only_a_server_of_ours_understands_is_refused_for_others(
         arguments = parse((*SWEEP, "--url", f"{url}/length", *words))[1]
         with pytest.raises(UsageError, match=f"so {options} cannot be used: give the address"):
             asked_for(arguments)
-        asked, _ = asked_for(parse((*SWEEP, "--url", f"{url}/length", "--rate", "5"))[1])
+        asked, _ = asked_for(parse(("run", "--url", f"{url}/length", "--rate", "5"))[1])
     assert (asked.floor, asked.delays, asked.requests) == ("", (Delay.fixed(0),), 0)
 
 
