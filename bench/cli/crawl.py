@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.cli.load_options import add_delay, add_load, check_entrants, load_arguments
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
@@ -16,7 +17,6 @@ from bench.cli.options import (
     add_sources,
     add_timeout,
     add_wide,
-    checked_delay,
     checked_entrant,
 )
 from bench.errors import UsageError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _DEFAULT_REQUESTS = 1000
+_DEFAULT_CONCURRENCY = 100
 
 DESCRIPTION = """\
 Makes one crawl in a fresh process and describes it in detail: against a delay
@@ -67,16 +68,12 @@ def add_options(parser: ArgumentParser) -> None:
         "-c",
         "--concurrency",
         type=checked_count,
-        default=100,
         metavar="C",
-        help="requests in flight at a time (default: 100)",
+        help=f"requests in flight at a time (default: {_DEFAULT_CONCURRENCY}); with --rate, the "
+        "most (default: four times as many as the delay needs, and at least 100)",
     )
-    parser.add_argument(
-        "--delay",
-        type=checked_delay,
-        metavar="MS",
-        help="delay of the server in ms; 20-200 draws each evenly from that range (default: 100)",
-    )
+    add_delay(parser, may_be_many=False)
+    add_load(parser, may_be_many=False)
     add_sources(
         parser,
         "crawl this URL instead of a server of its own",
@@ -114,35 +111,46 @@ def run(arguments: Namespace) -> int:
         )
     (entrant,) = entrants
     info = installed(entrant)
-    if arguments.concurrency > info.max_concurrency:
+    load = load_arguments(arguments)
+    check_entrants(load, (entrant,))
+    if len(load.rates) > 1:
+        raise UsageError(f"crawl has one rate: sweep several with {PROGRAM} run --rate")
+    asked_for = arguments.concurrency or (0 if load.rates else _DEFAULT_CONCURRENCY)
+    if asked_for > info.max_concurrency:
         say(
             f"{info.name} can only fetch {info.max_concurrency} at a time: "
-            f"-c {info.max_concurrency} is used instead of {arguments.concurrency}"
+            f"-c {info.max_concurrency} is used instead of {asked_for}"
         )
-    concurrency = min(arguments.concurrency, info.max_concurrency)
+    concurrency = min(asked_for, info.max_concurrency)
     if arguments.url:
         target = recognise(arguments.url)
-        check_options(target, ["--delay"] if arguments.delay is not None else [])
-    if target is not None and target.is_ours:
-        check_server(target, concurrency)
+        of_server = load.of_server()
+        check_options(target, ["--delay", *of_server] if arguments.delay else of_server)
+    elif target is not None and load.of_server() and (arguments.size or not target.is_ours):
+        wrong = ", ".join(load.of_server())
+        raise UsageError(f"--urls names all that is fetched: leave out {wrong}")
+    by_default = 0 if load.duration_s or load.rates else _DEFAULT_REQUESTS
     asked = CrawlExperiment(
         entrants=(entrant,),
-        concurrencies=(concurrency,),
+        concurrencies=(concurrency,) if concurrency else (),
         delays=(_delay(arguments, target),),
         trials=1,
         waves=1,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
-        requests=len(urls) or arguments.requests or _DEFAULT_REQUESTS,
+        requests=len(urls) or arguments.requests or by_default,
         url=arguments.url or "",
         urls=urls,
         urls_from=arguments.urls or "",
         has_plans=target is not None and bool(target.plans),
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
+        **load.as_fields(),
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
+    if target is not None and target.is_ours:
+        check_server(target, planned.cell.concurrency)
     kept = keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT)
     return _show(kept, arguments.fail_if, as_json=arguments.json, is_wide=arguments.wide)
 
