@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bench.analysis.keeping_up import kept_up
 from bench.analysis.slot_time import SlotTime
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
@@ -13,7 +14,6 @@ _REFUSED_SHARE = 0.05
 _WAIT_SHARE = 0.25
 """In open loop, the capacity is the limit if half of the requests wait longer in its queue than
 this share of their time in service."""
-_KEPT_UP_SHARE = 0.97
 _BUSY_SHARE = 0.5
 """If the client's CPU is busy for more of the makespan than this, it is the limit, and not bursts
 between which it is idle."""
@@ -98,7 +98,7 @@ def _in_open_loop(summary: RunSummary, offered_per_s: float, cpu: str) -> Bottle
             f"half of the requests wait {waited_ns / 1e6:,.0f} ms or longer in the service's "
             f"queue; it answers {rates}",
         )
-    if summary.requests_per_s < _KEPT_UP_SHARE * offered_per_s and summary.does_ideal_wait:
+    if not kept_up(summary) and summary.does_ideal_wait:
         return Bottleneck("cap", f"requests wait for a free slot; answered: {rates}")
     return Bottleneck("offered rate", f"{rates} are answered; {cpu}")
 
