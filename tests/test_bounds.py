@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from bench.analysis.accounts import Accounts
-from bench.analysis.bounds import faster_than_service, faster_than_slots
+from bench.analysis.bounds import (
+    faster_than_service,
+    faster_than_slots,
+    started_early,
+)
 from bench.analysis.summary import summarise
 from bench.plan.ideal import is_bound, makespan_ns
 from bench.plan.models import Lognormal, Uniform
@@ -68,7 +72,7 @@ def crawl(
 
 
 def violations(
-    run: Crawl, delays_us: Sequence[int], service: Service, slots: int
+    run: Crawl, delays_us: Sequence[int], service: Service, slots: int, due_ns: Sequence[int] = ()
 ) -> dict[str, int | None]:
     delay_us = np.array(delays_us, dtype=np.int64)
     served = run.status == SERVED
@@ -84,6 +88,8 @@ def violations(
             first_ns=int(run.arrived.min()),
         ),
     }
+    if due_ns:
+        found["due"] = started_early(run.start, 10**12 + np.array(due_ns, dtype=np.int64))
     return {what: excess for what, excess in found.items() if excess is not None}
 
 
@@ -120,7 +126,7 @@ def test_no_honest_run_is_impossible(service: Service) -> None:
         if number % 2:
             due_ns = sorted(jitter.randrange(300 * MS) for _ in delays_us)
         run = crawl(delays_us, service, slots, jitter, due_ns, typical_ms)
-        assert not violations(run, delays_us, service, slots), (number, service)
+        assert not violations(run, delays_us, service, slots, due_ns), (number, service)
         if is_bound(service, slots, bool(due_ns)):
             assert makespan_ns(delays_us, service, slots=slots) <= run.end.max() - run.start.min()
 
@@ -180,10 +186,22 @@ def test_the_service_counts_time_from_the_first_arrival_even_if_that_was_not_ser
     assert excess_ns(500 * MS) == 35 * MS
 
 
+def test_a_start_before_its_due_time_is_found() -> None:
+    delays_us = Uniform(10_000, 10_000).drawn(1, REQUESTS)
+    due_ns = [seq * 5 * MS for seq in range(REQUESTS)]
+    run = crawl(delays_us, Service(), 12, random.Random(1), due_ns)
+    assert violations(run, delays_us, Service(), 12, due_ns) == {}
+    start = run.start.copy()
+    start[9] = 10**12 + due_ns[9] - 3
+    cheated = run._replace(start=start)
+    assert violations(cheated, delays_us, Service(), 12, due_ns) == {"due": 3}
+
+
 def test_of_no_requests_nothing_is_impossible() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert faster_than_slots(none, none, none, 5) is None
     assert faster_than_service(none, none, none, none, Service(), first_ns=0) is None
+    assert started_early(none, none) is None
 
 
 @pytest.mark.parametrize(("opens_after_s", "excess_ms"), [("0.1", None), ("0.7", 35)])

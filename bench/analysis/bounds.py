@@ -65,5 +65,10 @@ def faster_than_service(
     return _beyond(max(ends_ns) - int(replied_ns.max()))
 
 
+def started_early(start_ns: "NDArray[np.int64]", due_ns: "NDArray[np.int64]") -> int | None:
+    """Return by how much the worst start in open loop came before its due time, if any did."""
+    return _beyond(int((due_ns - start_ns).max())) if len(start_ns) else None
+
+
 def _beyond(excess_ns: int) -> int | None:
     return excess_ns if excess_ns > 0 else None

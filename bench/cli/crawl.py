@@ -94,7 +94,7 @@ def run(arguments: Namespace) -> int:
     from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server
     from bench.measure.readiness import chosen_entrants, installed
-    from bench.measure.targets import check_delay, read_urls, recognise, recognise_urls
+    from bench.measure.targets import check_options, read_urls, recognise, recognise_urls
     from bench.plan.crawl import CrawlExperiment
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
@@ -124,7 +124,11 @@ def run(arguments: Namespace) -> int:
     concurrency = min(asked_for, info.max_concurrency)
     if arguments.url:
         target = recognise(arguments.url)
-        check_delay(target, has_delay=arguments.delay is not None)
+        of_server = load.of_server()
+        check_options(target, ["--delay", *of_server] if arguments.delay else of_server)
+    elif target is not None and load.of_server() and (arguments.size or not target.is_ours):
+        wrong = ", ".join(load.of_server())
+        raise UsageError(f"--urls names all that is fetched: leave out {wrong}")
     by_default = 0 if load.duration_s or load.rates else _DEFAULT_REQUESTS
     asked = CrawlExperiment(
         entrants=(entrant,),

@@ -56,6 +56,11 @@ class LoadArguments:
             f"--{flag}" for flag in self.service.flags()
         ]
 
+    def of_server(self) -> list[str]:
+        """Return the given options that only a crawlbench server understands."""
+        size = ["--size"] if self.sizes != (ONE_BYTE,) else []
+        return [*size, *(f"--{flag}" for flag in self.service.flags())]
+
 
 def add_delay(parser: ArgumentParser, *, may_be_many: bool, default: Delay | None = None) -> None:
     """Add `delay`: a tuple of delay models, or one, or None if it is not given."""

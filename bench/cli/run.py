@@ -144,7 +144,7 @@ def run(arguments: Namespace) -> int:
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
-        asked, target = _asked(arguments)
+        asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
@@ -177,9 +177,9 @@ def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     ]
 
 
-def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
+def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     """Return what is asked for, and the server that runs already, if it is to be swept."""
-    from bench.measure.targets import check_delay, read_urls, sweep_target
+    from bench.measure.targets import check_options, read_urls, sweep_target
     from crawlers.trust import Trust
 
     asked = _experiment(arguments)
@@ -187,21 +187,24 @@ def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
         if arguments.i_may_load_this_host:
             raise UsageError(f"{MAY_LOAD} only works with --url, --urls or --resume")
         return asked, None
-    if arguments.urls and (arguments.url or arguments.delay):
-        raise UsageError("--urls names all that is fetched: leave out --url and --delay")
+    of_server = load_arguments(arguments).of_server()
+    of_server = ["--delay", *of_server] if arguments.delay else of_server
+    if arguments.urls and (arguments.url or of_server):
+        wrong = ", ".join(["--url"] * bool(arguments.url) + of_server)
+        raise UsageError(f"--urls names all that is fetched: leave out {wrong}")
     urls = read_urls(arguments.urls) if arguments.urls else ()
     trust = Trust(arguments.cafile or "", arguments.insecure)
     target = sweep_target(
         arguments.url or "", urls, trust, may_load_any_host=arguments.i_may_load_this_host
     )
     if not urls:
-        check_delay(target, has_delay=arguments.delay is not None)
-    is_counted = arguments.requests or arguments.waves
+        check_options(target, of_server)
+    has_length = asked.requests or arguments.waves or asked.duration_s or asked.rates
     return replace(
         asked,
         delays=asked.delays if target.is_ours else (Delay.fixed(0),),
         floor=asked.floor if target.is_ours else "",
-        requests=len(urls) if urls and not is_counted else asked.requests,
+        requests=asked.requests if has_length else len(urls),
         url=arguments.url or "",
         urls=urls,
         urls_from=arguments.urls or "",

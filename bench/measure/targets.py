@@ -113,18 +113,20 @@ def _check_listens(url: str) -> None:
         ) from None
 
 
-def check_delay(target: Target, *, has_delay: bool) -> None:
-    """Check a URL against --delay, and say if it is not a crawlbench server.
+def check_options(target: Target, of_server: Sequence[str]) -> None:
+    """Say if a URL is not a crawlbench server.
 
-    Raises UsageError if --delay was given for another server.
+    Raises UsageError if options were given then that only such a server understands, which are
+    `of_server`.
     """
     if target.is_ours:
         return
     what = f"{target.url} is not the address of a crawlbench server"
-    if has_delay:
+    if of_server:
+        options = ", ".join(of_server)
         raise UsageError(
-            f"{what}, so --delay cannot be used: give the address without a path, or leave "
-            "--delay out"
+            f"{what}, so {options} cannot be used: give the address without a path, or leave "
+            f"{options} out"
         )
     say(f"{what}: it is fetched as it is, without a ledger")
 
