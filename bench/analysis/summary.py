@@ -404,9 +404,9 @@ def _beyond_slots_ns(run: RunRow, join: Join) -> int | None:
 
 def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
     """Compare the server with the list schedule of its own arrivals."""
-    if run.service.is_plain:
-        return None
     is_served = join.arrivals["outcome"] == ANSWERED
+    if run.service.is_plain or not is_served.any():
+        return None
     served = {name: column[is_served] for name, column in join.arrivals.items()}
     return faster_than_service(
         served["arrived_ns"],
@@ -414,6 +414,7 @@ def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
         served["replied_ns"],
         served["delay_us"],
         run.service,
+        first_ns=int(join.arrivals["arrived_ns"].min()),
     )
 
 
