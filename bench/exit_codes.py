@@ -7,6 +7,7 @@ EXIT_REQUESTS_FAILED = 1
 EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
 EXIT_REGRESSION = 99
+EXIT_THRESHOLD = 99
 EXIT_INTERRUPTED = 130
 
 MEANINGS = {
@@ -14,7 +15,7 @@ MEANINGS = {
     EXIT_REQUESTS_FAILED: "requests or runs failed or are INVALID, or a rule is broken",
     EXIT_USAGE: "a mistake in the command line",
     EXIT_ENVIRONMENT: "this machine does not allow it: a missing library, a limit, a full disk",
-    EXIT_REGRESSION: "compare found a regression",
+    EXIT_REGRESSION: "compare found a regression, or a threshold of --fail-if failed",
     EXIT_INTERRUPTED: "interrupted",
 }
 """What the help says about each exit code."""

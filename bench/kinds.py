@@ -60,9 +60,11 @@ def _analyse_primes(store: "Store") -> Any:
 def _report_sweep(
     store: "Store", analysis: Any, console: "Console", options: ReportOptions
 ) -> bool:
+    from bench.report.failed_urls import print_failed_urls
     from bench.report.sweep import print_report
 
     print_report(store, analysis, console, show_all=options.show_all, show_split=options.show_split)
+    print_failed_urls(store, analysis.experiment, analysis.runs)
     return bool(analysis.is_sound)
 
 

@@ -3,38 +3,50 @@
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import monotonic_ns
 
 import aiohttp
 from yarl import URL
 
+from crawlers.asyncio_dispatch import fetch_when_due, new_event_loop
 from crawlers.collector import collect_less_often
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.dispatch import look_ahead
 from crawlers.trust import ssl_context
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job, on asyncio's own event loop."""
-    crawl_on(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
+    jobs, is_open_loop = look_ahead(jobs)
+    new_loop = partial(new_event_loop, is_open_loop)
+    crawl_on(new_loop, jobs, concurrency, timeout_s, record, is_open_loop)
 
 
 def crawl_on(
-    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
     jobs: Iterator[Job],
     concurrency: int,
     timeout_s: float,
     record: Recorder,
+    is_open_loop: bool = False,
 ) -> None:
-    """Fetch every job, on an event loop from this factory."""
+    """Fetch every job, on an event loop that this function makes."""
+
+    async def crawl() -> None:
+        async with open_session(concurrency, timeout_s) as session:
+            if is_open_loop:
+                await fetch_when_due(
+                    jobs, concurrency, lambda job: fetch_each((job,), session, record)
+                )
+                return
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(concurrency):
+                    workers.create_task(fetch_each(jobs, session, record))
+
     collect_less_often()
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_crawl(jobs, concurrency, timeout_s, record))
-
-
-async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    async with open_session(concurrency, timeout_s) as session, asyncio.TaskGroup() as workers:
-        for _ in range(concurrency):
-            workers.create_task(fetch_each(jobs, session, record))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(crawl())
 
 
 def open_session(

@@ -1,18 +1,22 @@
 """The floor crawler: asyncio's transports and httptools, with callbacks only.
 
 This is as little as a client can do. No request needs a task, a future or a timer: a slot takes its
-next job in the callback that ends the one before. It still keeps the whole contract.
+next job in the callback that ends the one before, or in an open loop gives itself back there. It
+still keeps the whole contract.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import httptools
 
+from crawlers.asyncio_dispatch import FreeSlots, new_event_loop
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.dispatch import look_ahead
 from crawlers.trust import ssl_context
 
 if TYPE_CHECKING:
@@ -23,42 +27,61 @@ _HEADER_LINES = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items(
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job, on asyncio's own event loop."""
-    crawl_on(asyncio.new_event_loop, jobs, concurrency, timeout_s, record)
+    jobs, is_open_loop = look_ahead(jobs)
+    new_loop = partial(new_event_loop, is_open_loop)
+    crawl_on(new_loop, jobs, concurrency, timeout_s, record, is_open_loop)
 
 
 def crawl_on(
-    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
     jobs: Iterator[Job],
     concurrency: int,
     timeout_s: float,
     record: Recorder,
+    is_open_loop: bool = False,
 ) -> None:
-    """Fetch every job, on an event loop from this factory."""
+    """Fetch every job, on an event loop that this function makes."""
+
+    def take_next(slot: _Slot) -> None:
+        job = next(jobs, None)
+        if job is None:
+            slot.end()
+        else:
+            slot.start(job)
+
+    async def start_when_due(slots: "list[_Slot]", free: "FreeSlots[_Slot]") -> None:
+        await free.start_when_due(jobs, _Slot.start)
+        for slot in slots:
+            slot.end()
 
     async def main() -> None:
-        tls = ssl_context()
-        slots = [_Slot(jobs, timeout_s, record, tls) for _ in range(concurrency)]
+        tls, free = ssl_context(), FreeSlots[_Slot]()
+        when_free = free.put_nowait if is_open_loop else take_next
+        slots = [_Slot(when_free, timeout_s, record, tls) for _ in range(concurrency)]
         for slot in slots:
-            slot.take_next()
-        await asyncio.gather(*(slot.done for slot in slots))
+            when_free(slot)
+        work = [slot.done for slot in slots]
+        if is_open_loop:
+            work.append(asyncio.ensure_future(start_when_due(slots, free)))
+        await asyncio.gather(*work)
 
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(main())
 
 
 class _Slot:
-    """One request at a time: takes jobs until there are none, on a connection that it keeps."""
+    """One request at a time, on a connection that it keeps."""
 
     def __init__(
         self,
-        jobs: Iterator[Job],
+        when_free: "Callable[[_Slot], None]",
         timeout_s: float,
         record: Recorder,
         tls: "ssl.SSLContext | None",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
-        self._jobs = jobs
+        self._when_free = when_free
         self._timeout_ns = int(timeout_s * 1e9)
         self._record = record
         self._tls = tls
@@ -70,18 +93,15 @@ class _Slot:
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def take_next(self) -> None:
-        """Start the next job, or end this slot."""
-        job = self._job = next(self._jobs, None)
-        if job is None:
-            self._end()
-            return
+    def start(self, job: Job) -> None:
+        """Start a job."""
+        self._job = job
         self._start_ns = monotonic_ns()
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout_ns / 1e9, self._check_deadline)
         origin = self._origin
         if self._connection is not None and job.url.startswith(origin + "/"):
-            self._send(self._connection, job.url[len(origin) :].partition("#")[0])
+            self._send(self._connection, job, job.url[len(origin) :].partition("#")[0])
             return
         self.drop_connection()
         self._connecting = self._loop.create_task(self._connect(job))
@@ -104,22 +124,26 @@ class _Slot:
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.netloc.rpartition("@")[2]
         target = job.url[len(self._origin) :].partition("#")[0]
-        self._send(connection, target if target.startswith("/") else f"/{target}")
+        self._send(connection, job, target if target.startswith("/") else f"/{target}")
 
-    def _send(self, connection: "_Connection", target: str) -> None:
-        connection.ask(
-            f"GET {target} HTTP/1.1\r\nHost: {self._host}\r\n{_HEADER_LINES}\r\n".encode("latin-1")
-        )
+    def _send(self, connection: "_Connection", job: Job, target: str) -> None:
+        lines = f"{target} HTTP/1.1\r\nHost: {self._host}\r\n{_HEADER_LINES}"
+        if job.body is None:
+            connection.ask(f"GET {lines}\r\n".encode("latin-1"))
+            return
+        lines += f"Content-Type: application/json\r\nContent-Length: {len(job.body)}\r\n"
+        connection.ask(f"POST {lines}\r\n".encode("latin-1") + job.body)
 
     def finish(self, status: int, size_bytes: int, error: str = "") -> None:
-        """Record the job, which has ended well or not, and take the next one."""
+        """Record the job, which has ended well or not; the slot is free then."""
         end_ns = monotonic_ns()
-        if self._job is None:
+        job, self._job = self._job, None
+        if job is None:
             return
-        self._record(self._job.seq, self._start_ns, end_ns, status, size_bytes, error)
+        self._record(job.seq, self._start_ns, end_ns, status, size_bytes, error)
         if error:
             self.drop_connection()
-        self.take_next()
+        self._when_free(self)
 
     def fail(self, error: Exception) -> None:
         """Report a defect of this crawler, so that it is raised and the crawl does not hang."""
@@ -149,7 +173,8 @@ class _Slot:
         status, size_bytes = connection.progress() if connection is not None else (0, 0)
         self.finish(status, size_bytes, "timeout")
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End this slot, which is free."""
         if self._timer is not None:
             self._timer.cancel()
         self.drop_connection()

@@ -9,7 +9,14 @@ its own may hold one more job, and the producer of that queue another. It follow
 ignores the proxies of the environment, and reads the whole body. It is called once in a fresh
 process, in the main thread, and returns when all jobs are done.
 
-A crawler of crawlers.registry may declare that it does otherwise: `takes_all`, `queues`.
+In an open loop each job has a `due_ns`. It is never started before that instant, by the clock
+`time.monotonic_ns()`: timers may fire early, so the clock is read again after a wait. The order is
+kept. A job that is late, because no slot was free, is started as soon as one is; it is never
+dropped. crawlers.dispatch does this with one dispatcher. In a closed loop `due_ns` is 0. All jobs
+of a crawl have a due time, or none has.
+
+A crawler of crawlers.registry may declare that it does otherwise: `takes_all`, `queues`. It can do
+an open loop only if it declares `open_loop`.
 
 `jobs` may be shared between threads, and `next` may take time to compute.
 """
@@ -77,6 +84,9 @@ def failure_word(error: int, status: int, *, is_planned: bool) -> str:
     return ERROR_WORDS[error] or f"status {status}"
 
 
+DUE_AFTER_S = 0.3
+"""How long after the first `next` the first job of an open loop is due: time to get ready."""
+
 _CODES = {word: code for code, word in enumerate(ERROR_WORDS)}
 _ROW = Struct(f"{len(FETCH_COLUMNS)}q")
 
@@ -94,7 +104,7 @@ class Job(NamedTuple):
     due_ns: int = 0
     """The earliest start, as an instant of `time.monotonic_ns()`; 0 means at once."""
     body: bytes | None = None
-    """JSON to send by POST; None for a GET. Only the clients that savers use send it."""
+    """JSON to send by POST; None for a GET."""
 
     @property
     def method(self) -> str:

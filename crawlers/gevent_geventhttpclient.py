@@ -13,6 +13,7 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.gevent_dispatch import fetch_all
 from crawlers.trust import ssl_context, trusted
 
 _CHUNK_BYTES = 65_536
@@ -50,11 +51,10 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
             )
         return clients[origin]
 
-    def work() -> None:
-        for job in jobs:
-            _fetch(client_of(job.url), job, timeout_s, record)
+    def fetch(job: Job) -> None:
+        _fetch(client_of(job.url), job, timeout_s, record)
 
-    gevent.joinall([gevent.spawn(work) for _ in range(concurrency)], raise_error=True)
+    fetch_all(jobs, concurrency, fetch)
     for client in clients.values():
         client.close()
 
@@ -70,7 +70,7 @@ def _fetch(client: HTTPClient, job: Job, timeout_s: float, record: Recorder) -> 
     try:
         parts = urlsplit(job.url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        response = client.get(target)
+        response = client.request(job.method, target, body=job.body, headers=job.headers)
         is_asked = True
         status = response.status_code
         while chunk := response.read(_CHUNK_BYTES):

@@ -5,9 +5,11 @@ from crawlers.gevent_urllib3 import fetch_one
 
 from collections.abc import Iterator
 
+import gevent
 from gevent.pool import Pool
 
 from crawlers.contract import Job, Recorder
+from crawlers.dispatch import when_due
 from crawlers.urllib3_pools import open_pools
 
 
@@ -18,6 +20,6 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
     def fetch(job: Job) -> None:
         fetch_one(job, pools, timeout_s, record)
 
-    for _ in Pool(concurrency).imap_unordered(fetch, jobs):
+    for _ in Pool(concurrency).imap_unordered(fetch, when_due(jobs, gevent.sleep)):
         pass
     pools.clear()

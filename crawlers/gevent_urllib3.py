@@ -6,12 +6,14 @@ from gevent import monkey
 monkey.patch_all()
 
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic_ns
 
 import gevent
 import urllib3
 
 from crawlers.contract import Job, Recorder
+from crawlers.gevent_dispatch import fetch_all
 from crawlers.urllib3_errors import error_word
 from crawlers.urllib3_pools import open_pools
 
@@ -21,12 +23,8 @@ _CHUNK_BYTES = 65_536
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
     pools = open_pools(concurrency)
-
-    def work() -> None:
-        for job in jobs:
-            fetch_one(job, pools, timeout_s, record)
-
-    gevent.joinall([gevent.spawn(work) for _ in range(concurrency)], raise_error=True)
+    fetch = partial(fetch_one, pools=pools, timeout_s=timeout_s, record=record)
+    fetch_all(jobs, concurrency, fetch)
     pools.clear()
 
 
@@ -40,8 +38,10 @@ def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Re
     response = None
     try:
         response = pools.request(
-            "GET",
+            job.method,
             job.url,
+            body=job.body,
+            headers=job.headers,
             redirect=False,
             retries=False,
             preload_content=False,

@@ -10,6 +10,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.dispatch import when_due
 from crawlers.requests_session import QuietSession
 from crawlers.urllib3_errors import error_word
 
@@ -85,6 +86,7 @@ def sized_session(connections: int) -> QuietSession:
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
     with sized_session(concurrency) as session:
-        fetches = (Fetch(job, session, timeout_s, record) for job in jobs)
+        due = when_due(jobs, gevent.sleep)
+        fetches = (Fetch(job, session, timeout_s, record) for job in due)
         for _ in grequests.imap(fetches, size=concurrency):
             pass

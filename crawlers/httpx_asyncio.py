@@ -3,21 +3,28 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import monotonic_ns
 
 import httpx2
 
+from crawlers.asyncio_dispatch import fetch_all, new_event_loop
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.dispatch import look_ahead
 from crawlers.trust import ssl_context
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
-    asyncio.run(_crawl(jobs, concurrency, timeout_s, record))
+    jobs, is_open_loop = look_ahead(jobs)
+    with asyncio.Runner(loop_factory=partial(new_event_loop, is_open_loop)) as runner:
+        runner.run(_crawl(jobs, is_open_loop, concurrency, timeout_s, record))
 
 
-async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+async def _crawl(
+    jobs: Iterator[Job], is_open_loop: bool, concurrency: int, timeout_s: float, record: Recorder
+) -> None:
     async with httpx2.AsyncClient(
         # By default 100 connections, of which 20 are kept.
         limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
@@ -30,26 +37,25 @@ async def _crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record
         headers=HEADERS,
     ) as client:
 
-        async def work() -> None:
-            for job in jobs:
-                status = size_bytes = 0
-                error = ""
-                start_ns = monotonic_ns()
-                try:
-                    async with (
-                        asyncio.timeout(timeout_s),
-                        client.stream("GET", job.url) as response,
-                    ):
-                        status = response.status_code
-                        async for chunk in response.aiter_raw():
-                            size_bytes += len(chunk)
-                except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as exception:
-                    error = _error_word(exception)
-                record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+        async def fetch(job: Job) -> None:
+            status = size_bytes = 0
+            error = ""
+            start_ns = monotonic_ns()
+            try:
+                async with (
+                    asyncio.timeout(timeout_s),
+                    client.stream(
+                        job.method, job.url, content=job.body, headers=job.headers
+                    ) as response,
+                ):
+                    status = response.status_code
+                    async for chunk in response.aiter_raw():
+                        size_bytes += len(chunk)
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as exception:
+                error = _error_word(exception)
+            record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
 
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(concurrency):
-                workers.create_task(work())
+        await fetch_all(jobs, concurrency, fetch, is_open_loop)
 
 
 def _error_word(exception: Exception) -> str:

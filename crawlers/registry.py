@@ -63,7 +63,7 @@ class CrawlerInfo:
     """Whether its requests wait for a connection while their clocks run, so that their times hold
     that wait. The time limit must then bound only what comes after it."""
     open_loop: bool = False
-    """Whether the crawler waits for `due_ns`."""
+    """Whether it keeps the contract in an open loop: it starts each job when it is due."""
     extra: str = ""
     """The extra of this project that installs it, also where its library is no dependency of this
     project; "" if it is always installed."""
@@ -103,6 +103,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         max_concurrency=1,
         timeout="connecting, each read of the headers, whole body",
         said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
+        open_loop=True,
     ),
     CrawlerInfo(
         name="gevent",
@@ -112,6 +113,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="greenlets",
         is_of_chapter=True,
         said_instead=_OF_HTTP_CLIENT,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="grequests",
@@ -125,6 +127,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="requests on greenlets",
         is_of_chapter=True,
         said_instead=_OF_HTTP_CLIENT,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="tornado",
@@ -139,6 +142,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resends=5,
         resend_condition=ON_A_KEPT_CONNECTION,
         extra="curl",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="tornado-callback",
@@ -153,6 +157,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resends=5,
         resend_condition=ON_A_KEPT_CONNECTION,
         extra="curl",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="asyncio",
@@ -163,6 +168,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         is_of_chapter=True,
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-uvloop",
@@ -173,6 +179,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         is_of_chapter=True,
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="twisted",
@@ -182,6 +189,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="deferreds",
         is_of_chapter=True,
         extra="twisted",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="threads",
@@ -191,6 +199,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="threads",
         timeout="connecting, each read of the headers, whole body",
         said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
+        open_loop=True,
     ),
     CrawlerInfo(
         name="tornado-simple",
@@ -200,6 +209,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="coroutines",
         keep_alive=False,
         said_instead=_OF_TORNADO,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="tornado-simple-callback",
@@ -209,6 +219,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="callbacks on futures",
         keep_alive=False,
         said_instead=_OF_TORNADO,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="geventhttpclient",
@@ -220,6 +231,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         ),
         style="greenlets",
         extra="geventhttpclient",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="httpx",
@@ -228,6 +240,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("httpx2",),
         style="coroutines",
         extra="httpx",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="protocol",
@@ -235,6 +248,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         function="crawl",
         libraries=("httptools",),
         style="the floor: callbacks of asyncio's transports",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="protocol-uvloop",
@@ -242,6 +256,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         function="crawl",
         libraries=("httptools", "uvloop"),
         style="the floor, on libuv",
+        open_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-semaphore",
@@ -296,6 +311,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="greenlets, in a pool's imap_unordered",
         is_pattern=True,
         said_instead=_OF_HTTP_CLIENT,
+        open_loop=True,
     ),
     CrawlerInfo(
         name="threads-map",

@@ -1,13 +1,14 @@
 """One request after another, with requests; a session keeps the connection."""
 
 from collections.abc import Iterator
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.dispatch import when_due
 from crawlers.requests_session import QuietSession
 from crawlers.urllib3_bodies import read_whole
 from crawlers.urllib3_errors import error_word
@@ -20,7 +21,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        for job in jobs:
+        for job in when_due(jobs, sleep):
             _fetch(session, job, timeout_s, record)
 
 

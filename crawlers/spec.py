@@ -7,13 +7,14 @@ the process began. Standard library only.
 import json
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from itertools import chain
+from itertools import chain, cycle, islice, repeat
 from operator import gt
+from time import monotonic_ns
 from typing import IO, Any, Self
 
-from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
+from crawlers.contract import DUE_AFTER_S, ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
 from crawlers.trust import Trust
 from crawlers.work import WORK_COLUMNS, Found, Work, WorkLog
 from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
@@ -26,6 +27,7 @@ _OUTCOME_FOLLOWS = b"crawlbench outcome\n"
 """The start of an outcome: another interpreter may print something before it when it starts."""
 _MOST_PRINTED_BYTES = 65_536
 _MOST_VERSIONS = 100
+_SPEC_LAYOUT = {"delays_us": "I", "due_after_ns": "q", "sizes_bytes": "I", "body_bytes": "I"}
 _FETCH_LAYOUT = dict.fromkeys(FETCH_COLUMNS, "q")
 _WORK_LAYOUT = dict.fromkeys(WORK_COLUMNS, "q")
 _RANGES = {
@@ -61,8 +63,8 @@ class Spec:
     faults: dict[str, str] = field(default_factory=dict)
     """Faults of server.request_plan by seq; the keys are texts, as in JSON."""
     urls: list[str] = field(default_factory=list)
-    """URLs to fetch once each as they are, in the order of seq; if empty, base_url is fetched every
-    time."""
+    """URLs to fetch as they are, in the order of seq, and again from the first if there are more
+    requests; if empty, base_url is fetched every time."""
     cafile: str = ""
     is_insecure: bool = False
     """Whether any certificate of an https server is accepted, as in crawlers.trust."""
@@ -71,24 +73,33 @@ class Spec:
     jobs."""
     declared_as: str = ""
     """The row of the registry that also applies, as in crawlers.registry.find."""
+    due_after_ns: "array[int]" = field(default_factory=lambda: array("q"))
+    """In an open loop, when each request is due, counted from when the first may be; if empty, the
+    loop is closed."""
+    sizes_bytes: "array[int]" = field(default_factory=lambda: array("I"))
+    """The size of each response of our server; if empty, 1 byte each."""
+    body_bytes: "array[int]" = field(default_factory=lambda: array("I"))
+    """The size of the JSON that each request sends by POST; if empty, they are GETs."""
+    duration_s: float = 0.0
+    """In a closed loop, how long after the first `next` the jobs end, if they last so long; 0 means
+    never."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write the spec; the stream is flushed and stays open."""
-        header = {
-            one.name: getattr(self, one.name) for one in fields(self) if one.name != "delays_us"
-        }
-        header["work"] = asdict(self.work) if self.work is not None else None
-        for piece in pack(header, {"delays_us": self.delays_us}):
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        columns = {name: values.pop(name) for name in _SPEC_LAYOUT}
+        values["work"] = asdict(self.work) if self.work is not None else None
+        for piece in pack(values, columns):
             stream.write(piece)
         stream.flush()
 
     @classmethod
     def receive(cls, stream: IO[bytes]) -> Self:
         """Read a spec; the stream is left right after it."""
-        header, columns = read_packed(stream, {"delays_us": "I"}, sys.maxsize, sys.maxsize)
+        header, columns = read_packed(stream, _SPEC_LAYOUT, sys.maxsize, sys.maxsize)
         if header["work"] is not None:
             header["work"] = Work(**header["work"])
-        return cls(**header, delays_us=columns["delays_us"])
+        return cls(**(header | columns))
 
     @property
     def trust(self) -> Trust:
@@ -101,27 +112,55 @@ class Spec:
         The log receives what is computed for them. The server ignores the item in the URL.
         """
         if self.work is not None:
-            base, last = self.base_url.rstrip("/"), len(self.delays_us) - 1
-            for seq, found in enumerate(self.work.found()):
-                log(found)
-                delay_us = self.delays_us[
-                    min(seq, last)
-                ]  # the bench detects more jobs than expected
-                url = f"{base}{self._target(seq, delay_us)}&item={found.item}"
-                body = _body(found) if self.work.method == "POST" else None
-                yield Job(seq, url, body=body)
-            return
+            return self._computed(self.work, log)
+        return self._planned(log)
+
+    def _computed(self, work: Work, log: WorkLog) -> Iterator[Job]:
+        base, last = self.base_url.rstrip("/"), len(self.delays_us) - 1
+        for seq, found in enumerate(work.found()):
+            log(found)
+            delay_us = self.delays_us[min(seq, last)]  # the bench detects more jobs than expected
+            url = f"{base}{self._target(seq, delay_us)}&item={found.item}"
+            body = _body(found) if work.method == "POST" else None
+            yield Job(seq, url, body=body)
+
+    def _planned(self, log: WorkLog) -> Iterator[Job]:
+        count, begin_ns = len(self.delays_us), monotonic_ns()
+        end_ns = begin_ns + int(self.duration_s * 1e9)
+        is_timed = self.duration_s > 0 and not self.due_after_ns
+        first_due_ns = begin_ns + int(DUE_AFTER_S * 1e9)
+        dues_ns: Iterable[int] = repeat(0, count)
+        if self.due_after_ns:
+            log.first_due_ns = first_due_ns
+            dues_ns = (first_due_ns + after_ns for after_ns in self.due_after_ns)
+        bodies: Iterable[bytes | None] = repeat(None, count)
+        if self.body_bytes:
+            bodies = map(_json_of, self.body_bytes)
+        urls = self._urls()
+        for seq, (url, due_ns, body) in enumerate(zip(urls, dues_ns, bodies, strict=True)):
+            if is_timed and monotonic_ns() >= end_ns:
+                return
+            yield Job(seq, url, due_ns, body)
+
+    def _urls(self) -> Iterator[str]:
+        count = len(self.delays_us)
         if not self.is_planned:
-            for seq in range(len(self.delays_us)):
-                yield Job(seq, self.urls[seq] if self.urls else self.base_url)
+            yield from islice(cycle(self.urls or [self.base_url]), count)
             return
         base = self.base_url.rstrip("/")
-        for seq, delay_us in enumerate(self.delays_us):
-            yield Job(seq, base + self._target(seq, delay_us))
+        sizes_bytes = self.sizes_bytes or repeat(1, count)
+        columns = zip(self.delays_us, sizes_bytes, strict=True)
+        for seq, (delay_us, size_bytes) in enumerate(columns):
+            yield base + self._target(seq, delay_us, size_bytes)
 
-    def _target(self, seq: int, delay_us: int) -> str:
+    def _target(self, seq: int, delay_us: int, size_bytes: int = 1) -> str:
         fault = self.faults.get(str(seq), "")
-        return to_target(Plan(self.run_name, seq, delay_us, fault=fault))
+        return to_target(Plan(self.run_name, seq, delay_us, size_bytes, fault))
+
+
+def _json_of(size_bytes: int) -> bytes:
+    """Return JSON of this many bytes, or nothing at all for 0."""
+    return b"{" + b" " * (size_bytes - 2) + b"}" if size_bytes >= 2 else b"1"[:size_bytes]
 
 
 def _body(found: Found) -> bytes:
@@ -179,6 +218,8 @@ class Outcome:
     """The fetches, as in Recorder.columns."""
     work: Columns
     """The WORK_COLUMNS of crawlers.work; empty if nothing was computed."""
+    first_due_ns: int = 0
+    """When the first job was due; 0 in closed loop."""
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -201,7 +242,11 @@ class Outcome:
                 check_range(name, column, *_RANGES[name])
             if any(map(gt, columns["start_ns"], columns["end_ns"])):
                 raise ValueError("something ends before it starts")
-        return cls(_usage(header.get("usage")), _versions(header.get("versions")), fetches, work)
+        usage, versions = _usage(header.get("usage")), _versions(header.get("versions"))
+        first_due_ns = header.get("first_due_ns")
+        if type(first_due_ns) is not int or not 0 <= first_due_ns < HUGE:
+            raise ValueError("it does not report when its first job was due")
+        return cls(usage, versions, fetches, work, first_due_ns)
 
 
 def _skip_to_outcome(stream: IO[bytes]) -> None:
@@ -243,6 +288,7 @@ def write_outcome(
         "usage": asdict(usage),
         "versions": versions,
         "error_words": ERROR_WORDS,
+        "first_due_ns": log.first_due_ns,
     }
     stream.write(b"\n" + _OUTCOME_FOLLOWS)
     for piece in chain(pack(header, recorder.columns()), pack({}, log.columns())):

@@ -1,12 +1,15 @@
 """A pool of threads, with urllib3: C threads over one iterator, one sized connection pool."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from time import monotonic_ns
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from threading import Semaphore
+from time import monotonic_ns, sleep
 
 import urllib3
 
-from crawlers.contract import Job, Recorder
+from crawlers.contract import Job, Recorder, SharedIterator
+from crawlers.dispatch import look_ahead, when_due
 from crawlers.urllib3_bodies import read_whole
 from crawlers.urllib3_errors import error_word
 from crawlers.urllib3_pools import open_pools
@@ -15,15 +18,39 @@ from crawlers.urllib3_pools import open_pools
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Fetch every job."""
     pools = open_pools(concurrency)
+    fetch = partial(fetch_one, pools=pools, timeout_s=timeout_s, record=record)
+    jobs, is_open_loop = look_ahead(jobs)
+    if is_open_loop:
+        _fetch_when_due(jobs, concurrency, fetch)
+    else:
+        _fetch_at_once(SharedIterator(jobs), concurrency, fetch)
+    pools.clear()
 
+
+def _fetch_at_once(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None]) -> None:
     def work() -> None:
         for job in jobs:
-            fetch_one(job, pools, timeout_s, record)
+            fetch(job)
 
     with ThreadPoolExecutor(concurrency) as executor:
         for worker in [executor.submit(work) for _ in range(concurrency)]:
             worker.result()
-    pools.clear()
+
+
+def _fetch_when_due(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None]) -> None:
+    slots, due = Semaphore(concurrency), when_due(jobs, sleep)
+    failures: list[BaseException] = []
+
+    def finished(fetched: "Future[None]") -> None:
+        if failure := fetched.exception():
+            failures.append(failure)
+        slots.release()
+
+    with ThreadPoolExecutor(concurrency) as executor:
+        while slots.acquire() and not failures and (job := next(due, None)) is not None:
+            executor.submit(fetch, job).add_done_callback(finished)
+    if failures:
+        raise failures[0]
 
 
 def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Recorder) -> None:

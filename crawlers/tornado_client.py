@@ -57,7 +57,9 @@ class Fetch:
         self._start_ns = monotonic_ns()
         request = HTTPRequest(
             job.url,
-            headers=HEADERS,
+            method=job.method,
+            body=job.body,
+            headers=job.headers or HEADERS,
             follow_redirects=False,
             decompress_response=False,
             connect_timeout=timeout_s,

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from io import BytesIO
 from time import monotonic_ns
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
+    FileBodyProducer,
     HTTPConnectionPool,
     ResponseDone,
     ResponseFailed,
@@ -21,6 +23,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from crawlers.contract import HEADERS, Job, Recorder
+from crawlers.dispatch import dispatch, look_ahead
 from crawlers.trust import BY_DEFAULT, trusted
 
 
@@ -45,17 +48,29 @@ def _main(
     pool.maxPersistentPerHost = concurrency  # 2 by default
     pool.retryAutomatically = False
     agents = _Agents(reactor, timeout_s, pool)
-    headers = Headers({name: [value] for name, value in HEADERS.items()})
+    jobs, is_open_loop = look_ahead(jobs)
 
     async def work() -> None:
         for job in jobs:
-            await _fetch(reactor, agents, headers, job, timeout_s, record)
+            await _fetch(reactor, agents, job, timeout_s, record)
+
+    async def fetch_when_due() -> None:
+        slots = defer.DeferredSemaphore(concurrency)
+
+        def sleep(left_s: float) -> "Deferred[None]":
+            return task.deferLater(reactor, left_s)
+
+        def start(_: object, job: Job) -> None:
+            fetched = Deferred.fromCoroutine(_fetch(reactor, agents, job, timeout_s, record))
+            fetched.addErrback(failures.append)
+            fetched.addBoth(lambda _: slots.release())
+
+        await dispatch(jobs, concurrency, slots.acquire, sleep, start)
 
     async def crawl_all() -> None:
+        workers = [fetch_when_due()] if is_open_loop else [work() for _ in range(concurrency)]
         try:
-            await gatherResults(
-                [Deferred.fromCoroutine(work()) for _ in range(concurrency)], consumeErrors=True
-            )
+            await gatherResults(map(Deferred.fromCoroutine, workers), consumeErrors=True)
         except defer.FirstError as first:
             failures.append(first.subFailure)
         await pool.closeCachedConnections()
@@ -105,8 +120,11 @@ def _origin(url: str) -> str:
     return url[: url.find("/", len("https://"))]
 
 
+_HEADERS = Headers({name: [value] for name, value in HEADERS.items()})
+
+
 async def _fetch(
-    reactor: Any, agents: "_Agents", headers: Headers, job: Job, timeout_s: float, record: Recorder
+    reactor: Any, agents: "_Agents", job: Job, timeout_s: float, record: Recorder
 ) -> None:
     body = _Body()
     word = ""
@@ -114,7 +132,13 @@ async def _fetch(
 
     async def get() -> None:
         agent = agents.of(job.url)
-        response: Any = await agent.request(b"GET", job.url.encode("ascii"), headers)
+        headers = _HEADERS
+        sent: Any = None
+        if job.body is not None:
+            headers = Headers({name: [value] for name, value in (job.headers or {}).items()})
+            sent = FileBodyProducer(BytesIO(job.body))
+        method, url = job.method.encode("ascii"), job.url.encode("ascii")
+        response: Any = await agent.request(method, url, headers, sent)
         body.status = response.code
         if response.version[1:] == (1, 0):
             agents.note_http_1_0(job.url)

@@ -82,9 +82,11 @@ def numbers(work: Work) -> Iterator[Found]:
 
 
 class WorkLog:
-    """The items that were found, in columns."""
+    """What was known of the jobs when they were made: the items that were found, in columns."""
 
     def __init__(self) -> None:
+        self.first_due_ns = 0
+        """When the first job is due; 0 in closed loop, and before the first is taken."""
         self._columns = {name: array("q") for name in WORK_COLUMNS}
 
     def __call__(self, found: Found) -> None:

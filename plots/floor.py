@@ -11,7 +11,7 @@ def floor_cell_for(cell: CellSummary, analysis: Analysis) -> CellSummary | None:
         one.cell.crawler: one
         for one in analysis.cells
         if one.measured
-        and (one.cell.delay, one.cell.concurrency) == (cell.cell.delay, cell.cell.concurrency)
+        and (one.cell.request, one.cell.level) == (cell.cell.request, cell.cell.level)
     }
     floor = cost_unit(at_same_point)
     return at_same_point[floor] if floor else None

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.analysis.validity import Level, Verdict
+from bench.analysis.validity import Level, Verdict, shared_reasons
 from bench.documents import DOCUMENTS
 from bench.printable import printable
 from bench.program import PROGRAM
@@ -200,13 +200,19 @@ def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
 
 def doubts(groups: Iterable[tuple[str, Sequence[Verdict]]]) -> tuple[Doubt, ...]:
     """Return the checks that found something in each named group of runs, worst first."""
-    found = []
+    groups = [(where, list(verdicts)) for where, verdicts in groups]
+    shared = shared_reasons(verdicts for _, verdicts in groups)
+    found = [
+        Doubt("every run", one.level.name, one.check, one.text, "")
+        for one in sorted(shared, key=lambda one: (-one.level, one.check))
+        if one.level
+    ]
     for where, verdicts in groups:
         texts: dict[tuple[Level, str], list[str]] = {}
         for verdict in verdicts:
             of_one: dict[tuple[Level, str], list[str]] = {}
             for reason in verdict.reasons:
-                if reason.level:
+                if reason.level and reason not in shared:
                     of_one.setdefault((reason.level, reason.check), []).append(reason.text)
             for key, said in of_one.items():
                 texts.setdefault(key, []).append("; ".join(said))

@@ -130,7 +130,7 @@ def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
     """
 
     def distance(cell: CellSummary) -> tuple[bool, int]:
-        return not cell.cell.delay.high_us, abs(cell.cell.concurrency - _SHOWN_CONCURRENCY)
+        return cell.cell.delay.is_none, abs(cell.cell.concurrency - _SHOWN_CONCURRENCY)
 
     return {name: min(cells, key=distance) for name, cells in analysis.by_crawler().items()}
 

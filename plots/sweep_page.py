@@ -45,6 +45,11 @@ _QUEUED = Column(
     "Mean wait for a connection inside the client, of crawlers that start their clocks before they "
     "hold a slot. Their p50 and p99 hold it.",
 )
+_OF_LEDGER = (
+    Column("mean in flight", "Requests in flight at the server, on average over the run."),
+    Column("peak in flight", "The most requests that were in flight at the server at once."),
+    Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
+)
 _DELAY = Column("delay", "What the URL asks the server to wait before it responds.")
 COLUMNS = (
     Column("crawler", is_text=True),
@@ -59,9 +64,7 @@ COLUMNS = (
     Column("requests/s", "Throughput of good requests."),
     _INTERVAL,
     _RANGE,
-    Column("mean in flight", "Requests in flight at the server, on average over the run."),
-    Column("peak in flight", "The most requests that were in flight at the server at once."),
-    Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
+    *_OF_LEDGER,
     Column(
         "p50 ms",
         "Median service time: from the moment a slot takes a request to the last byte of its "
@@ -123,7 +126,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
                 ("the server's ceiling", [trial.verdict for trial in analysis.ceilings]),
                 *(
                     (
-                        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}",
+                        f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}",
                         [trial.verdict for trial in cell.trials],
                     )
                     for cell in analysis.cells
@@ -147,8 +150,10 @@ def _cells(analysis: Analysis) -> Table:
     has_ranges = any(len(cell.rates) > 1 for cell in analysis.cells)
     left_out = {_RANGE} if has_intervals or not has_ranges else set()
     left_out |= set() if has_intervals else {_INTERVAL}
-    left_out |= set() if len(analysis.experiment.delays) > 1 else {_DELAY}
+    left_out |= set() if len(analysis.experiment.requests_asked) > 1 else {_DELAY}
     left_out |= set() if any(cell.queues for cell in analysis.cells) else {_QUEUED}
+    # Of a server that is not ours, there is neither a ledger nor a planned delay.
+    left_out |= set() if analysis.experiment.knows_delays else set(_OF_LEDGER)
     shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
     best = best_cells(analysis.cells)
     for cell in analysis.cells:  # a crawler without results is shown with its first cell
@@ -168,7 +173,7 @@ def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
     start = (
         word(at.crawler),
         badge(cell.level),
-        Value(str(at.delay), at.delay.mean_us),
+        Value(str(at.request), at.delay.mean_us),
         Value(str(at.concurrency), at.concurrency),
     )
     trial = cell.median_trial()
@@ -234,7 +239,7 @@ def _comparison(analysis: Analysis) -> tuple[Table | None, str]:
             f"{trials} cannot tell a difference between crawlers from noise: the numbers above are "
             f"no ranking. At least {LEAST_TRIALS} trials are needed (--trials {LEAST_TRIALS})."
         )
-    columns = [one for one in _COMPARED if one is not _DELAY or len(asked.delays) > 1]
+    columns = [one for one in _COMPARED if one is not _DELAY or len(asked.requests_asked) > 1]
     shown = [_COMPARED.index(column) for column in columns]
     rows = [_compared(one) for one in compare_neighbours(analysis.cells)]
     table = Table(
@@ -258,8 +263,8 @@ def _compared(one: Neighbours) -> tuple[Value, ...]:
         word(one.candidate),
         word(one.baseline),
         word(found.verdict),
-        Value(str(one.delay), one.delay.mean_us),
-        Value(str(one.concurrency), one.concurrency),
+        Value(str(one.cell.request), one.cell.delay.mean_us),
+        Value(one.cell.format_level().removeprefix("C="), one.cell.level),
         number(found.ratio, ".3f"),
         Value(f"{interval.low:.3f}-{interval.high:.3f}", interval.low)
         if interval

@@ -5,8 +5,15 @@ from collections.abc import Callable, Iterable
 from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.analysis.inference import Interval, median_interval
+from bench.plan.experiment import Experiment
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def format_ideal(asked: Experiment) -> str:
+    """Return the label of a line of the ideal client."""
+    is_plain = asked.service.is_plain
+    return f"ideal: {'no time but the delays' if is_plain else 'a client without overhead'}"
 
 
 def rate(cell: CellSummary) -> float:

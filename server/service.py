@@ -189,7 +189,7 @@ class Service:
 
 
 PLAIN = Service()
-"""Serves every request at once."""
+"""The service that serves everything at once and without a limit."""
 
 
 class Admission(NamedTuple):

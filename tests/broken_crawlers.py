@@ -155,3 +155,48 @@ def starts_clocks_early(
             await asyncio.gather(*(work(session) for _ in range(concurrency)))
 
     asyncio.run(crawl())
+
+
+def starts_early(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Sound, but each timer fires 20 ms early."""
+    _floor_of(
+        (job._replace(due_ns=job.due_ns - 20_000_000) for job in jobs),
+        *(concurrency, timeout_s, record),
+    )
+
+
+def ignores_due_times(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sound in closed loop."""
+    _floor_of((job._replace(due_ns=0) for job in jobs), concurrency, timeout_s, record)
+
+
+def drops_late_jobs(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sound, but it takes no job that is 20 ms late."""
+    _floor_of(
+        (job for job in jobs if monotonic_ns() < job.due_ns + 20_000_000),
+        *(concurrency, timeout_s, record),
+    )
+
+
+def newest_first(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Sound, but of the jobs that are due it starts the newest."""
+    left = list(jobs)
+
+    def newest() -> Iterator[Job]:
+        while left:
+            due = [job for job in left if job.due_ns <= monotonic_ns()]
+            job = due[-1] if due else left[0]
+            left.remove(job)
+            yield job
+
+    _floor_of(newest(), concurrency, timeout_s, record)
+
+
+def _floor_of(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    from crawlers.asyncio_protocol import crawl
+
+    crawl(jobs, concurrency, timeout_s, record)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, Experiment, PlannedRun
+from bench.plan.load import CLOSED
+from bench.plan.sizes import ONE_BYTE
 from bench.results.conditions import Conditions
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
@@ -15,6 +17,7 @@ from crawlers.spec import Outcome, Usage
 from crawlers.work import WorkLog
 from server.ledger import ANSWERED, RunLedger, RunRecord
 from server.loop_lag import LOAD_COLUMNS
+from server.service import PLAIN
 
 MS = 1_000_000
 
@@ -48,7 +51,7 @@ def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunRes
     """A crawl in full waves, each request `overhead_ms` longer than its delay."""
     recorder = Recorder()
     ledger = RunLedger(b"GET / HTTP/1.1\r\n\r\n")
-    delay_us = run.cell.delay.low_us
+    delay_us = run.cell.delay.least_us
     wave_ns = delay_us * 1000 + round(overhead_ms * MS)
     lag_ns = round(overhead_ms * MS / 5)
     for seq in range(run.requests):
@@ -117,6 +120,13 @@ def run_row(
         versions={},
         conditions=conditions(),
         timeout_ns=10**10,
+        work=None,
+        delay=Delay.fixed(delay_us),
+        size=ONE_BYTE,
+        body=None,
+        load=CLOSED,
+        service=PLAIN,
+        first_due_ns=0,
     )
     return replace(row, **changes)  # type: ignore[arg-type]
 

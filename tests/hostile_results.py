@@ -123,7 +123,7 @@ _WRONG_VALUES: dict[str, tuple[tuple[str, object], ...]] = {
         *(("waves", -1), ("timeout_s", "x"), ("timeout_s", -1), ("seed", None), ("floor", 5)),
         *(("concurrencies", [10**30]), ("concurrencies", "10"), ("concurrencies", [])),
         *(("entrants", "x"), ("entrants", [[]]), ("entrants", [{"label": 5, "crawler": []}])),
-        *(("delays", [{"low_us": 5, "high_us": 1}]), ("delays", [{"low_us": 0, "high_us": 1e9}])),
+        *(("delays", [{"text": "9-1"}]), ("delays", [{"text": "trace:/etc/passwd"}])),
         *(("kind", EVIL), ("kind", []), ("kind", "primes"), (EVIL, 5)),
     ),
     "experiment.environment": (

@@ -106,7 +106,7 @@ def test_crawlers_are_compared_with_the_next_slower_one_where_both_were_measured
         cell("middle", 1, *rates(10, 8, 5)),
     ]
     found = compare_neighbours(cells)
-    assert [(one.candidate, one.baseline, one.concurrency) for one in found] == [
+    assert [(one.candidate, one.baseline, one.cell.concurrency) for one in found] == [
         ("fast", "middle", 10),
         ("middle", "slow", 1),
     ]

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -15,6 +17,7 @@ from bench.contract.body_rules import body_rules
 from bench.contract.checking import check_contract
 from bench.contract.fault_rules import fault_rules
 from bench.contract.faults import FAULT_WORDS, PLAYED, Played
+from bench.contract.open_loop_rules import open_loop_rules
 from bench.contract.plain_rules import plain_rules
 from bench.contract.rules import MUST, SHOULD, Finding
 from bench.contract.runs import ContractRunner
@@ -30,6 +33,10 @@ from tests.accounts import cell
 OWN_CLIENTS = [info.name for info in REGISTRY if not info.is_pattern]
 TAKEN = "a job is taken when a slot is free, or all at once if declared"
 CLOCK = "a clock starts when a slot is held, or before it if declared"
+EARLY = "in open loop, no job is started before it is due"
+ORDER = "in open loop, jobs are started in their order"
+DROPPED = "in open loop, late jobs are not dropped"
+SENT = "a body is sent once, whole, by POST"
 LARGE, LATE = "the whole body is read", "a fetch ends with the last byte of its body"
 
 
@@ -43,7 +50,7 @@ def findings() -> Iterator[dict[str, "Future[list[Finding]]"]]:
         info = find(name)
         if not info.is_pattern:
             return list(check_contract(Entrant(name, name), strict))
-        groups = [plain_rules, slot_rules]
+        groups = [plain_rules, slot_rules, open_loop_rules]
         groups += [fault_rules] if info.queues else []  # its time limit is one of its own
         with ServerProcess() as server:
             runner = ContractRunner(Entrant(name, name), info, server, strict)
@@ -60,7 +67,7 @@ def test_a_crawler_of_ours_keeps_every_rule(
 ) -> None:
     found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
-    assert len(found) == 20 + 2 * len(PLAYED)
+    assert len(found) == 24 + 2 * len(PLAYED)
 
 
 @pytest.mark.parametrize("name", [info.name for info in group(PATTERNS)])
@@ -174,6 +181,60 @@ def test_jobs_are_taken_and_clocks_started_as_declared(
             rules = rules[-4:]  # those of slots
             assert [one.rule for one in found] == ([wanted[0]] if wanted else [])
             assert wanted is None or wanted[1] in found[0].evidence
+
+
+OPEN_LOOPS = {
+    "starts_early": (EARLY, "started before they were due: "),
+    "ignores_due_times": (EARLY, "(0, 1, 2, 3, 4, 5, "),
+    "newest_first": (ORDER, "started after jobs that were due 50 ms later: "),
+    "drops_late_jobs": (DROPPED, "40 jobs, never started: "),
+}
+
+
+def test_a_crawler_that_breaks_the_open_loop_is_found_out() -> None:
+    def broken(crawler: str) -> list[Finding]:
+        name = f"tests.broken_crawlers:{crawler}"
+        info = replace(find(name), is_declared=True, open_loop=True)
+        runner = ContractRunner(Entrant(crawler, name), info, server, {})
+        return [one for rule in open_loop_rules(runner) if (one := rule.finding()).is_broken]
+
+    with ServerProcess() as server, ThreadPoolExecutor(len(OPEN_LOOPS)) as executor:
+        for (rule, evidence), found in zip(
+            OPEN_LOOPS.values(), executor.map(broken, OPEN_LOOPS), strict=True
+        ):
+            assert [one.rule for one in found] == [rule]
+            assert evidence in found[0].evidence
+
+
+def test_a_crawler_of_which_nothing_is_declared_may_be_one_for_closed_loops_and_gets_alone() -> (
+    None
+):
+    name = "tests.broken_crawlers:with_urllib"
+    with ServerProcess() as server:
+        runner = ContractRunner(Entrant("plain", name), find(name), server, {})
+        rules = [*open_loop_rules(runner), *list(body_rules(runner))[2:]]
+        found = {one.rule: one for one in (rule.finding() for rule in rules)}
+        assert {rule: one.is_kept for rule, one in found.items()} == {EARLY: None, SENT: None}
+        assert found[EARLY].evidence.endswith("it cannot be used in open loop")
+        assert found[SENT].evidence.endswith("it cannot be used with --method POST")
+        runner.info = replace(runner.info, is_declared=True)
+        assert list(open_loop_rules(runner)) == []
+        assert rules[-1].finding().is_broken
+
+
+def test_the_crawler_of_the_documents_keeps_the_contract_in_both_loops(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "crawlers.md").read_text()
+    section = page[page.index("\n## The open loop\n") : page.index("\n## The contract\n")]
+    code = section[section.index("    import asyncio") : section.index("\n`check` does a run")]
+    mine = tmp_path / "mine.py"
+    mine.write_text(dedent(code))
+    entrant = Entrant("mine", f"{mine}:crawl")
+    with ServerProcess() as server:
+        runner = ContractRunner(entrant, find(entrant.crawler), server, {})
+        rules = [*plain_rules(runner), *open_loop_rules(runner), *list(body_rules(runner))[2:]]
+        findings = [rule.finding() for rule in rules]
+    assert [one for one in findings if not one.is_kept] == []
+    assert {EARLY, ORDER, DROPPED, SENT} <= {one.rule for one in findings}
 
 
 def test_an_honest_crawler_that_is_imprecise_breaks_no_rule_about_words() -> None:

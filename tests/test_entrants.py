@@ -11,8 +11,8 @@ from bench.measure.observation import Observation, parse_netstat, parse_stolen_n
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant, with_unique_labels
 from bench.plan.floor import FLOORS, cost_unit, fastest_floor
+from bench.plan.models import ModelError
 from crawlers.registry import REGISTRY
-from server.request_plan import PlanError
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_an_interpreter_that_is_not_there_is_named() -> None:
 def test_delays_are_drawn_from_their_range_and_again_the_same(
     low_us: int, more_us: int, seed: int, requests: int
 ) -> None:
-    delay = Delay(low_us, low_us + more_us)
+    delay = Delay.between(low_us, low_us + more_us)
     drawn = delay.drawn(seed, requests)
     assert len(drawn) == requests
     assert all(low_us <= value <= low_us + more_us for value in drawn)
@@ -89,15 +89,15 @@ def test_delays_are_drawn_from_their_range_and_again_the_same(
 
 
 def test_the_numbers_drawn_do_not_change_from_version_to_version() -> None:
-    assert Delay(1000, 20_000).drawn(1, 4) == array("I", [3553, 17102, 15512, 5846])
+    assert Delay.between(1000, 20_000).drawn(1, 4) == array("I", [3553, 17102, 15512, 5846])
 
 
 @pytest.mark.parametrize(
     ("text", "expected", "shown"),
     [
-        ("100", Delay(100_000, 100_000), "100 ms"),
-        ("20-200", Delay(20_000, 200_000), "20-200 ms"),
-        ("0.5-1", Delay(500, 1000), "0.5-1 ms"),
+        ("100", Delay.between(100_000, 100_000), "100 ms"),
+        ("20-200", Delay.between(20_000, 200_000), "20-200 ms"),
+        ("0.5-1", Delay.between(500, 1000), "0.5-1 ms"),
     ],
 )
 def test_a_delay_is_written_in_ms(text: str, expected: Delay, shown: str) -> None:
@@ -107,7 +107,7 @@ def test_a_delay_is_written_in_ms(text: str, expected: Delay, shown: str) -> Non
 
 @pytest.mark.parametrize("text", ["", "-5", "5-", "9-1", "x", "1-2-3", "60001"])
 def test_what_is_no_delay_is_refused(text: str) -> None:
-    with pytest.raises(PlanError):
+    with pytest.raises(ModelError):
         Delay.parse(text)
 
 

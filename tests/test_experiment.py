@@ -103,7 +103,7 @@ def test_the_servers_ceiling_is_measured_first_and_last() -> None:
 
 
 def test_all_runs_of_a_trial_have_the_same_delays_at_the_same_seq() -> None:
-    runs = experiment(delays=(Delay(1000, 9000),)).order(LIMITS)
+    runs = experiment(delays=(Delay.between(1000, 9000),)).order(LIMITS)
     for trial in (1, 2, 3):
         drawn = [run.delays_us() for run in runs if run.trial == trial]
         longest = max(drawn, key=len)
@@ -119,7 +119,11 @@ def test_a_run_may_have_a_number_of_requests_of_its_own() -> None:
     "changes",
     [
         {},
-        {"entrants": (Entrant("old", "any", "/x/python"),), "delays": (Delay(0, 5),), "floor": "x"},
+        {
+            "entrants": (Entrant("old", "any", "/x/python"),),
+            "delays": (Delay.between(0, 5),),
+            "floor": "x",
+        },
     ],
 )
 def test_an_experiment_survives_json(changes: dict[str, object]) -> None:

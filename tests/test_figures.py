@@ -51,6 +51,7 @@ from plots.figures.time_vs_concurrency import ideal_s, time_figure
 from plots.figures.timeline import MOST_LINES, Spans, coverage, timeline_figure
 from plots.lines import Point, Shape, draw_line
 from plots.style import styles_of
+from server.service import Service
 from tests.factories import experiment, planned, result
 
 ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
@@ -153,12 +154,12 @@ def test_there_is_a_line_for_each_delay_and_figures_of_each(tmp_path: Path) -> N
 
 @given(st.integers(1, 1000), st.integers(1, 500))
 def test_the_ideal_is_a_sawtooth_of_whole_waves(requests: int, most: int) -> None:
-    at, seconds = ideal_s(Delay.fixed(100_000), requests, most)
+    at, seconds = ideal_s(experiment(requests=requests), Delay.fixed(100_000), most)
     assert list(at) == list(range(1, most + 1))
     assert list(seconds) == pytest.approx([-(-requests // c) * 0.1 for c in range(1, most + 1)])
-    scaled = ideal_s(Delay.fixed(100_000), 0, most)[1]
+    scaled = ideal_s(experiment(), Delay.fixed(100_000), most)[1]
     assert list(scaled) == pytest.approx([100 / c for c in range(1, most + 1)])
-    assert len(ideal_s(Delay.fixed(0), requests, most)[0]) == 0
+    assert len(ideal_s(experiment(requests=requests), Delay.fixed(0), most)[0]) == 0
 
 
 def test_service_times_are_lines_and_a_distribution(store: Store, analysis: Analysis) -> None:
@@ -350,6 +351,38 @@ def test_the_ceiling_of_a_fixed_number_of_requests_is_a_staircase(analysis: Anal
     assert rates[7] == rates[9] == pytest.approx(15 / 0.2)  # two waves at 8 as at 10
 
 
+def test_the_ceilings_of_a_service_are_named(analysis: Analysis) -> None:
+    """The crawlers reach 100/s at 10."""
+    service = Service.parse({"capacity": "12", "stall": "10:1"})
+    asked = replace(analysis.experiment, service=service)
+    figure = throughput_figure(replace(analysis, experiment=asked), "")
+    assert data(lines(figure)["capacity 12 at 100 ms: 120/s"])[1] == [120, 120]
+    assert figure.axes[0].get_ylim()[1] > 130
+    assert data(lines(figure)["ideal"])[0][-1] == 10
+    assert "ideal: a client without overhead" in legend_of(figure)
+    # Twice as many are off the scale.
+    asked = replace(asked, service=Service.parse({"rate-limit": "300"}))
+    figure = throughput_figure(replace(analysis, experiment=asked), "")
+    assert "off the scale: rate limit 300/s" in {text.get_text() for text in figure.axes[0].texts}
+    assert "ideal" not in lines(figure)
+
+
+def legend_of(figure: Figure) -> set[str]:
+    legend = figure.axes[0].get_legend()
+    return {text.get_text() for text in legend.get_texts()} if legend else set()
+
+
+@pytest.mark.parametrize(("capacity", "said"), [("10", False), ("9", True)])
+def test_an_ideal_that_is_no_bound_is_called_a_reference(
+    analysis: Analysis, capacity: str, said: bool
+) -> None:
+    asked = replace(analysis.experiment, service=Service.parse({"capacity": capacity}))
+    figure = efficiency_figure(replace(analysis, experiment=asked), "")
+    assert figure is not None
+    texts = " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert ("a reference, and no bound" in texts) is said
+
+
 def with_service_of(folder: Path, delay: Delay) -> Analysis:
     """The results of make_store, as if that had been the delay asked for."""
     with make_store(folder) as store:
@@ -363,7 +396,7 @@ def with_service_of(folder: Path, delay: Delay) -> Analysis:
 def test_a_quantile_of_a_delay_is_that_of_all_its_values(low: int, width: int, q: float) -> None:
     every = np.arange(low, low + width + 1)
     # Next to a step floating point decides.
-    assert Delay(low, low + width).quantile_us(q) in (
+    assert Delay.between(low, low + width).quantile_us(q) in (
         quantile(every, max(0.0, q - 1e-9)),
         quantile(every, min(1.0, q + 1e-9)),
     )
@@ -372,7 +405,7 @@ def test_a_quantile_of_a_delay_is_that_of_all_its_values(low: int, width: int, q
 def test_each_panel_has_the_planned_quantile_and_the_last_their_distribution(
     tmp_path: Path,
 ) -> None:
-    analysis = with_service_of(tmp_path / "range", Delay(20_000, 200_000))
+    analysis = with_service_of(tmp_path / "range", Delay.between(20_000, 200_000))
     found = lines(service_time_figure(analysis, 10, {}, ""))
     for name, planned_ms in (("p50", 110.0), ("p90", 182.0), ("p99", 198.2)):
         assert data(found[f"planned {name}"])[1] == pytest.approx([planned_ms] * 2, abs=0.01)
@@ -392,7 +425,7 @@ def test_a_fixed_delay_is_every_quantile(analysis: Analysis) -> None:
 @given(st.integers(10, 60))
 def test_lines_between_points_stay_on_their_side_of_the_ideal(requests: int) -> None:
     """As points do: 85 % of the ideal at both ends, and whole waves in between."""
-    at, seconds = ideal_s(Delay.fixed(100_000), requests, 10)
+    at, seconds = ideal_s(experiment(requests=requests), Delay.fixed(100_000), 10)
     points = [
         Point(c, c, float(seconds[c - 1]) / share, 0.0, 9e9, Level.VALID)
         for c, share in ((1, 0.99), (10, 0.85))
@@ -407,6 +440,7 @@ def test_lines_between_points_stay_on_their_side_of_the_ideal(requests: int) -> 
 
 
 def test_the_efficiency_axis_is_stretched_at_its_ends(analysis: Analysis) -> None:
+    assert unstretched(stretched(np.array([1.03]))) == pytest.approx(1.03)
     shares = np.linspace(0, 1, 101)
     heights = stretched(shares)
     assert (np.diff(heights) > 0).all()

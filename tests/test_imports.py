@@ -18,6 +18,7 @@ ALLOWED = {
         "server.request_plan",
         "server.packed_columns",
         "server.parent",
+        "server.precise_selector",
         "server.process_usage",
         "server.standard_streams",
     },

@@ -12,7 +12,7 @@ from bench.analysis.in_flight import Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
 from bench.analysis.reconciliation import Mismatch, Reconciliation
 from bench.analysis.split import Split
-from bench.analysis.stalls import Stall, client_stall, idle_stall
+from bench.analysis.stalls import IdleSpans, Stall, client_stall, idle_slots, idle_stall
 from bench.results.columns import IntColumns
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.factories import MS
@@ -186,9 +186,13 @@ def test_a_free_slot_and_jobs_left_and_nothing_started() -> None:
     ends = np.array([10, 100, 20, 70]) * MS
     levels = Levels.of(starts, ends)
     # On two slots, one is free from 20 to 60; from 70 on there are no jobs left.
-    assert idle_stall(levels, 2, 4) == Stall(20 * MS, 40 * MS)
-    assert idle_stall(levels, 1, 4).span_ns == 0
-    assert idle_stall(levels, 2, 3).span_ns == 0
+    assert idle_stall(IdleSpans.of(levels, 2, 4, starts, None)) == Stall(20 * MS, 40 * MS)
+    assert idle_stall(IdleSpans.of(levels, 1, 4, starts, None)).span_ns == 0
+    assert idle_stall(IdleSpans.of(levels, 2, 3, starts, None)).span_ns == 0
+    # In open loop, it is only idle while a job is due: here from 50 on.
+    due = np.array([0, 0, 10, 50]) * MS
+    assert idle_stall(IdleSpans.of(levels, 2, 4, starts, due)) == Stall(50 * MS, 10 * MS)
+    assert idle_slots(IdleSpans.of(levels, 2, 4, starts, due), 2).time_share == 0.1
 
 
 def test_what_the_ideal_schedule_leaves_idle_is_no_loss() -> None:

@@ -255,7 +255,7 @@ def test_delays_of_a_range_are_those_of_the_seed_and_the_trial() -> None:
     drawn = [
         run.delays_us()
         for seed in (1, 2)
-        for run in PrimesExperiment(cells, 3, Delay(1000, 9000), 2, seed, 10.0).order({})
+        for run in PrimesExperiment(cells, 3, Delay.between(1000, 9000), 2, seed, 10.0).order({})
     ]
     assert all(one != other for n, one in enumerate(drawn) for other in drawn[:n])
 

@@ -8,8 +8,7 @@ from bench.analysis.accounts import Accounts
 from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Verdict, judge
-from bench.plan.delays import Delay
-from bench.plan.experiment import CEILING, Cell, Experiment
+from bench.plan.experiment import CEILING, Cell, Experiment, RequestModel
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from crawlers.contract import ERROR_WORDS
@@ -44,7 +43,7 @@ class Analysis:
 
     experiment: Experiment
     cells: tuple[CellSummary, ...]
-    """All cells, ordered by crawler and delay as in the command, then by concurrency."""
+    """All cells, ordered by crawler, delay and size as in the command, then by what is varied."""
     ceilings: tuple[Trial, ...]
     """The runs of the floor crawler that measure the server's ceiling, first and last."""
 
@@ -53,12 +52,12 @@ class Analysis:
         """The runs of all cells, without those that measure the ceiling."""
         return tuple(trial.run for cell in self.cells for trial in cell.trials)
 
-    def of_delay(self, delay: Delay) -> "Analysis":
-        """Return the part of the analysis with this delay."""
+    def of_request(self, request: RequestModel) -> "Analysis":
+        """Return the part of the analysis whose requests ask for this."""
         return replace(
             self,
-            experiment=replace(self.experiment, delays=(delay,)),
-            cells=tuple(cell for cell in self.cells if cell.cell.delay == delay),
+            experiment=replace(self.experiment, delays=(request.delay,), sizes=(request.size,)),
+            cells=tuple(cell for cell in self.cells if cell.cell.request == request),
         )
 
     def by_crawler(self) -> dict[str, list[CellSummary]]:
@@ -70,9 +69,9 @@ class Analysis:
         return found
 
     def format_series(self, cell: Cell) -> str:
-        """Return the crawler, and the delay if the experiment has several."""
-        is_one = len(self.experiment.delays) == 1
-        return cell.crawler if is_one else f"{cell.crawler}, {cell.delay}"
+        """Return the crawler, and what its requests ask for if that differs between cells."""
+        is_one = len(self.experiment.requests_asked) == 1
+        return cell.crawler if is_one else f"{cell.crawler}, {cell.request}"
 
     def latency_label(self, crawler: str) -> str:
         """Return the label of a crawler in figures of latencies, which says if they hold a wait."""
@@ -92,12 +91,18 @@ class Analysis:
     @property
     def is_sound(self) -> bool:
         """Whether no run is INVALID, and no request failed."""
-        trials = [trial for cell in self.cells for trial in cell.trials]
-        return all(
-            trial.verdict.level is not Level.INVALID
-            and (trial.summary is None or not trial.summary.errors)
-            for trial in (*trials, *self.ceilings)
+        return self.has_no_invalid and all(
+            trial.summary is None or not trial.summary.errors for trial in self._trials
         )
+
+    @property
+    def has_no_invalid(self) -> bool:
+        """Whether no run is INVALID."""
+        return all(trial.verdict.level is not Level.INVALID for trial in self._trials)
+
+    @property
+    def _trials(self) -> tuple[Trial, ...]:
+        return (*(trial for cell in self.cells for trial in cell.trials), *self.ceilings)
 
 
 def analyse(store: "Store") -> Analysis:
@@ -122,11 +127,11 @@ def analyse(store: "Store") -> Analysis:
         summary = summaries[run.number]
         trials[run.cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
     rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
-    rank_of_delay = {delay: rank for rank, delay in enumerate(experiment.delays)}
+    rank_of_request = {one: rank for rank, one in enumerate(experiment.requests_asked)}
 
-    def rank(cell: Cell) -> tuple[int, int, int]:
-        by_delay = rank_of_delay.get(cell.delay, len(rank_of_delay))
-        return rank_of.get(cell.crawler, len(rank_of)), by_delay, cell.concurrency
+    def rank(cell: Cell) -> tuple[int, int, float]:
+        by_request = rank_of_request.get(cell.request, len(rank_of_request))
+        return rank_of.get(cell.crawler, len(rank_of)), by_request, cell.level
 
     ordered = sorted(trials, key=rank)
     cells = tuple(CellSummary(cell, tuple(trials[cell])) for cell in ordered)

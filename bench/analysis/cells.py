@@ -10,8 +10,7 @@ from typing import NamedTuple, Self
 from bench.analysis.inference import Interval, median_interval, spearman
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Verdict
-from bench.plan.delays import Delay
-from bench.plan.experiment import Cell
+from bench.plan.experiment import Cell, RequestModel
 from bench.results.schema import RunRow
 
 KNEE_SHARE = 0.95
@@ -111,15 +110,15 @@ def _rate(trial: Trial) -> float:
 
 
 class Series(NamedTuple):
-    """The key of cells that differ only in their concurrency."""
+    """The key of cells that differ only in their concurrency, or only in their rate."""
 
     crawler: str
-    delay: Delay
+    request: RequestModel
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
         """Return the series that a cell belongs to."""
-        return cls(cell.crawler, cell.delay)
+        return cls(cell.crawler, cell.request)
 
 
 def best_cells(cells: Sequence[CellSummary]) -> dict[Series, CellSummary]:

@@ -15,7 +15,7 @@ from bench.analysis.inference import (
     sign_flip_p,
 )
 from bench.analysis.validity import Level
-from bench.plan.delays import Delay
+from bench.plan.experiment import Cell
 
 BETTER = "better"
 WORSE = "worse"
@@ -137,40 +137,39 @@ class Neighbours:
 
     baseline: str
     candidate: str
-    concurrency: int
-    delay: Delay
+    cell: Cell
+    """The cell of the candidate."""
     result: Result
 
 
 def compare_neighbours(cells: Sequence[CellSummary]) -> list[Neighbours]:
     """Compare each crawler with the next slower one, by best throughput.
 
-    They are compared at the highest concurrency at which both were measured.
+    They are compared at the highest concurrency, or rate, at which both were measured.
     """
-    by_series: dict[Series, dict[int, CellSummary]] = {}
+    by_series: dict[Series, dict[float, CellSummary]] = {}
     for cell in cells:
         if cell.measured:
-            by_series.setdefault(Series.of(cell.cell), {})[cell.cell.concurrency] = cell
+            by_series.setdefault(Series.of(cell.cell), {})[cell.cell.level] = cell
     best = best_cells(cells)
     pairs: dict[str, tuple[CellSummary, CellSummary]] = {}
-    for delay in dict.fromkeys(series.delay for series in best):
+    for request in dict.fromkeys(series.request for series in best):
         ranked = sorted(
-            (series for series in best if series.delay == delay),
+            (series for series in best if series.request == request),
             key=lambda series: -best[series].requests_per_s[0],
         )
         for faster, slower in pairwise(ranked):
             common = by_series[faster].keys() & by_series[slower].keys()
             if common:
                 at = max(common)
-                name = f"{faster.crawler} {delay}"
+                name = f"{faster.crawler} {request}"
                 pairs[name] = (by_series[slower][at], by_series[faster][at])
     results = compare(pairs, METRICS["throughput"])
     return [
         Neighbours(
             baseline.cell.crawler,
             candidate.cell.crawler,
-            candidate.cell.concurrency,
-            candidate.cell.delay,
+            candidate.cell,
             results[name],
         )
         for name, (baseline, candidate) in pairs.items()

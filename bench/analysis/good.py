@@ -10,6 +10,7 @@ import numpy as np
 from bench.analysis.accounts import Accounts
 from bench.results.schema import RunRow
 from crawlers.contract import ERROR_WORDS, failure_word, is_good
+from server.ledger import REFUSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,10 @@ class GoodRequests:
 
     is_good: "NDArray[np.bool_]"
     """For each fetch, whether it is good."""
+    refused: dict[int, int]
+    """Number of requests that the service refused as planned, by status. They are no errors."""
+    planned_failures: int
+    """Number of failed fetches that were to fail by the service's share of faults."""
     errors: dict[str, int]
     """Number of errors by the words of bench.analysis.summary.RunSummary, most frequent first."""
 
@@ -38,21 +43,48 @@ class GoodRequests:
         if not run.failure:  # requests in flight when a crawl was interrupted are not missing
             errors["missing"] = run.requests - jobs
         has_failed = ~is_good(error, status, is_planned=is_planned) & is_left
+        is_refused = has_failed & _is_refused(run, accounts)
+        has_failed &= ~is_refused
         for code, count in _counted(error[has_failed]):
             if code:
                 errors[ERROR_WORDS[code]] = count
         for code, count in _counted(status[has_failed & (error == 0)]):
             errors[failure_word(0, code, is_planned=is_planned)] = count
-        is_left &= ~has_failed
+        planned_failures = _failures_as_planned(run, fetches["seq"][has_failed])
+        is_left &= ~has_failed & ~is_refused
         if is_planned:
-            has_size = fetches["size_bytes"] == _planned_sizes(accounts, fetches["seq"])
+            has_size = fetches["size_bytes"] == _planned_sizes(run, accounts, fetches["seq"])
             errors["size"] = int((is_left & ~has_size).sum())
             is_left &= has_size
         join = accounts.complete_join(run)
         if join is not None:
             errors["never arrived"] = int((is_left & ~join.has_arrived).sum())
             is_left &= join.has_arrived
-        return cls(is_left, {word: count for word, count in errors.most_common() if count})
+        return cls(
+            is_left,
+            dict(_counted(status[is_refused])),
+            planned_failures,
+            {word: count for word, count in errors.most_common() if count},
+        )
+
+
+def _is_refused(run: RunRow, accounts: Accounts) -> "NDArray[np.bool_]":
+    """Return for each fetch whether the ledger has the refusal that it reports."""
+    fetches = accounts.fetches
+    join = accounts.complete_join(run) if run.service.refuses else None
+    if join is None:
+        return np.zeros(len(fetches["seq"]), dtype=bool)
+    outcome = np.append(join.arrivals["outcome"], 0)[join.arrival_of]
+    status = np.append(join.arrivals["status"], 0)[join.arrival_of]
+    is_refused: NDArray[np.bool_] = (outcome == REFUSED) & (fetches["error"] == 0)
+    is_refused &= fetches["status"] == status
+    return is_refused
+
+
+def _failures_as_planned(run: RunRow, seqs: "NDArray[np.int64]") -> int:
+    if not run.service.fault_share:
+        return 0
+    return sum(1 for seq in seqs.tolist() if run.service.fault_of(seq))
 
 
 def _are_jobs(seq: "NDArray[np.int64]", requests: int) -> "NDArray[np.bool_]":
@@ -68,7 +100,9 @@ def _counted(values: "NDArray[np.int64]") -> "Iterator[tuple[int, int]]":
     return zip(found.tolist(), counts.tolist(), strict=True)
 
 
-def _planned_sizes(accounts: Accounts, seq: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    """Return the planned body size of each fetch, in bytes: 1, unless its own plan differs."""
-    sizes = np.array([plan.size_bytes for plan in accounts.plans] or [1])
+def _planned_sizes(
+    run: RunRow, accounts: Accounts, seq: "NDArray[np.int64]"
+) -> "NDArray[np.int64]":
+    """Return the planned body size of each fetch, in bytes."""
+    sizes = np.array([plan.size_bytes for plan in accounts.plans] or run.sizes_bytes())
     return sizes[np.clip(seq, 0, len(sizes) - 1)]

@@ -1,7 +1,7 @@
 """Finds the times in which the client stood still although it had something to do. Pure."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -43,29 +43,63 @@ def client_stall(join: Join) -> Stall | None:
     return _longest(acts, replied[was_answered], fetches["end_ns"][was_answered])
 
 
-def idle_stall(levels: Levels, slots: int, requests: int) -> Stall:
-    """Return the longest time in which the client had a free slot and jobs left, but started none.
+@dataclass(frozen=True, slots=True)
+class IdleSpans:
+    """Spans of time in which slots were free, and requests could have started on them."""
 
-    `levels` are computed from the client's own starts and ends.
-    """
-    spans = _free_spans(levels, slots, requests)
-    at = int(spans.argmax()) if len(spans) else 0
-    return Stall(int(levels.instant_ns[at]), int(spans[at]) if len(spans) else 0)
+    instant_ns: "NDArray[np.int64]"
+    """When each span begins."""
+    span_ns: "NDArray[np.int64]"
+    """Its length; 0 if no slot was free or nothing was left to start."""
+    slots: "NDArray[np.int64]"
+    """How many requests could have started."""
+    makespan_ns: int
+
+    @classmethod
+    def of(
+        cls,
+        levels: Levels,
+        slots: int,
+        requests: int,
+        start_ns: "NDArray[np.int64]",
+        due_ns: "NDArray[np.int64] | None",
+    ) -> Self:
+        """Compute them from the client's own records; `levels` are of its starts and ends.
+
+        In closed loop any job that is left could start. In open loop (`due_ns` is given) only one
+        that is due.
+        """
+        instants, in_flight = levels.instant_ns, levels.level
+        makespan_ns = max(1, int(instants[-1] - instants[0]))
+        if due_ns is None:
+            is_start = np.diff(in_flight, prepend=0) > 0
+            left = requests - np.cumsum(is_start)
+        else:
+            instants = np.sort(np.concatenate([instants, due_ns]))
+            at = np.searchsorted(levels.instant_ns, instants, side="right") - 1
+            in_flight = np.where(at >= 0, levels.level[at], 0)
+            left = np.searchsorted(np.sort(due_ns), instants, side="right")
+            left = left - np.searchsorted(np.sort(start_ns), instants, side="right")
+        free = slots - in_flight[:-1]
+        if due_ns is not None:
+            free = np.minimum(free, left[:-1])
+        could = (free > 0) & (left[:-1] > 0)
+        spans = np.where(could, np.diff(instants), 0)
+        return cls(instants[:-1], spans, np.where(could, free, 0), makespan_ns)
 
 
-def idle_slots(levels: Levels, slots: int, requests: int) -> IdleSlots:
-    """Return how long slots were free with jobs left. `levels` are from the client's records."""
-    spans = _free_spans(levels, slots, requests)
-    makespan_ns = max(1, int(levels.instant_ns[-1] - levels.instant_ns[0]))
-    idle = int((spans * (slots - levels.level[:-1])).sum())
-    return IdleSlots(idle / (slots * makespan_ns), int(spans.sum()) / makespan_ns)
+def idle_stall(idle: IdleSpans) -> Stall:
+    """Return the longest time in which a slot was free and a job could have started."""
+    if not len(idle.span_ns):
+        return Stall(0, 0)
+    at = int(idle.span_ns.argmax())
+    return Stall(int(idle.instant_ns[at]), int(idle.span_ns[at]))
 
 
-def _free_spans(levels: Levels, slots: int, requests: int) -> "NDArray[np.int64]":
-    """Return the duration of each level, in ns; 0 if no slot was free or no job was left."""
-    is_start = np.diff(levels.level, prepend=0) > 0
-    could = (levels.level[:-1] < slots) & (np.cumsum(is_start)[:-1] < requests)
-    return np.where(could, np.diff(levels.instant_ns), 0)
+def idle_slots(idle: IdleSpans, slots: int) -> IdleSlots:
+    """Return how long slots were free although a job could have started."""
+    lost = int((idle.span_ns * idle.slots).sum())
+    return IdleSlots(lost / (slots * idle.makespan_ns), int(idle.span_ns.sum()) / idle.makespan_ns)
 
 
 def _longest(

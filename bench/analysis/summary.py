@@ -5,29 +5,46 @@ bench.analysis.validity decides whether they can be believed.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from operator import gt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bench.analysis.abandoned import Abandoned
 from bench.analysis.accounts import Accounts
 from bench.analysis.anomalies import Clusters, Impossible, impossible, out_of_order
+from bench.analysis.bounds import faster_than_service, faster_than_slots, started_early
 from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import InFlight, Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.reconciliation import Reconciliation
+from bench.analysis.response import DueTimes
 from bench.analysis.server_load import ServerLoad, server_use
 from bench.analysis.slot_time import SlotTime
 from bench.analysis.split import Split, SplitSummary
-from bench.analysis.stalls import IdleSlots, Stall, client_stall, idle_slots, idle_stall
-from bench.plan.experiment import ideal_makespan_ns
+from bench.analysis.stalls import (
+    IdleSlots,
+    IdleSpans,
+    Stall,
+    client_stall,
+    idle_slots,
+    idle_stall,
+)
+from bench.analysis.window import Window
+from bench.plan.ideal import is_bound, simulate
+from bench.plan.ideal import makespan_ns as ideal_makespan_ns
+from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
+from crawlers.contract import DUE_AFTER_S
+from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from crawlers.spec import Usage
 
+_BEFORE_FIRST_DUE_NS = round(DUE_AFTER_S * 1e9)
 _SLACK_NS = 100_000_000
 """Allowance for a client that is busy when the time limit passes."""
 
@@ -47,13 +64,44 @@ class RunSummary:
     makespan_ns: int
     """From the first start to the last end."""
     requests_per_s: float
+    """Good requests per second, of the time that counts."""
     ideal_ns: int
+    is_bound: bool
+    """Whether no client can be faster than the ideal one, so that an efficiency above 1 is
+    impossible. With a limited service, an honest client may finish sooner in another order."""
     efficiency: float | None
     """Ideal / measured makespan; None if no delay was planned, or not all requests are good."""
     p50_ns: int | None
     p90_ns: int | None
     p99_ns: int | None
     """p50, p90 and p99 of the service time of good requests; p99 needs 1000 requests."""
+    refused: int | None
+    """Number of requests that the service refused as planned; None without a ledger. They are no
+    errors."""
+    refused_by_status: dict[int, int]
+    planned_failures: int
+    """Number of errors that the service's share of faults planned."""
+    abandoned: Abandoned | None
+    """What the server did for requests that the client had given up; None without a ledger."""
+    offered_per_s: float | None
+    """Requests that were due per second. This and the following are None in closed loop."""
+    response_p50_ns: int | None
+    response_p90_ns: int | None
+    response_p99_ns: int | None
+    response_p999_ns: int | None
+    """Quantiles of the time from the due instant to the last byte of good requests; p99 needs 1000
+    requests, and p99.9 needs 10 000."""
+    send_lag_p50_ns: int | None
+    send_lag_p99_ns: int | None
+    """Quantiles of the time from the due instant to the start, over all requests."""
+    client_lag_p99_ns: int | None
+    """The same, but only while a slot was free: the lag that is the client's."""
+    backlog_peak: int | None
+    """The most requests that were due and not started."""
+    does_ideal_wait: bool | None
+    """Whether the ideal client, too, has to wait for a slot."""
+    early_ns: int | None
+    """By how much a request started before it was due, at most; None if none did."""
     split: SplitSummary | None
     """`split`, `slot_time`, `in_flight` and `connections` are None without a ledger."""
     slot_time: SlotTime | None
@@ -89,6 +137,11 @@ class RunSummary:
     queued_p50_ns: int | None
     queued_p99_ns: int | None
     impossible: tuple[Impossible, ...]
+    beyond_slots_ns: int | None
+    """By how much the run was faster than its own order of starts allows on its slots; None if it
+    was not, or without a ledger."""
+    beyond_service_ns: int | None
+    """The same, of the server's own order of arrivals and the service."""
     client_stall: Stall | None
     idle_stall: Stall
     """The longest time in which the client had a free slot and jobs left, but started none."""
@@ -115,6 +168,7 @@ _EXPORTED_AS = {"reconciliation": "ledger"}
 class _FromLedger:
     """The fields of RunSummary that need a ledger with the whole run."""
 
+    abandoned: Abandoned | None = None
     reconciliation: Reconciliation | None = None
     in_flight: InFlight | None = None
     connections: int | None = None
@@ -124,6 +178,8 @@ class _FromLedger:
     queued_ns: "NDArray[np.int64] | None" = None
     """Sorted, for a crawler that queues and has good requests."""
     impossible: tuple[Impossible, ...] = ()
+    beyond_slots_ns: int | None = None
+    beyond_service_ns: int | None = None
     client_stall: Stall | None = None
     clusters: Clusters | None = None
 
@@ -140,29 +196,41 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         run = replace(run, requests=_begun(run, accounts))
     requests = GoodRequests.of(run, accounts)
     count, good = len(requests.is_good), int(requests.is_good.sum())
+    due = DueTimes.of(run, fetches)
     first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
-    makespan_ns = last_ns - first_ns
+    begin_ns = run.first_due_ns if due is not None else first_ns
+    makespan_ns = last_ns - begin_ns
     delays_us = _planned_delays_us(run, accounts)
-    ideal_ns = ideal_makespan_ns(delays_us, run.slots)
-    is_as_planned = ideal_ns and makespan_ns and good == run.requests
-    service_ns = _service_ns(accounts, requests)
+    ideal = _ideal_of(run, delays_us)
+    is_as_planned = ideal.makespan_ns and makespan_ns and good == run.requests
+    window = Window.of(run, fetches, due, begin_ns, last_ns)
+    counted = requests.is_good & window.is_counted
+    service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[counted])
     levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
     server = server_use(accounts.load, first_ns, last_ns)
+    due_ns = due.due_ns if due is not None else None
+    idle = IdleSpans.of(levels, run.slots, run.requests, fetches["start_ns"], due_ns)
     join, seen = accounts.complete_join(run), _FromLedger()
     if join is not None:
-        seen = _from_ledger(run, join, requests, levels, delays_us, makespan_ns, ideal_ns)
+        seen = _from_ledger(run, join, requests, levels, delays_us, makespan_ns, ideal.makespan_ns)
     return RunSummary(
         requests=count,
         slots=run.slots,
         good=good,
         errors=requests.errors,
         makespan_ns=makespan_ns,
-        requests_per_s=good / max(1, makespan_ns) * 1e9,
-        ideal_ns=ideal_ns,
-        efficiency=ideal_ns / makespan_ns if is_as_planned else None,
-        p50_ns=quantile(service_ns, 0.5) if good else None,
-        p90_ns=quantile(service_ns, 0.9) if good else None,
+        requests_per_s=window.rate_per_s(fetches, requests.is_good),
+        ideal_ns=ideal.makespan_ns,
+        is_bound=ideal.is_bound,
+        efficiency=ideal.makespan_ns / makespan_ns if is_as_planned else None,
+        p50_ns=_quantile(service_ns, 0.5),
+        p90_ns=_quantile(service_ns, 0.9),
         p99_ns=tail_quantile(service_ns, 0.99),
+        refused=sum(requests.refused.values()) if join is not None else None,
+        refused_by_status=requests.refused,
+        planned_failures=requests.planned_failures,
+        abandoned=seen.abandoned,
+        **_of_responses(due, fetches, counted, window, does_ideal_wait=ideal.does_wait),
         split=seen.split,
         slot_time=seen.slot_time,
         in_flight=seen.in_flight,
@@ -183,14 +251,82 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         queued_p50_ns=quantile(seen.queued_ns, 0.5) if seen.queued_ns is not None else None,
         queued_p99_ns=tail_quantile(seen.queued_ns, 0.99) if seen.queued_ns is not None else None,
         impossible=seen.impossible,
+        beyond_slots_ns=seen.beyond_slots_ns,
+        beyond_service_ns=seen.beyond_service_ns,
         client_stall=seen.client_stall,
-        idle_stall=idle_stall(levels, run.slots, run.requests),
-        idle_slots=idle_slots(levels, run.slots, run.requests),
+        idle_stall=idle_stall(idle),
+        idle_slots=idle_slots(idle, run.slots),
         clusters=seen.clusters,
         out_of_order=out_of_order(fetches, run.slots),
         overtime=_overtime(_limited_ns(run, accounts, requests), run.timeout_ns),
-        outside_ns=max(0, usage.wall_ns - makespan_ns),
+        outside_ns=max(0, usage.wall_ns - makespan_ns - (_BEFORE_FIRST_DUE_NS if due else 0)),
     )
+
+
+def _of_responses(
+    due: DueTimes | None,
+    fetches: IntColumns,
+    counted: "NDArray[np.bool_]",
+    window: Window,
+    *,
+    does_ideal_wait: bool,
+) -> dict[str, Any]:
+    """Return the fields of RunSummary that only an open loop has."""
+    if due is None:
+        return dict.fromkeys(_OPEN_LOOP_ONLY)
+    response_ns = np.sort(due.response_ns[counted])
+    lag_ns = np.sort(due.send_lag_ns[window.is_counted])
+    client_lag_ns = np.sort(due.client_lag_ns[window.is_counted])
+    return {
+        "offered_per_s": due.offered_per_s(window.is_counted),
+        "response_p50_ns": _quantile(response_ns, 0.5),
+        "response_p90_ns": _quantile(response_ns, 0.9),
+        "response_p99_ns": tail_quantile(response_ns, 0.99),
+        "response_p999_ns": tail_quantile(response_ns, 0.999),
+        "send_lag_p50_ns": _quantile(lag_ns, 0.5),
+        "send_lag_p99_ns": _quantile(lag_ns, 0.99),
+        "client_lag_p99_ns": _quantile(client_lag_ns, 0.99),
+        "backlog_peak": max(0, Levels.of(due.due_ns, fetches["start_ns"]).peak),
+        "does_ideal_wait": does_ideal_wait,
+        "early_ns": started_early(fetches["start_ns"], due.due_ns),
+    }
+
+
+_OPEN_LOOP_ONLY = (
+    "offered_per_s",
+    "response_p50_ns",
+    "response_p90_ns",
+    "response_p99_ns",
+    "response_p999_ns",
+    "send_lag_p50_ns",
+    "send_lag_p99_ns",
+    "client_lag_p99_ns",
+    "backlog_peak",
+    "does_ideal_wait",
+    "early_ns",
+)
+
+
+def _quantile(ordered: "NDArray[np.int64]", q: float) -> int | None:
+    return quantile(ordered, q) if len(ordered) else None
+
+
+class _IdealOfRun(NamedTuple):
+    makespan_ns: int
+    is_bound: bool
+    does_wait: bool = False
+
+
+def _ideal_of(run: RunRow, delays_us: Sequence[int]) -> _IdealOfRun:
+    """Return how long the ideal client takes for the same requests at the same service."""
+    if not delays_us:
+        return _IdealOfRun(0, is_bound=False)
+    if run.load.is_open:
+        ideal = simulate(delays_us, run.service, slots=run.slots, due_after_ns=run.due_after_ns())
+        does_wait = any(map(gt, ideal.start_ns, ideal.due_ns))
+        return _IdealOfRun(ideal.makespan_ns, is_bound=False, does_wait=does_wait)
+    ideal_ns = ideal_makespan_ns(delays_us, run.service, slots=run.slots)
+    return _IdealOfRun(ideal_ns, is_bound(run.service, run.slots, is_open_loop=False))
 
 
 def _begun(run: RunRow, accounts: Accounts) -> int:
@@ -242,13 +378,42 @@ def _from_ledger(
         ),
         in_flight=in_flight,
         connections=connections,
+        abandoned=Abandoned.of(join.arrivals),
         split=SplitSummary.of(split),
         slot_time=SlotTime.of(in_slots, run.slots, makespan_ns, ideal_ns),
         queued_share=levels.share_above(most_sent),
         queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
         impossible=impossible(split, np.array(delays_us)),
+        beyond_slots_ns=_beyond_slots_ns(run, join),
+        beyond_service_ns=_beyond_service_ns(run, join),
         client_stall=client_stall(join),
         clusters=Clusters.of(in_slots),
+    )
+
+
+def _beyond_slots_ns(run: RunRow, join: Join) -> int | None:
+    """Compare the run with the list schedule of its own starts; see bench.analysis.bounds."""
+    fetches, arrivals = join.fetches, join.arrivals
+    if run.conditions.queues or not join.has_arrived.all():
+        return None  # clocks hold waits, or a request that failed before it was sent took no time
+    is_served = arrivals["outcome"] == ANSWERED
+    least_ns = np.where(is_served, arrivals["delay_us"] * 1000, 0)[join.arrival_of]
+    least_ns = np.where(fetches["error"] == 0, least_ns, 0)
+    return faster_than_slots(fetches["start_ns"], fetches["end_ns"], least_ns, run.slots)
+
+
+def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
+    """Compare the server with the list schedule of its own arrivals."""
+    if run.service.is_plain:
+        return None
+    is_served = join.arrivals["outcome"] == ANSWERED
+    served = {name: column[is_served] for name, column in join.arrivals.items()}
+    return faster_than_service(
+        served["arrived_ns"],
+        served["begin_ns"],
+        served["replied_ns"],
+        served["delay_us"],
+        run.service,
     )
 
 

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
+from bench.cli.load_options import add_delay
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
@@ -11,7 +12,6 @@ from bench.cli.options import (
     add_seed,
     add_timeout,
     add_wide,
-    checked_delay,
 )
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
@@ -34,13 +34,7 @@ EXAMPLES = (
 def add_options(parser: ArgumentParser) -> None:
     """Add the options that choose the crawlers and the delays."""
     add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
-    parser.add_argument(
-        "--delay",
-        type=checked_delay,
-        default=Delay(1_000, 20_000),
-        metavar="MS-MS",
-        help="range of the delays in ms (default: 1-20)",
-    )
+    add_delay(parser, may_be_many=False, default=Delay.between(1_000, 20_000))
     parser.add_argument(
         "-n",
         "--requests",

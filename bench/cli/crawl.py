@@ -1,32 +1,38 @@
 """`crawlbench crawl NAME`: makes one crawl and describes it in detail."""
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.cli.load_options import add_delay, add_load, check_entrants, load_arguments
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
     DEFAULT_TIMEOUT_S,
+    add_fail_if,
     add_out,
     add_seed,
+    add_sources,
     add_timeout,
     add_wide,
-    checked_delay,
     checked_entrant,
 )
 from bench.errors import UsageError
-from bench.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REQUESTS_FAILED
+from bench.exit_codes import EXIT_INTERRUPTED
 from bench.plan.delays import Delay
 from bench.program import PROGRAM, say
-from crawlers.checked import add_trust_options, checked_count, checked_url
+from crawlers.checked import checked_count
 
 if TYPE_CHECKING:
+    from bench.analysis.thresholds import Threshold
     from bench.measure.kept_crawl import KeptCrawl
     from bench.measure.runner import Target
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
 _DEFAULT_REQUESTS = 1000
+_DEFAULT_CONCURRENCY = 100
 
 DESCRIPTION = """\
 Makes one crawl in a fresh process and describes it in detail: against a delay
@@ -38,6 +44,7 @@ EXAMPLES = (
     ("crawl asyncio -n 5000 -c 100 --delay 100", "5000 requests, 100 at a time"),
     ("crawl mine:crawl -n 20 -c 1", "the function crawl of your own mine.py"),
     ("crawl asyncio -c 5 --urls urls.txt", "every URL of a list, once"),
+    ("crawl asyncio --fail-if 'p99>500' 'errors>0.1%'", "a check for CI"),
 )
 
 
@@ -61,30 +68,23 @@ def add_options(parser: ArgumentParser) -> None:
         "-c",
         "--concurrency",
         type=checked_count,
-        default=100,
         metavar="C",
-        help="requests in flight at a time (default: 100)",
+        help=f"requests in flight at a time (default: {_DEFAULT_CONCURRENCY}); with --rate, the "
+        "most (default: four times as many as the delay needs, and at least 100)",
     )
-    parser.add_argument(
-        "--delay",
-        type=checked_delay,
-        metavar="MS",
-        help="delay of the server in ms; 20-200 draws each evenly from that range (default: 100)",
-    )
-    parser.add_argument(
-        "--url", type=checked_url, help="crawl this URL instead of a server of its own"
-    )
-    parser.add_argument(
-        "--urls",
-        metavar="FILE",
-        help="fetch every URL in FILE once, one URL per line, - for stdin; if they are /add URLs "
+    add_delay(parser, may_be_many=False)
+    add_load(parser, may_be_many=False)
+    add_sources(
+        parser,
+        "crawl this URL instead of a server of its own",
+        "fetch every URL in FILE once, one URL per line, - for stdin; if they are /add URLs "
         "of one crawlbench server with one name= and seq=0, 1, ..., they are checked with its "
         "ledger",
     )
-    add_trust_options(parser)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_fail_if(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_wide(parser)
 
@@ -94,7 +94,7 @@ def run(arguments: Namespace) -> int:
     from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server
     from bench.measure.readiness import chosen_entrants, installed
-    from bench.measure.targets import read_urls, recognise, recognise_urls
+    from bench.measure.targets import check_options, read_urls, recognise, recognise_urls
     from bench.plan.crawl import CrawlExperiment
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
@@ -111,46 +111,61 @@ def run(arguments: Namespace) -> int:
         )
     (entrant,) = entrants
     info = installed(entrant)
-    if arguments.concurrency > info.max_concurrency:
+    load = load_arguments(arguments)
+    check_entrants(load, (entrant,))
+    if len(load.rates) > 1:
+        raise UsageError(f"crawl has one rate: sweep several with {PROGRAM} run --rate")
+    asked_for = arguments.concurrency or (0 if load.rates else _DEFAULT_CONCURRENCY)
+    if asked_for > info.max_concurrency:
         say(
             f"{info.name} can only fetch {info.max_concurrency} at a time: "
-            f"-c {info.max_concurrency} is used instead of {arguments.concurrency}"
+            f"-c {info.max_concurrency} is used instead of {asked_for}"
         )
-    concurrency = min(arguments.concurrency, info.max_concurrency)
+    concurrency = min(asked_for, info.max_concurrency)
     if arguments.url:
         target = recognise(arguments.url)
-        _check_target(target, arguments.delay is not None)
-    if target is not None and target.is_ours:
-        check_server(target, concurrency)
+        of_server = load.of_server()
+        check_options(target, ["--delay", *of_server] if arguments.delay else of_server)
+    elif target is not None and load.of_server() and (arguments.size or not target.is_ours):
+        wrong = ", ".join(load.of_server())
+        raise UsageError(f"--urls names all that is fetched: leave out {wrong}")
+    by_default = 0 if load.duration_s or load.rates else _DEFAULT_REQUESTS
     asked = CrawlExperiment(
         entrants=(entrant,),
-        concurrencies=(concurrency,),
+        concurrencies=(concurrency,) if concurrency else (),
         delays=(_delay(arguments, target),),
         trials=1,
         waves=1,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
-        requests=len(urls) or arguments.requests or _DEFAULT_REQUESTS,
+        requests=len(urls) or arguments.requests or by_default,
         url=arguments.url or "",
         urls=urls,
         urls_from=arguments.urls or "",
         has_plans=target is not None and bool(target.plans),
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
+        **load.as_fields(),
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
+    if target is not None and target.is_ours:
+        check_server(target, planned.cell.concurrency)
     kept = keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT)
-    return _show(kept, as_json=arguments.json, is_wide=arguments.wide)
+    return _show(kept, arguments.fail_if, as_json=arguments.json, is_wide=arguments.wide)
 
 
-def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
+def _show(
+    kept: "KeptCrawl", fail_if: "Sequence[Threshold]", *, as_json: bool, is_wide: bool
+) -> int:
     """Print the results of a crawl and where they are kept, and return the exit code."""
     from bench.analysis.analyse import analyse
     from bench.measure.session import print_failure
     from bench.plan.crawl import CrawlExperiment
-    from bench.report.run import crawl_as_json, print_crawl, print_failed_urls
+    from bench.report.failed_urls import print_failed_urls
+    from bench.report.run import crawl_as_json, print_crawl
     from bench.report.tables import make_console
+    from bench.report.thresholds import exit_code, judged, print_thresholds, thresholds_as_json
     from bench.results.folder import find_file
     from bench.results.store import Store
 
@@ -158,45 +173,33 @@ def _show(kept: "KeptCrawl", *, as_json: bool, is_wide: bool) -> int:
         analysis, asked = analyse(store), store.read_asked(CrawlExperiment)
         trial = analysis.only_trial
         assert trial is not None
+        found = judged(analysis, fail_if)
         if kept.result.failure:
             print_failure(kept.result)
         elif trial.summary is None:
             say("no request was recorded")
         if as_json:
-            print(json.dumps(crawl_as_json(store, asked, trial), indent=2))
-            print_failed_urls(store, asked, trial)
+            told = crawl_as_json(store, asked, trial)
+            told["thresholds"] = thresholds_as_json(found)
+            print(json.dumps(told, indent=2))
+            print_failed_urls(store, asked, [trial.run])
         elif trial.summary is None:
             say(f"the results of the run, as far as there are any, are in {kept.folder}")
         else:
             print_crawl(store, asked, trial, make_console(is_wide=is_wide))
             print(f"\nresults are in {kept.folder}; {PROGRAM} plots {kept.folder} draws them")
+        print_thresholds(found, sys.stderr if as_json else sys.stdout)
     if kept.is_interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_OK if analysis.is_sound and trial.summary is not None else EXIT_REQUESTS_FAILED
+    return exit_code(found, analysis, is_complete=trial.summary is not None)
 
 
 def _delay(arguments: Namespace, target: "Target | None") -> Delay:
     """Return the delay: as asked for, the range in the URLs of one run, or 0 for other URLs."""
     if target is not None and target.plans:
         delays_us = [plan.delay_us for plan in target.plans]
-        return Delay(min(delays_us), max(delays_us))
+        return Delay.between(min(delays_us), max(delays_us))
     if target is not None and not target.is_ours:
         return Delay.fixed(0)
     asked: Delay | None = arguments.delay
     return _DEFAULT_DELAY if asked is None else asked
-
-
-def _check_target(target: "Target", has_delay: bool) -> None:
-    """Check a URL against the other options, and say if it is not a crawlbench server.
-
-    Raises UsageError if --delay was given for another server.
-    """
-    if target.is_ours:
-        return
-    what = f"{target.url} is not the address of a crawlbench server"
-    if has_delay:
-        raise UsageError(
-            f"{what}, so --delay cannot be used: give the address without a path, or leave "
-            "--delay out"
-        )
-    say(f"{what}: it is fetched as it is, without a ledger")

@@ -2,13 +2,24 @@
 
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
+from bench.plan.models import ModelError
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
-from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
-from server.request_plan import PlanError
+from crawlers.checked import (
+    add_trust_options,
+    checked_count,
+    checked_list,
+    checked_seconds,
+    checked_seed,
+    checked_url,
+)
+
+if TYPE_CHECKING:
+    from bench.analysis.thresholds import Threshold
 
 DEFAULT_SEED = 1
 DEFAULT_TIMEOUT_S = 10.0
@@ -84,6 +95,27 @@ def add_out(parser: ArgumentParser) -> None:
     )
 
 
+def add_sources(parser: ArgumentParser, url: str, urls: str) -> None:
+    """Add the options that name a server that runs already. `url` and `urls` are their help."""
+    parser.add_argument("--url", type=checked_url, help=url)
+    parser.add_argument("--urls", metavar="FILE", help=urls)
+    add_trust_options(parser)
+
+
+def add_fail_if(parser: ArgumentParser) -> None:
+    """Add `fail_if`, the thresholds that decide about the exit code."""
+    parser.add_argument(
+        "--fail-if",
+        type=checked_threshold,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="THRESHOLD",
+        help="exit with 99 if any of these is so, as in 'p99>500' 'errors>0.1%%' 'rate<900': "
+        "times in ms, shares in %%, rates per second",
+    )
+
+
 def add_timeout(parser: ArgumentParser) -> None:
     """Add `timeout` in seconds, which is None if it is not given."""
     parser.add_argument(
@@ -123,10 +155,20 @@ def checked_entrant(text: str) -> Entrant:
 
 
 def checked_delay(text: str) -> Delay:
-    """Return a delay or a range of delays. Raises ArgumentTypeError."""
+    """Return a delay model. Raises ArgumentTypeError."""
     try:
         return Delay.parse(text)
-    except PlanError as error:
+    except ModelError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def checked_threshold(text: str) -> "Threshold":
+    """Return the threshold that a text describes. Raises ArgumentTypeError."""
+    from bench.analysis.thresholds import Threshold, ThresholdError
+
+    try:
+        return Threshold.parse(text)
+    except ThresholdError as error:
         raise ArgumentTypeError(str(error)) from None
 
 

@@ -1,34 +1,46 @@
 """`crawlbench run`: makes a sweep, prints its tables, and draws its figures and its page."""
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.load_options import (
+    add_delay,
+    add_load,
+    check_entrants,
+    check_open_loop,
+    load_arguments,
+)
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
     DEFAULT_TIMEOUT_S,
     add_crawlers,
+    add_fail_if,
     add_format,
     add_out,
     add_seed,
+    add_sources,
     add_timeline_at,
     add_timeout,
     add_wide,
-    checked_delay,
 )
 from bench.errors import UsageError
+from bench.measure.loopback import MAY_LOAD
+from bench.plan.delays import Delay
 from bench.plan.presets import STANDARD
 from crawlers.checked import checked_count, checked_list
 
 if TYPE_CHECKING:
+    from bench.measure.runner import Target
     from bench.plan.experiment import Experiment
 
 DESCRIPTION = """\
 Starts the delay server and runs every crawler at every concurrency, each run
 in a fresh process. Records each request at both ends, prints tables, and draws
 the plots and report.html. The first and the last run measure how fast the
-server itself is."""
+server itself is. With --url or --urls it sweeps a server that runs already."""
 
 EXAMPLES = (
     ("run --quick", "one trial at concurrency 1, 10 and 100: a first look"),
@@ -37,6 +49,10 @@ EXAMPLES = (
         "two crawlers, two concurrencies, a delay of 50 ms",
     ),
     ("run --crawlers asyncio,mine:crawl --trials 10", "your own next to ours, for compare"),
+    (
+        "run --crawlers asyncio,threads --url http://127.0.0.1:8000/ -n 500",
+        "a server of your own on this machine",
+    ),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
@@ -52,12 +68,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="requests in flight at a time; serial is measured at 1 only "
         f"(default: {','.join(map(str, STANDARD.concurrencies))})",
     )
-    parser.add_argument(
-        "--delay",
-        type=checked_list(checked_delay),
-        metavar="MS,MS",
-        help="delays of the server in ms; 20-200 draws each evenly from that range (default: 100)",
-    )
+    add_delay(parser, may_be_many=True)
     parser.add_argument(
         "--trials",
         type=checked_count,
@@ -77,9 +88,23 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="N",
         help="requests of each run, instead of --waves",
     )
+    add_sources(
+        parser,
+        "sweep this URL, or the crawlbench server at this address, instead of a server of its own",
+        "each run fetches the URLs in FILE in this order, one URL per line, - for stdin; each "
+        "once, or with -n and --waves again from the start",
+    )
+    parser.add_argument(
+        "--i-may-load-this-host",
+        action="store_true",
+        help="with --url, --urls and --resume: also load a server on another machine, which you "
+        "must be allowed to",
+    )
+    add_load(parser, may_be_many=True)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_fail_if(parser)
     add_format(parser)
     add_timeline_at(parser)
     add_wide(parser)
@@ -119,24 +144,73 @@ def run(arguments: Namespace) -> int:
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
-        measured = measure(_experiment(arguments), arguments.out or DEFAULT_OUT)
+        asked, target = asked_for(arguments)
+        measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
             f"--resume continues with the original options: leave out {', '.join(conflicting)}"
         )
     else:
-        measured = resume(arguments.resume, kind_of, allow_foreign=arguments.allow_foreign)
-    return show_measured(measured, arguments.format, arguments.timeline_at, is_wide=arguments.wide)
+        measured = resume(
+            arguments.resume,
+            kind_of,
+            allow_foreign=arguments.allow_foreign,
+            may_load_any_host=arguments.i_may_load_this_host,
+        )
+    return show_measured(
+        measured,
+        arguments.format,
+        arguments.timeline_at,
+        arguments.fail_if,
+        is_wide=arguments.wide,
+    )
 
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     """Return the options that were given although --resume already determines what is measured."""
-    about_results = ("parser", "resume", "format", "timeline_at", "allow_foreign", "wide")
+    about_results = {"parser", "resume", "format", "timeline_at", "wide", "fail_if"}
+    about_results |= {"allow_foreign", "i_may_load_this_host"}
     return [
-        f"--{name}"
+        f"--{name.replace('_', '-')}"
         for name, value in vars(arguments).items()
         if name not in about_results and value not in (None, False)
     ]
+
+
+def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
+    """Return what is asked for, and the server that runs already, if it is to be swept."""
+    from bench.measure.targets import check_options, read_urls, sweep_target
+    from crawlers.trust import Trust
+
+    asked = _experiment(arguments)
+    if not (arguments.url or arguments.urls):
+        if arguments.i_may_load_this_host:
+            raise UsageError(f"{MAY_LOAD} only works with --url, --urls or --resume")
+        return asked, None
+    of_server = load_arguments(arguments).of_server()
+    of_server = ["--delay", *of_server] if arguments.delay else of_server
+    if arguments.urls and (arguments.url or of_server):
+        wrong = ", ".join(["--url"] * bool(arguments.url) + of_server)
+        raise UsageError(f"--urls names all that is fetched: leave out {wrong}")
+    urls = read_urls(arguments.urls) if arguments.urls else ()
+    trust = Trust(arguments.cafile or "", arguments.insecure)
+    target = sweep_target(
+        arguments.url or "", urls, trust, may_load_any_host=arguments.i_may_load_this_host
+    )
+    if not urls:
+        check_options(target, of_server)
+    has_length = asked.requests or arguments.waves or asked.duration_s or asked.rates
+    return replace(
+        asked,
+        delays=asked.delays if target.is_ours else (Delay.fixed(0),),
+        floor=asked.floor if target.is_ours else "",
+        requests=asked.requests if has_length else len(urls),
+        url=arguments.url or "",
+        urls=urls,
+        urls_from=arguments.urls or "",
+        cafile=trust.cafile,
+        is_insecure=trust.is_insecure,
+    ), target
 
 
 def _experiment(arguments: Namespace) -> "Experiment":
@@ -145,17 +219,23 @@ def _experiment(arguments: Namespace) -> "Experiment":
     from bench.plan.experiment import Experiment
     from bench.plan.presets import CHAPTER, QUICK
 
+    load = load_arguments(arguments)
+    check_open_loop(load, arguments.concurrency, arguments.waves)
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
+    entrants = chosen_entrants(named)
+    check_entrants(load, entrants)
+    # --waves and --duration take precedence over the number of requests of a preset.
+    by_preset = 0 if arguments.waves or load.duration_s or load.rates else preset.requests
     return Experiment(
-        entrants=chosen_entrants(named),
-        concurrencies=arguments.concurrency or preset.concurrencies,
+        entrants=entrants,
+        concurrencies=arguments.concurrency or (() if load.rates else preset.concurrencies),
         delays=arguments.delay or preset.delays,
         trials=arguments.trials or preset.trials,
         waves=arguments.waves or preset.waves,
-        # --waves takes precedence over the number of requests of a preset.
-        requests=arguments.requests or (0 if arguments.waves else preset.requests),
+        requests=arguments.requests or by_preset,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
         floor=floor(),
+        **load.as_fields(),
     )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.analysis.thresholds import Threshold
 from bench.exit_codes import (
     EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,
@@ -20,6 +21,7 @@ from bench.kinds import ReportOptions, kind_of
 from bench.measure.session import Ending, Measured
 from bench.program import PROGRAM, say
 from bench.report.tables import make_console
+from bench.report.thresholds import exit_code, judged, print_thresholds
 from bench.results.folder import find_file
 from bench.results.store import Store
 
@@ -27,11 +29,16 @@ _PLOTS_END_S = 5.0
 
 
 def show_measured(
-    measured: Measured, form: str = "png", timeline_at: Sequence[int] = (), *, is_wide: bool
+    measured: Measured,
+    form: str = "png",
+    timeline_at: Sequence[int] = (),
+    fail_if: Sequence[Threshold] = (),
+    *,
+    is_wide: bool,
 ) -> int:
     """Print the tables and the finding of a new experiment, draw its figures, and say where.
 
-    `timeline_at` is as for `draw`. Returns the exit code.
+    `timeline_at` is as for `draw`. What became of the thresholds comes last. Returns the exit code.
     """
     if measured.ending is Ending.INTERRUPTED:
         return EXIT_INTERRUPTED
@@ -45,7 +52,12 @@ def show_measured(
     drawn = EXIT_OK
     if kind.has_figures:
         drawn = draw(measured.folder, form, analysis, timeline_at, is_summary=True)
-    return EXIT_REQUESTS_FAILED if measured.ending is Ending.RUNS_FAILED else code or drawn
+    is_complete = measured.ending is not Ending.RUNS_FAILED
+    if fail_if:
+        found = judged(analysis, fail_if)
+        print_thresholds(found, sys.stdout)
+        return exit_code(found, analysis, is_complete=is_complete) or drawn
+    return code or drawn if is_complete else EXIT_REQUESTS_FAILED
 
 
 def print_tables(folder: Path | None, options: ReportOptions, *, is_wide: bool) -> int:

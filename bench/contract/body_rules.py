@@ -1,13 +1,14 @@
-"""Rules about bodies: large ones, and ones that end late."""
+"""Rules about bodies: large ones, ones that end late, and ones that are sent."""
 
 from collections.abc import Iterator
 from functools import partial
 from time import monotonic, sleep
 
 from bench.analysis.join import Join
-from bench.contract.evidence import failure_counts, require
+from bench.contract.evidence import abbreviated, failure_counts, require
 from bench.contract.rules import MUST, Rule
-from bench.contract.runs import ContractRunner, accounts_of
+from bench.contract.runs import ContractRunner, UnknownError, accounts_of
+from bench.plan.sizes import Size
 from server.control_client import ControlError, fetch_run
 from server.ledger import ANSWERED, WAITING, RunRecord
 from server.request_plan import LATE_S, MAX_SIZE_BYTES, Plan, to_target
@@ -15,6 +16,7 @@ from server.request_plan import LATE_S, MAX_SIZE_BYTES, Plan, to_target
 _BODY_BYTES = MAX_SIZE_BYTES
 """More than the buffers of both sockets hold, so that the server needs a client that reads."""
 _LATE_BODY_BYTES = 10
+_SENT_BYTES = 300_000
 _SETTLE_S = 2.0
 
 
@@ -22,6 +24,7 @@ def body_rules(runner: ContractRunner) -> Iterator[Rule]:
     """Yield the rules about bodies; each does its own run."""
     yield Rule(MUST, "the whole body is read", partial(_large, runner))
     yield Rule(MUST, "a fetch ends with the last byte of its body", partial(_late, runner))
+    yield Rule(MUST, "a body is sent once, whole, by POST", partial(_sent, runner))
 
 
 def _large(runner: ContractRunner) -> str:
@@ -53,6 +56,25 @@ def _late(runner: ContractRunner) -> str:
             f"the last byte came after {LATE_S:g} s, and the fetch ended after {after_s:.3f} s",
         )
     return f"its second half came after {LATE_S:g} s, and was waited for"
+
+
+def _sent(runner: ContractRunner) -> str:
+    result = runner.run(2, 1, body=Size(str(_SENT_BYTES)))
+    fetches, arrivals = accounts_of(result)
+    assert result.ledger is not None
+    head = result.ledger.first_request_head.decode("latin-1").lower()
+    said = f"it sends: {head.splitlines()[:1]}"
+    if head.startswith("get ") and not runner.info.is_declared:
+        raise UnknownError(f"{said}: it cannot be used with --method POST")
+    require(head.startswith("post /add?"), said)
+    require(f"content-length: {_SENT_BYTES}\r\n" in head, f"no Content-Length of {_SENT_BYTES}")
+    require("content-type: application/json\r\n" in head, "no Content-Type: application/json")
+    require("accept-encoding: identity\r\n" in head, "no Accept-Encoding: identity")
+    # The server answers when it has read a whole body; bytes beyond it would be another request.
+    words, sent = failure_counts(fetches), sorted(arrivals["seq"].tolist())
+    require(not words, f"recorded as {words}")
+    require(sent == [0, 1], f"2 jobs, sent: {abbreviated(sent)}")
+    return f"2 bodies of {_SENT_BYTES:,} bytes, each sent once"
 
 
 def _settled(runner: ContractRunner, name: str) -> RunRecord:

@@ -7,6 +7,7 @@ from bench.contract.body_rules import body_rules
 from bench.contract.failure_rules import departure_rules, refusal_rules, resend_rules
 from bench.contract.fault_rules import fault_rules
 from bench.contract.faults import AllPlayed, play_faults
+from bench.contract.open_loop_rules import open_loop_rules
 from bench.contract.plain_rules import plain_rules
 from bench.contract.rules import MUST, Finding, RuleGroup
 from bench.contract.runs import BrokenError, ContractRunner
@@ -20,6 +21,7 @@ _PLAIN = RuleGroup("A plain run comes to an end and leaves its records", plain_r
 GROUPS = (
     _PLAIN,
     RuleGroup("A run with a delay comes to an end", slot_rules),
+    RuleGroup("A run in open loop comes to an end", open_loop_rules),
     RuleGroup("A server that is not there does not end the crawl", refusal_rules),
     RuleGroup("Responses of any size are read", body_rules),
     RuleGroup("A server that misbehaves does not end the crawl", fault_rules),

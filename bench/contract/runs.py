@@ -10,6 +10,8 @@ from bench.measure.runner import ProcessRunner, Target
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun
+from bench.plan.load import CLOSED, Load
+from bench.plan.sizes import Size
 from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult
 from crawlers.registry import CrawlerInfo
@@ -61,6 +63,8 @@ class ContractRunner:
         has_proxy: bool = False,
         grace_s: float | None = None,
         work: Work | None = None,
+        load: Load = CLOSED,
+        body: Size | None = None,
     ) -> RunResult:
         """Do one run, with `faults` by seq. Raises NoOutcomeError."""
         self.number += 1
@@ -74,6 +78,8 @@ class ContractRunner:
             self.entrant,
             faults=tuple((faults or {}).items()),
             work=work,
+            load=load,
+            body=body,
         )
         environment = {**self.environment, **(_PROXIES if has_proxy else {})}
         runner = ProcessRunner(target, timeout_s, UNPINNED, environment, grace_s or GRACE_S)

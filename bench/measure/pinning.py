@@ -40,6 +40,14 @@ def choose_pinning() -> Pinning:
     return Pinning(server, crawler, rest, everything, note)
 
 
+def of_running_server(pinning: Pinning) -> Pinning:
+    """Return the same for a server that runs already, which nobody pins here."""
+    if not pinning.server:
+        return pinning
+    (cpu,) = pinning.single_core_crawler
+    return replace(pinning, note=f"single-core crawlers on CPU {cpu}; the server is not pinned")
+
+
 def pin(pid: int, cpus: frozenset[int]) -> None:
     """Restrict a process to these CPUs, if any are given."""
     if cpus:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from time import monotonic
 
-from bench.plan.delays import Delay
-from bench.plan.experiment import CELL, Cell, PlannedRun, ideal_makespan_ns
+from bench.plan.experiment import CELL, Cell, PlannedRun
+from bench.plan.ideal import expected_ns
 from bench.printable import bare, printable
 from bench.results.run_result import RunResult
 from bench.wording import format_span, shorten_middle
@@ -29,13 +29,13 @@ def expected_s(run: PlannedRun, slots: int | None = None) -> float:
     By default, these are as many as it is asked to make.
     """
     at_once = min(run.cell.concurrency, slots or run.cell.concurrency)
-    waiting_s = _waiting_s(run.cell.delay, run.seed, run.requests, at_once)
+    waiting_s = _waiting_s(run, at_once)
     return _START_S + waiting_s + run.work_s + _REQUEST_S * run.requests
 
 
 @lru_cache(maxsize=10_000)
-def _waiting_s(delay: Delay, seed: int, requests: int, slots: int) -> float:
-    return ideal_makespan_ns(delay.drawn(seed, requests), slots) / 1e9
+def _waiting_s(run: PlannedRun, slots: int) -> float:
+    return expected_ns(run, slots) / 1e9
 
 
 class Forecast:
@@ -60,6 +60,8 @@ class Forecast:
         cell = run.cell
         self._left[_key_of(run)] -= 1
         self._taken_s.setdefault(_key_of(run), []).append(taken_s)
+        if run.load.is_open or run.load.ends_by_time:
+            return  # its time says nothing about how many it has in flight
         waited_s = cell.delay.mean_us / 1e6 * run.requests
         rest_s = taken_s - (expected_s(run) - _waiting_s_of(run))
         if waited_s > 0 and rest_s > 0:
@@ -103,7 +105,7 @@ def _key_of(run: PlannedRun) -> _Key:
 
 
 def _waiting_s_of(run: PlannedRun) -> float:
-    return _waiting_s(run.cell.delay, run.seed, run.requests, run.cell.concurrency)
+    return _waiting_s(run, run.cell.concurrency)
 
 
 class Progress:
@@ -117,7 +119,7 @@ class Progress:
         self._current: PlannedRun | None = None
         self._begun_s = 0.0
         self._current_s = self._later_s = 0.0
-        self._has_delays = len({run.cell.delay for run in runs if run.role == CELL}) > 1
+        self._has_delays = len({run.cell.request for run in runs if run.role == CELL}) > 1
 
     def start(self, run: PlannedRun) -> None:
         """Note that a run begins."""
@@ -139,8 +141,8 @@ class Progress:
         before = f"{self.count} of {len(self._runs)} runs, {format_span(left_s)} left, "
         if run.role != CELL:
             return f"{before}capacity of the server"[:width]
-        after = f" at {run.cell.concurrency}"
-        after += f", {run.cell.delay}" if self._has_delays else ""
+        after = f" at {run.cell.format_level().removeprefix('C=')}"
+        after += f", {run.cell.request}" if self._has_delays else ""
         after += f", {run.work.kind} {run.work.size:,}" if run.work is not None else ""
         after += f", trial {run.trial}"
         room = max(width - len(before) - len(after), _LEAST_NAME)

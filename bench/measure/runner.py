@@ -19,7 +19,8 @@ from bench.measure.descendants import kill_descendants
 from bench.measure.interpreters import crawler_command
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning, pin
-from bench.plan.experiment import PlannedRun, ideal_makespan_ns
+from bench.plan.experiment import PlannedRun
+from bench.plan.ideal import expected_ns
 from bench.results.run_result import RunResult
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import NoOutcomeError, Outcome, Spec
@@ -63,7 +64,7 @@ class Target:
     url: str
     control_url: str
     urls: tuple[str, ...] = ()
-    """URLs to fetch once each as they are, instead of one URL."""
+    """URLs to fetch as they are, instead of one URL: in this order, and again from the start."""
     trust: Trust = BY_DEFAULT
     ledger_rows: int = MOST_ROWS
     """Most rows of the server's ledger."""
@@ -186,6 +187,10 @@ class ProcessRunner:
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,
             declared_as=planned.entrant.declared_as,
+            due_after_ns=planned.due_after_ns(),
+            sizes_bytes=planned.sizes_bytes(),
+            body_bytes=planned.body_bytes(),
+            duration_s=planned.load.duration_s if planned.load.ends_by_time else 0.0,
         )
         with kill_descendants():
             try:
@@ -264,7 +269,7 @@ class ProcessRunner:
         """After how long a crawl is killed."""
         info = find(planned.entrant.crawler, planned.entrant.declared_as)
         slots = min(planned.cell.concurrency, info.max_concurrency)
-        ideal_s = ideal_makespan_ns(planned.delays_us(), slots) / 1e9
+        ideal_s = expected_ns(planned, slots) / 1e9
         # Servers that are not ours may be gone: then every fetch takes as long as it may.
         timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
         return (
@@ -307,7 +312,7 @@ class ProcessRunner:
             return
         control_url, name = self._target.control_url, self._name(planned)
         try:
-            announce_run(control_url, name, ledger_rows(planned))
+            announce_run(control_url, name, ledger_rows(planned), planned.service)
         except ControlError as error:
             what = "the server refuses the run" if error.status else "the server is gone"
             raise ServerGoneError(f"{what}: {error}") from error

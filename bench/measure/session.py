@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bench.errors import StoreError
-from bench.measure.limits import check_count, check_limits
+from bench.measure.limits import check_count, check_limits, check_server
 from bench.measure.machine import describe_environment
-from bench.measure.pinning import choose_pinning, on_cpus
+from bench.measure.pinning import Pinning, choose_pinning, of_running_server, on_cpus
 from bench.measure.progress import expected_s, progress_on_stderr
 from bench.measure.readiness import installed
-from bench.measure.runner import ProcessRunner, ServerGoneError
+from bench.measure.runner import ProcessRunner, ServerGoneError, Target
 from bench.measure.sweep import sweep
-from bench.measure.targets import private_server
-from bench.plan.experiment import Asked, PlannedRun
+from bench.measure.targets import private_server, sweep_target
+from bench.plan.experiment import Asked, Experiment, PlannedRun
 from bench.printable import printable
 from bench.program import PROGRAM
 from bench.results.environment import differences
@@ -27,6 +27,7 @@ from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
 from bench.wording import format_span
 from crawlers.registry import REGISTRY, find
+from crawlers.trust import Trust
 
 
 class Ending(Enum):
@@ -46,21 +47,22 @@ class Measured(NamedTuple):
     ending: Ending
 
 
-def measure(asked: Asked, out: Path) -> Measured:
+def measure(asked: Asked, out: Path, target: Target | None = None) -> Measured:
     """Make all runs of an experiment, and keep them in a new folder in `out`.
 
-    After Ctrl-C, the runs that were made are kept. Raises errors that name a mistake, such as
-    StoreError, TooMuchError and CrawlerNotInstalledError.
+    If `target` is None, a delay server is started for them. After Ctrl-C, the runs that were made
+    are kept. Raises errors that name a mistake, such as StoreError, TooMuchError and
+    CrawlerNotInstalledError.
     """
     runs = _order(asked)
-    check_limits(runs)
+    _check(runs, target)
     folder = new_folder(out)
-    environment = describe_environment(choose_pinning().note)
+    environment = describe_environment(_pinning(target).note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
-    _announce(runs, folder)
+    _announce(runs, folder, target)
     with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
-        return _run_all(runs, store, asked)
+        return _run_all(runs, store, asked, target)
 
 
 class Kind(Protocol):
@@ -79,18 +81,29 @@ class Kind(Protocol):
         """Its crawlers that are part of this package and not in the registry."""
 
 
-def resume(folder: Path, kind_of: Callable[[Store], Kind], *, allow_foreign: bool) -> Measured:
+def resume(
+    folder: Path,
+    kind_of: Callable[[Store], Kind],
+    *,
+    allow_foreign: bool,
+    may_load_any_host: bool = False,
+) -> Measured:
     """Make the missing runs of an interrupted experiment. Raises StoreError, and as `measure`.
 
     If `allow_foreign`, programs that the file names may be run even if they are not part of this
-    package.
+    package. If `may_load_any_host`, the URLs that it names may be of another host.
     """
     path = find_file(folder)
     with exclusive_lock(path.parent):
-        return _resume(path, kind_of, allow_foreign)
+        return _resume(path, kind_of, allow_foreign, may_load_any_host)
 
 
-def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -> Measured:
+def _resume(
+    path: Path,
+    kind_of: Callable[[Store], Kind],
+    allow_foreign: bool,
+    may_load_any_host: bool,
+) -> Measured:
     store = Store.open(path, may_write=True)
     try:
         store.check()
@@ -100,9 +113,10 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
         asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
         missing = _missing(asked, store)
+        target = _target_of(asked, path, may_load_any_host) if missing else None
         if missing:
-            check_limits(missing)
-            environment = describe_environment(choose_pinning().note)
+            _check(missing, target)
+            environment = describe_environment(_pinning(target).note)
             different = list(differences(store.environment(), environment))
             copy = store.upgrade()
             if copy is not None:
@@ -123,8 +137,34 @@ def _resume(path: Path, kind_of: Callable[[Store], Kind], allow_foreign: bool) -
         store.close()
         print(f"all runs of {path.parent} have been made already", file=sys.stderr)
         return Measured(path.parent, Ending.DONE)
-    _announce(missing, path.parent)
-    return _run_all(missing, store, asked)
+    _announce(missing, path.parent, target)
+    return _run_all(missing, store, asked, target)
+
+
+def _target_of(asked: Asked, path: Path, may_load_any_host: bool) -> Target | None:
+    """Return the server that an experiment was begun with; None for one of its own."""
+    if not isinstance(asked, Experiment) or not (asked.url or asked.urls):
+        return None
+    trust = Trust(asked.cafile, asked.is_insecure)
+    target = sweep_target(asked.url, asked.urls, trust, may_load_any_host=may_load_any_host)
+    if target.is_ours != bool(asked.floor):
+        now = "is" if target.is_ours else "is not"
+        raise StoreError(
+            f"cannot resume {path.parent}: {target.url} {now} a crawlbench server, unlike when the "
+            "experiment began"
+        )
+    return target
+
+
+def _check(runs: Sequence[PlannedRun], target: Target | None) -> None:
+    check_limits(runs)
+    if target is not None and target.is_ours:
+        check_server(target, max(run.cell.concurrency for run in runs))
+
+
+def _pinning(target: Target | None) -> Pinning:
+    pinning = choose_pinning()
+    return pinning if target is None else of_running_server(pinning)
 
 
 def _check_foreign(
@@ -176,18 +216,23 @@ def _is_same(was: RunRow, planned: PlannedRun) -> bool:
     )
 
 
-def _announce(runs: Sequence[PlannedRun], folder: Path) -> None:
-    span = format_span(sum(expected_s(run) for run in runs))
-    note = choose_pinning().note
-    print(f"{len(runs)} runs, about {span}; results in {folder}\n{note}", file=sys.stderr)
+def _announce(runs: Sequence[PlannedRun], folder: Path, target: Target | None) -> None:
+    # Nobody knows how long a server takes that is not ours.
+    is_foreign = target is not None and not target.is_ours
+    span = "" if is_foreign else f", about {format_span(sum(expected_s(run) for run in runs))}"
+    note = _pinning(target).note
+    print(f"{len(runs)} runs{span}; results in {folder}\n{note}", file=sys.stderr)
 
 
-def _run_all(runs: Sequence[PlannedRun], opened: Store, asked: Asked) -> Measured:
+def _run_all(
+    runs: Sequence[PlannedRun], opened: Store, asked: Asked, target: Target | None
+) -> Measured:
     folder = opened.path.parent
-    pinning = choose_pinning()
+    pinning = _pinning(target)
     with ExitStack() as stack:
         store = stack.enter_context(opened)
-        target = stack.enter_context(private_server(pinning, runs))
+        if target is None:
+            target = stack.enter_context(private_server(pinning, runs))
         stack.enter_context(on_cpus(pinning.server))
         progress = stack.enter_context(progress_on_stderr(runs))
         is_begun = bool(store.runs())

@@ -1,4 +1,4 @@
-"""The target of a crawl: a private server, or any URL."""
+"""The target of a crawl or a sweep: a private server, or any URL."""
 
 import sys
 from argparse import ArgumentTypeError
@@ -10,11 +10,14 @@ from socket import create_connection
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
-from bench.errors import UsageError
+from bench.errors import MachineError, UsageError
+from bench.measure.loopback import check_loopback
 from bench.measure.pinning import Pinning, pin
 from bench.measure.runner import Target, ledger_rows
 from bench.plan.experiment import PlannedRun
+from bench.program import say
 from crawlers.checked import checked_url
+from crawlers.trust import Trust
 from server.announcement import parse_greeting
 from server.control_client import ControlError, fetch_run
 from server.process import ServerProcess
@@ -69,6 +72,63 @@ def recognise(url: str) -> Target:
             "another host and is not contacted: use the address that the server itself reports"
         )
     return Target(url, control_url)
+
+
+def sweep_target(url: str, urls: Sequence[str], trust: Trust, *, may_load_any_host: bool) -> Target:
+    """Return the server that a sweep fetches a URL or a list of URLs from.
+
+    A list is fetched in every run and thus more than once, so that no ledger can be used. Raises
+    UsageError for a host that may not be loaded, MachineError if no server listens there, and
+    ControlError.
+    """
+    for one in (url, *urls) if url else urls:  # those of a results file may be anything
+        try:
+            checked_url(one)
+        except ArgumentTypeError as error:
+            raise UsageError(str(error)) from None
+    first = url or urls[0]
+    if not may_load_any_host:
+        check_loopback(urls or (url,))
+    _check_listens(first)
+    if not urls:
+        return replace(recognise(url), trust=trust)
+    found, why_no_ledger = recognise_urls(urls)
+    if found.is_ours or why_no_ledger:
+        say(
+            "these URLs lead to a crawlbench server, but its ledger is not used, because each run "
+            "fetches them again: --url with the address of the server uses it"
+        )
+    return Target(first, "", tuple(urls), trust)
+
+
+def _check_listens(url: str) -> None:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        create_connection((parts.hostname or "", port), _RECOGNISE_TIMEOUT_S).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise MachineError(
+            f"no server listens at {url} ({reason}): start it, and measure again"
+        ) from None
+
+
+def check_options(target: Target, of_server: Sequence[str]) -> None:
+    """Say if a URL is not a crawlbench server.
+
+    Raises UsageError if options were given then that only such a server understands, which are
+    `of_server`.
+    """
+    if target.is_ours:
+        return
+    what = f"{target.url} is not the address of a crawlbench server"
+    if of_server:
+        options = ", ".join(of_server)
+        raise UsageError(
+            f"{what}, so {options} cannot be used: give the address without a path, or leave "
+            f"{options} out"
+        )
+    say(f"{what}: it is fetched as it is, without a ledger")
 
 
 def _host_of(control_url: str) -> str | None:

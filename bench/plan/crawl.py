@@ -17,17 +17,8 @@ class CrawlExperiment(Experiment):
     """One run of one crawler: a sweep of a single cell in one trial."""
 
     kind: str = CRAWL
-    url: str = ""
-    """The URL that was fetched, or the address of the delay server; "" for a server of its own."""
-    urls: tuple[str, ...] = ()
-    """The URLs of a list, in the order of seq. Each was fetched once."""
-    urls_from: str = ""
-    """The file that had the list; `-` for stdin."""
     has_plans: bool = False
     """Whether the list is one run of one delay server, so that the ledger has its requests."""
-    cafile: str = ""
-    is_insecure: bool = False
-    """For https: as in crawlers.trust."""
 
     @property
     def is_repeated(self) -> bool:
@@ -42,32 +33,33 @@ class CrawlExperiment(Experiment):
 
     def format_plan(self) -> str:
         """`1000 requests, 100 at a time; delay 100 ms`, or the URL instead of the delay."""
-        size = f"{self.requests} requests, {self.concurrencies[0]} at a time"
+        at_once = f"{self.concurrencies[0]} at a time" if self.concurrencies else ""
+        size = ", ".join(filter(None, (self._format_requests(), at_once)))
         if self.urls:
-            return f"{size}; URLs from {'stdin' if self.urls_from == '-' else self.urls_from}"
-        where = f"; {self.url}" if self.url else ""
-        is_without_delay = self.url and not self.delays[0].high_us
-        return f"{size}{'' if is_without_delay else f'; delay {self.delays[0]}'}{where}"
+            return f"{size}; {self.format_source()}"
+        delay = f"delay {self.delays[0]}" if self.knows_delays else ""
+        return "; ".join(filter(None, (size, delay, self.url, *self.format_load())))
+
+    def _format_requests(self) -> str:
+        return f"{self.requests} requests" if self.requests else self._format_length()
 
     def command(self) -> str:
         """The command line that makes the same crawl again."""
-        words = [PROGRAM, "crawl", str(self.entrants[0]), "-c", str(self.concurrencies[0])]
-        if self.urls:
-            words += ["--urls", self.urls_from]
-        else:
-            words += ["-n", str(self.requests)]
-            words += ["--url", self.url] if self.url else []
-            delay = str(self.delays[0]).removesuffix(" ms")
-            words += ["--delay", delay] if not self.url or self.delays[0].high_us else []
-        words += ["--cafile", self.cafile] if self.cafile else []
-        words += ["--insecure"] if self.is_insecure else []
+        words = [PROGRAM, "crawl", str(self.entrants[0])]
+        words += ["-c", str(self.concurrencies[0])] if self.concurrencies else []
+        if not self.urls:
+            words += ["-n", str(self.requests)] if self.requests else []
+            words += ["--delay", self.delays[0].text] if self.knows_delays else []
+        words += self.source_words()
+        words += self.load_options()
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
         return shlex.join(words)
 
     def check(self) -> None:
         """Raises ValueError for what cannot have been asked for, of values of the right types."""
         Experiment.check(self)
-        cells = len(self.entrants) * len(self.concurrencies) * len(self.delays) * self.trials
+        cells = len(self.entrants) * len(self.delays) * len(self.sizes) * self.trials
+        cells *= len(self.rates or self.concurrencies)
         if cells != 1:
             raise ValueError(f"it asks for {cells} cells, and a crawl is one")
         if self.urls and len(self.urls) != self.requests:

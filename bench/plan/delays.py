@@ -1,57 +1,116 @@
 """Seeded delay models: how long each request of a run asks the server to wait. Pure."""
 
-import math
-import random
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Self
 
-from server.request_plan import PlanError, parse_delay_us
+from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
+from server.request_plan import MAX_DELAY_US, PlanError, parse_delay_us
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Uniformly distributed delays from `low_us` to `high_us`, both included; fixed if equal."""
+    """A distribution of delays. `text` is in milliseconds, as users write it."""
 
-    low_us: int
-    high_us: int
+    text: str
+    digest: str = ""
+    """Of the values of a trace; "" for all other models."""
+    trace_us: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """The values of a trace, which are kept because its file may change."""
 
     @classmethod
     def fixed(cls, delay_us: int) -> Self:
         """Return the same delay for all requests."""
-        return cls(delay_us, delay_us)
+        return cls(_milliseconds(delay_us))
+
+    @classmethod
+    def between(cls, low_us: int, high_us: int) -> Self:
+        """Return delays that are uniform from `low_us` to `high_us`, both included."""
+        low = _milliseconds(low_us)
+        return cls(low if low_us == high_us else f"{low}-{_milliseconds(high_us)}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse milliseconds as users write them: `100`, or `20-200`. Raises PlanError."""
-        low, dash, high = text.partition("-")
-        if dash and not (low and high):
-            raise PlanError(f"delay is {text!r}: give milliseconds (100) or a range (20-200)")
-        low_us = parse_delay_us(low)
-        high_us = parse_delay_us(high) if dash else low_us
-        if high_us < low_us:
-            raise PlanError(f"delay is {text!r}: give the smaller number first, as in 20-200")
-        return cls(low_us, high_us)
+        """Parse a model of milliseconds, which may name a file to read. Raises ModelError."""
+        try:
+            model = parse_model(text, _microseconds, _read, MAX_DELAY_US)
+        except ModelError as error:
+            raise ModelError(f"delay {error}") from None
+        if isinstance(model, Trace):
+            return cls(model.format(_milliseconds), model.digest, model.values)
+        return cls(model.format(_milliseconds))
+
+    @property
+    def model(self) -> Model:
+        """The distribution, in us. Raises ModelError for a text that is no model."""
+        return _model_of(self)
 
     @property
     def mean_us(self) -> float:
         """The expected delay."""
-        return (self.low_us + self.high_us) / 2
+        return self.model.mean
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no request waits."""
+        return not self.model.mean
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all requests wait equally long."""
+        return self.least_us == self.most_us
+
+    @property
+    def least_us(self) -> int:
+        """The shortest delay."""
+        return self.quantile_us(0)
+
+    @property
+    def most_us(self) -> int:
+        """The longest delay, or the p99.9 of models without an end."""
+        return self.quantile_us(1 if self.model.is_bounded else 0.999)
 
     def quantile_us(self, q: float) -> int:
         """Return the smallest delay that at least a share q of all delays does not exceed."""
-        values = self.high_us - self.low_us + 1
-        return self.low_us + max(0, math.ceil(q * values - 1e-9) - 1)
+        return min(self.model.quantile(q), MAX_DELAY_US)
 
     def drawn(self, seed: int, requests: int) -> "array[int]":
         """Return the delays of a run in us, by seq; a longer run begins like a shorter one."""
-        if self.low_us == self.high_us:
-            return array("I", [self.low_us]) * requests
-        # Only random() is guaranteed to give the same numbers in every version of Python.
-        draw = random.Random(seed).random  # noqa: S311 - not for secrets
-        values = self.high_us - self.low_us + 1
-        return array("I", (self.low_us + int(draw() * values) for _ in range(requests)))
+        return clipped(self.model, self.model.drawn(seed, requests), MAX_DELAY_US)
+
+    def check(self) -> None:
+        """Raise ValueError for a text that is no model, or not as `parse` writes it."""
+        model = self.model
+        if model.format(_milliseconds) != self.text:
+            raise ModelError(f"delay {self.text!r} is not written as this version writes it")
 
     def __str__(self) -> str:
-        low = f"{self.low_us / 1000:g}"
-        return f"{low} ms" if self.low_us == self.high_us else f"{low}-{self.high_us / 1000:g} ms"
+        return self.text if self.digest else f"{self.text} ms"
+
+
+@lru_cache(maxsize=1000)
+def _model_of(delay: Delay) -> Model:
+    if delay.trace_us:
+        return Trace(delay.text.partition(":")[2], delay.trace_us)
+    return parse_model(delay.text, _microseconds, _refuse_to_read, MAX_DELAY_US)
+
+
+def _microseconds(text: str) -> int:
+    try:
+        return parse_delay_us(text)
+    except PlanError as error:
+        raise ValueError(str(error).removeprefix("delay is ")) from None
+
+
+def _milliseconds(value_us: float) -> str:
+    return f"{value_us / 1000:.3f}".rstrip("0").rstrip(".")
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _refuse_to_read(path: str) -> str:
+    raise ValueError(f"the values of the trace {path!r} are missing")

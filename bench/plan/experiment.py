@@ -7,13 +7,25 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
+from bench.plan.load import (
+    CLOSED,
+    OPEN_LOOP_S,
+    SEED_OF_BODIES,
+    SEED_OF_SIZES,
+    Load,
+    most_in_flight,
+    most_requests,
+)
+from bench.plan.rates import FIXED, POISSON, Rate
+from bench.plan.sizes import ONE_BYTE, Size
 from bench.program import PROGRAM
 from crawlers.work import Work
-from server.request_plan import MAX_DELAY_US, Plan
+from server.request_plan import Plan
+from server.service import PLAIN, Service
 
 SWEEP = "sweep"
 CALIBRATION = "calibration"
@@ -31,13 +43,41 @@ CEILING_CONCURRENCY = 100
 CEILING_REQUESTS = 10_000
 
 
+class RequestModel(NamedTuple):
+    """What the requests of a cell ask for."""
+
+    delay: Delay
+    size: Size
+
+    def __str__(self) -> str:
+        return str(self.delay) if self.size == ONE_BYTE else f"{self.delay}, {self.size}"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One point of the sweep. `crawler` is the label of an entrant."""
 
     crawler: str
     concurrency: int
+    """In open loop, the most requests that may be in flight."""
     delay: Delay
+    size: Size = ONE_BYTE
+    rate: Rate | None = None
+    """None in closed loop."""
+
+    @property
+    def request(self) -> RequestModel:
+        """What its requests ask for."""
+        return RequestModel(self.delay, self.size)
+
+    @property
+    def level(self) -> float:
+        """What is varied within a series: the concurrency, or the highest rate in open loop."""
+        return self.concurrency if self.rate is None else self.rate.most_per_s
+
+    def format_level(self) -> str:
+        """Return `C=100`, or `200/s` in open loop."""
+        return f"C={self.concurrency}" if self.rate is None else str(self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +100,10 @@ class PlannedRun:
     """The computation for each request, if any."""
     work_s: float = 0.0
     """The expected time of all computing."""
+    load: Load = CLOSED
+    service: Service = PLAIN
+    body: Size | None = None
+    """The size of a body that each request sends by POST; None for GET."""
 
     @property
     def name(self) -> str:
@@ -69,6 +113,22 @@ class PlannedRun:
     def delays_us(self) -> "array[int]":
         """Return the delay of each request, in the order of seq."""
         return self.cell.delay.drawn(self.seed, self.requests)
+
+    def sizes_bytes(self) -> "array[int]":
+        """Return the size of each response, in the order of seq; empty if all have one byte."""
+        if self.cell.size == ONE_BYTE:
+            return array("I")
+        return self.cell.size.drawn(self.seed ^ SEED_OF_SIZES, self.requests)
+
+    def body_bytes(self) -> "array[int]":
+        """Return the size of the body of each request, in the order of seq; empty for GET."""
+        if self.body is None:
+            return array("I")
+        return self.body.drawn(self.seed ^ SEED_OF_BODIES, self.requests)
+
+    def due_after_ns(self) -> "array[int]":
+        """Return when each request is due after the first; empty in closed loop."""
+        return self.load.due_after_ns(self.seed, self.requests)
 
 
 class Asked(Protocol):
@@ -101,8 +161,9 @@ class Experiment:
     """A sweep of crawlers x delays x concurrency, repeated in trials.
 
     A cell has `waves` x concurrency requests, so that the last wave is as full as the first, or
-    `requests` if that is not 0. `floor` is the crawler that measures the server's ceiling, as the
-    first and the last run; "" for none.
+    `requests` if that is not 0, or as many as `duration_s` allows. With `rates`, it is in open
+    loop: then rates take the place of concurrencies, of which there may be one at most. `floor` is
+    the crawler that measures the server's ceiling, as the first and the last run; "" for none.
     """
 
     entrants: tuple[Entrant, ...]
@@ -116,6 +177,26 @@ class Experiment:
     floor: str = ""
     kind: str = SWEEP
     """SWEEP, CALIBRATION, or what a subclass says."""
+    sizes: tuple[Size, ...] = (ONE_BYTE,)
+    rates: tuple[Rate, ...] = ()
+    arrivals: str = FIXED
+    """When requests are due: one of bench.plan.rates.ARRIVALS."""
+    duration_s: float = 0.0
+    warm_up_s: float = 0.0
+    body: Size | None = None
+    """The size of a body that each request sends by POST; None for GET."""
+    service: Service = PLAIN
+    """What the server does with all requests of a run together."""
+    url: str = ""
+    """The URL that is fetched, or the address of a delay server that runs already; "" for a server
+    of its own."""
+    urls: tuple[str, ...] = ()
+    """The URLs of a list. Each run fetches them in this order, and again from the start."""
+    urls_from: str = ""
+    """The file that had the list; `-` for stdin."""
+    cafile: str = ""
+    is_insecure: bool = False
+    """For https: as in crawlers.trust."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:
@@ -128,12 +209,36 @@ class Experiment:
         `max_concurrency` is by label. A crawler that can do less than the smallest concurrency
         asked for is measured at what it can do.
         """
-        cells = []
-        for label in self.crawlers:
-            most = max_concurrency[label]
-            fitting = [c for c in self.concurrencies if c <= most] or [most]
-            cells += [Cell(label, at, delay) for delay in self.delays for at in fitting]
-        return tuple(cells)
+        return tuple(
+            Cell(label, at, delay, size, rate)
+            for label in self.crawlers
+            for delay in self.delays
+            for size in self.sizes
+            for at, rate in self._points(delay, max_concurrency[label])
+        )
+
+    @property
+    def requests_asked(self) -> tuple[RequestModel, ...]:
+        """Every delay model with every size model."""
+        return tuple(RequestModel(delay, size) for delay in self.delays for size in self.sizes)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests begin when they are due, whatever happened to those before them."""
+        return bool(self.rates)
+
+    def _points(self, delay: Delay, most: int) -> list[tuple[int, Rate | None]]:
+        """Return what is varied within a series: a concurrency, or a rate."""
+        if not self.rates:
+            return [(at, None) for at in self.concurrencies if at <= most] or [(most, None)]
+        return [
+            (min(most, *(self.concurrencies or (most_in_flight(rate, delay.mean_us),))), rate)
+            for rate in self.rates
+        ]
+
+    def load(self, cell: Cell) -> Load:
+        """Return how the requests of a cell are spread over time."""
+        return Load(cell.rate, self.arrivals, self.duration_s, self.warm_up_s)
 
     def count(self, max_concurrency: Mapping[str, int]) -> int:
         """Return the number of runs without making them."""
@@ -152,10 +257,32 @@ class Experiment:
             cells = list(self.cells(max_concurrency))
             random.Random(seed).shuffle(cells)  # noqa: S311 - not for secrets
             for cell in cells:
-                requests = self.requests or self.waves * cell.concurrency
-                entrant = entrant_of[cell.crawler]
-                runs.append(PlannedRun(len(runs) + 1, trial, cell, requests, entrant, seed))
+                runs.append(
+                    PlannedRun(
+                        len(runs) + 1,
+                        trial,
+                        cell,
+                        self._requests_of(cell, seed),
+                        entrant_of[cell.crawler],
+                        seed,
+                        load=self.load(cell),
+                        service=self.service,
+                        body=self.body,
+                    )
+                )
         return (*runs, *self._ceiling_run(len(runs) + 1))
+
+    def _requests_of(self, cell: Cell, seed: int) -> int:
+        if self.requests:
+            return self.requests
+        load = self.load(cell)
+        if load.is_open:
+            return load.requests(seed)
+        if load.ends_by_time:
+            refuses = self.service.refuses
+            mean_us = cell.delay.mean_us
+            return most_requests(cell.concurrency, mean_us, self.duration_s, may_refuse=refuses)
+        return self.waves * cell.concurrency
 
     def _ceiling_run(self, number: int) -> list[PlannedRun]:
         if not self.floor:
@@ -173,41 +300,119 @@ class Experiment:
         """What each request asks for, in the order of seq, if the delays do not say it all."""
         return ()
 
+    @property
+    def knows_delays(self) -> bool:
+        """Whether a delay server is asked for the delays; those of other servers are not known."""
+        is_own = not (self.url or self.urls)
+        return is_own or bool(self.floor) or not all(delay.is_none for delay in self.delays)
+
+    def format_source(self) -> str:
+        """Return the URL, `URLs from FILE`, or "" for a server of its own."""
+        if self.urls:
+            return f"URLs from {'stdin' if self.urls_from == '-' else self.urls_from}"
+        return self.url
+
+    def source_words(self) -> list[str]:
+        """Return the options that say what is fetched."""
+        words = ["--urls", self.urls_from] if self.urls else ["--url", self.url] if self.url else []
+        words += ["--cafile", self.cafile] if self.cafile else []
+        return words + (["--insecure"] if self.is_insecure else [])
+
+    def url_of(self, seq: int) -> str:
+        """Return the URL of a request, of the list if there is one."""
+        return self.urls[seq % len(self.urls)] if self.urls else self.url
+
     def trial_seed(self, trial: int) -> int:
         """Return the seed of a trial, the same for all crawlers, of 63 bits."""
         return seed_of_trial(self.seed, trial)
 
     def format_plan(self) -> str:
-        """Return `delay 100 ms; 10 × C requests per run; 3 trials`."""
+        """Return `delay 100 ms; 10 × C requests per run; 3 trials`, or the URL for the delay."""
         delays = ", ".join(str(delay) for delay in self.delays)
-        waves = f"{self.waves} × C"
-        size = f"{self.requests or waves} requests per run"
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        return f"delay {delays}; {size}; {trials}"
+        delay = f"delay {delays}" if self.knows_delays else ""
+        parts = (self.format_source(), delay, *self.format_load(), self._format_length(), trials)
+        return "; ".join(filter(None, parts))
+
+    def _format_length(self) -> str:
+        if self.requests:
+            return f"{self.requests} requests per run"
+        if self.duration_s or self.rates:
+            return f"{self.duration_s or OPEN_LOOP_S:g} s per run"
+        return f"{self.waves} × C requests per run"
+
+    def format_load(self) -> list[str]:
+        """Return what is asked besides delays and the length of a run, as clauses."""
+        clauses = []
+        if self.sizes != (ONE_BYTE,):
+            clauses.append(f"size {', '.join(map(str, self.sizes))}")
+        if self.body is not None:
+            clauses.append(f"POST of {self.body}")
+        if self.rates:
+            clauses.append(f"open loop at {', '.join(map(str, self.rates))}")
+            clauses[-1] += ", Poisson arrivals" if self.arrivals == POISSON else ""
+        if self.warm_up_s:
+            clauses.append(f"the first {self.warm_up_s:g} s do not count")
+        if str(self.service):
+            clauses.append(str(self.service))
+        return clauses
 
     def command(self) -> str:
         """Return the command that asks for the same experiment."""
         words = [PROGRAM, "run"]
         words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
-        words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
-        words += ["--delay", ",".join(str(delay).removesuffix(" ms") for delay in self.delays)]
+        if self.concurrencies:
+            words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
+        words += self.source_words()
+        if self.knows_delays:
+            words += ["--delay", ",".join(delay.text for delay in self.delays)]
+        words += self.load_options()
         words += ["--trials", str(self.trials)]
-        words += ["-n", str(self.requests)] if self.requests else ["--waves", str(self.waves)]
+        if self.requests:
+            words += ["-n", str(self.requests)]
+        elif not self.duration_s and not self.rates:
+            words += ["--waves", str(self.waves)]
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
         return shlex.join(words)
 
+    def load_options(self) -> list[str]:
+        """Return the options that ask for sizes, rates, times and the service."""
+        words = []
+        if self.sizes != (ONE_BYTE,):
+            words += ["--size", ",".join(size.text for size in self.sizes)]
+        if self.body is not None:
+            words += ["--method", "POST", "--body-size", self.body.text]
+        if self.rates:
+            ramps = {rate.over_s for rate in self.rates if rate.over_s}
+            words += ["--rate", ",".join(rate.without_over() for rate in self.rates)]
+            words += ["--over", f"{ramps.pop():g}"] if ramps else []
+        words += ["--arrivals", self.arrivals] if self.arrivals != FIXED else []
+        words += ["--duration", f"{self.duration_s:g}"] if self.duration_s else []
+        words += ["--warm-up", f"{self.warm_up_s:g}"] if self.warm_up_s else []
+        for flag, text in self.service.flags().items():
+            words += [f"--{flag}", text]
+        return words
+
     def check(self) -> None:
         """Raise ValueError for values of the right types that cannot have been asked for."""
-        for name in ("entrants", "concurrencies", "delays"):
+        needed = ("entrants", "delays", "sizes", "rates" if self.rates else "concurrencies")
+        for name in needed:
             if not getattr(self, name):
                 raise ValueError(f"it asks for no {name}")
-        for delay in self.delays:
-            if not 0 <= delay.low_us <= delay.high_us <= MAX_DELAY_US:
-                raise ValueError(f"it asks for a delay of {delay}")
-        cells = len(self.entrants) * len(self.concurrencies) * len(self.delays)
+        checked: tuple[Delay | Size | Rate, ...] = (*self.delays, *self.sizes, *self.rates)
+        for one in checked:
+            one.check()
+        if self.body is not None:
+            self.body.check()
+        Load(None, self.arrivals, self.duration_s, self.warm_up_s).check()
+        self.service.check()
+        if self.rates and len(self.concurrencies) > 1:
+            raise ValueError("it asks for rates and for several concurrencies")
+        cells = len(self.entrants) * len(self.delays) * len(self.sizes)
+        cells *= len(self.rates or self.concurrencies)
         check_counts(
             {
-                "concurrency": min(self.concurrencies),
+                "concurrency": min(self.concurrencies, default=1),
                 "trials": self.trials,
                 "requests": self.requests or self.waves,
                 "timeout": self.timeout_s,

@@ -32,6 +32,9 @@ MOST_CLIPPED = 0.001
 """A model is refused if a larger share of its values exceeds what the server accepts."""
 
 MOST_TRACE_VALUES = 100_000
+MOST_WEIGHT = 999_999_999
+"""Of one value."""
+_MOST_DRAWN = 2**32 - 1
 _LEAST_U = 2.0**-54
 """Half the smallest step of random(): `inv_cdf(0)` has no value."""
 
@@ -46,6 +49,10 @@ class Model(Protocol):
     @property
     def mean(self) -> float:
         """The expected value."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
 
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of all values does not exceed."""
@@ -71,6 +78,11 @@ class Uniform:
     def mean(self) -> float:
         """The expected value."""
         return (self.low + self.high) / 2
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return True
 
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of all values does not exceed."""
@@ -99,6 +111,11 @@ class Exponential:
     """The quantile at u is -mean ln(1 - u)."""
 
     mean: float
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return False
 
     def quantile(self, q: float) -> int:
         """Return the quantile, rounded."""
@@ -134,6 +151,11 @@ class Lognormal:
         """The expected value, median exp(sigma^2 / 2)."""
         return self.median * math.exp(self.sigma**2 / 2)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return False
+
     def quantile(self, q: float) -> int:
         """Return the quantile, rounded."""
         return round(self.median * math.exp(self.sigma * NormalDist().inv_cdf(_inside(q))))
@@ -167,6 +189,11 @@ class Weighted:
     @property
     def _total(self) -> int:
         return sum(self.weights)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return True
 
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of all values does not exceed."""
@@ -208,6 +235,11 @@ class Trace:
         """The mean of the values."""
         return math.fsum(self.values) / len(self.values)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a largest value."""
+        return True
+
     def quantile(self, q: float) -> int:
         """Return the smallest value that at least a share q of the values does not exceed."""
         return sorted(self.values)[max(0, math.ceil(q * len(self.values) - 1e-9) - 1)]
@@ -235,13 +267,13 @@ def parse_model(
     """
     name, colon, rest = text.partition(":")
     if not colon:
-        model = _parse_plain(text, parse)
+        model: Model = _parse_plain(text, parse)
     elif name in _PARSERS:
         model = _PARSERS[name](text, rest, parse, read)
     else:
         raise ModelError(
-            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one of "
-            f"{', '.join(f'{one}:...' for one in _PARSERS)}"
+            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one "
+            f"of {', '.join(f'{one}:...' for one in _PARSERS)}"
         )
     share = model.share_above(most)
     if share > MOST_CLIPPED:
@@ -250,6 +282,13 @@ def parse_model(
             "choose a smaller one"
         )
     return model
+
+
+def clipped(model: Model, drawn: "array[int]", most: int) -> "array[int]":
+    """Return drawn values, none of them above `most`."""
+    if not model.share_above(most):
+        return drawn
+    return array("I", (min(value, most) for value in drawn))
 
 
 def split_models(text: str) -> list[str]:
@@ -299,33 +338,39 @@ def _parse_weighted(
     for pair in rest.split(","):
         value_text, _, weight = pair.partition("@")
         value = _value(text, value_text, parse)
-        if not (weight.isascii() and weight.isdigit() and 0 < int(weight[:10]) and len(weight) < 10):
+        is_whole = weight.isascii() and weight.isdigit() and len(weight) < 20
+        # A value that is repeated has the sum, which must parse again.
+        weights[value] = weights.get(value, 0) + (int(weight) if is_whole else 0)
+        if not (is_whole and int(weight) and weights[value] <= MOST_WEIGHT):
             raise ModelError(
-                f"{text!r}: {pair!r} needs a whole weight above 0, as in weighted:50@90,500@10"
+                f"{text!r}: {pair!r} needs a whole weight from 1 to {MOST_WEIGHT}, as in "
+                "weighted:50@90,500@10"
             )
-        weights[value] = weights.get(value, 0) + int(weight)
     return Weighted(tuple(sorted(weights)), tuple(weights[value] for value in sorted(weights)))
 
 
 def _parse_trace(
     text: str, rest: str, parse: Callable[[str], int], read: Callable[[str], str]
 ) -> Trace:
+    if not rest:
+        raise ModelError(f"{text!r}: give the file of the trace, as in trace:FILE")
     try:
-        lines = read(rest).split()
+        lines = read(rest).removeprefix("\ufeff").splitlines()
+    except UnicodeDecodeError:
+        raise ModelError(f"cannot read the trace {rest!r}: it is not a text file") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        reason = getattr(error, "strerror", None) or error
         raise ModelError(f"cannot read the trace {rest!r}: {reason}") from None
-    if not 0 < len(lines) <= MOST_TRACE_VALUES:
+    found = {n: line.strip() for n, line in enumerate(lines, 1) if line.strip()}
+    if not 0 < len(found) <= MOST_TRACE_VALUES:
         raise ModelError(
-            f"the trace {rest!r} has {len(lines):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
+            f"the trace {rest!r} has {len(found):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
             "per line"
         )
-    return Trace(rest, tuple(_value(f"line {n} of {rest}", line, parse) for n, line in enumerate(lines, 1)))
+    return Trace(rest, tuple(_value(f"{text}, line {n}", line, parse) for n, line in found.items()))
 
 
-_PARSERS: Mapping[
-    str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]
-] = {
+_PARSERS: Mapping[str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]] = {
     "exponential": _parse_exponential,
     "lognormal": _parse_lognormal,
     "weighted": _parse_weighted,
@@ -360,4 +405,4 @@ def _inside(u: float) -> float:
 
 def _drawn(at: Callable[[float], int], seed: int, count: int) -> "array[int]":
     draw = random.Random(seed).random  # noqa: S311 - not for secrets
-    return array("I", (at(_inside(draw())) for _ in range(count)))
+    return array("I", (min(at(_inside(draw())), _MOST_DRAWN) for _ in range(count)))

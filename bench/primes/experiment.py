@@ -11,7 +11,6 @@ from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun, check_counts, seed_of_trial
 from bench.primes.savers import SAVERS, SERIAL, saver_of
 from crawlers.work import Work
-from server.request_plan import MAX_DELAY_US
 
 NAME = "primes"
 """The name of this kind of experiment."""
@@ -142,8 +141,7 @@ class PrimesExperiment:
             costs = range(LEAST_BCRYPT_COST, MOST_BCRYPT_COST + 1)
             if cell.work.kind == BCRYPT and cell.work.cost not in costs:
                 raise ValueError(f"it asks for bcrypt of a cost of {cell.work.cost}")
-        if not 0 <= self.delay.low_us <= self.delay.high_us <= MAX_DELAY_US:
-            raise ValueError(f"it asks for a delay of {self.delay}")
+        self.delay.check()
         counts = {
             "concurrency": self.concurrency,
             "trials": self.trials,

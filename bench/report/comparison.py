@@ -190,9 +190,9 @@ def _by_point(analysis: Analysis, label: str) -> dict[str, CellSummary]:
 
 
 def _point(analysis: Analysis, cell: Cell) -> str:
-    """Return `C=10`, followed by the delay if there are several."""
-    is_one = len(analysis.experiment.delays) == 1
-    return f"C={cell.concurrency}" + ("" if is_one else f", {cell.delay}")
+    """Return `C=10`, followed by what requests ask for if that differs between cells."""
+    is_one = len(analysis.experiment.requests_asked) == 1
+    return cell.format_level() + ("" if is_one else f", {cell.request}")
 
 
 def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Level) -> Comparison:

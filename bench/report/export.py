@@ -5,7 +5,7 @@ docs/results.md describes the columns.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import IO, Any
@@ -28,6 +28,7 @@ _OF_ARRIVAL = (
 )
 """Columns of an arrival in the export. `seq` and `status` are taken from the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
+_SEQ = REQUEST_COLUMNS.index("seq")
 
 _WORDS = dict(enumerate(ERROR_WORDS))
 _OUTCOMES = {
@@ -84,16 +85,28 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
 
 
 def export_requests(store: Store, form: str, stream: IO[str]) -> None:
-    """Write one row per fetch with the arrival that answered it, and then the other arrivals."""
-    rows = chain.from_iterable(
+    """Write one row per fetch with the arrival that answered it, and then the other arrivals.
+
+    Where a list of URLs was fetched, each row has its URL as well.
+    """
+    rows: Iterator[tuple[Any, ...]] = chain.from_iterable(
         _request_rows(run, load_accounts(store, run)) for run in store.runs()
     )
+    urls = store.urls()
+    columns = (*REQUEST_COLUMNS, *(("url",) if urls else ()))
+    if urls:
+        rows = _with_urls(rows, urls)
     if form == JSON:
-        _write_json((dict(zip(REQUEST_COLUMNS, row, strict=True)) for row in rows), stream)
+        _write_json((dict(zip(columns, row, strict=True)) for row in rows), stream)
         return
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(REQUEST_COLUMNS)
+    writer.writerow(columns)
     writer.writerows(map(_cell, row) for row in rows)
+
+
+def _with_urls(rows: Iterable[tuple[Any, ...]], urls: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        yield (*row, urls[row[_SEQ] % len(urls)])
 
 
 def _cell(value: Any) -> Any:

@@ -1,10 +1,11 @@
-"""Lists the URLs of a crawl that failed, unless they follow from the delay model."""
+"""Lists the URLs that failed in an experiment, unless they follow from the delay model."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.plan.crawl import CrawlExperiment
+from bench.plan.experiment import Experiment
 from bench.results.schema import RunRow
 from bench.results.store import Store
 from crawlers.contract import failure_word
@@ -22,26 +23,32 @@ class FailedUrl:
     count: int
 
 
-def failed_urls(store: Store, asked: CrawlExperiment, run: RunRow) -> list[FailedUrl]:
-    """Return the failed URLs, in the order of their first failure by seq.
+def failed_urls(store: Store, asked: Experiment, runs: Iterable[RunRow]) -> list[FailedUrl]:
+    """Return the URLs that failed in these runs, in the order of their first failure by seq.
 
     There are none if a delay server was crawled without a list of URLs. Raises StoreError.
     """
-    is_planned = run.unrecorded is not None
-    if not asked.urls and (is_planned or not asked.url):
-        return []
-    fetches = store.fetches(run.number)
-    columns = (fetches[name].tolist() for name in ("seq", "status", "error"))
     failed: Counter[tuple[str, str]] = Counter()
-    for seq, status, code in sorted(zip(*columns, strict=True)):
-        word = failure_word(code, status, is_planned=is_planned)
-        if word:
-            is_listed = 0 <= seq < len(asked.urls)
-            failed[asked.urls[seq] if is_listed else asked.url, word] += 1
+    for run in runs:
+        is_planned = run.unrecorded is not None
+        if not asked.urls and (is_planned or not asked.url):
+            continue
+        fetches = store.fetches(run.number)
+        columns = (fetches[name].tolist() for name in ("seq", "status", "error"))
+        for seq, status, code in sorted(zip(*columns, strict=True)):
+            word = failure_word(code, status, is_planned=is_planned)
+            if word:
+                failed[asked.url_of(seq), word] += 1
     return [FailedUrl(url, word, count) for (url, word), count in failed.items()]
 
 
-def failed_lines(failed: Sequence[FailedUrl]) -> list[str]:
+def print_failed_urls(store: Store, asked: Experiment, runs: Iterable[RunRow]) -> None:
+    """Print the URLs that failed on stderr. Raises StoreError."""
+    for line in _lines(failed_urls(store, asked, runs)):
+        print(line, file=sys.stderr)
+
+
+def _lines(failed: Sequence[FailedUrl]) -> list[str]:
     """Return lines with the first failed URLs, and with hints for their causes."""
     lines = [
         f"    {one.what}: {one.url}{f' ({one.count} times)' if one.count > 1 else ''}"

@@ -25,18 +25,18 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
     """
     best = best_cells(analysis.cells)
     neighbours = compare_neighbours(analysis.cells)
-    several = len(analysis.experiment.delays) > 1
+    several = len(analysis.experiment.requests_asked) > 1
     lines = []
-    for delay in dict.fromkeys(series.delay for series in best):
+    for request in dict.fromkeys(series.request for series in best):
         ranked = sorted(
             (
                 cell
                 for series, cell in best.items()
-                if series.delay == delay and cell.level is not Level.INVALID
+                if series.request == request and cell.level is not Level.INVALID
             ),
             key=lambda cell: -cell.requests_per_s[0],
         )
-        at_delay = f"Delay {delay}: " if several else ""
+        at_delay = f"Delay {request}: " if several else ""
         if ranked:
             chosen = [cell for cell in ranked if cell.cell.crawler not in FLOORS]
             line = (
@@ -88,9 +88,13 @@ def _next(ranked: Sequence[CellSummary], neighbours: Sequence[Neighbours]) -> st
     rate = format_rate(ranked[1].requests_per_s[0])
     text = f"; {second.crawler} is next: {rate} at {second.concurrency}"
     for one in neighbours:
-        if (one.candidate, one.baseline, one.delay) == (first.crawler, second.crawler, first.delay):
-            places = {first.concurrency, second.concurrency, one.concurrency}
-            at = f" at {one.concurrency}" if len(places) > 1 else ""
+        if (one.candidate, one.baseline, one.cell.request) == (
+            first.crawler,
+            second.crawler,
+            first.request,
+        ):
+            places = {first.concurrency, second.concurrency, one.cell.concurrency}
+            at = f" at {one.cell.concurrency}" if len(places) > 1 else ""
             return text + _compared(one, at)
     return f"{text}, not compared"
 

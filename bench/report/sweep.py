@@ -1,7 +1,7 @@
 """Prints the tables of a sweep: its cells, their limits, their verdicts and where time goes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from bench.analysis.comparison import compare_neighbours
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
-from bench.analysis.validity import Level
+from bench.analysis.validity import Level, Reason, shared_reasons
 from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.finding import finding_of_sweep
@@ -172,6 +172,29 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             "p50 and p99 of these crawlers hold it.",
         ),
     )
+    # Of a server that is not ours, there is neither a ledger nor a planned delay.
+    has_ledger = analysis.experiment.knows_delays or any(
+        cell.median_of("connections") is not None for cell in cells
+    )
+    in_flight = (
+        of(
+            "in flight",
+            _CellRow.in_flight,
+            "mean/peak",
+            priority=5,
+            about="in flight: at the server.",
+        ),
+    )
+    efficiency = (of("efficiency", lambda row: row.number("efficiency", ".3f"), priority=2),)
+    connections = (
+        of(
+            "conn.",
+            _CellRow.connections,
+            "/req",
+            priority=8,
+            about="conn.: connections per request.",
+        ),
+    )
     columns = (
         of("crawler", lambda row: row.name),
         of("throughput", _CellRow.rate, "requests/s"),
@@ -183,14 +206,8 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             about=about_spread.strip(),
         ),
         of("at C", lambda row: str(row.cell.cell.concurrency), about="at C: at this concurrency."),
-        of(
-            "in flight",
-            _CellRow.in_flight,
-            "mean/peak",
-            priority=5,
-            about="in flight: at the server.",
-        ),
-        of("efficiency", lambda row: row.number("efficiency", ".3f"), priority=2),
+        *(in_flight if has_ledger else ()),
+        *(efficiency if analysis.experiment.knows_delays else ()),
         of(
             "p50",
             lambda row: row.number("p50_ns", ".1f", 1e6),
@@ -214,13 +231,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             about="CPU: of the client, its start included.",
         ),
         of("peak mem.", lambda row: row.number("peak_memory_bytes", ".0f", 1e6), "MB", priority=7),
-        of(
-            "conn.",
-            _CellRow.connections,
-            "/req",
-            priority=8,
-            about="conn.: connections per request.",
-        ),
+        *(connections if has_ledger else ()),
         *errors,
         of(
             "verdict",
@@ -376,14 +387,14 @@ def _differences(analysis: Analysis) -> list[str]:
         )
         return [text]
     found = compare_neighbours(analysis.cells)
-    several = len(analysis.experiment.delays) > 1
+    several = len(analysis.experiment.requests_asked) > 1
     heading = (
         "Each crawler compared with the next slower one: ratio (95 % confidence interval, per "
         "line, unadjusted), p adjusted for all lines"
     )
     return [f"{heading}. {PROGRAM} compare shows the other cells."] + [
-        f"  {one.candidate} and {one.baseline} at C={one.concurrency}"
-        f"{f', {one.delay}' if several else ''}: {one.result}"
+        f"  {one.candidate} and {one.baseline} at {one.cell.format_level()}"
+        f"{f', {one.cell.request}' if several else ''}: {one.result}"
         for one in found
     ]
 
@@ -393,11 +404,16 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
     doubtful = [trial for trial in trials if trial.verdict.level]
     groups = [
-        (f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}", cell.trials)
+        (f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}", cell.trials)
         for cell in analysis.cells
     ]
     groups.append(("the server's capacity", analysis.ceilings))
-    found = [one for where, trials in groups for one in _reasons(where, trials)]
+    shared = shared_reasons([one.verdict for one in trials] for _, trials in groups)
+    found = [
+        _Found(one.level, one.check, f"every run: {one.text}")
+        for one in sorted(shared, key=lambda one: (-one.level, one.check))
+    ]
+    found += [one for where, trials in groups for one in _reasons(where, trials, shared)]
     if doubtful:
         checks = Counter(
             check
@@ -430,16 +446,13 @@ class _Found:
     text: str
 
 
-def _reasons(where: str, trials: Sequence[Trial]) -> list[_Found]:
-    """Return each reason once, worst first, with the number of trials that have it."""
+def _reasons(where: str, trials: Sequence[Trial], shared: Container[Reason]) -> list[_Found]:
+    """Return each other reason once, worst first, with the number of trials that have it."""
     found: dict[tuple[Level, str], list[str]] = {}
     for trial in trials:
-        for level, check in dict.fromkeys((one.level, one.check) for one in trial.verdict.reasons):
-            texts = [
-                one.text
-                for one in trial.verdict.reasons
-                if (one.level, one.check) == (level, check)
-            ]
+        others = [one for one in trial.verdict.reasons if one not in shared]
+        for level, check in dict.fromkeys((one.level, one.check) for one in others):
+            texts = [one.text for one in others if (one.level, one.check) == (level, check)]
             found.setdefault((level, check), []).append("; ".join(texts))
     all_ = len(trials)
     return [
@@ -464,7 +477,7 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         if counts[one.check] <= _NOTES:
             notes.append(one.text)
     notes += [
-        f"{analysis.format_series(cell.cell)} at {cell.cell.concurrency}: {effect}"
+        f"{analysis.format_series(cell.cell)} at {cell.cell.format_level()}: {effect}"
         for cell in analysis.cells
         for effect in order_effects(cell, len(analysis.cells))
     ]

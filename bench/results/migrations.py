@@ -16,6 +16,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from bench.plan.delays import Delay
+from bench.plan.load import CLOSED
+from bench.plan.sizes import ONE_BYTE
 from bench.results.codec import decode_object, encode
 from bench.results.schema import SCHEMA_VERSION
 from bench.results.sqlite_file import (
@@ -25,6 +28,7 @@ from bench.results.sqlite_file import (
     definition_of,
     long_values,
 )
+from server.service import PLAIN
 
 _CHANGED_UP_TO = {"experiment": SCHEMA_VERSION, "run": SCHEMA_VERSION, "arrival": 5}
 """Tables whose rows steps change, each with the last version whose step may do so. `experiment` and
@@ -100,11 +104,14 @@ def _from_5(connection: sqlite3.Connection) -> None:
         "UPDATE arrival SET begin_ns = arrived_ns, due_ns = arrived_ns + delay_us * 1000"
     )
     _add_fields(connection, "conditions", {"takes_all": False, "queues": False})
+    _add_models(connection)
     labels: dict[str, str] = {}
     with long_values(connection):
         for (text,) in connection.execute("SELECT asked FROM experiment").fetchall():
             asked = _object_or_none(text)
-            if asked is not None and (labels := _rename_entrants(asked)):
+            if asked is not None:
+                labels = _rename_entrants(asked)
+                _name_delays(asked)
                 connection.execute("UPDATE experiment SET asked = ?", (encode(asked),))
     query = "SELECT number, crawler, program FROM run"
     for number, label, program in connection.execute(query).fetchall():
@@ -112,6 +119,35 @@ def _from_5(connection: sqlite3.Connection) -> None:
         if name in _RENAMED_IN_6:
             renamed = (labels.get(label, label), f"{_RENAMED_IN_6[name]}{at}{python}", number)
             connection.execute("UPDATE run SET crawler = ?, program = ? WHERE number = ?", renamed)
+
+
+def _add_models(connection: sqlite3.Connection) -> None:
+    """Describe each run by models. Until schema 6, all delays were uniform, and all else plain."""
+    query = "SELECT number, delay_low_us, delay_high_us FROM run"
+    for number, low_us, high_us in connection.execute(query).fetchall():
+        if isinstance(low_us, int) and isinstance(high_us, int):
+            delay = encode(Delay.between(low_us, high_us))
+            connection.execute("UPDATE run SET delay = ? WHERE number = ?", (delay, number))
+    plain = (encode(ONE_BYTE), encode(CLOSED), encode(PLAIN))
+    connection.execute("UPDATE run SET size = ?, load = ?, service = ?", plain)
+
+
+def _name_delays(asked: dict[str, Any]) -> None:
+    """Replace the bounds of the delays of an experiment by texts."""
+    delays = asked.get("delays")
+    if isinstance(delays, list):
+        asked["delays"] = [_named_delay(one) for one in delays]
+    if "delay" in asked:
+        asked["delay"] = _named_delay(asked["delay"])
+
+
+def _named_delay(bounds: object) -> object:
+    """Return the model of a delay. What is not of the right type is left alone, and refused."""
+    if isinstance(bounds, dict) and set(bounds) == {"low_us", "high_us"}:
+        low_us, high_us = bounds["low_us"], bounds["high_us"]
+        if isinstance(low_us, int) and isinstance(high_us, int):
+            return {"text": Delay.between(low_us, high_us).text}
+    return bounds
 
 
 def _rename_entrants(asked: dict[str, Any]) -> dict[str, str]:

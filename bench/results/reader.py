@@ -150,6 +150,11 @@ class Reader:
             self._plans = self.read_asked(kind).plans() if kind is not None else ()
         return self._plans
 
+    def urls(self) -> tuple[str, ...]:
+        """Return the list of URLs that was fetched; empty if there is none."""
+        kind = _OF_CRAWLERS.get(self.asked()["kind"])
+        return self.read_asked(kind).urls if kind is not None else ()
+
     def environment(self) -> dict[str, Any]:
         """Return the description of machine and software from describe_environment."""
         with self._reading():

@@ -12,8 +12,18 @@ from bench.results.schema import RunRow
 from crawlers.registry import find
 
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
-_JSON_COLUMNS = ("usage", "versions", "conditions", "work")
-_NOTHING = {"usage": None, "work": ""}
+_JSON_COLUMNS = (
+    "usage",
+    "versions",
+    "conditions",
+    "work",
+    "delay",
+    "size",
+    "body",
+    "load",
+    "service",
+)
+_NOTHING = {"usage": None, "work": "", "body": ""}
 """Values of columns whose object is missing."""
 
 
@@ -33,10 +43,10 @@ def row_of(result: RunResult) -> RunRow:
         cores=max(info.cores, planned.work.processes if planned.work else 1),
         keep_alive=info.keep_alive,
         resends=info.resends,
-        delay_low_us=cell.delay.low_us,
-        delay_high_us=cell.delay.high_us,
+        delay_low_us=cell.delay.least_us,
+        delay_high_us=cell.delay.most_us,
         delay_seed=planned.seed,
-        requests=planned.requests,
+        requests=_requests_of(result),
         name=planned.name,
         started_utc=result.started_utc,
         failure=shortened(result.failure),
@@ -52,7 +62,22 @@ def row_of(result: RunResult) -> RunRow:
         ),
         timeout_ns=round(result.timeout_s * 1e9),
         work=planned.work,
+        delay=cell.delay,
+        size=cell.size,
+        body=planned.body,
+        load=planned.load,
+        service=planned.service,
+        first_due_ns=outcome.first_due_ns if outcome else 0,
     )
+
+
+def _requests_of(result: RunResult) -> int:
+    """Return how many requests the run had: where the time decided, those that it recorded."""
+    planned, outcome = result.planned, result.outcome
+    if outcome is None or not planned.load.ends_by_time:
+        return planned.requests
+    last = max(outcome.fetches["seq"], default=0)
+    return min(planned.requests, last + 1)
 
 
 def to_sql(row: RunRow) -> tuple[Any, ...]:

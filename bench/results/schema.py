@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from bench.plan.delays import Delay
 from bench.plan.experiment import Cell
+from bench.plan.load import SEED_OF_SIZES, Load
+from bench.plan.sizes import Size
 from bench.results.conditions import Conditions
 from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
 from crawlers.work import Work
 from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
+from server.service import Service
 
 SCHEMA_VERSION = 6
 """Stored as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
@@ -55,7 +58,13 @@ CREATE TABLE run (
     versions TEXT NOT NULL,
     conditions TEXT NOT NULL,
     timeout_ns INTEGER NOT NULL,
-    work TEXT NOT NULL
+    work TEXT NOT NULL,
+    delay TEXT NOT NULL DEFAULT '',
+    size TEXT NOT NULL DEFAULT '',
+    body TEXT NOT NULL DEFAULT '',
+    load TEXT NOT NULL DEFAULT '',
+    service TEXT NOT NULL DEFAULT '',
+    first_due_ns INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE work (
     run INTEGER NOT NULL REFERENCES run,
@@ -144,7 +153,9 @@ class RunRow:
     `conditions.resend_condition`. If that is "", the run is older, and 1 means any number."""
     delay_low_us: int
     delay_high_us: int
+    """The shortest and the longest delay of the model; the p99.9 of a model without an end."""
     delay_seed: int
+    """The seed of all that is drawn for this run."""
     requests: int
     name: str
     started_utc: str
@@ -157,18 +168,21 @@ class RunRow:
     conditions: Conditions
     timeout_ns: int
     """Time limit of a fetch."""
-    work: Work | None = None
+    work: Work | None
     """The work that was done for each request, if any."""
-
-    @property
-    def delay(self) -> Delay:
-        """The delay model."""
-        return Delay(self.delay_low_us, self.delay_high_us)
+    delay: Delay
+    size: Size
+    body: Size | None
+    """The size of a body that each request sent by POST; None for GET."""
+    load: Load
+    service: Service
+    first_due_ns: int
+    """When the first request was due, on the clock of the fetches; 0 in closed loop."""
 
     @property
     def cell(self) -> Cell:
         """The cell that the run is a trial of."""
-        return Cell(self.crawler, self.concurrency, self.delay)
+        return Cell(self.crawler, self.concurrency, self.delay, self.size, self.load.rate)
 
     def check(self) -> None:
         """Raise ValueError if the values, which have the right types, cannot describe a run."""
@@ -189,7 +203,8 @@ class RunRow:
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"
             )
-        for name, part in (("usage", self.usage), ("work", self.work)):
+        parts = ("usage", "work", "delay", "size", "body", "load", "service")
+        for name, part in ((name, getattr(self, name)) for name in parts):
             try:
                 if part is not None:
                     part.check()
@@ -199,3 +214,11 @@ class RunRow:
     def delays_us(self) -> "array[int]":
         """Return the delay of each request, in the order of seq."""
         return self.delay.drawn(self.delay_seed, self.requests)
+
+    def sizes_bytes(self) -> "array[int]":
+        """Return the size of each response, in the order of seq."""
+        return self.size.drawn(self.delay_seed ^ SEED_OF_SIZES, self.requests)
+
+    def due_after_ns(self) -> "array[int]":
+        """Return when each request was due after the first; empty in closed loop."""
+        return self.load.due_after_ns(self.delay_seed, self.requests)

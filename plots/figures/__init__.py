@@ -86,15 +86,15 @@ def figures_of(
     small_print = small_print_of(store, analysis)
     sweep = SweepScene(analysis, small_print)
     neighbours = compare_neighbours(analysis.cells)
-    several = len(analysis.experiment.delays) > 1
+    several = len(analysis.experiment.requests_asked) > 1
     if several:  # several delays are compared: the figure that does so comes first
         yield from _of(sweep, OF_SWEEP)
-    for delay in analysis.experiment.delays:
-        at_delay = analysis.of_delay(delay)
+    for request in analysis.experiment.requests_asked:
+        at_delay = analysis.of_request(request)
         if any(cell.measured for cell in at_delay.cells):
-            suffix = f"-{file_name(str(delay).replace(' ', ''))}" if several else ""
-            title = f", delay {delay}" if several else ""
-            compared = tuple(one for one in neighbours if one.delay == delay)
+            suffix = f"-{file_name(str(request).replace(' ', ''))}" if several else ""
+            title = f", delay {request}" if several else ""
+            compared = tuple(one for one in neighbours if one.cell.request == request)
             print_here = small_print_of(store, at_delay)
             scene = DelayScene(store, at_delay, print_here, suffix, title, compared)
             yield from _of(scene, OF_DELAY if analysis.experiment.is_repeated else OF_CRAWL)

@@ -52,7 +52,7 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     concurrency has the gid "asked". Returns None if nothing arrived, and for a delay of 0, when
     requests are answered as soon as they are read and almost nothing is in flight.
     """
-    if not trial.run.delay.high_us:
+    if trial.run.delay.is_none:
         return None
     levels = Levels.at_server(arrivals)
     if levels is None:

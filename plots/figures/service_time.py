@@ -39,11 +39,17 @@ _MARGIN = 1.15
 _LOG_FROM = 10
 
 
-_HOW_TO_READ = (
+_BEFORE = (
     "How long a request takes, from taking a slot to the last byte of its body, in a closed loop: "
-    "a crawler that falls behind sends less. The dashed line is the same quantile of the planned "
+    "a crawler that falls behind sends less. "
+)
+_ABOUT_DELAYS = (
+    "The dashed line is the same quantile of the planned "
     "delays; at the lower right it is their distribution. A curve close to it adds little to any "
-    "request; a long tail to the right is a few slow requests. A crawler with queueing starts its "
+    "request. "
+)
+_AFTER = (
+    "A long tail to the right is a few slow requests. A crawler with queueing starts its "
     "clock before it holds a slot, so that its times are of the queue, too."
 )
 
@@ -58,7 +64,9 @@ def draw(scene: DelayScene) -> Drawn | None:
         return None
     heading = f"Service time{scene.title}"
     finding = findings(scene.analysis, at)
-    return Drawn(f"service-time{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    has_line = not scene.analysis.experiment.delays[0].is_none
+    how_to_read = f"{_BEFORE}{_ABOUT_DELAYS if has_line else ''}{_AFTER}"
+    return Drawn(f"service-time{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def _service_ns(
@@ -110,11 +118,11 @@ def service_time_figure(
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.set_xlabel("concurrency asked for")
         panel.set_ylabel("service time (ms)")
-        if delay.high_us:
+        if not delay.is_none:
             panel.axhline(delay.quantile_us(q) / 1e3, gid=f"planned {quantile}", **_PLANNED)
     # All three panels have the same scale, so that they can be compared directly.
     values = [value for point in drawn for value in (point.low, point.high)]
-    values += [delay.quantile_us(q) / 1e3 for q in _QUANTILES.values() if delay.high_us]
+    values += [delay.quantile_us(q) / 1e3 for q in _QUANTILES.values() if not delay.is_none]
     for panel in curves:
         _scale(panel, "y", values)
         panel.set_ylim(*_limits(values))
@@ -132,7 +140,7 @@ def service_time_figure(
         for name, style in styles.items()
         if name in by_crawler
     ]
-    if delay.high_us:
+    if not delay.is_none:
         handles.append(Line2D([], [], label=f"planned delay,\n{delay}", **_PLANNED))
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
     add_title(figure, "Service time (closed loop)", plan_and_spread(analysis.experiment))
@@ -202,7 +210,7 @@ def _draw_shares(
             gid=f"{name} all",
         )
     ends = [float(values[rank]) / 1e6 for values in service_ns.values() for rank in (0, -1)]
-    if delay.high_us:
+    if not delay.is_none:
         shares = np.linspace(0, 1, _STEPS)
         planned_ms = [delay.quantile_us(share) / 1e3 for share in shares.tolist()]
         panel.plot(planned_ms, shares, gid="planned all", **_PLANNED)
@@ -241,4 +249,5 @@ def findings(analysis: Analysis, at: int) -> str:
     if not said:
         return "No request was good."
     (delay,) = analysis.experiment.delays
-    return f"Median service time at {at}, with a delay of {delay}: {said}."
+    is_known = analysis.experiment.knows_delays
+    return f"Median service time at {at}{f', with a delay of {delay}' if is_known else ''}: {said}."

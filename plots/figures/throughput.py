@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,7 +15,8 @@ from bench.analysis.comparison import NO_DIFFERENCE, TOO_FEW, Neighbours
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.validity import CEILING_SHARE, Level
 from bench.plan.delays import Delay
-from plots.figures.time_vs_concurrency import ideal_s
+from bench.plan.experiment import Experiment
+from bench.plan.ideal import Ceiling, IdealCurve, ceilings, ideal_curve
 from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
@@ -25,8 +27,10 @@ from plots.style import (
     spread_ticks,
     styles_of,
 )
-from plots.words import is_difference_seen, rate, rate_at
+from plots.words import format_ideal, is_difference_seen, rate, rate_at
 
+_NEAR = 1.5
+"""Ceilings of a service up to this multiple of the highest throughput are on the scale."""
 _KNEE = "ring: knee, 95 % of the best"
 _RING: dict[str, Any] = {
     "marker": "o",
@@ -39,9 +43,16 @@ _RING: dict[str, Any] = {
 
 _HOW_TO_READ = (
     "Higher is better. The dashed line is the ideal: C requests in flight, each of which takes the "
-    "delay and nothing more. A crawler on this line spends its time waiting; where it falls below, "
-    "its own work has become the limit. Crawlers that coincide here are apart in the efficiency "
-    "figure. The server ceiling is what this server can answer without a delay."
+    "delay and what the service adds, and nothing more. A crawler on this line spends its time "
+    "waiting; where it falls below, its own work has become the limit. Crawlers that coincide here "
+    "are apart in the efficiency figure. The ceilings of a service are dash-dotted. The server "
+    "ceiling is what this server can answer without a delay."
+)
+
+_WITHOUT_DELAYS = (
+    "Higher is better. Where a line goes on rising, more concurrency still helps; where it is "
+    "flat, the crawler or the server has reached its limit. There is no ideal, because the time "
+    "that this server takes is not known."
 )
 
 
@@ -50,15 +61,18 @@ def draw(scene: DelayScene) -> Drawn:
     figure = throughput_figure(scene.analysis, scene.small_print)
     heading = f"Throughput{scene.title}"
     finding = findings(scene.analysis, scene.neighbours)
-    return Drawn(f"throughput{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    is_known = scene.analysis.experiment.knows_delays
+    how_to_read = _HOW_TO_READ if is_known else _WITHOUT_DELAYS
+    return Drawn(f"throughput{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     """Return a figure with one line per crawler: medians over the trials, with min to max.
 
-    The ideal is dashed, and the server ceiling is dotted. The gid of each line is the crawler's
-    name, "ideal" or "server ceiling"; that of a ring around a knee is `CRAWLER knee`. Markers show
-    the verdict of a cell, as in `marker_of`. `analysis` must have exactly one delay.
+    The ideal is dashed, the server ceiling is dotted, and ceilings of a service are dash-dotted.
+    The gid of each line is the crawler's name, "ideal", "server ceiling", or the text of a ceiling;
+    that of a ring around a knee is `CRAWLER knee`. Markers show the verdict of a cell, as in
+    `marker_of`. `analysis` must have exactly one delay.
     """
     experiment, cells = analysis.experiment, analysis.cells
     (delay,) = experiment.delays
@@ -68,23 +82,28 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     by_crawler = analysis.by_crawler()
     asked = sorted({cell.cell.concurrency for cell in cells})
     most = max(asked, default=1)
-    staircase = _staircase(delay, experiment.requests, most)
+    ideal = ideal_curve(experiment, delay, most)
+    shape = _shape(experiment, ideal)
     last = {}
     knees = []
     for name, measured in by_crawler.items():
         points = [_point(cell) for cell in measured]
-        draw_line(axes, name, styles[name], points, staircase)
+        draw_line(axes, name, styles[name], points, shape)
         knees.append(_mark_knee(axes, measured, styles[name].colour, name))
         last[name] = points[-1]
     _name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
     rates = [cell.requests_per_s[2] for cell in cells if cell.measured]
     highest = max(rates, default=0.0) or 1.0  # 0 if every request failed
+    limits = ceilings(experiment.service, delay.mean_us)
+    near = [one.per_s for one in limits if one.per_s < _NEAR * highest]
+    top = max(highest, *near) * 1.12 if near else highest * 1.12
     axes.set_xlim(0, most * 1.02)
-    axes.set_ylim(0, highest * 1.12)
-    if staircase is not None:
-        _draw_staircase(axes, staircase)
-    else:
-        _draw_ideal(axes, delay, most, highest * 1.12)
+    axes.set_ylim(0, top)
+    if shape is not None:
+        _draw_shape(axes, shape, experiment)
+    elif ideal.concurrencies:
+        _draw_ideal(axes, delay, most, top)
+    _draw_service_ceilings(axes, limits)
     _draw_server_ceiling(axes, analysis.ceiling_per_s)
     levels = [cell.level for line in by_crawler.values() for cell in line]
     _explain_markers(axes, levels, any(knees))
@@ -94,7 +113,7 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     axes.set_xlabel("concurrency asked for (requests in flight)")
     axes.set_ylabel("throughput (good requests / s)")
     axes.set_title(f"Throughput against concurrency\n{plan_and_spread(experiment)}")
-    guide = "; between points, lines follow the ideal" if staircase is not None else ""
+    guide = "; between points, lines follow the ideal" if shape is not None else ""
     add_small_print(figure, small_print + guide)
     return figure
 
@@ -177,36 +196,69 @@ def _draw_server_ceiling(axes: Axes, ceiling_per_s: float | None) -> None:
     )
 
 
-def _staircase(delay: Delay, requests: int, most: int) -> Shape | None:
-    """Return the ideal throughput at every concurrency up to `most`, for a fixed `requests`.
+def _shape(asked: Experiment, curve: IdealCurve) -> Shape | None:
+    """Return the ideal where it is more than a straight line; None if it is one, or there is none.
 
-    It is a staircase, because requests are made in whole waves: a higher concurrency that saves no
-    wave gains nothing. Returns None if `requests` is 0, or for a delay of 0.
+    For a fixed `requests` it is a staircase, because requests are made in whole waves: a higher
+    concurrency that saves no wave gains nothing.
     """
-    if not (requests and delay.mean_us):
+    if not curve.concurrencies or (curve.is_exact and not asked.requests):
         return None
-    at, seconds = ideal_s(delay, requests, most)
-    return Shape(at, requests / seconds, is_stepped=True)
+    at = np.array(curve.concurrencies, dtype=np.int64)
+    return Shape(at, np.array(curve.good_per_s), is_stepped=curve.is_exact)
 
 
-def _draw_staircase(axes: Axes, ideal: Shape) -> None:
-    axes.step(
+def _draw_shape(axes: Axes, ideal: Shape, asked: Experiment) -> None:
+    axes.plot(
         ideal.x,
         ideal.y,
         "--",
-        where="post",
+        drawstyle="steps-post" if ideal.is_stepped else "default",
         color=GREY,
         linewidth=1.3,
         zorder=2,
         gid="ideal",
-        label="ideal: whole waves of C requests",
+        label="ideal: whole waves of C requests" if ideal.is_stepped else format_ideal(asked),
     )
+
+
+def _draw_service_ceilings(axes: Axes, found: Sequence[Ceiling]) -> None:
+    """Draw the ceilings of the service, and name those that are off the scale."""
+    top = axes.get_ylim()[1]
+    for ceiling in found:
+        if ceiling.per_s < top:
+            axes.axhline(
+                ceiling.per_s,
+                color=GREY,
+                linewidth=1.3,
+                linestyle="-.",
+                zorder=2,
+                gid=ceiling.text,
+            )
+            axes.annotate(
+                ceiling.text,
+                (0.985, ceiling.per_s),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="right",
+                color=GREY,
+                fontsize=10,
+            )
+    beyond = [ceiling.text for ceiling in found if ceiling.per_s >= top]
+    if beyond:
+        axes.annotate(
+            f"off the scale: {'; '.join(beyond)}",
+            (0.995, 0.055),
+            xycoords="axes fraction",
+            ha="right",
+            color=GREY,
+            fontsize=9,
+        )
 
 
 def _draw_ideal(axes: Axes, delay: Delay, most: int, top: float) -> None:
     """Draw the ideal throughput C / delay: C requests at a time, each of which takes the delay."""
-    if not delay.mean_us:
-        return
     per_slot = 1e6 / delay.mean_us
     axes.plot(
         [0, most], [0, most * per_slot], "--", color=GREY, linewidth=1.3, zorder=2, gid="ideal"
@@ -267,7 +319,10 @@ def _chains(undecided: Sequence[Neighbours]) -> str:
     """Return `a, b, c (at 100); d, e (at 1)`: runs of neighbours without a difference."""
     chains: list[tuple[int, list[str]]] = []
     for pair in undecided:
-        if not chains or chains[-1] != (pair.concurrency, [*chains[-1][1][:-1], pair.candidate]):
-            chains.append((pair.concurrency, [pair.candidate]))
+        if not chains or chains[-1] != (
+            pair.cell.concurrency,
+            [*chains[-1][1][:-1], pair.candidate],
+        ):
+            chains.append((pair.cell.concurrency, [pair.candidate]))
         chains[-1][1].append(pair.baseline)
     return "; ".join(f"{', '.join(names)} (at {at})" for at, names in chains)

@@ -18,6 +18,7 @@ from bench.analysis.cells import CellSummary, best_cells, knee
 from bench.analysis.inference import Interval
 from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment
+from bench.plan.ideal import ideal_curve
 from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
 from plots.scenes import Drawn, SweepScene
 from plots.style import (
@@ -31,7 +32,7 @@ from plots.style import (
     styles_of,
     styles_of_delays,
 )
-from plots.words import format_interval, rate
+from plots.words import format_ideal, format_interval, rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,6 @@ SCALED_TO = 1000
 
 
 _X_LABEL = "concurrency asked for"
-_IDEAL_LABEL = "ideal: no time but the delays"
 _CHAPTER_CONCURRENCY = 100
 """The concurrency of every crawler in the chapter. Its figure has a mark there, too."""
 _MARK_LABEL = f"{_CHAPTER_CONCURRENCY}, as in the book"
@@ -49,9 +49,15 @@ _MARK: dict[str, Any] = {"color": FAILED, "linewidth": 1.2, "alpha": 0.5, "zorde
 _IDEAL: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "zorder": 2}
 
 _HOW_TO_READ = (
-    "Lower is better; the axis is logarithmic. The thin line is the ideal, no time but the delays. "
-    "Where a crawler's line leaves it, the crawler's own work has become the limit; where it is "
-    "flat, more concurrency gains nothing. Between measured points, lines follow the ideal."
+    "Lower is better; the axis is logarithmic. The thin line is the ideal, no time but the delays "
+    "and what the service adds. Where a crawler's line leaves it, the crawler's own work has "
+    "become the limit; where it is flat, more concurrency gains nothing. Between measured points, "
+    "lines follow the ideal."
+)
+
+_WITHOUT_DELAYS = (
+    "Lower is better; the axis is logarithmic. Where a line is flat, more concurrency gains "
+    "nothing."
 )
 
 
@@ -62,7 +68,9 @@ def draw(scene: SweepScene) -> Drawn | None:
         return None
     heading = "Time against concurrency"
     finding = findings(scene.analysis)
-    return Drawn("time-vs-concurrency", heading, figure, _HOW_TO_READ, finding)
+    is_known = scene.analysis.experiment.knows_delays
+    how_to_read = _HOW_TO_READ if is_known else _WITHOUT_DELAYS
+    return Drawn("time-vs-concurrency", heading, figure, how_to_read, finding)
 
 
 def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -89,7 +97,9 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
     else:
         _draw_panels(figure, asked, by_crawler)
         add_title(figure, *_title(asked))
-    add_small_print(figure, f"{small_print}; between points, lines follow the ideal")
+    has_ideal = not all(delay.is_none for delay in asked.delays)
+    guide = "the ideal" if has_ideal else "a power of the concurrency"
+    add_small_print(figure, f"{small_print}; between points, lines follow {guide}")
     return figure
 
 
@@ -134,7 +144,7 @@ def _draw_panel(
     if _has_mark(asked):
         axes.axvline(_CHAPTER_CONCURRENCY, gid="mark", **_MARK)
     for delay in dict.fromkeys(cell.cell.delay for cells in lines.values() for cell in cells):
-        at, seconds = ideal_s(delay, asked.requests, most)
+        at, seconds = ideal_s(asked, delay, most)
         if len(at):
             colour = styles[str(delay)].colour if prefix else GREY
             axes.plot(at, seconds, gid=f"ideal {delay}", **_IDEAL | {"color": colour})
@@ -142,7 +152,7 @@ def _draw_panel(
     for name, cells in lines.items():
         points = [point for cell in cells if (point := _point(cell, asked)) is not None]
         if points:
-            shape = _shape(cells[0].cell.delay, asked.requests, most)
+            shape = _shape(asked, cells[0].cell.delay, most)
             draw_line(axes, prefix + name, styles[name], points, shape)
             last[name] = points[-1]
     axes.set_yscale("log")
@@ -166,8 +176,8 @@ def _has_mark(asked: Experiment) -> bool:
 def _line_handles(asked: Experiment) -> list[Line2D]:
     """Return the entries of the legend for the ideal and for the mark, where they are drawn."""
     handles = []
-    if any(delay.mean_us for delay in asked.delays):
-        handles.append(Line2D([], [], label=_IDEAL_LABEL, **_IDEAL))
+    if any(ideal_curve(asked, delay, 1).concurrencies for delay in asked.delays):
+        handles.append(Line2D([], [], label=format_ideal(asked), **_IDEAL))
     if _has_mark(asked):
         handles.append(Line2D([], [], label=_MARK_LABEL, **_MARK))
     return handles
@@ -179,9 +189,9 @@ def _title(asked: Experiment) -> tuple[str, str]:
     return f"Time to fetch {n:,} requests{scaled} against concurrency", plan_and_spread(asked)
 
 
-def _shape(delay: Delay, requests: int, most: int) -> Shape:
-    """Return the ideal; for a delay of 0, a shape that lets lines follow powers of concurrency."""
-    at, seconds = ideal_s(delay, requests, most)
+def _shape(asked: Experiment, delay: Delay, most: int) -> Shape:
+    """Return the ideal; without one, a shape that lets lines follow powers of concurrency."""
+    at, seconds = ideal_s(asked, delay, most)
     if len(at):
         return Shape(at, seconds)
     at = np.arange(1, most + 1)
@@ -203,19 +213,16 @@ def _point(cell: CellSummary, asked: Experiment) -> Point | None:
 
 
 def ideal_s(
-    delay: Delay, requests: int, most: int
+    asked: Experiment, delay: Delay, most: int
 ) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
-    """Return concurrencies from 1 to `most`, and the ideal makespan at each, in seconds.
+    """Return concurrencies from 1 to `most`, and the ideal time at each, in seconds.
 
-    For `requests` = N > 0 it is ceil(N / C) x delay, as in bench.plan.experiment. For `requests` =
-    0 it is the time of SCALED_TO requests with all slots full. For a range of delays, the mean is
-    used. Both arrays are empty for a delay of 0.
+    It is that of `requests`, or of SCALED_TO requests if runs differ in their number. Both arrays
+    are empty if there is none; see bench.plan.ideal.ideal_curve.
     """
-    at = np.arange(1, most + 1) if delay.mean_us else np.arange(0)
-    if not len(at):
-        return at, at.astype(float)
-    waves = np.ceil(requests / at) if requests else SCALED_TO / at
-    return at, waves * (delay.mean_us / 1e6)
+    curve = ideal_curve(asked, delay, most)
+    at = np.array(curve.concurrencies, dtype=np.int64)
+    return at, (asked.requests or SCALED_TO) / np.array(curve.good_per_s, dtype=float)
 
 
 def findings(analysis: Analysis) -> str:
@@ -227,7 +234,7 @@ def findings(analysis: Analysis) -> str:
         cells = [
             cell
             for cell in analysis.cells
-            if (cell.cell.crawler, cell.cell.delay) == series and cell.measured
+            if (cell.cell.crawler, cell.cell.request) == series and cell.measured
         ]
         name = analysis.format_series(best.cell)
         first = cells[0]

@@ -147,9 +147,11 @@ def timeline_figure(
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("time since the first call (s)")
     axes.set_ylabel("call, in the order of starts")
+    # The delays of a server that is not ours are not known.
+    delay = "" if run.unrecorded is None and run.delay.is_none else f"delay {run.delay}, "
     axes.set_title(
         f"Calls over time: {run.crawler}\n"
-        f"concurrency {run.concurrency}, delay {run.delay}, "
+        f"concurrency {run.concurrency}, {delay}"
         f"{_format_calls(calls, run.requests if first else calls)}, "
         f"trial {run.trial}{format_doubt(trial.verdict)}"
     )

@@ -5,11 +5,19 @@ a function for each, with its thresholds.
 """
 
 from bench.analysis.summary import RunSummary
-from bench.analysis.validity import client, limits, machine, plan, records, server
+from bench.analysis.validity import client, limits, machine, open_loop, plan, records, server
 from bench.analysis.validity.limits import CLIENT_CPU_SHARE
 from bench.analysis.validity.machine import of_the_host
 from bench.analysis.validity.server import CEILING_SHARE
-from bench.analysis.validity.verdict import Check, Evidence, Level, Reason, Verdict, invalid
+from bench.analysis.validity.verdict import (
+    Check,
+    Evidence,
+    Level,
+    Reason,
+    Verdict,
+    invalid,
+    shared_reasons,
+)
 from bench.results.schema import RunRow
 
 __all__ = [
@@ -20,12 +28,14 @@ __all__ = [
     "Verdict",
     "judge",
     "of_the_host",
+    "shared_reasons",
 ]
 
 _CHECKS: tuple[Check, ...] = (
     *records.CHECKS,
     *server.CHECKS,
     *limits.CHECKS,
+    *open_loop.CHECKS,
     *client.CHECKS,
     *machine.CHECKS,
     *plan.CHECKS,

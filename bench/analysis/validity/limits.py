@@ -37,6 +37,8 @@ def _client_cpu(evidence: Evidence) -> Iterator[Reason]:
 def _cap(evidence: Evidence) -> Iterator[Reason]:
     """All slots are used; the first sign of a limit is enough."""
     run, summary = evidence.run, evidence.summary
+    if run.load.is_open:  # there, the concurrency is a limit, and not what is to be reached
+        return
     most = min(CAP_SLACK * run.slots, run.slots - 1)
     text = (
         _own_cap(run, summary, most)
@@ -89,7 +91,7 @@ def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
     if (
         in_flight is None
         or summary.connections is None
-        or not run.delay.high_us
+        or run.delay.is_none
         or summary.cpu_share >= CLIENT_CPU_SHARE
         or server_share >= SERVER_CPU_SHARE
     ):

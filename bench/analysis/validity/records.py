@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity.verdict import (
     Check,
     Evidence,
@@ -12,6 +13,7 @@ from bench.analysis.validity.verdict import (
     suspect,
     unchecked,
 )
+from bench.wording import format_percent
 from crawlers.registry import RESEND_CONDITIONS
 
 ORDER_SHARE = 0.001
@@ -51,14 +53,33 @@ def _failures(evidence: Evidence) -> Iterator[Reason]:
     """No request failed."""
     run, summary = evidence.run, evidence.summary
     failures = {word: count for word, count in summary.errors.items() if word != "never arrived"}
+    planned = summary.planned_failures
     if not summary.good:
-        yield invalid("failures", f"not one request was good: {format_counts(summary.errors)}")
+        yield invalid("failures", f"not one request was good: {_format_outcomes(summary)}")
+    elif planned and sum(failures.values()) == planned:
+        yield note("failures", f"{planned} requests failed as planned: {format_counts(failures)}")
     elif failures:
         yield suspect(
             "failures",
             f"{sum(failures.values())} of {run.requests} requests failed: "
-            f"{format_counts(failures)}",
+            f"{format_counts(failures)}" + (f"; {planned} of them as planned" if planned else ""),
         )
+
+
+def _refusals(evidence: Evidence) -> Iterator[Reason]:
+    """Refusals by the limits of the service are as planned, and they are reported."""
+    summary = evidence.summary
+    if summary.refused:
+        counts = format_counts(
+            {f"status {status}": count for status, count in summary.refused_by_status.items()}
+        )
+        share = format_percent(summary.refused / summary.requests, 1)
+        yield note("refused", f"the service refused {share} of the requests, as planned: {counts}")
+
+
+def _format_outcomes(summary: RunSummary) -> str:
+    refused = {"refused": summary.refused} if summary.refused else {}
+    return format_counts({**refused, **summary.errors})
 
 
 def _nothing_beside(evidence: Evidence) -> Iterator[Reason]:
@@ -98,7 +119,7 @@ def _overtime(evidence: Evidence) -> Iterator[Reason]:
 def _method(evidence: Evidence) -> Iterator[Reason]:
     """The crawler asks with GET, or with the method by which its work is to be saved."""
     head, work = evidence.run.request_head, evidence.run.work
-    asked = work.method if work is not None else "GET"
+    asked = work.method if work is not None else "GET" if evidence.run.body is None else "POST"
     if head and not head.startswith(f"{asked} ".encode("ascii")):
         method = head.split(b" ")[0][:20].decode("ascii", "replace")
         yield invalid("ledger", f"it asks with {method!r}, and not with {asked}")
@@ -154,7 +175,18 @@ def _possible(evidence: Evidence) -> Iterator[Reason]:
         yield invalid(
             "impossible", f"{one.count} of {run.requests} requests {one.what} (seq {one.seq})"
         )
-    if summary.efficiency is not None and summary.efficiency > 1:
+    if summary.early_ns is not None:
+        yield invalid(
+            "impossible",
+            f"requests started up to {summary.early_ns / 1e6:,.3f} ms before they were due",
+        )
+    for beyond_ns, what in (
+        (summary.beyond_slots_ns, f"its own requests allow on {run.slots} slots"),
+        (summary.beyond_service_ns, "the service allows for what arrived"),
+    ):
+        if beyond_ns is not None:
+            yield invalid("impossible", f"{beyond_ns / 1e6:,.3f} ms faster than {what}")
+    if summary.is_bound and summary.efficiency is not None and summary.efficiency > 1:
         yield invalid(
             "impossible",
             f"faster than {run.slots} slots can wait for these delays: in "
@@ -166,6 +198,7 @@ CHECKS: tuple[Check, ...] = (
     _whole_ledger,
     _reconciliation,
     _failures,
+    _refusals,
     _nothing_beside,
     _order,
     _overtime,

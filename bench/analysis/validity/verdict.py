@@ -1,6 +1,6 @@
 """The reasons that checks find in a run, and the verdict that follows from them. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,6 +47,13 @@ class Verdict:
     def finds(self, check: str) -> bool:
         """Return whether a check found something."""
         return any(reason.check == check for reason in self.reasons)
+
+
+def shared_reasons(groups: Iterable[Iterable[Verdict]]) -> set[Reason]:
+    """Return the reasons that every run of several groups has, so that they can be given once."""
+    reasons = [[set(verdict.reasons) for verdict in verdicts] for verdicts in groups]
+    runs = [of_run for of_group in reasons for of_run in of_group]
+    return set.intersection(*runs) if sum(map(bool, reasons)) > 1 else set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,43 @@
+"""Checks of an open loop: whether requests were sent when they were due. Pure."""
+
+from collections.abc import Iterator
+
+from bench.analysis.validity.verdict import Check, Evidence, Reason, note, suspect
+
+LEAST_LAG_NS = 3_000_000
+LAG_SHARE = 0.05
+"""The client sends late if the p99 of its lag is over 3 ms, or over this share of the median
+response time if that is longer."""
+
+
+def _sent_late(evidence: Evidence) -> Iterator[Reason]:
+    """The client sends each request when it is due and a slot is free."""
+    summary = evidence.summary
+    lag_ns, response_ns = summary.client_lag_p99_ns, summary.response_p50_ns
+    if lag_ns is None:
+        return
+    most_ns = max(LEAST_LAG_NS, LAG_SHARE * (response_ns or 0))
+    if lag_ns > most_ns:
+        yield suspect(
+            "sent late",
+            f"sent late: 1 % of the requests started {lag_ns / 1e6:,.1f} ms or more after they "
+            f"were due, with a slot free; more than {most_ns / 1e6:,.1f} ms is the client's doing",
+        )
+
+
+def _cap_reached(evidence: Evidence) -> Iterator[Reason]:
+    """Requests do not wait for a slot, unless the ideal client has to wait, too."""
+    run, summary = evidence.run, evidence.summary
+    if summary.offered_per_s is None or summary.client_peak < run.slots:
+        return
+    text = (
+        f"cap reached: {run.slots} requests were in flight, as many as are allowed; up to "
+        f"{summary.backlog_peak:,} that were due waited, which their response times include"
+    )
+    if summary.does_ideal_wait:
+        yield note("cap reached", text)
+    else:
+        yield suspect("cap reached", text)
+
+
+CHECKS: tuple[Check, ...] = (_sent_late, _cap_reached)

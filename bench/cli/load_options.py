@@ -1,0 +1,234 @@
+"""Options of what requests ask for, how they are spread over time, and the service. Pure.
+
+`run`, `crawl` and `calibrate` share them.
+"""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bench.errors import UsageError
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.models import ModelError, split_models
+from bench.plan.rates import ARRIVALS, FIXED, Rate, RateError, split_rates
+from bench.plan.sizes import ONE_BYTE, Size
+from bench.program import PROGRAM
+from crawlers.checked import checked_seconds
+from crawlers.registry import find
+from server.service import PLAIN, Service, ServiceError
+from server.service_options import add_service_options, service_of
+
+Model = TypeVar("Model")
+
+_MODELS = "docs/services.md has all models"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadArguments:
+    """The values of these options; `as_fields` returns those of an Experiment."""
+
+    sizes: tuple[Size, ...] = (ONE_BYTE,)
+    rates: tuple[Rate, ...] = ()
+    arrivals: str = FIXED
+    duration_s: float = 0.0
+    warm_up_s: float = 0.0
+    body: Size | None = None
+    service: Service = PLAIN
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def given(self) -> list[str]:
+        """Return the options that differ from their defaults."""
+        plain = LoadArguments()
+        named = {
+            "--size": self.sizes != plain.sizes,
+            "--rate": bool(self.rates),
+            "--arrivals": self.arrivals != FIXED,
+            "--duration": bool(self.duration_s),
+            "--warm-up": bool(self.warm_up_s),
+            "--body-size": self.body is not None,
+        }
+        return [name for name, is_given in named.items() if is_given] + [
+            f"--{flag}" for flag in self.service.flags()
+        ]
+
+    def of_server(self) -> list[str]:
+        """Return the given options that only a crawlbench server understands."""
+        size = ["--size"] if self.sizes != (ONE_BYTE,) else []
+        return [*size, *(f"--{flag}" for flag in self.service.flags())]
+
+
+def add_delay(parser: ArgumentParser, *, may_be_many: bool, default: Delay | None = None) -> None:
+    """Add `delay`: a tuple of delay models, or one, or None if it is not given."""
+    shown = default.text if default is not None else "100"
+    parser.add_argument(
+        "--delay",
+        type=_checked_models(Delay.parse) if may_be_many else _checked_model(Delay.parse),
+        default=default,
+        metavar="MS,MS" if may_be_many else "MS",
+        help="delay of each response in ms: 100, 20-200 (evenly from that range), or a model such "
+        f"as lognormal:median=120,p99=900; {_MODELS} (default: {shown})",
+    )
+
+
+def add_load(parser: ArgumentParser, *, may_be_many: bool) -> None:
+    """Add the options of sizes, rates, times and the service."""
+    parser.add_argument(
+        "--size",
+        type=_checked_models(Size.parse),
+        metavar="BYTES,BYTES" if may_be_many else "BYTES",
+        help="size of each response in bytes, with k and M for units, or a model as for --delay "
+        "(default: 1)",
+    )
+    parser.add_argument(
+        "--method", choices=("GET", "POST"), help="method of the requests (default: GET)"
+    )
+    parser.add_argument(
+        "--body-size",
+        type=_checked_model(Size.parse),
+        metavar="BYTES",
+        help="with --method POST: size of the JSON that each request sends, or a model of it "
+        "(default: 100)",
+    )
+    group = parser.add_argument_group(
+        "time",
+        "With --rate the loop is open: each request is sent when it is due, whatever happened to "
+        "those before it. --concurrency is then the most that may be in flight.",
+    )
+    group.add_argument(
+        "--rate",
+        metavar="R,R" if may_be_many else "R",
+        help="send R requests per second; 100@0,400@5 is 400 from 5 s on, and 50..500 with --over "
+        "is a ramp",
+    )
+    group.add_argument(
+        "--over", type=checked_seconds, metavar="S", help="how long the ramp of --rate takes"
+    )
+    group.add_argument(
+        "--arrivals",
+        choices=ARRIVALS,
+        help="how requests of an open loop are spaced: evenly, or at random as those of many "
+        f"independent users (default: {FIXED})",
+    )
+    group.add_argument(
+        "--duration",
+        type=checked_seconds,
+        metavar="S",
+        help="begin no request after S seconds, instead of a number of requests (default with "
+        "--rate: 10)",
+    )
+    group.add_argument(
+        "--warm-up",
+        type=checked_seconds,
+        metavar="S",
+        help="do not count the first S seconds in throughput and times",
+    )
+    add_service_options(
+        parser, "What the server does with all requests of a run; docs/services.md explains it."
+    )
+
+
+def load_arguments(arguments: Namespace) -> LoadArguments:
+    """Return the values of the options that `add_load` added. Raises UsageError."""
+    try:
+        service = service_of(arguments)
+        rates = _rates(arguments.rate, arguments.over) if arguments.rate is not None else ()
+    except (ServiceError, RateError) as error:
+        raise UsageError(str(error)) from None
+    if not rates:
+        for flag in ("over", "arrivals"):
+            if getattr(arguments, flag) is not None:
+                raise UsageError(f"--{flag} needs --rate: in closed loop nothing is due")
+    if arguments.over is not None and not any(rate.over_s for rate in rates):
+        raise UsageError("--over needs a ramp, such as --rate 50..500")
+    if arguments.body_size is not None and arguments.method != "POST":
+        raise UsageError("--body-size needs --method POST")
+    body = (arguments.body_size or Size("100")) if arguments.method == "POST" else None
+    duration_s, warm_up_s = arguments.duration or 0.0, arguments.warm_up or 0.0
+    if duration_s and warm_up_s >= duration_s:
+        raise UsageError(
+            f"--warm-up {warm_up_s:g} leaves nothing of --duration {duration_s:g} to count: give a "
+            "shorter warm-up"
+        )
+    if duration_s and arguments.requests:
+        raise UsageError("--duration and -n both say when a run ends: leave one out")
+    return LoadArguments(
+        sizes=arguments.size or (ONE_BYTE,),
+        rates=rates,
+        arrivals=arguments.arrivals or FIXED,
+        duration_s=duration_s,
+        warm_up_s=warm_up_s,
+        body=body,
+        service=service,
+    )
+
+
+def check_open_loop(
+    load: LoadArguments, concurrencies: Sequence[int] | None, waves: int | None
+) -> None:
+    """Raise UsageError for a concurrency or a length that does not go with the other options."""
+    if load.rates and concurrencies and len(concurrencies) > 1:
+        raise UsageError(
+            "--rate takes the place of the concurrency: give one --concurrency at most, which is "
+            "then the most requests in flight"
+        )
+    if waves and load.rates:
+        raise UsageError(
+            "--waves goes with a concurrency, and not with --rate: use -n or --duration"
+        )
+    if waves and load.duration_s:
+        raise UsageError("--duration and --waves both say when a run ends: leave one out")
+
+
+def check_entrants(load: LoadArguments, entrants: Sequence[Entrant]) -> None:
+    """Raise UsageError for crawlers that are declared not to wait until a request is due."""
+    if not load.rates:
+        return
+    infos = [find(one.crawler, one.declared_as) for one in entrants]
+    unable = [one.name for one in infos if one.is_declared and not one.open_loop]
+    if unable:
+        verb = "does" if len(unable) == 1 else "do"
+        raise UsageError(
+            f"{', '.join(unable)} {verb} not wait until a request is due, as --rate asks: choose "
+            f"crawlers with open loop in {PROGRAM} list"
+        )
+
+
+def _rates(text: str, over_s: float | None) -> tuple[Rate, ...]:
+    try:
+        rates = tuple(Rate.parse(one.strip(), over_s) for one in split_rates(text) if one.strip())
+    except RateError as error:
+        raise RateError(f"--{error}") from None
+    if not rates:
+        raise RateError(f"--rate {text!r}: give a number of requests per second")
+    if len(set(rates)) < len(rates):
+        raise RateError(f"--rate {text!r} has a rate twice")
+    return rates
+
+
+def _checked_model(parse: Callable[[str], Model]) -> Callable[[str], Model]:
+    def checked(text: str) -> Model:
+        try:
+            return parse(text.strip())
+        except ModelError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def _checked_models(parse: Callable[[str], Model]) -> Callable[[str], tuple[Model, ...]]:
+    checked = _checked_model(parse)
+
+    def checked_all(text: str) -> tuple[Model, ...]:
+        models = tuple(checked(one) for one in split_models(text) if one.strip())
+        if not models:
+            raise ArgumentTypeError("the list is empty")
+        if len(set(models)) < len(models):
+            raise ArgumentTypeError(f"{text!r} has a value twice")
+        return models
+
+    return checked_all

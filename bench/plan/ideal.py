@@ -1,0 +1,273 @@
+"""The ideal client: what a run would be if the client cost nothing, event by event. Pure.
+
+It sends in the order of seq, and keeps all slots in flight (closed loop) or sends at the due time
+(open loop). The network takes no time, and the server is the service in virtual time, by the same
+module that the server itself asks. Efficiency is the ideal makespan over the measured one.
+"""
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from heapq import heapreplace
+from itertools import compress
+from operator import sub
+from statistics import median
+from typing import NamedTuple
+
+from bench.plan.delays import Delay
+from bench.plan.experiment import Experiment, PlannedRun, ideal_makespan_ns
+from bench.plan.load import most_requests
+from server.service import SERVED, Service, ServiceState
+
+GOOD = 200
+"""The status of a request that is served. One that the service lets fail has the status 0."""
+
+_HARMLESS_FAULT = "late-body"
+
+_CURVE_REQUESTS = 300_000
+"""About how many requests are simulated for a curve, which takes half a second."""
+_CURVE_POINTS = 48
+_LEAST_POINTS = 12
+_CURVE_SEEDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ideal:
+    """What happens to each request, by seq. Times are in ns.
+
+    Time 0 is the first start (closed loop), or the instant that due times count from (open loop).
+    """
+
+    due_ns: "array[int]"
+    """When a request was due; in closed loop, when it was sent."""
+    start_ns: "array[int]"
+    """When it was sent, and arrived."""
+    begin_ns: "array[int]"
+    """When the service began with it."""
+    end_ns: "array[int]"
+    """When it was answered."""
+    status: "array[int]"
+    """GOOD, 0 for one that the service lets fail, 429 or 503 for one that it refuses."""
+
+    @property
+    def makespan_ns(self) -> int:
+        """The time from the first due instant to the last end."""
+        return max(self.end_ns) - self.due_ns[0] if self.end_ns else 0
+
+    @property
+    def good(self) -> int:
+        """The number of good requests."""
+        return self.status.count(GOOD)
+
+    @property
+    def good_per_s(self) -> float:
+        """Good requests per second of the makespan; 0 if it takes no time."""
+        return self.good / self.makespan_ns * 1e9 if self.makespan_ns else 0.0
+
+    def response_ns(self, q: float) -> int | None:
+        """Return a quantile of the response time, from due to end, of good requests."""
+        return self._quantile(self.end_ns, self.due_ns, q)
+
+    def wait_ns(self, q: float) -> int | None:
+        """Return a quantile of the wait in the service's queue of good requests."""
+        return self._quantile(self.begin_ns, self.start_ns, q)
+
+    def _quantile(self, later: "array[int]", earlier: "array[int]", q: float) -> int | None:
+        is_good = (status == GOOD for status in self.status)
+        ordered = sorted(compress(map(sub, later, earlier), is_good))
+        return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else None
+
+
+def simulate(
+    delays_us: Sequence[int],
+    service: Service,
+    *,
+    slots: int,
+    due_after_ns: Sequence[int] = (),
+    duration_ns: int = 0,
+) -> Ideal:
+    """Return what happens to each request of a plan if the client costs nothing.
+
+    `due_after_ns` are due times in the order of seq, which ascend; without them the loop is closed.
+    With a `duration_ns`, no request is sent after that time. In closed loop, a request that is
+    refused frees its slot at once, so that a service that refuses may burn a plan in no time.
+    """
+    admit = ServiceState(service).admit
+    columns = tuple(array("q") for _ in range(5))
+    add_due, add_start, add_begin, add_end, add_status = (column.append for column in columns)
+    free_at = [0] * max(1, min(slots, len(delays_us)))
+    last_ns = duration_ns or math.inf
+    for seq, delay_us in enumerate(delays_us):
+        due_ns = start_ns = free_at[0]
+        if due_after_ns:
+            due_ns = due_after_ns[seq]
+            start_ns = max(due_ns, start_ns)
+        if start_ns >= last_ns:
+            break
+        status, begin_ns, end_ns, _ = admit(start_ns, delay_us)
+        heapreplace(free_at, end_ns)
+        add_due(due_ns)
+        add_start(start_ns)
+        add_begin(begin_ns)
+        add_end(end_ns)
+        add_status(GOOD if status == SERVED else status)
+    due, start, begin, end, statuses = columns
+    if service.fault_share:
+        for seq, status in enumerate(statuses):
+            if status == GOOD and service.fault_of(seq) not in ("", _HARMLESS_FAULT):
+                statuses[seq] = 0
+    return Ideal(due, start, begin, end, statuses)
+
+
+def makespan_ns(
+    delays_us: Sequence[int],
+    service: Service,
+    *,
+    slots: int,
+    due_after_ns: Sequence[int] = (),
+) -> int:
+    """Return the makespan of the ideal client, faster than by `simulate` for a plain service."""
+    if service.is_plain and not due_after_ns:
+        return ideal_makespan_ns(delays_us, slots)
+    return simulate(delays_us, service, slots=slots, due_after_ns=due_after_ns).makespan_ns
+
+
+def expected_ns(run: PlannedRun, slots: int) -> int:
+    """Return how long the ideal client takes for a run on this many slots."""
+    if run.load.ends_by_time:
+        return round((run.load.duration_s + run.cell.delay.mean_us / 1e6) * 1e9)
+    due_after_ns = run.due_after_ns()
+    delays_us = run.delays_us()
+    return makespan_ns(delays_us, run.service, slots=slots, due_after_ns=due_after_ns)
+
+
+def is_bound(service: Service, slots: int, is_open_loop: bool) -> bool:
+    """Return whether no client of one process can be faster than the ideal one.
+
+    Elsewhere the ideal is a reference: where requests wait for a place, for example, a client's
+    overhead changes their order, and another order may end sooner.
+    """
+    least = min((step.capacity for step in service.capacity), default=slots)
+    is_limited = least < slots or service.refuses or service.is_slowed_down
+    return not (is_open_loop or is_limited)
+
+
+class IdealCurve(NamedTuple):
+    """The goodput of the ideal client at some concurrencies, in closed loop."""
+
+    concurrencies: tuple[int, ...]
+    good_per_s: tuple[float, ...]
+    is_exact: bool
+    """Whether it is ceil(N / C) x D, at every concurrency; otherwise it is simulated."""
+
+
+@lru_cache(maxsize=100)
+def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
+    """Return the curve from 1 to `most` for the number of requests that runs have.
+
+    For a fixed delay and a plain service it is exact. Otherwise it is the median over a few trials'
+    seeds, at those concurrencies that were asked for and some between. It is empty where there is
+    none: in open loop; for a delay of 0 and a plain service, when the ideal client takes no time;
+    and for a service that refuses, because the ideal client does not wait after a refusal.
+    """
+
+    def requests(concurrency: int) -> int:
+        if asked.duration_s and not asked.requests:
+            span_s = asked.duration_s
+            return most_requests(concurrency, delay.mean_us, span_s, may_refuse=False)
+        return asked.requests or asked.waves * concurrency
+
+    service = asked.service
+    if asked.is_open or service.refuses or delay.is_none:
+        return IdealCurve((), (), is_exact=True)
+    if service.is_plain and delay.is_fixed and not asked.duration_s:
+        every = tuple(range(1, most + 1))
+        rates = (requests(at) / -(-requests(at) // at) / delay.mean_us * 1e6 for at in every)
+        return IdealCurve(every, tuple(rates), is_exact=True)
+    known = {at for at in asked.concurrencies if at <= most}
+    known |= {step.capacity for step in service.capacity if step.capacity <= most}
+    points = max(_LEAST_POINTS, min(_CURVE_POINTS, _CURVE_REQUESTS // requests(most)))
+    chosen = tuple(sorted(known | set(_spread(most, points))))
+    work = sum(map(requests, chosen))
+    trials = range(1, 1 + max(1, min(asked.trials, _CURVE_SEEDS, _CURVE_REQUESTS // work)))
+    drawn = [delay.drawn(asked.trial_seed(trial), requests(most)) for trial in trials]
+    rates = (
+        median(
+            ideal_rate_per_s(delays[: requests(at)], service, at, asked.duration_s)
+            for delays in drawn
+        )
+        for at in chosen
+    )
+    return IdealCurve(chosen, tuple(rates), is_exact=False)
+
+
+def ideal_rate_per_s(
+    delays_us: Sequence[int], service: Service, slots: int, duration_s: float = 0.0
+) -> float:
+    """Return the goodput of the ideal client in closed loop; 0 if it takes no time."""
+    if service.is_plain and not duration_s:
+        makespan = makespan_ns(delays_us, service, slots=slots)
+        return len(delays_us) / makespan * 1e9 if makespan else 0.0
+    duration_ns = round(duration_s * 1e9)
+    return simulate(delays_us, service, slots=slots, duration_ns=duration_ns).good_per_s
+
+
+class Ceiling(NamedTuple):
+    """A rate of good requests that a service never exceeds for long."""
+
+    text: str
+    """`capacity 50 at 100 ms: 500/s`."""
+    per_s: float
+
+
+def ceilings(service: Service, mean_us: float) -> tuple[Ceiling, ...]:
+    """Return the ceilings that a service sets to requests with this mean delay."""
+    return (*_service_ceilings(service, mean_us), *_rate_ceilings(service))
+
+
+def _service_ceilings(service: Service, mean_us: float) -> Iterator[Ceiling]:
+    if not mean_us:
+        return
+    delay = f"at {mean_us / 1000:.4g} ms"
+    if service.is_slowed_down:
+        at, per_s = _peak(service, mean_us)
+        if at:
+            yield Ceiling(f"slowdown {delay}: {per_s:,.4g}/s with {at} in service", per_s)
+        return
+    for capacity in dict.fromkeys(step.capacity for step in service.capacity):
+        per_s = capacity / mean_us * 1e6
+        yield Ceiling(f"capacity {capacity} {delay}: {per_s:,.4g}/s", per_s)
+
+
+def _rate_ceilings(service: Service) -> Iterator[Ceiling]:
+    if service.rate_limit_per_s:
+        yield Ceiling(f"rate limit {service.rate_limit_per_s:,.4g}/s", service.rate_limit_per_s)
+
+
+def _peak(service: Service, mean_us: float) -> tuple[int, float]:
+    """Return the number in service with the highest rate, and that rate; 0 if there is none.
+
+    n in service finish n / (D (1 + sigma (n - 1) + kappa n (n - 1))) per second, with a peak at
+    sqrt((1 - sigma) / kappa); see server.service.
+    """
+    peak = 1.0 if service.sigma > 1 else math.inf  # falls from the start, or rises for ever
+    if service.kappa:
+        peak = math.sqrt(max(0.0, 1 - service.sigma) / service.kappa)
+    peak = min(peak, service.most_capacity() or math.inf)
+    if peak == math.inf:
+        return 0, 0.0
+
+    def rate(at: int) -> float:
+        slower = 1 + service.sigma * (at - 1) + service.kappa * at * (at - 1)
+        return at / (mean_us * slower) * 1e6
+
+    best = max(max(1, math.floor(peak)), math.ceil(peak), key=rate)
+    return best, rate(best)
+
+
+def _spread(most: int, points: int) -> Iterator[int]:
+    """Return about so many whole numbers from 1 to `most`, denser where they are small."""
+    for point in range(points):
+        yield round(most ** (point / (points - 1)))

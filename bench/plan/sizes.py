@@ -1,0 +1,84 @@
+"""Seeded size models: how many bytes each response, or each body that is sent, has. Pure."""
+
+from array import array
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
+from server.request_plan import MAX_SIZE_BYTES
+
+_UNITS = {"k": 1024, "M": 1024 * 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A distribution of sizes. `text` is in bytes, as users write it, with k and M for units."""
+
+    text: str
+    digest: str = ""
+    """Of the values of a trace; "" for all other models."""
+    trace_bytes: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """The values of a trace, which are kept because its file may change."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a model of bytes, which may name a file to read. Raises ModelError."""
+        try:
+            model = parse_model(text, _bytes, _read, MAX_SIZE_BYTES)
+        except ModelError as error:
+            raise ModelError(f"size {error}") from None
+        if isinstance(model, Trace):
+            return cls(model.format(_text), model.digest, model.values)
+        return cls(model.format(_text))
+
+    @property
+    def model(self) -> Model:
+        """The distribution, in bytes. Raises ModelError for a text that is no model."""
+        return _model_of(self)
+
+    def drawn(self, seed: int, requests: int) -> "array[int]":
+        """Return the sizes of a run in bytes, by seq; a longer run begins like a shorter one."""
+        return clipped(self.model, self.model.drawn(seed, requests), MAX_SIZE_BYTES)
+
+    def check(self) -> None:
+        """Raise ValueError for a text that is no model, or not as `parse` writes it."""
+        if self.model.format(_text) != self.text:
+            raise ModelError(f"size {self.text!r} is not written as this version writes it")
+
+    def __str__(self) -> str:
+        return self.text if self.digest else f"{self.text} bytes"
+
+
+ONE_BYTE = Size("1")
+"""The size of a response unless another is asked for."""
+
+
+@lru_cache(maxsize=1000)
+def _model_of(size: Size) -> Model:
+    if size.trace_bytes:
+        return Trace(size.text.partition(":")[2], size.trace_bytes)
+    return parse_model(size.text, _bytes, _refuse_to_read, MAX_SIZE_BYTES)
+
+
+def _bytes(text: str) -> int:
+    number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
+    if not (number.isascii() and number.isdigit() and len(number) <= 9):
+        raise ValueError(f"{text!r} is not a size: give whole bytes, or 2k, or 1M")
+    value = int(number) * unit
+    if value > MAX_SIZE_BYTES:
+        raise ValueError(f"{text!r} is more than the server sends, {MAX_SIZE_BYTES} bytes")
+    return value
+
+
+def _text(value: float) -> str:
+    return str(round(value))
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _refuse_to_read(path: str) -> str:
+    raise ValueError(f"the values of the trace {path!r} are missing")

@@ -1,0 +1,99 @@
+"""What the bench asks of a crawler's process, and the jobs that come of it."""
+
+import io
+import json
+from array import array
+from dataclasses import replace
+from time import monotonic_ns
+
+import pytest
+
+import crawlers.spec
+from crawlers.contract import DUE_AFTER_S, Job
+from crawlers.spec import Spec
+from crawlers.work import WorkLog
+
+PLAIN = Spec("x", 1, 1.0, "http://h:1/", True, "run", array("I", [0, 1500, 0]))
+FULL = replace(
+    PLAIN,
+    due_after_ns=array("q", [0, 5, 2**40]),
+    sizes_bytes=array("I", [1, 0, 70_000]),
+    body_bytes=array("I", [2, 0, 1]),
+    duration_s=1.5,
+)
+
+
+def jobs_of(spec: Spec) -> list[Job]:
+    return list(spec.jobs(WorkLog()))
+
+
+@pytest.mark.parametrize("spec", [PLAIN, FULL])
+def test_a_spec_arrives_as_it_was_sent(spec: Spec) -> None:
+    stream = io.BytesIO()
+    spec.send(stream)
+    stream.write(b"more")
+    stream.seek(0)
+    assert Spec.receive(stream) == spec
+    assert stream.read() == b"more"
+
+
+def test_a_plain_spec_gives_gets_that_may_start_at_once() -> None:
+    assert jobs_of(PLAIN) == [
+        Job(0, "http://h:1/add?name=run&seq=0&delay=0"),
+        Job(1, "http://h:1/add?name=run&seq=1&delay=1.5"),
+        Job(2, "http://h:1/add?name=run&seq=2&delay=0"),
+    ]
+
+
+def test_sizes_are_asked_for_in_the_url() -> None:
+    assert [job.url.partition("delay=")[2] for job in jobs_of(FULL)] == [
+        "0",
+        "1.5&size=0",
+        "0&size=70000",
+    ]
+
+
+def test_the_first_job_is_due_after_the_first_next_however_late_it_comes() -> None:
+    jobs = FULL.jobs(WorkLog())
+    before_ns = monotonic_ns()
+    first = next(jobs)
+    after_ns = monotonic_ns()
+    assert before_ns <= first.due_ns - DUE_AFTER_S * 1e9 <= after_ns
+    assert [job.due_ns - first.due_ns for job in jobs] == [5, 2**40]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 2, 3, 4096])
+def test_a_body_is_json_of_exactly_that_many_bytes(size_bytes: int) -> None:
+    sizes = array("I", [size_bytes] * 3)
+    for job in jobs_of(replace(PLAIN, body_bytes=sizes, is_planned=False)):
+        assert job.method == "POST"
+        assert job.body is not None
+        assert len(job.body) == size_bytes
+        assert not size_bytes or json.loads(job.body) in ({}, 1)
+
+
+def test_the_jobs_of_a_closed_loop_end_when_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def jobs_at(spec: Spec, *times_s: float) -> int:
+        clock = (int(time_s * 1e9) for time_s in times_s)
+        monkeypatch.setattr(crawlers.spec, "monotonic_ns", lambda: next(clock))
+        return len(jobs_of(spec))
+
+    timed = replace(PLAIN, duration_s=1.5)
+    assert jobs_at(timed, 7.0, 7.0, 8.4, 8.5) == 2
+    assert jobs_at(timed, 7.0, 7.0, 7.1, 7.2) == 3
+    assert jobs_at(FULL, 7.0) == 3  # jobs of an open loop are due, however late they are
+
+
+@pytest.mark.parametrize("name", ["due_after_ns", "sizes_bytes", "body_bytes"])
+def test_columns_of_another_length_are_an_error(name: str) -> None:
+    short = getattr(FULL, name)[:1]
+    with pytest.raises(ValueError, match="zip"):
+        jobs_of(replace(PLAIN, **{name: short}))
+
+
+def test_urls_are_fetched_as_they_are() -> None:
+    own = replace(PLAIN, is_planned=False, urls=["http://h:1/a", "http://h:1/b?", "http://h:1/c"])
+    assert [job.url for job in jobs_of(own)] == own.urls
+    assert [job.url for job in jobs_of(replace(own, urls=[]))] == [PLAIN.base_url] * 3
