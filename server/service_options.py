@@ -2,6 +2,7 @@
 
 import argparse
 
+from server.request_plan import FAULTS
 from server.service import FLAGS, Service, ServiceError
 
 
@@ -39,8 +40,8 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
     group.add_argument(
         "--fault-share",
         metavar="KIND@PERCENT",
-        help="let this share of the requests fail, as in 500@1,reset@0.5. The kinds are those of "
-        "fault= in docs/server.md",
+        help="let this share of the requests fail, as in 500@1,reset@0.5. The kinds are "
+        f"{', '.join(FAULTS)}",
     )
     group.add_argument(
         "--fault-seed",
