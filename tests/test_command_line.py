@@ -306,7 +306,7 @@ def test_the_crawlers_are_listed() -> None:
         (["run", "--concurrency", "NaN"], 2, "'NaN' is not a whole number"),
         (["run", "--concurrency", "9" * 5000], 2, "is not a whole number"),
         (["run", "--concurrency", "٣"], 2, "is not a whole number"),
-        (["run", "--delay", "NaN"], 2, "delay is 'NaN'"),
+        (["run", "--delay", "NaN"], 2, "'NaN' is not a delay: give ms, 0 to"),
         (["run", "--delay", "60001"], 2, "0 to 60000"),
         (["run", "--waves", "0"], 2, "'0' is not a whole number from 1"),
         (["run", "--trials", "-3"], 2, "--trials"),

@@ -51,7 +51,7 @@ def file_of(content: str | OSError | ValueError) -> Callable[[str], str]:
 
 
 def parsed(text: str, content: str | OSError | ValueError = "5\n7\n") -> Model:
-    return parse_model(text, ms, file_of(content), MOST)
+    return parse_model(text, ms, file_of(content), MOST, "60000 ms")
 
 
 @pytest.mark.parametrize(

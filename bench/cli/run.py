@@ -10,7 +10,10 @@ from bench.cli.load_options import (
     add_load,
     check_entrants,
     check_open_loop,
+    check_ports,
     load_arguments,
+    options_for_our_server,
+    warn_of_timeout,
 )
 from bench.cli.options import (
     DEFAULT_OUT,
@@ -50,8 +53,16 @@ EXAMPLES = (
     ),
     ("run --crawlers asyncio,mine:crawl --trials 10", "your own next to ours, for compare"),
     (
-        "run --crawlers asyncio,threads --url http://127.0.0.1:8000/ -n 500",
+        "run --crawlers asyncio --url http://127.0.0.1:8000/ -n 500",
         "a server of your own on this machine",
+    ),
+    (
+        "run --crawlers asyncio --capacity 50 --duration 5 --warm-up 1",
+        "a service that serves 50 at a time: which concurrency is enough?",
+    ),
+    (
+        "run --crawlers asyncio --capacity 50 --rate 200,400,600",
+        "the same service, with requests that come at these rates and do not wait",
     ),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
@@ -183,22 +194,23 @@ def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     from crawlers.trust import Trust
 
     asked = _experiment(arguments)
+    for_our_server = options_for_our_server(arguments)
     if not (arguments.url or arguments.urls):
         if arguments.i_may_load_this_host:
             raise UsageError(f"{MAY_LOAD} only works with --url, --urls or --resume")
         return asked, None
-    of_server = load_arguments(arguments).of_server()
-    of_server = ["--delay", *of_server] if arguments.delay else of_server
-    if arguments.urls and (arguments.url or of_server):
-        wrong = ", ".join(["--url"] * bool(arguments.url) + of_server)
-        raise UsageError(f"--urls names all that is fetched: leave out {wrong}")
+    if arguments.urls and (arguments.url or for_our_server):
+        options = ["--url"] if arguments.url else []
+        raise UsageError(
+            f"--urls names all that is fetched: leave out {', '.join([*options, *for_our_server])}"
+        )
     urls = read_urls(arguments.urls) if arguments.urls else ()
     trust = Trust(arguments.cafile or "", arguments.insecure)
     target = sweep_target(
         arguments.url or "", urls, trust, may_load_any_host=arguments.i_may_load_this_host
     )
     if not urls:
-        check_options(target, of_server)
+        check_options(target, for_our_server)
     has_length = asked.requests or arguments.waves or asked.duration_s or asked.rates
     return replace(
         asked,
@@ -214,6 +226,7 @@ def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
 
 
 def _experiment(arguments: Namespace) -> "Experiment":
+    from bench.measure.limits import ports_allowed
     from bench.measure.readiness import chosen_entrants, floor
     from bench.plan.entrants import Entrant
     from bench.plan.experiment import Experiment
@@ -221,21 +234,25 @@ def _experiment(arguments: Namespace) -> "Experiment":
 
     load = load_arguments(arguments)
     check_open_loop(load, arguments.concurrency, arguments.waves)
+    timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     entrants = chosen_entrants(named)
     check_entrants(load, entrants)
+    delays = arguments.delay or preset.delays
+    check_ports(load, delays, max(arguments.concurrency or (0,)), ports_allowed())
+    warn_of_timeout(delays, timeout_s)
     # --waves and --duration take precedence over the number of requests of a preset.
     by_preset = 0 if arguments.waves or load.duration_s or load.rates else preset.requests
     return Experiment(
         entrants=entrants,
         concurrencies=arguments.concurrency or (() if load.rates else preset.concurrencies),
-        delays=arguments.delay or preset.delays,
+        delays=delays,
         trials=arguments.trials or preset.trials,
         waves=arguments.waves or preset.waves,
         requests=arguments.requests or by_preset,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
-        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        timeout_s=timeout_s,
         floor=floor(),
         **load.as_fields(),
     )

@@ -113,17 +113,16 @@ def _check_listens(url: str) -> None:
         ) from None
 
 
-def check_options(target: Target, of_server: Sequence[str]) -> None:
-    """Say if a URL is not a crawlbench server.
+def check_options(target: Target, for_our_server: Sequence[str]) -> None:
+    """Check the options that only a crawlbench server understands, and say if it is another server.
 
-    Raises UsageError if options were given then that only such a server understands, which are
-    `of_server`.
+    Raises UsageError if one of them was given for another server.
     """
     if target.is_ours:
         return
     what = f"{target.url} is not the address of a crawlbench server"
-    if of_server:
-        options = ", ".join(of_server)
+    if for_our_server:
+        options = ", ".join(for_our_server)
         raise UsageError(
             f"{what}, so {options} cannot be used: give the address without a path, or leave "
             f"{options} out"

@@ -86,7 +86,10 @@ CONTROLS = (
     replace(_dishonest("starts_early", Level.INVALID, "impossible"), load=("--rate", "200")),
     replace(_dishonest("drops_late_jobs", Level.INVALID, "ledger"), load=("--rate", "2000")),
     replace(_dishonest("sends_late", Level.SUSPECT, "sent late"), load=("--rate", "200")),
-    replace(_dishonest("retries_refused", Level.INVALID, "ledger"), load=("--rate-limit", "100")),
+    replace(
+        _dishonest("retries_refused", Level.INVALID, "ledger"),
+        load=("--rate-limit", "100", "-c", "1", "--delay", "0"),
+    ),
     Control("server: late", illness="late", level=Level.SUSPECT, check="late"),
     Control("server: busy", illness="busy", level=Level.SUSPECT, check="server-limited"),
     Control("server: stall", illness="stall", level=Level.SUSPECT, check="stall"),
