@@ -156,7 +156,7 @@ class Service:
             )
         if self.rate_limit_per_s or self.burst:
             _check_between("rate-limit", self.rate_limit_per_s, 0.001, MOST_RATE_PER_S)
-            _check_between("rate-limit burst", self.burst, 1, MOST_RATE_PER_S)
+            _check_between("rate-limit: burst", self.burst, 1, MOST_RATE_PER_S)
         _check_between("slowdown", self.sigma, 0, MOST_FACTOR)
         _check_between("slowdown", self.kappa, 0, MOST_FACTOR)
         if self.stall_every_s or self.stall_for_s:
@@ -164,8 +164,8 @@ class Service:
             _check_between("stall", self.stall_for_s, 0.001, MOST_SECONDS)
             if self.stall_for_s >= self.stall_every_s:
                 raise ServiceError(
-                    f"stall {_text(self.stall_every_s)}:{_text(self.stall_for_s)}: it must be "
-                    "shorter than the time from one to the next"
+                    f"stall {_text(self.stall_every_s)}:{_text(self.stall_for_s)}: a stall "
+                    "must end before the next one begins"
                 )
         for fault, percent in self.fault_share:
             if fault not in FAULTS:
@@ -175,7 +175,8 @@ class Service:
                 )
             _check_between("fault-share", percent, 0.0001, 100)
         if sum(percent for _, percent in self.fault_share) > 100:
-            raise ServiceError("fault-share: the shares add up to more than 100 %")
+            shares = self.flags()["fault-share"]
+            raise ServiceError(f"fault-share {shares}: it adds up to more than 100 %")
         if not 0 <= self.fault_seed < 2**63:
             raise ServiceError(f"fault-seed {self.fault_seed}: give 0 to {2**63 - 1}")
 
@@ -415,14 +416,18 @@ FLAGS = tuple(_PARSERS)
 
 def _whole(flag: str, text: str, number: str) -> int:
     if not (number.isascii() and number.isdigit() and len(number) <= 7):
-        what = "a whole number of requests" if flag == "queue" else "whole numbers of requests"
-        raise ServiceError(f"{flag} {quoted(text)}: give {what}, at most {MOST_CAPACITY}")
+        is_queue = flag == "queue"
+        what = "a whole number of requests" if is_queue else "whole numbers of requests"
+        raise ServiceError(
+            f"{flag} {quoted(text)}: give {what}, {0 if is_queue else 1} to {MOST_CAPACITY}"
+        )
     return int(number)
 
 
 def _number(flag: str, text: str, number: str, example: str) -> float:
     if _NUMBER.fullmatch(number) is None:
-        wrong = f"{quoted(number)} is not a number; write it as in {example}"
+        wrong = f"{quoted(number)} is not a number" if number else "a number is missing"
+        wrong += f"; write it as in {example}"
         raise ServiceError(f"{flag} {quoted(text)}: {wrong}")
     return float(number)
 

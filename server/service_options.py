@@ -2,6 +2,7 @@
 
 import argparse
 
+from server.request_plan import FAULTS, quoted
 from server.service import FLAGS, Service, ServiceError
 
 
@@ -12,7 +13,7 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
         "--capacity",
         metavar="K",
         help="serve at most K requests at a time; others wait, first come, first served. "
-        "50@0,20@10: from 10 s after the first request on, 20",
+        "50@0,20@10 is 50 from the first request on, and 20 from 10 s after it on",
     )
     group.add_argument(
         "--queue",
@@ -28,30 +29,37 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
     group.add_argument(
         "--slowdown",
         metavar="SIGMA,KAPPA",
-        help="with n requests in service, one takes its delay times "
-        "1 + SIGMA (n - 1) + KAPPA n (n - 1)",
+        help="a request that begins as one of n in service takes its delay times "
+        "1 + SIGMA (n - 1) + KAPPA n (n - 1), as in 0.02,0.0005",
     )
     group.add_argument(
         "--stall",
         metavar="EVERY:FOR",
-        help="send no response for FOR seconds, every EVERY seconds after the first request",
+        help="stand still for FOR seconds, every EVERY seconds after the first request: no "
+        "response is sent until it is over, as in 10:1.4",
     )
     group.add_argument(
         "--fault-share",
         metavar="KIND@PERCENT",
-        help="let this share of the requests fail, as in 500@1,reset@0.5. The kinds are those of "
-        "fault= in docs/server.md",
+        help="let this share of the requests fail, in these ways: 500@1,reset@0.5 is 1 %% with "
+        "status 500, and 0.5 %% with a reset connection. The kinds are "
+        f"{', '.join(FAULTS)}",
     )
     group.add_argument(
         "--fault-seed",
         metavar="N",
-        help="choose other requests to fail; the same number chooses the same ones (default: 1)",
+        help="seed that chooses which requests --fault-share lets fail (default: 1)",
     )
 
 
 def service_of(arguments: argparse.Namespace) -> Service:
     """Return the service of parsed arguments. Raises ServiceError, which names the option."""
     given = {flag: getattr(arguments, flag.replace("-", "_")) for flag in FLAGS}
+    if given["fault-seed"] is not None and given["fault-share"] is None:
+        raise ServiceError(
+            f"--fault-seed {quoted(given['fault-seed'])}: without a share of faults it chooses "
+            "nothing; add --fault-share"
+        )
     try:
         return Service.parse({flag: text for flag, text in given.items() if text is not None})
     except ServiceError as error:

@@ -184,7 +184,7 @@ async def test_what_the_client_asks_for_arrives_as_it_was(server: InProcessServe
     [
         (["--capacity", "0"], "--capacity 0: give 1 to 1000000 requests"),
         (["--queue", "5"], "--queue 5: without a capacity nothing waits; add --capacity"),
-        (["--stall", "1:2"], "--stall 1:2: it must be shorter than the time from one to the next"),
+        (["--stall", "1:2"], "--stall 1:2: a stall must end before the next one begins"),
     ],
 )
 def test_the_server_refuses_a_service_that_makes_no_sense(

@@ -1,6 +1,7 @@
 """The command line itself: verbs, help, mistakes of usage, completion."""
 
 import os
+import shlex
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -66,7 +67,7 @@ def test_the_help_of_the_program_fits_and_says_what_its_exit_codes_mean() -> Non
 @each_verb
 def test_the_examples_of_a_verb_are_command_lines(verb: Verb) -> None:
     for words, _ in verb.load().EXAMPLES:
-        found, _ = parse(words.partition(" > ")[0].split())
+        found, _ = parse(shlex.split(words.partition(" > ")[0]))
         assert found.name == words.split()[0]
 
 

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from bench.cli.load_options import add_delay
+from bench.cli.load_options import add_delay, add_size, warn_of_timeout
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
@@ -16,13 +16,14 @@ from bench.cli.options import (
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.presets import STANDARD
+from bench.plan.sizes import ONE_BYTE
 from crawlers.checked import checked_count
 
 _CONCURRENCY = 10
 
 DESCRIPTION = f"""\
 Measures how many milliseconds each crawler adds to known delays, and where.
-The delays are drawn evenly from a range, at a concurrency of {_CONCURRENCY} (1 for the
+The delays are drawn from a range or a model, at a concurrency of {_CONCURRENCY} (1 for the
 crawlers that fetch one at a time)."""
 
 EXAMPLES = (
@@ -35,6 +36,7 @@ def add_options(parser: ArgumentParser) -> None:
     """Add the options that choose the crawlers and the delays."""
     add_crawlers(parser, tuple(Entrant(name, name) for name in STANDARD.crawlers))
     add_delay(parser, may_be_many=False, default=Delay.between(1_000, 20_000))
+    add_size(parser, may_be_many=False)
     parser.add_argument(
         "-n",
         "--requests",
@@ -56,6 +58,8 @@ def run(arguments: Namespace) -> int:
     from bench.measure.session import measure
     from bench.plan.experiment import CALIBRATION, Experiment
 
+    timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
+    warn_of_timeout((arguments.delay,), timeout_s)
     asked = Experiment(
         entrants=chosen_entrants(arguments.crawlers),
         concurrencies=(_CONCURRENCY,),
@@ -63,9 +67,10 @@ def run(arguments: Namespace) -> int:
         trials=1,
         waves=1,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
-        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        timeout_s=timeout_s,
         requests=arguments.requests,
         floor=floor(),
         kind=CALIBRATION,
+        sizes=arguments.size or (ONE_BYTE,),
     )
     return show_measured(measure(asked, arguments.out or DEFAULT_OUT), is_wide=arguments.wide)

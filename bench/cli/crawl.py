@@ -6,7 +6,15 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.cli.load_options import add_delay, add_load, check_entrants, load_arguments
+from bench.cli.load_options import (
+    add_delay,
+    add_load,
+    check_entrants,
+    check_ports,
+    load_arguments,
+    options_for_our_server,
+    warn_of_timeout,
+)
 from bench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SEED,
@@ -44,6 +52,14 @@ EXAMPLES = (
     ("crawl asyncio -n 5000 -c 100 --delay 100", "5000 requests, 100 at a time"),
     ("crawl mine:crawl -n 20 -c 1", "the function crawl of your own mine.py"),
     ("crawl asyncio -c 5 --urls urls.txt", "every URL of a list, once"),
+    (
+        "crawl asyncio --delay lognormal:median=120,p99=900 --rate 50",
+        "50 requests per second for 10 s, to a service with a long tail",
+    ),
+    (
+        "crawl asyncio -c 40 --capacity 10 --queue 20 --duration 5",
+        "a service that serves 10 at a time, lets 20 wait and refuses others",
+    ),
     ("crawl asyncio --fail-if 'p99>500' 'errors>0.1%'", "a check for CI"),
 )
 
@@ -62,7 +78,8 @@ def add_options(parser: ArgumentParser) -> None:
         "--requests",
         type=checked_count,
         metavar="N",
-        help=f"how many requests to make (default: {_DEFAULT_REQUESTS})",
+        help=f"how many requests to make (default: {_DEFAULT_REQUESTS}, or what --duration or "
+        "--rate allows)",
     )
     parser.add_argument(
         "-c",
@@ -70,7 +87,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=checked_count,
         metavar="C",
         help=f"requests in flight at a time (default: {_DEFAULT_CONCURRENCY}); with --rate, the "
-        "most (default: four times as many as the delay needs, and at least 100)",
+        "most (default: the larger of 100 and 4 x rate x mean delay)",
     )
     add_delay(parser, may_be_many=False)
     add_load(parser, may_be_many=False)
@@ -92,14 +109,16 @@ def add_options(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Make the crawl, keep and print its results, and return the exit code."""
     from bench.measure.kept_crawl import keep_crawl
-    from bench.measure.limits import check_limits, check_server
+    from bench.measure.limits import check_limits, check_server, ports_allowed
     from bench.measure.readiness import chosen_entrants, installed
-    from bench.measure.targets import check_delay, read_urls, recognise, recognise_urls
+    from bench.measure.targets import check_options, read_urls, recognise, recognise_urls
     from bench.plan.crawl import CrawlExperiment
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
-    if urls and (arguments.url or arguments.delay is not None or arguments.requests):
-        raise UsageError("--urls fetches each URL of FILE once: leave out --url, --delay and -n")
+    load, for_our_server = load_arguments(arguments), options_for_our_server(arguments)
+    if urls and (arguments.url or arguments.requests or for_our_server):
+        options = ", ".join(["--url, --delay and -n", *for_our_server])
+        raise UsageError(f"--urls fetches each URL of FILE once: leave out {options}")
     target, why_no_ledger = recognise_urls(urls) if urls else (None, "")
     if why_no_ledger:
         say(f"these URLs lead to a crawlbench server, but its ledger is not used: {why_no_ledger}")
@@ -111,7 +130,6 @@ def run(arguments: Namespace) -> int:
         )
     (entrant,) = entrants
     info = installed(entrant)
-    load = load_arguments(arguments)
     check_entrants(load, (entrant,))
     if len(load.rates) > 1:
         raise UsageError(f"crawl has one rate: sweep several with {PROGRAM} run --rate")
@@ -124,16 +142,19 @@ def run(arguments: Namespace) -> int:
     concurrency = min(asked_for, info.max_concurrency)
     if arguments.url:
         target = recognise(arguments.url)
-        check_delay(target, has_delay=arguments.delay is not None)
+        check_options(target, for_our_server)
+    delays, timeout_s = (_delay(arguments, target),), arguments.timeout or DEFAULT_TIMEOUT_S
+    check_ports(load, delays, concurrency, ports_allowed())
+    warn_of_timeout(delays, timeout_s)
     by_default = 0 if load.duration_s or load.rates else _DEFAULT_REQUESTS
     asked = CrawlExperiment(
         entrants=(entrant,),
         concurrencies=(concurrency,) if concurrency else (),
-        delays=(_delay(arguments, target),),
+        delays=delays,
         trials=1,
         waves=1,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
-        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        timeout_s=timeout_s,
         requests=len(urls) or arguments.requests or by_default,
         url=arguments.url or "",
         urls=urls,

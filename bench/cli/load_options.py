@@ -3,26 +3,45 @@
 `run`, `crawl` and `calibrate` share them.
 """
 
+import math
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bench.documents import document
 from bench.errors import UsageError
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
+from bench.plan.load import OPEN_LOOP_S, most_in_flight
 from bench.plan.models import ModelError, split_models
 from bench.plan.rates import ARRIVALS, FIXED, Rate, RateError, split_rates
 from bench.plan.sizes import ONE_BYTE, Size
-from bench.program import PROGRAM
+from bench.program import PROGRAM, say
 from crawlers.checked import checked_seconds
 from crawlers.registry import find
-from server.service import PLAIN, Service, ServiceError
+from server.service import FLAGS, PLAIN, Service, ServiceError
 from server.service_options import add_service_options, service_of
 
 Model = TypeVar("Model")
 
-_MODELS = "docs/services.md has all models"
+_MANUAL = document("services.md")
+_OPEN_LOOP = f"""\
+With --rate the loop is open: each request is sent when it is due, whatever
+happened to those before it. A rate is an axis of the sweep: several are
+separated by commas, and they take the place of --concurrency, which becomes
+the most requests that may be in flight. More in
+{_MANUAL}"""
+_ONE_OPEN_LOOP = f"""\
+With --rate the loop is open: each request is sent when it is due, whatever
+happened to those before it. --concurrency is then the most requests that may
+be in flight. More in
+{_MANUAL}"""
+_SERVICE = f"""\
+What the server does with all requests of a run together. Without these
+options it serves every request at once. Two results with different services
+are not compared. More in
+{_MANUAL}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +60,6 @@ class LoadArguments:
         """Return the fields by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def given(self) -> list[str]:
-        """Return the options that differ from their defaults."""
-        plain = LoadArguments()
-        named = {
-            "--size": self.sizes != plain.sizes,
-            "--rate": bool(self.rates),
-            "--arrivals": self.arrivals != FIXED,
-            "--duration": bool(self.duration_s),
-            "--warm-up": bool(self.warm_up_s),
-            "--body-size": self.body is not None,
-        }
-        return [name for name, is_given in named.items() if is_given] + [
-            f"--{flag}" for flag in self.service.flags()
-        ]
-
 
 def add_delay(parser: ArgumentParser, *, may_be_many: bool, default: Delay | None = None) -> None:
     """Add `delay`: a tuple of delay models, or one, or None if it is not given."""
@@ -65,20 +69,26 @@ def add_delay(parser: ArgumentParser, *, may_be_many: bool, default: Delay | Non
         type=_checked_models(Delay.parse) if may_be_many else _checked_model(Delay.parse),
         default=default,
         metavar="MS,MS" if may_be_many else "MS",
-        help="delay of each response in ms: 100, 20-200 (evenly from that range), or a model such "
-        f"as lognormal:median=120,p99=900; {_MODELS} (default: {shown})",
+        help="delay of each response in ms: 100, 20-200 (evenly from that range), or a model: "
+        "exponential:mean=100, lognormal:median=120,p99=900, weighted:50@90,500@9,2000@1, "
+        f"trace:FILE (default: {shown})",
+    )
+
+
+def add_size(parser: ArgumentParser, *, may_be_many: bool) -> None:
+    """Add `size`: a tuple of size models, of one if there may not be many, or None."""
+    parser.add_argument(
+        "--size",
+        type=_checked_models(Size.parse) if may_be_many else _checked_tuple(Size.parse),
+        metavar="BYTES,BYTES" if may_be_many else "BYTES",
+        help="size of each response in bytes (500, 2k, 1M), or a model of it as for --delay "
+        "(default: 1)",
     )
 
 
 def add_load(parser: ArgumentParser, *, may_be_many: bool) -> None:
     """Add the options of sizes, rates, times and the service."""
-    parser.add_argument(
-        "--size",
-        type=_checked_models(Size.parse),
-        metavar="BYTES,BYTES" if may_be_many else "BYTES",
-        help="size of each response in bytes, with k and M for units, or a model as for --delay "
-        "(default: 1)",
-    )
+    add_size(parser, may_be_many=may_be_many)
     parser.add_argument(
         "--method", choices=("GET", "POST"), help="method of the requests (default: GET)"
     )
@@ -86,45 +96,39 @@ def add_load(parser: ArgumentParser, *, may_be_many: bool) -> None:
         "--body-size",
         type=_checked_model(Size.parse),
         metavar="BYTES",
-        help="with --method POST: size of the JSON that each request sends, or a model of it "
+        help="with --method POST: size of the JSON that each request sends, as for --size "
         "(default: 100)",
     )
-    group = parser.add_argument_group(
-        "time",
-        "With --rate the loop is open: each request is sent when it is due, whatever happened to "
-        "those before it. --concurrency is then the most that may be in flight.",
-    )
+    group = parser.add_argument_group("time", _OPEN_LOOP if may_be_many else _ONE_OPEN_LOOP)
     group.add_argument(
         "--rate",
         metavar="R,R" if may_be_many else "R",
-        help="send R requests per second; 100@0,400@5 is 400 from 5 s on, and 50..500 with --over "
-        "is a ramp",
+        help="send R requests per second; 100@0,400@5,100@10 is a schedule (400 from 5 s to 10 s), "
+        "and 50..500 with --over 20 a ramp",
     )
     group.add_argument(
-        "--over", type=checked_seconds, metavar="S", help="how long the ramp of --rate takes"
+        "--over", type=checked_seconds, metavar="S", help="how many seconds a ramp of --rate takes"
     )
     group.add_argument(
         "--arrivals",
         choices=ARRIVALS,
-        help="how requests of an open loop are spaced: evenly, or at random as those of many "
-        f"independent users (default: {FIXED})",
+        help="with --rate, how requests are spaced: evenly, or at random as those of many "
+        f"independent users are (default: {FIXED})",
     )
     group.add_argument(
         "--duration",
         type=checked_seconds,
         metavar="S",
-        help="begin no request after S seconds, instead of a number of requests (default with "
-        "--rate: 10)",
+        help="a run begins no request after S seconds, instead of making a number of requests "
+        f"(default with --rate and without -n: {OPEN_LOOP_S:g})",
     )
     group.add_argument(
         "--warm-up",
         type=checked_seconds,
         metavar="S",
-        help="do not count the first S seconds in throughput and times",
+        help="leave the first S seconds of a run out of throughput and times (default: 0)",
     )
-    add_service_options(
-        parser, "What the server does with all requests of a run; docs/services.md explains it."
-    )
+    add_service_options(parser, _SERVICE)
 
 
 def load_arguments(arguments: Namespace) -> LoadArguments:
@@ -144,10 +148,11 @@ def load_arguments(arguments: Namespace) -> LoadArguments:
         raise UsageError("--body-size needs --method POST")
     body = (arguments.body_size or Size("100")) if arguments.method == "POST" else None
     duration_s, warm_up_s = arguments.duration or 0.0, arguments.warm_up or 0.0
-    if duration_s and warm_up_s >= duration_s:
+    span_s = duration_s or (OPEN_LOOP_S if rates and not arguments.requests else math.inf)
+    if warm_up_s >= span_s:
         raise UsageError(
-            f"--warm-up {warm_up_s:g} leaves nothing of --duration {duration_s:g} to count: give a "
-            "shorter warm-up"
+            f"--warm-up {warm_up_s:g} leaves nothing to count of a run of {span_s:g} s: give a "
+            "shorter warm-up, or a longer --duration"
         )
     if duration_s and arguments.requests:
         raise UsageError("--duration and -n both say when a run ends: leave one out")
@@ -160,6 +165,15 @@ def load_arguments(arguments: Namespace) -> LoadArguments:
         body=body,
         service=service,
     )
+
+
+def options_for_our_server(arguments: Namespace) -> list[str]:
+    """Return the options that were given and that only a crawlbench server understands."""
+    return [
+        f"--{name}"
+        for name in ("delay", "size", *FLAGS)
+        if getattr(arguments, name.replace("-", "_")) is not None
+    ]
 
 
 def check_open_loop(
@@ -188,9 +202,35 @@ def check_entrants(load: LoadArguments, entrants: Sequence[Entrant]) -> None:
     if unable:
         verb = "does" if len(unable) == 1 else "do"
         raise UsageError(
-            f"{', '.join(unable)} {verb} not wait until a request is due, as --rate asks: choose "
-            f"crawlers with open loop in {PROGRAM} list"
+            f"--rate: {', '.join(unable)} {verb} not wait until a request is due: choose crawlers "
+            f"for which {PROGRAM} list says that they can do open loop"
         )
+
+
+def check_ports(
+    load: LoadArguments, delays: Sequence[Delay], concurrency: int | None, ports: int | None
+) -> None:
+    """Raise UsageError for a rate that may need more connections than there are ports."""
+    for rate in load.rates if ports is not None else ():
+        for delay in delays:
+            needed = concurrency or most_in_flight(rate, delay.mean_us)
+            if ports is not None and needed > ports:
+                raise UsageError(
+                    f"--rate {rate.without_over()} with a delay of {delay} may need {needed:,} "
+                    f"connections, and this machine has {ports:,} ports to one server: give a "
+                    f"lower rate, or --concurrency up to {ports}"
+                )
+
+
+def warn_of_timeout(delays: Sequence[Delay], timeout_s: float) -> None:
+    """Say which delay models have more than one in a thousand values beyond the time limit."""
+    for delay in delays:
+        p999_us = delay.quantile_us(0.999)
+        if p999_us > timeout_s * 1e6:
+            say(
+                f"--timeout {timeout_s:g} is below the p99.9 of --delay {delay.text}, "
+                f"{p999_us / 1e6:g} s: such requests fail as they are planned to take longer"
+            )
 
 
 def _rates(text: str, over_s: float | None) -> tuple[Rate, ...]:
@@ -205,8 +245,15 @@ def _rates(text: str, over_s: float | None) -> tuple[Rate, ...]:
     return rates
 
 
+def _checked_tuple(parse: Callable[[str], Model]) -> Callable[[str], tuple[Model, ...]]:
+    checked = _checked_model(parse)
+    return lambda text: (checked(text),)
+
+
 def _checked_model(parse: Callable[[str], Model]) -> Callable[[str], Model]:
     def checked(text: str) -> Model:
+        if len(split_models(text)) > 1:
+            raise ArgumentTypeError(f"{text!r}: give one value; {PROGRAM} run sweeps several")
         try:
             return parse(text.strip())
         except ModelError as error:

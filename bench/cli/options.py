@@ -80,7 +80,7 @@ def add_seed(parser: ArgumentParser) -> None:
         "--seed",
         type=checked_seed,
         metavar="N",
-        help="seed of the order of runs and of delays drawn from a range "
+        help="seed of the order of runs, and of all delays, sizes and arrivals that are drawn "
         f"(default: {DEFAULT_SEED})",
     )
 

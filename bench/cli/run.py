@@ -10,7 +10,10 @@ from bench.cli.load_options import (
     add_load,
     check_entrants,
     check_open_loop,
+    check_ports,
     load_arguments,
+    options_for_our_server,
+    warn_of_timeout,
 )
 from bench.cli.options import (
     DEFAULT_OUT,
@@ -50,8 +53,16 @@ EXAMPLES = (
     ),
     ("run --crawlers asyncio,mine:crawl --trials 10", "your own next to ours, for compare"),
     (
-        "run --crawlers asyncio,threads --url http://127.0.0.1:8000/ -n 500",
+        "run --crawlers asyncio --url http://127.0.0.1:8000/ -n 500",
         "a server of your own on this machine",
+    ),
+    (
+        "run --crawlers asyncio --capacity 50 --duration 5 --warm-up 1",
+        "a service that serves 50 at a time: which concurrency is enough?",
+    ),
+    (
+        "run --crawlers asyncio --capacity 50 --rate 200,400,600",
+        "the same service, with requests that come at these rates and do not wait",
     ),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
@@ -144,7 +155,7 @@ def run(arguments: Namespace) -> int:
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
-        asked, target = _asked(arguments)
+        asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
@@ -177,31 +188,35 @@ def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     ]
 
 
-def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
+def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     """Return what is asked for, and the server that runs already, if it is to be swept."""
-    from bench.measure.targets import check_delay, read_urls, sweep_target
+    from bench.measure.targets import check_options, read_urls, sweep_target
     from crawlers.trust import Trust
 
     asked = _experiment(arguments)
+    for_our_server = options_for_our_server(arguments)
     if not (arguments.url or arguments.urls):
         if arguments.i_may_load_this_host:
             raise UsageError(f"{MAY_LOAD} only works with --url, --urls or --resume")
         return asked, None
-    if arguments.urls and (arguments.url or arguments.delay):
-        raise UsageError("--urls names all that is fetched: leave out --url and --delay")
+    if arguments.urls and (arguments.url or for_our_server):
+        options = ["--url"] if arguments.url else []
+        raise UsageError(
+            f"--urls names all that is fetched: leave out {', '.join([*options, *for_our_server])}"
+        )
     urls = read_urls(arguments.urls) if arguments.urls else ()
     trust = Trust(arguments.cafile or "", arguments.insecure)
     target = sweep_target(
         arguments.url or "", urls, trust, may_load_any_host=arguments.i_may_load_this_host
     )
     if not urls:
-        check_delay(target, has_delay=arguments.delay is not None)
-    is_counted = arguments.requests or arguments.waves
+        check_options(target, for_our_server)
+    has_length = asked.requests or arguments.waves or asked.duration_s or asked.rates
     return replace(
         asked,
         delays=asked.delays if target.is_ours else (Delay.fixed(0),),
         floor=asked.floor if target.is_ours else "",
-        requests=len(urls) if urls and not is_counted else asked.requests,
+        requests=asked.requests if has_length else len(urls),
         url=arguments.url or "",
         urls=urls,
         urls_from=arguments.urls or "",
@@ -211,6 +226,7 @@ def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
 
 
 def _experiment(arguments: Namespace) -> "Experiment":
+    from bench.measure.limits import ports_allowed
     from bench.measure.readiness import chosen_entrants, floor
     from bench.plan.entrants import Entrant
     from bench.plan.experiment import Experiment
@@ -218,21 +234,25 @@ def _experiment(arguments: Namespace) -> "Experiment":
 
     load = load_arguments(arguments)
     check_open_loop(load, arguments.concurrency, arguments.waves)
+    timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     entrants = chosen_entrants(named)
     check_entrants(load, entrants)
+    delays = arguments.delay or preset.delays
+    check_ports(load, delays, max(arguments.concurrency or (0,)), ports_allowed())
+    warn_of_timeout(delays, timeout_s)
     # --waves and --duration take precedence over the number of requests of a preset.
     by_preset = 0 if arguments.waves or load.duration_s or load.rates else preset.requests
     return Experiment(
         entrants=entrants,
         concurrencies=arguments.concurrency or (() if load.rates else preset.concurrencies),
-        delays=arguments.delay or preset.delays,
+        delays=delays,
         trials=arguments.trials or preset.trials,
         waves=arguments.waves or preset.waves,
         requests=arguments.requests or by_preset,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
-        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
+        timeout_s=timeout_s,
         floor=floor(),
         **load.as_fields(),
     )

@@ -1,6 +1,7 @@
 """Checks before a sweep whether this machine allows it, so that it does not fail midway."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.errors import MachineError
 from bench.measure.runner import Target
@@ -60,6 +61,16 @@ def check_server(target: Target, concurrency: int) -> None:
             f"{concurrency} was asked for: start it with a higher limit of open files (ulimit -n), "
             f"or ask for --concurrency up to {most}"
         )
+
+
+def ports_allowed() -> int | None:
+    """Return how many connections to one server this machine has ports for; None if not known."""
+    try:
+        text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+        low, high = map(int, text.split())
+    except (OSError, ValueError):
+        return None
+    return high - low + 1
 
 
 def descriptors_allowed() -> int | None:

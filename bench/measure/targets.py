@@ -113,18 +113,19 @@ def _check_listens(url: str) -> None:
         ) from None
 
 
-def check_delay(target: Target, *, has_delay: bool) -> None:
-    """Check a URL against --delay, and say if it is not a crawlbench server.
+def check_options(target: Target, for_our_server: Sequence[str]) -> None:
+    """Check the options that only a crawlbench server understands, and say if it is another server.
 
-    Raises UsageError if --delay was given for another server.
+    Raises UsageError if one of them was given for another server.
     """
     if target.is_ours:
         return
     what = f"{target.url} is not the address of a crawlbench server"
-    if has_delay:
+    if for_our_server:
+        options = ", ".join(for_our_server)
         raise UsageError(
-            f"{what}, so --delay cannot be used: give the address without a path, or leave "
-            "--delay out"
+            f"{what}, so {options} cannot be used: give the address without a path, or leave "
+            f"{options} out"
         )
     say(f"{what}: it is fetched as it is, without a ledger")
 

@@ -1,13 +1,14 @@
 """Seeded delay models: how long each request of a run asks the server to wait. Pure."""
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
 from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
-from server.request_plan import MAX_DELAY_US, PlanError, parse_delay_us
+from server.request_plan import MAX_DELAY_US, PlanError, parse_delay_us, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,7 @@ class Delay:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a model of milliseconds, which may name a file to read. Raises ModelError."""
-        try:
-            model = parse_model(text, _microseconds, _read, MAX_DELAY_US)
-        except ModelError as error:
-            raise ModelError(f"delay {error}") from None
+        model = _parse(text, _read)
         if isinstance(model, Trace):
             return cls(model.format(_milliseconds), model.digest, model.values)
         return cls(model.format(_milliseconds))
@@ -94,14 +92,22 @@ class Delay:
 def _model_of(delay: Delay) -> Model:
     if delay.trace_us:
         return Trace(delay.text.partition(":")[2], delay.trace_us)
-    return parse_model(delay.text, _microseconds, _refuse_to_read, MAX_DELAY_US)
+    return _parse(delay.text, _refuse_to_read)
+
+
+def _parse(text: str, read: Callable[[str], str]) -> Model:
+    most = f"{_milliseconds(MAX_DELAY_US)} ms"
+    return parse_model(text, _microseconds, read, MAX_DELAY_US, most)
 
 
 def _microseconds(text: str) -> int:
     try:
         return parse_delay_us(text)
-    except PlanError as error:
-        raise ValueError(str(error).removeprefix("delay is ")) from None
+    except PlanError:
+        raise ValueError(
+            f"{quoted(text)} is not a delay: give ms, 0 to {_milliseconds(MAX_DELAY_US)}, with up "
+            "to three decimals"
+        ) from None
 
 
 def _milliseconds(value_us: float) -> str:

@@ -25,6 +25,8 @@ from itertools import accumulate, cycle, islice
 from statistics import NormalDist
 from typing import Protocol
 
+from server.request_plan import quoted
+
 Z99 = NormalDist().inv_cdf(0.99)
 """The 99 % point of the standard normal distribution, 2.32635."""
 
@@ -32,6 +34,8 @@ MOST_CLIPPED = 0.001
 """A model is refused if a larger share of its values exceeds what the server accepts."""
 
 MOST_TRACE_VALUES = 100_000
+MOST_WEIGHT = 999_999_999
+"""Of one value."""
 _MOST_DRAWN = 2**32 - 1
 _LEAST_U = 2.0**-54
 """Half the smallest step of random(): `inv_cdf(0)` has no value."""
@@ -256,12 +260,17 @@ class Trace:
 
 
 def parse_model(
-    text: str, parse: Callable[[str], int], read: Callable[[str], str], most: int
+    text: str,
+    parse: Callable[[str], int],
+    read: Callable[[str], str],
+    most: int,
+    most_text: str,
 ) -> Model:
     """Return the model that a text names.
 
     `parse` reads one value and raises ValueError; `read` returns the text of a trace's file and
-    raises OSError; `most` is the largest value that the server accepts. Raises ModelError.
+    raises OSError; `most` is the largest value that the server accepts, `most_text` the same as
+    users write it. Raises ModelError.
     """
     name, colon, rest = text.partition(":")
     if not colon:
@@ -270,14 +279,14 @@ def parse_model(
         model = _PARSERS[name](text, rest, parse, read)
     else:
         raise ModelError(
-            f"{text!r}: there is no model {name!r}; give a value (100), a range (20-200), or one "
-            f"of {', '.join(f'{one}:...' for one in _PARSERS)}"
+            f"{quoted(text)}: there is no model {quoted(name)}; give a value (100), a range "
+            f"(20-200), or one of {', '.join(f'{one}:...' for one in _PARSERS)}"
         )
     share = model.share_above(most)
     if share > MOST_CLIPPED:
         raise ModelError(
-            f"{text!r}: {share:.2%} of its values would exceed the most that the server accepts; "
-            "choose a smaller one"
+            f"{quoted(text)}: {share:.2%} of its values would exceed the most that the server "
+            f"accepts, {most_text}; at most {MOST_CLIPPED:.1%} may"
         )
     return model
 
@@ -303,11 +312,11 @@ def split_models(text: str) -> list[str]:
 def _parse_plain(text: str, parse: Callable[[str], int]) -> Uniform:
     low_text, dash, high_text = text.partition("-")
     if dash and not (low_text and high_text):
-        raise ModelError(f"{text!r}: give a value (100) or a range (20-200)")
+        raise ModelError(f"{quoted(text)}: give a value (100) or a range (20-200)")
     low = _value(text, low_text, parse)
     high = _value(text, high_text, parse) if dash else low
     if high < low:
-        raise ModelError(f"{text!r}: give the smaller number first, as in 20-200")
+        raise ModelError(f"{quoted(text)}: give the smaller number first, as in 20-200")
     return Uniform(low, high)
 
 
@@ -316,7 +325,7 @@ def _parse_exponential(
 ) -> Exponential:
     mean = _settings(text, rest, parse, "mean")["mean"]
     if not mean:
-        raise ModelError(f"{text!r}: the mean must be above 0")
+        raise ModelError(f"{quoted(text)}: the mean must be above 0")
     return Exponential(mean)
 
 
@@ -325,7 +334,7 @@ def _parse_lognormal(
 ) -> Lognormal:
     values = _settings(text, rest, parse, "median", "p99")
     if not 0 < values["median"] < values["p99"]:
-        raise ModelError(f"{text!r}: the median must be above 0, and p99 above the median")
+        raise ModelError(f"{quoted(text)}: the median must be above 0, and p99 above the median")
     return Lognormal(**values)
 
 
@@ -335,32 +344,43 @@ def _parse_weighted(
     weights: dict[int, int] = {}
     for pair in rest.split(","):
         value_text, _, weight = pair.partition("@")
-        value = _value(text, value_text, parse)
-        if not (
-            weight.isascii() and weight.isdigit() and int(weight[:10]) > 0 and len(weight) < 10
-        ):
+        if not pair:
             raise ModelError(
-                f"{text!r}: {pair!r} needs a whole weight above 0, as in weighted:50@90,500@10"
+                f"{quoted(text)}: give each value its weight, as in weighted:50@90,500@10"
             )
-        weights[value] = weights.get(value, 0) + int(weight)
+        value = _value(text, value_text, parse)
+        is_whole = weight.isascii() and weight.isdigit() and len(weight) < 20
+        # A value that is repeated has the sum, which must parse again.
+        weights[value] = weights.get(value, 0) + (int(weight) if is_whole else 0)
+        if not (is_whole and int(weight) and weights[value] <= MOST_WEIGHT):
+            raise ModelError(
+                f"{quoted(text)}: {quoted(pair)} needs a whole weight from 1 to {MOST_WEIGHT}, as "
+                "in weighted:50@90,500@10"
+            )
     return Weighted(tuple(sorted(weights)), tuple(weights[value] for value in sorted(weights)))
 
 
 def _parse_trace(
     text: str, rest: str, parse: Callable[[str], int], read: Callable[[str], str]
 ) -> Trace:
+    if not rest:
+        raise ModelError(f"{quoted(text)}: give the file of the trace, as in trace:FILE")
     try:
-        lines = read(rest).split()
+        lines = read(rest).removeprefix("\ufeff").splitlines()
+    except UnicodeDecodeError:
+        raise ModelError(f"cannot read the trace {rest!r}: it is not a text file") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        reason = getattr(error, "strerror", None) or error
         raise ModelError(f"cannot read the trace {rest!r}: {reason}") from None
-    if not 0 < len(lines) <= MOST_TRACE_VALUES:
+    found = {n: line.strip() for n, line in enumerate(lines, 1) if line.strip()}
+    if not 0 < len(found) <= MOST_TRACE_VALUES:
         raise ModelError(
-            f"the trace {rest!r} has {len(lines):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
+            f"the trace {rest!r} has {len(found):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
             "per line"
         )
     return Trace(
-        rest, tuple(_value(f"line {n} of {rest}", line, parse) for n, line in enumerate(lines, 1))
+        rest,
+        tuple(_value(f"trace:{rest}, line {n}", line, parse) for n, line in found.items()),
     )
 
 
@@ -378,11 +398,11 @@ def _settings(text: str, rest: str, parse: Callable[[str], int], *names: str) ->
         name, _, value = pair.partition("=")
         if name not in names or name in found:
             wanted = ",".join(f"{one}=..." for one in names)
-            raise ModelError(f"{text!r}: give {text.partition(':')[0]}:{wanted}")
+            raise ModelError(f"{quoted(text)}: give {text.partition(':')[0]}:{wanted}")
         found[name] = _value(text, value, parse)
     if len(found) != len(names):
         wanted = ",".join(f"{one}=..." for one in names)
-        raise ModelError(f"{text!r}: give {text.partition(':')[0]}:{wanted}")
+        raise ModelError(f"{quoted(text)}: give {text.partition(':')[0]}:{wanted}")
     return found
 
 
@@ -390,7 +410,7 @@ def _value(text: str, value: str, parse: Callable[[str], int]) -> int:
     try:
         return parse(value)
     except ValueError as error:
-        raise ModelError(f"{text!r}: {error}") from None
+        raise ModelError(str(error) if value == text else f"{quoted(text)}: {error}") from None
 
 
 def _inside(u: float) -> float:

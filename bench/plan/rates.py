@@ -51,8 +51,11 @@ class Rate:
     def parse(cls, text: str, over_s: float | None = None) -> Self:
         """Parse a rate as users write it; a ramp needs `over_s`. Raises RateError."""
         if ".." in text and _OVER not in text:
+            begin, _, end = text.partition("..")
+            _per_s(text, begin)
+            _per_s(text, end)
             if over_s is None:
-                raise RateError(f"rate {text!r}: a ramp needs --over SECONDS")
+                raise RateError(f"rate {text!r}: a ramp needs --over SECONDS, as in --over 20")
             text = f"{text}{_OVER}{_format(over_s)}"
         pieces = _pieces_of(text)
         if _OVER in text:
@@ -125,11 +128,15 @@ class Rate:
 
 
 def split_rates(text: str) -> list[str]:
-    """Return the rates of a list separated by commas, which schedules of steps contain, too."""
+    """Return the rates of a list separated by commas, which schedules of steps contain, too.
+
+    A schedule ends where another begins, at `@0`. A constant rate behind a schedule is taken for
+    one of its steps, of which `Rate.parse` says that its begin is missing.
+    """
     rates: list[str] = []
     for piece in text.split(","):
-        is_step = "@" in piece and not piece.endswith("@0")
-        if rates and is_step and "@" in rates[-1]:
+        begins_another = piece.endswith("@0") or ".." in piece
+        if rates and "@" in rates[-1] and not begins_another:
             rates[-1] += f",{piece}"
         else:
             rates.append(piece)
@@ -202,9 +209,9 @@ def _pieces_of(text: str) -> tuple[Piece, ...]:
 def _per_s(text: str, number: str) -> float:
     value = float(number) if _NUMBER.fullmatch(number) else -1.0
     if not LEAST_PER_S <= value <= MOST_PER_S:
+        which = "" if number == text else f"{number!r} is not a rate; "
         raise RateError(
-            f"rate {text!r}: {number!r} is not a rate; give {LEAST_PER_S:g} to {MOST_PER_S:,.0f} "
-            "requests per second"
+            f"rate {text!r}: {which}give {LEAST_PER_S:g} to {MOST_PER_S:,.0f} requests per second"
         )
     return value
 
@@ -212,7 +219,9 @@ def _per_s(text: str, number: str) -> float:
 def _seconds(text: str, number: str) -> float:
     value = float(number) if _NUMBER.fullmatch(number) else -1.0
     if not 0 <= value <= MOST_SECONDS:
-        raise RateError(f"rate {text!r}: {number!r} is not a number of seconds")
+        raise RateError(
+            f"rate {text!r}: {number!r} is not a number of seconds, 0 to {MOST_SECONDS:,.0f}"
+        )
     return value
 
 

@@ -1,13 +1,14 @@
 """Seeded size models: how many bytes each response, or each body that is sent, has. Pure."""
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
 from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
-from server.request_plan import MAX_SIZE_BYTES
+from server.request_plan import MAX_SIZE_BYTES, quoted
 
 _UNITS = {"k": 1024, "M": 1024 * 1024}
 
@@ -25,10 +26,7 @@ class Size:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a model of bytes, which may name a file to read. Raises ModelError."""
-        try:
-            model = parse_model(text, _bytes, _read, MAX_SIZE_BYTES)
-        except ModelError as error:
-            raise ModelError(f"size {error}") from None
+        model = _parse(text, _read)
         if isinstance(model, Trace):
             return cls(model.format(_text), model.digest, model.values)
         return cls(model.format(_text))
@@ -37,11 +35,6 @@ class Size:
     def model(self) -> Model:
         """The distribution, in bytes. Raises ModelError for a text that is no model."""
         return _model_of(self)
-
-    @property
-    def mean_bytes(self) -> float:
-        """The expected size."""
-        return self.model.mean
 
     def drawn(self, seed: int, requests: int) -> "array[int]":
         """Return the sizes of a run in bytes, by seq; a longer run begins like a shorter one."""
@@ -64,16 +57,20 @@ ONE_BYTE = Size("1")
 def _model_of(size: Size) -> Model:
     if size.trace_bytes:
         return Trace(size.text.partition(":")[2], size.trace_bytes)
-    return parse_model(size.text, _bytes, _refuse_to_read, MAX_SIZE_BYTES)
+    return _parse(size.text, _refuse_to_read)
+
+
+def _parse(text: str, read: Callable[[str], str]) -> Model:
+    return parse_model(text, _bytes, read, MAX_SIZE_BYTES, f"{MAX_SIZE_BYTES} bytes")
 
 
 def _bytes(text: str) -> int:
     number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
     if not (number.isascii() and number.isdigit() and len(number) <= 9):
-        raise ValueError(f"{text!r} is not a size: give whole bytes, or 2k, or 1M")
+        raise ValueError(f"{quoted(text)} is not a size: give whole bytes, or 2k, or 1M")
     value = int(number) * unit
     if value > MAX_SIZE_BYTES:
-        raise ValueError(f"{text!r} is more than the server sends, {MAX_SIZE_BYTES} bytes")
+        raise ValueError(f"{quoted(text)} is too large: give 0 to {MAX_SIZE_BYTES} bytes")
     return value
 
 
