@@ -195,11 +195,14 @@ def add_title(figure: Figure, first: str, second: str, beside_inches: float = 0.
     figure.suptitle(f"{first}\n{wrapped}", x=0.01, ha="left", fontsize=14)
 
 
-def add_axes_title(axes: Axes, first: str, second: str) -> None:
-    """Add a title above the only axes of a figure; the second text is wrapped."""
+def add_axes_title(axes: Axes, first: str, second: str, last: str = "") -> None:
+    """Add a title above the only axes of a figure; the second text is wrapped.
+
+    `last` is as from `format_doubt`, on a line of its own.
+    """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    axes.set_title(f"{first}\n{_wrapped(second, figure.get_figwidth() - _AXIS_INCHES)}")
+    axes.set_title(f"{first}\n{_wrapped(second, figure.get_figwidth() - _AXIS_INCHES)}{last}")
 
 
 def _wrapped(text: str, inches: float) -> str:

@@ -6,6 +6,7 @@ from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.analysis.inference import Interval, median_interval
 from bench.plan.experiment import Experiment
+from bench.results.schema import RunRow
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -14,6 +15,13 @@ def format_ideal(asked: Experiment) -> str:
     """Return the label of a line of the ideal client."""
     is_plain = asked.service.is_plain
     return f"ideal: {'no time but the delays' if is_plain else 'a client without overhead'}"
+
+
+def format_load_of(run: RunRow) -> str:
+    """Return `concurrency 100`, or `200/s, at most 100 in flight`."""
+    if run.load.rate is None:
+        return f"concurrency {run.concurrency}"
+    return f"{run.load.rate}, at most {run.concurrency} in flight"
 
 
 def rate(cell: CellSummary) -> float:

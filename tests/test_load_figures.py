@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from plots.sweep_page import sweep_page
 from server.ledger import ANSWERED, REFUSED, RunLedger
 from server.service import SERVED, Admission, Service
 from tests.factories import MS, conditions, experiment, record_of, usage
+from tests.test_figures import boxes
 
 ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
 BEGIN_NS = 10**12
@@ -129,9 +131,9 @@ def test_response_times_are_drawn_against_the_offered_rate_beside_the_ideal(stor
     assert ideal_ms[:2] == pytest.approx([50, 50])
     assert data(found["protocol p50"])[1] == pytest.approx(ideal_ms)
     assert data(found["asyncio p50"])[1] == pytest.approx([ms + 10 for ms in ideal_ms])
-    # Side by side at 100, where the next rate is 100 away.
-    assert data(found["protocol p50"])[0][0] == pytest.approx(87.5)
-    assert data(found["asyncio p50"])[0][0] == pytest.approx(112.5)
+    # Side by side: within half of the distance to the next rate, and within half of the rate.
+    assert data(found["protocol p50"])[0][:2] == pytest.approx([93.75, 187.5])
+    assert data(found["asyncio p50"])[0][:2] == pytest.approx([106.25, 212.5])
     assert data(found["protocol achieved"])[1][-1] == pytest.approx(300, rel=0.03)
     assert set(data(found["capacity 15 at 50 ms: 300/s"])[0]) == {300}
 
@@ -301,3 +303,23 @@ def test_the_page_of_an_open_loop_does_not_speak_of_a_closed_one(store: Store) -
     page = sweep_page(store, analyse(store), [])
     assert "Open loop" in page
     assert "Closed loop" not in page
+
+
+def test_no_text_of_a_long_plan_is_cut(tmp_path: Path) -> None:
+    names = ("tornado-simple-callback", "protocol-uvloop")
+    delay = Delay.parse("weighted:10@160,20@30,30@6,40@3,50@1")
+    service = Service.parse(
+        {"capacity": "15@0,12@1", "queue": "9", "rate-limit": "500:50", "stall": "1:0.2"}
+    )
+    rates = ("100", "150", "300")
+    results = [
+        as_simulated(run_at(rate, number, name, delay=delay, service=service))
+        for number, (name, rate) in enumerate(product(names, rates), 1)
+    ]
+    with kept(tmp_path, results, delays=(delay,), service=service) as store:
+        for drawn in figures_of(store, analyse(store)):
+            width, height = drawn.figure.bbox.width, drawn.figure.bbox.height
+            for text, box in boxes(drawn.figure):
+                said = f"{drawn.stem}: {text}"
+                assert (box.x0 >= 8, box.y0 >= 0) == (True, True), said
+                assert (box.x1 <= width - 8, box.y1 <= height) == (True, True), said

@@ -127,7 +127,7 @@ def delays_figure(
     tail.set_ylabel("share of requests that take longer")
     tail.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
     whole.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-    whole.legend(loc="upper left", fontsize=10)
+    whole.legend(loc="best", fontsize=10)
     add_title(figure, "Delays, planned and served", _subtitle(trial))
     add_small_print(figure, f"{small_print}; of the answered requests of one run")
     return figure

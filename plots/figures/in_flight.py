@@ -11,7 +11,7 @@ from bench.analysis.cells import Trial
 from bench.analysis.in_flight import Levels
 from bench.results.columns import IntColumns
 from plots.scenes import Drawn, RunScene
-from plots.style import GREY, SERVER, add_small_print, format_doubt, new_figure
+from plots.style import GREY, SERVER, add_axes_title, add_small_print, format_doubt, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,10 +75,11 @@ def in_flight_figure(trial: Trial, arrivals: IntColumns, small_print: str) -> Fi
     axes.set_xlabel("time since the first arrival (s)")
     axes.set_ylabel("requests in flight at the server")
     achieved = f"mean {levels.mean:.1f}, peak {levels.peak}, of {run.concurrency} asked for"
-    axes.set_title(
-        f"Concurrency achieved: {run.crawler}\n"
-        f"{achieved}; delay {run.delay}, {run.requests:,} requests, trial {run.trial}"
-        f"{format_doubt(trial.verdict)}"
+    add_axes_title(
+        axes,
+        f"Concurrency achieved: {run.crawler}",
+        f"{achieved}; delay {run.delay}, {run.requests:,} requests, trial {run.trial}",
+        format_doubt(trial.verdict),
     )
     axes.legend(loc="upper right", ncols=3, fontsize=11)
     add_small_print(figure, small_print)

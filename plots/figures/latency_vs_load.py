@@ -41,9 +41,11 @@ _NEAR = 1.5
 """Ceilings up to this multiple of the highest rate are on the scale."""
 _APART = 0.5
 """All crawlers' points at one rate lie within this share of the distance to the next rate."""
+_MOST_APART = 0.5
+"""And within this share of the rate, if the next one is far away."""
 _MOST_SIMULATED = 400_000
 """About how many requests are simulated for the ideal client, which takes half a second."""
-_IDEAL: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.4, "zorder": 2}
+_IDEAL: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 1.2, "zorder": 3.5}
 _CEILING: dict[str, Any] = {"color": GREY, "linewidth": 1.3, "zorder": 2}
 _CEILING_LINES = ("-.", (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2, 1, 2)))
 _RING: dict[str, Any] = {
@@ -193,7 +195,10 @@ def _places(rates: Sequence[float], rank: int, count: int) -> dict[float, float]
     """Return where the points of one crawler are drawn, beside those of the others."""
     gaps = [high - low for low, high in pairwise(rates)]
     share = _APART * ((rank + 0.5) / count - 0.5)
-    return {rate: rate + share * min(gaps[max(0, i - 1) : i + 1]) for i, rate in enumerate(rates)}
+    return {
+        rate: rate + share * min(*gaps[max(0, i - 1) : i + 1], _MOST_APART * rate)
+        for i, rate in enumerate(rates)
+    }
 
 
 def _draw_crawlers(
@@ -235,7 +240,9 @@ def _set_axes(panel: Axes, key: str, rates: Sequence[float]) -> None:
         panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(whole, 1.5)))
     else:
         panel.set_xlim(0, rates[-1] * 1.06)
-        panel.xaxis.set_major_locator(FixedLocator(spread_ticks(whole, 0.08)))
+        panel.xaxis.set_major_locator(
+            FixedLocator(spread_ticks(whole, 0.08 if rates[-1] < 1000 else 0.12))
+        )
     panel.xaxis.set_major_formatter(FuncFormatter(_plain))
     if key == "achieved":
         panel.plot(
@@ -272,6 +279,7 @@ def _note_few_requests(
         color=GREY,
     )
     if not known:
+        panel.set(xlabel="", ylabel="")
         panel.set_axis_off()
 
 

@@ -30,6 +30,7 @@ from plots.style import (
     format_doubt,
     new_figure,
 )
+from plots.words import format_load_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,10 +157,7 @@ def over_time_figure(trial: Trial, accounts: Accounts, small_print: str) -> Figu
 
 def _subtitle(trial: Trial) -> str:
     run = trial.run
-    load = f"concurrency {run.concurrency}"
-    if run.load.rate is not None:
-        load = f"{run.load.rate}, at most {run.concurrency} in flight"
-    parts = [load, f"delay {run.delay}", str(run.service), f"trial {run.trial}"]
+    parts = [format_load_of(run), f"delay {run.delay}", str(run.service), f"trial {run.trial}"]
     return "; ".join(filter(None, parts)) + format_doubt(trial.verdict).replace("\n", "; ")
 
 
@@ -236,13 +234,15 @@ def _draw_times(
         at_ns, span_ns = at_ns[is_good], span_ns[is_good]
         if not len(at_ns):
             continue
-        enough = bool((np.bincount(windows.of(at_ns)) >= least_requests(0.99)).all())
-        upper = ("p99", 0.99) if enough else ("max", 1.0)
+        has_p99 = np.bincount(windows.of(at_ns), minlength=windows.number) >= least_requests(0.99)
+        upper = ("p99", 0.99) if 2 * has_p99.sum() > windows.number else ("max", 1.0)
         for (quantile, q), looks in (
             (upper, {"linewidth": 0.7 * width, "linestyle": ":"}),
             (("p50", 0.5), {"linewidth": width}),
         ):
             values_ms = windows.quantiles(at_ns, span_ns, q) / 1e6
+            if quantile == "p99":
+                values_ms[~has_p99] = np.nan
             text = f"{name} {quantile}"
             label = f"{name} time, {quantile}"
             _steps(panel, windows, values_ms, text, label, looks | {"color": colour})

@@ -18,7 +18,16 @@ from bench.analysis.join import Join
 from bench.analysis.validity import Level
 from bench.results.columns import IntColumns
 from plots.scenes import Drawn, RunScene
-from plots.style import CLIENT, FAILED, SERVER, add_small_print, format_doubt, new_figure
+from plots.style import (
+    CLIENT,
+    FAILED,
+    SERVER,
+    add_axes_title,
+    add_small_print,
+    format_doubt,
+    new_figure,
+)
+from plots.words import format_load_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,11 +158,12 @@ def timeline_figure(
     axes.set_ylabel("call, in the order of starts")
     # The delays of a server that is not ours are not known.
     delay = "" if run.unrecorded is None and run.delay.is_none else f"delay {run.delay}, "
-    axes.set_title(
-        f"Calls over time: {run.crawler}\n"
-        f"concurrency {run.concurrency}, {delay}"
-        f"{_format_calls(calls, run.requests if first else calls)}, "
-        f"trial {run.trial}{format_doubt(trial.verdict)}"
+    shown = _format_calls(calls, run.requests if first else calls)
+    add_axes_title(
+        axes,
+        f"Calls over time: {run.crawler}",
+        f"{format_load_of(run)}, {delay}{shown}, trial {run.trial}",
+        format_doubt(trial.verdict),
     )
     if client.end_s[client.row < _CORNER_ROWS * calls].max(initial=0) > _CORNER * end_s:
         below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}
