@@ -114,7 +114,8 @@ def test_the_lag_of_a_client_is_counted_from_when_a_slot_was_free() -> None:
         drawn = random.Random(seed)
         slots, count = drawn.choice((1, 2, 5)), 40
         run = open_run(count, slots)
-        free_at, rows, expected = [0] * slots, [], []
+        free_at, expected = [0] * slots, []
+        rows: list[tuple[int, ...]] = []
         for seq in range(count):
             due = FIRST_MS + seq * EVERY_MS
             slot = free_at.index(min(free_at))
