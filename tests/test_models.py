@@ -123,7 +123,7 @@ def test_a_list_of_models_is_split_where_they_end(several: list[str]) -> None:
         ("lognormal:median=120,p99=120", "p99 above the median"),
         ("lognormal:median=0,p99=120", "the median must be above 0"),
         ("lognormal:median=10000,p99=60000", "1.00% of its values would exceed"),
-        ("weighted:", "'' is no number"),
+        ("weighted:", "give each value its weight"),
         ("weighted:50", "'50' needs a whole weight from 1 to 999999999"),
         ("weighted:50@0", "'50@0' needs a whole weight"),
         ("weighted:50@1.5", "'50@1.5' needs a whole weight"),
@@ -144,7 +144,7 @@ def test_a_model_that_makes_no_sense_is_refused(text: str, reason: str) -> None:
         return
     with pytest.raises(ModelError, match=reason) as caught:
         parsed(text)
-    assert text in str(caught.value)
+    assert ascii(text)[1:-1] in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

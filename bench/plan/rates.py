@@ -91,11 +91,6 @@ class Rate:
         """The highest rate."""
         return max(max(one.begin_per_s, one.end_per_s) for one in self.pieces)
 
-    @property
-    def changes_until_s(self) -> float:
-        """When the last piece begins."""
-        return self.pieces[-1].from_s
-
     def due_after_ns(self, arrivals: str, seed: int, requests: int) -> "array[int]":
         """Return when each request is due, in ns after the first, in order of seq."""
         return array("q", islice(self._due(arrivals, seed), requests))
