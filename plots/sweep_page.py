@@ -8,8 +8,9 @@ from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import KNEE_SHARE, UNSTABLE_SHARE, CellSummary, Series, best_cells, knee
 from bench.analysis.comparison import Neighbours, compare_neighbours
 from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS
-from bench.analysis.quantiles import BEYOND
+from bench.analysis.quantiles import BEYOND, least_requests
 from bench.program import PROGRAM
+from bench.report.open_loop import refused_share
 from bench.report.tables import format_errors
 from bench.results.environment import format_versions
 from bench.results.store import Store
@@ -51,6 +52,34 @@ _OF_LEDGER = (
     Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
 )
 _DELAY = Column("delay", "What the URL asks the server to wait before it responds.")
+_CONCURRENCY = Column(
+    "C", "Concurrency asked for: how many requests the crawler may have in flight."
+)
+_KNEE = Column(
+    "knee at C",
+    f"The smallest C measured that reaches {100 * KNEE_SHARE:.0f} % of the crawler's best "
+    "throughput.",
+)
+_OF_CLOSED_LOOP = (_CONCURRENCY, _KNEE)
+_RATE = Column("rate", "Rate asked for: how many requests are due per second.")
+_RESPONSE_TIMES = {
+    "response_p50_ns": Column(
+        "response p50 ms", "Median response time: from the instant at which a request was due."
+    ),
+    "response_p99_ns": Column(
+        "response p99 ms",
+        f"99th percentile of response time, of at least {least_requests(0.99):,} requests.",
+    ),
+    "response_p999_ns": Column(
+        "response p99.9 ms",
+        f"99.9th percentile of response time, of at least {least_requests(0.999):,} requests.",
+    ),
+    "send_lag_p99_ns": Column(
+        "lag p99 ms", "99th percentile of the time from when a request was due to its start."
+    ),
+}
+_OF_OPEN_LOOP = (_RATE, *_RESPONSE_TIMES.values())
+_REFUSED = Column("refused", "Share of requests that the service refused as planned.")
 COLUMNS = (
     Column("crawler", is_text=True),
     Column(
@@ -60,11 +89,13 @@ COLUMNS = (
         is_text=True,
     ),
     _DELAY,
-    Column("C", "Concurrency asked for: how many requests the crawler may have in flight."),
+    _CONCURRENCY,
+    _RATE,
     Column("requests/s", "Throughput of good requests."),
     _INTERVAL,
     _RANGE,
     *_OF_LEDGER,
+    *_RESPONSE_TIMES.values(),
     Column(
         "p50 ms",
         "Median service time: from the moment a slot takes a request to the last byte of its "
@@ -75,15 +106,13 @@ COLUMNS = (
     Column("CPU µs/req", "CPU time of the crawler's process per request, its start included."),
     Column("× floor CPU", "That, divided by the floor crawler's at the same delay and C."),
     Column("peak MB", "Peak memory of the crawler's process."),
+    _REFUSED,
     Column("errors", "Failed requests of all trials, by kind.", is_text=True),
     Column("limited by", "What limited the throughput of the median trial.", is_text=True),
-    Column(
-        "knee at C",
-        f"The smallest C measured that reaches {100 * KNEE_SHARE:.0f} % of the crawler's best "
-        "throughput.",
-    ),
+    _KNEE,
 )
-"""All columns. The interval or the range is shown, and the delay if there are several."""
+"""All columns. The interval or the range is shown, the delay if there are several, and either those
+of a closed loop or those of an open one."""
 
 _CLOSED_LOOP = (
     "Closed loop: a slot sends its next request only when its last one has ended, so a slow "
@@ -141,7 +170,8 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
                 ),
             ]
         ),
-        single_runs="For each crawler, the trial with the median throughput of one cell.",
+        single_runs="For each crawler, the trial with the median throughput of one cell"
+        + (": that of the highest rate it kept up with." if asked.is_open else "."),
         libraries=format_versions(analysis.runs),
         command=asked.command(),
         exports=(
@@ -162,11 +192,15 @@ def _cells(analysis: Analysis) -> Table:
     left_out |= set() if any(cell.queues for cell in analysis.cells) else {_QUEUED}
     # Of a server that is not ours, there is neither a ledger nor a planned delay.
     left_out |= set() if analysis.experiment.knows_delays else set(_OF_LEDGER)
+    is_open = analysis.experiment.is_open
+    left_out |= set(_OF_CLOSED_LOOP if is_open else _OF_OPEN_LOOP)
+    left_out |= set() if any(cell.median_of("refused") for cell in analysis.cells) else {_REFUSED}
     shown = [i for i, column in enumerate(COLUMNS) if column not in left_out]
-    best = best_cells(analysis.cells)
+    # In open loop, the cell with the most requests per second is merely that with the highest rate.
+    best = {} if is_open else best_cells(analysis.cells)
     for cell in analysis.cells:  # a crawler without results is shown with its first cell
         best.setdefault(Series.of(cell.cell), cell)
-    chosen = {id(cell) for cell in best.values()}
+    chosen = {id(cell) for cell in (analysis.cells if is_open else best.values())}
     rows = []
     for cell in analysis.cells:
         values = _values(cell, analysis)
@@ -183,6 +217,7 @@ def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
         badge(cell.level),
         Value(str(at.request), at.delay.mean_us),
         Value(str(at.concurrency), at.concurrency),
+        Value(at.format_level(), at.level),
     )
     trial = cell.median_trial()
     if trial is None or trial.summary is None:
@@ -205,12 +240,14 @@ def _values(cell: CellSummary, analysis: Analysis) -> tuple[Value, ...]:
         number(median(one.mean for one in in_flight) if in_flight else None, ".1f"),
         number(median(one.peak for one in in_flight) if in_flight else None, ",.0f"),
         number(cell.median_of("efficiency"), ".3f"),
+        *(number(cell.median_of(name), ".1f", 1e6) for name in _RESPONSE_TIMES),
         number(cell.median_of("p50_ns"), ".1f", 1e6),
         number(cell.median_of("p99_ns"), ".1f", 1e6),
         number(cell.median_of("queued_mean_ns"), ".1f", 1e6),
         number(cell.median_of("cpu_us_per_request"), ",.0f"),
         number(times_floor(cell, analysis, "cpu_us_per_request"), ".1f"),
         number(cell.median_of("peak_memory_bytes"), ".0f", 1e6),
+        Value(refused_share(cell), cell.median_of("refused")),
         word(format_errors(cell.errors)),
         word(bottleneck(trial.summary, trial.verdict).word),
         _knee(cell, analysis),
@@ -239,6 +276,8 @@ def _ceilings(analysis: Analysis) -> Iterator[str]:
 def _comparison(analysis: Analysis) -> tuple[Table | None, str]:
     """Return the comparisons that `crawlbench report` prints, with a text that explains them."""
     asked = analysis.experiment
+    if asked.is_open:  # all have the same rates, so that there is no slower one
+        return None, ""
     if len({cell.cell.crawler for cell in analysis.cells if cell.measured}) < 2:
         return None, ""
     if asked.trials < LEAST_TRIALS:

@@ -24,6 +24,11 @@ def format_load_of(run: RunRow) -> str:
     return f"{run.load.rate}, at most {run.concurrency} in flight"
 
 
+def format_delay_of(run: RunRow) -> str:
+    """Return `delay 100 ms`, or "" for a server that is not ours, whose delays are not known."""
+    return "" if run.unrecorded is None and run.delay.is_none else f"delay {run.delay}"
+
+
 def rate(cell: CellSummary) -> float:
     """Return the median throughput of a cell in requests/s."""
     return cell.requests_per_s[0]

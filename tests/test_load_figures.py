@@ -172,6 +172,24 @@ def test_a_long_last_answer_is_no_lag(tmp_path: Path) -> None:
     assert highest_kept_up([cell]) is cell
 
 
+def test_a_server_that_is_not_ours_has_no_ideal(tmp_path: Path) -> None:
+    """Its delays are not known; 50 ms after the last due instant are no lag."""
+    results = [
+        replace(as_simulated(run_at(rate, number, delay=Delay.fixed(0)), longer_ms=70), ledger=None)
+        for number, rate in enumerate(("100", "200"), 1)
+    ]
+    asked = {"delays": (Delay.fixed(0),), "url": "http://127.0.0.1:9/"}
+    with kept(tmp_path, results, **asked) as store:
+        analysis = analyse(store)
+        (figure, *others) = figures_of(store, analysis)
+    found = lines(figure.figure)
+    assert data(found["asyncio p50"])[1] == pytest.approx([70, 70])
+    assert "asyncio behind" not in found
+    assert not [gid for gid in found if gid.startswith("ideal")]
+    assert "ideal" not in figure.how_to_read
+    assert not any("delay" in one.figure.get_suptitle() for one in others)
+
+
 def test_a_single_rate_has_no_figure_against_the_rate(tmp_path: Path) -> None:
     with kept(tmp_path, [as_simulated(run_at("100"))], delays=(FIFTY,)) as store:
         analysis = analyse(store)
@@ -299,10 +317,14 @@ def test_what_a_service_adds_is_apart(tmp_path: Path) -> None:
     assert {"planned", "planned tail"} < set(lines(delays_figure(trial, shares, "")))
 
 
-def test_the_page_of_an_open_loop_does_not_speak_of_a_closed_one(store: Store) -> None:
+def test_the_page_of_an_open_loop_has_rates_and_response_times(store: Store) -> None:
     page = sweep_page(store, analyse(store), [])
     assert "Open loop" in page
-    assert "Closed loop" not in page
+    for said in (">rate</th>", ">response p99 ms</th>", ">600/s</td>", ">60.0</td>"):
+        assert said in page, said
+    for said in ("Closed loop", "knee at C", ">C</th>", ">refused</th>", 'class="extra"'):
+        assert said not in page, said
+    assert 'id="comparison"' not in page
 
 
 def test_no_text_of_a_long_plan_is_cut(tmp_path: Path) -> None:

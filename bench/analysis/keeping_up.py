@@ -30,13 +30,16 @@ def kept_up_share(trial: Trial) -> float | None:
     """Return the good answers per second, as a share of those of a service that never waits.
 
     There each request takes its delay from the instant at which it is due. The last one may be
-    long, so that even there fewer requests per second end than are due. Returns None in closed
-    loop, and for a run without results.
+    long, so that even there fewer requests per second end than are due. For a server other than
+    crawlbench's, whose delays are not known, the median service time is taken. Returns None in
+    closed loop, and for a run without results.
     """
     run, summary = trial.run, trial.summary
     if summary is None or not run.load.is_open:
         return None
     alone_ns = _alone_ns(run.load, run.delay, run.delay_seed, run.requests)
+    if run.unrecorded is None and run.delay.is_none:
+        alone_ns += summary.p50_ns or 0
     return summary.good / run.requests * min(1.0, alone_ns / max(1, summary.makespan_ns))
 
 

@@ -58,13 +58,18 @@ _RING: dict[str, Any] = {
 }
 _RING_LABEL = f"ring: did not keep up\n(under {100 * KEPT_UP_SHARE:.0f} % of the offered rate)"
 
-_HOW_TO_READ = (
+_ABOUT_TIMES = (
     "Lower is better: how long a user waits, from the instant at which a request is due to the "
-    "last byte of its answer, while the rate rises. The dashed line is the ideal: a client "
-    "without overhead, with the same requests at the same service. What lies above it is the "
-    "crawler's own. Ceilings of the service are dash-dotted: to the right of them requests only "
-    "wait longer and longer, whatever the client does. A ring marks rates at which the run did not "
-    "keep up; its response times depend on how long it lasted."
+    "last byte of its answer, while the rate rises. "
+)
+_ABOUT_IDEAL = (
+    "The dashed line is the ideal: a client without overhead, with the same requests at the same "
+    "service. What lies above it is the crawler's own. Ceilings of the service are dash-dotted: to "
+    "the right of them requests only wait longer and longer, whatever the client does. "
+)
+_ABOUT_RINGS = (
+    "A ring marks rates at which the run did not keep up; its response times depend on how long it "
+    "lasted."
 )
 
 
@@ -75,7 +80,9 @@ def draw(scene: DelayScene) -> Drawn | None:
         return None
     heading = f"Latency against load{scene.title}"
     finding = findings(scene.analysis)
-    return Drawn(f"latency-vs-load{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    is_known = scene.analysis.experiment.knows_delays
+    how_to_read = f"{_ABOUT_TIMES}{_ABOUT_IDEAL if is_known else ''}{_ABOUT_RINGS}"
+    return Drawn(f"latency-vs-load{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def latency_vs_load_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -100,12 +107,12 @@ def latency_vs_load_figure(analysis: Analysis, small_print: str) -> Figure | Non
     panels = dict(zip((*_QUANTILES, "achieved"), grid, strict=True))
     styles = styles_of(analysis.experiment.crawlers)
     places = {name: _places(rates, rank, len(by_crawler)) for rank, name in enumerate(by_crawler)}
-    ideal = ideal_points(by_crawler)
+    ideal = ideal_points(by_crawler) if analysis.experiment.knows_delays else {}
     drawn: dict[str, list[Point]] = {}
     for key, panel in panels.items():
         shown = drawn[key] = _draw_crawlers(panel, key, by_crawler, styles, places)
         at = {one.concurrency for one in shown}
-        ideal_here = [point for point in ideal[key] if point[0] in at]
+        ideal_here = [point for point in ideal.get(key, ()) if point[0] in at and point[1]]
         if ideal_here:
             rates_known, values = zip(*ideal_here, strict=True)
             panel.plot(rates_known, values, gid=f"ideal {key}", **_IDEAL)
@@ -124,7 +131,8 @@ def latency_vs_load_figure(analysis: Analysis, small_print: str) -> Figure | Non
         for name, one in styles.items()
         if name in by_crawler
     ]
-    handles.append(Line2D([], [], label="ideal: a client\nwithout overhead", **_IDEAL))
+    if any(str(line.get_gid()).startswith("ideal") for line in axes.lines):
+        handles.append(Line2D([], [], label="ideal: a client\nwithout overhead", **_IDEAL))
     handles += of_ceilings
     if is_behind:
         handles.append(Line2D([], [], label=_RING_LABEL, **_RING | {"markersize": 11}))

@@ -157,7 +157,7 @@ def over_time_figure(trial: Trial, accounts: Accounts, small_print: str) -> Figu
 
 def _subtitle(trial: Trial) -> str:
     run = trial.run
-    parts = [format_load_of(run), f"delay {run.delay}", str(run.service), f"trial {run.trial}"]
+    parts = [format_load_of(run), format_delay_of(run), str(run.service), f"trial {run.trial}"]
     return "; ".join(filter(None, parts)) + format_doubt(trial.verdict).replace("\n", "; ")
 
 

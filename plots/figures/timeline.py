@@ -27,7 +27,7 @@ from plots.style import (
     format_doubt,
     new_figure,
 )
-from plots.words import format_load_of
+from plots.words import format_delay_of, format_load_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,13 +156,12 @@ def timeline_figure(
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("time since the first call (s)")
     axes.set_ylabel("call, in the order of starts")
-    # The delays of a server that is not ours are not known.
-    delay = "" if run.unrecorded is None and run.delay.is_none else f"delay {run.delay}, "
     shown = _format_calls(calls, run.requests if first else calls)
+    parts = (format_load_of(run), format_delay_of(run), shown, f"trial {run.trial}")
     add_axes_title(
         axes,
         f"Calls over time: {run.crawler}",
-        f"{format_load_of(run)}, {delay}{shown}, trial {run.trial}",
+        ", ".join(filter(None, parts)),
         format_doubt(trial.verdict),
     )
     if client.end_s[client.row < _CORNER_ROWS * calls].max(initial=0) > _CORNER * end_s:
