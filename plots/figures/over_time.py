@@ -30,7 +30,7 @@ from plots.style import (
     format_doubt,
     new_figure,
 )
-from plots.words import format_load_of
+from plots.words import format_delay_of, format_load_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
