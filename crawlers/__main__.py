@@ -32,6 +32,7 @@ from crawlers.checked import (
     checked_count,
     checked_delay_us,
     checked_name,
+    checked_rate,
     checked_seconds,
     checked_url,
 )
@@ -145,7 +146,15 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
         delays_us=array("I", [arguments.delay or 0]) * arguments.requests,
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
+        due_after_ns=_due_after_ns(arguments.rate, arguments.requests),
     )
+    if arguments.rate is not None and info.is_declared and not info.open_loop:
+        print(
+            f"crawlers: {info.name} cannot start requests when they are due: remove --rate, or use "
+            "another crawler",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
     if spec.concurrency > info.max_concurrency:
         print(
             f"crawlers: {info.name} fetches at most {info.max_concurrency} at a time: use "
@@ -164,6 +173,12 @@ def _crawl_by_hand(argv: Sequence[str]) -> int:
     failures = _failures(recorder, spec)
     print(_line(recorder, failures))
     return EXIT_REQUESTS_FAILED if failures else EXIT_OK
+
+
+def _due_after_ns(rate_per_s: float | None, requests: int) -> "array[int]":
+    if rate_per_s is None:
+        return array("q")
+    return array("q", (int(seq / rate_per_s * 1e9) for seq in range(requests)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,6 +211,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--delay", type=checked_delay_us, metavar="MS", help="delay to ask the server for"
+    )
+    parser.add_argument(
+        "--rate",
+        type=checked_rate,
+        metavar="R",
+        help="start R requests per second, at even intervals, and not as soon as one is done; "
+        "at most -c are in flight",
     )
     parser.add_argument(
         "--timeout",

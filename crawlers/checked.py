@@ -73,6 +73,17 @@ def checked_seconds(text: str) -> float:
     return seconds
 
 
+def checked_rate(text: str) -> float:
+    """Return a rate in requests per second."""
+    try:
+        per_s = float(text)
+    except ValueError:
+        per_s = 0.0
+    if not 0.01 <= per_s <= 100_000:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0.01 to 100000 requests per second")
+    return per_s
+
+
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 """One label of a host name."""
 

@@ -242,10 +242,10 @@ class Outcome:
                 check_range(name, column, *_RANGES[name])
             if any(map(gt, columns["start_ns"], columns["end_ns"])):
                 raise ValueError("something ends before it starts")
+        usage, versions = _usage(header.get("usage")), _versions(header.get("versions"))
         first_due_ns = header.get("first_due_ns")
         if type(first_due_ns) is not int or not 0 <= first_due_ns < HUGE:
             raise ValueError("it does not report when its first job was due")
-        usage, versions = _usage(header.get("usage")), _versions(header.get("versions"))
         return cls(usage, versions, fetches, work, first_due_ns)
 
 

@@ -1,7 +1,9 @@
 """The delay server's throughput and latency, measured in turn with a plain tornado.web server.
 
-For each round and server it measures requests per second without delay on 100 connections, then the
-latency of 1000 connections that ask for 100 ms each. At the end a million requests are recorded and
+For each round and server it measures requests per second without delay on 100 connections, and the
+CPU time of our servers for each; then the latency of 1000 connections that ask for 100 ms each. One
+of our servers has a capacity, of as many requests as there are connections, to show what a service
+costs. At the end a million requests are recorded and
 fetched. The servers share one core and wrk has another, if there are two.
 """
 
@@ -18,13 +20,22 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from server.announcement import parse_listening_line
+from server.announcement import Addresses, parse_listening_line
 from server.control_client import fetch_run, stats
 from server.process import ServerProcess
 
 _PLAIN = Path(__file__).with_name("plain_tornado_server.py")
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _RECORDED = 1_000_000
+
+_PLAINEST = "tornado.web, access log"
+_ASYNCIO = "crawlbench, asyncio"
+_OURS = {
+    _ASYNCIO: ("--loop", "asyncio"),
+    "crawlbench, capacity 1000": ("--loop", "asyncio", "--capacity", "1000"),
+    "crawlbench, uvloop": ("--loop", "uvloop"),
+}
+"""Our servers, each with its flags."""
 
 
 class Latency(NamedTuple):
@@ -50,10 +61,10 @@ def main() -> int:
         return 3
     on_core = _pinning()
     with ExitStack() as stack:
-        ours = {}
-        for loop in ("asyncio", "uvloop"):
-            server = ServerProcess("--loop", loop, command_prefix=on_core(0))
-            ours[loop] = stack.enter_context(server).addresses
+        ours = {
+            name: stack.enter_context(ServerProcess(*flags, command_prefix=on_core(0))).addresses
+            for name, flags in _OURS.items()
+        }
         plain = stack.enter_context(
             subprocess.Popen(
                 [*on_core(0), sys.executable, "-P", str(_PLAIN)],
@@ -66,34 +77,36 @@ def main() -> int:
         assert plain.stdout is not None
         addresses = parse_listening_line(plain.stdout.readline())
         assert addresses is not None
-        urls = {
-            "tornado.web, access log": addresses.data_url,
-            "crawlbench, asyncio": ours["asyncio"].data_url,
-            "crawlbench, uvloop": ours["uvloop"].data_url,
-        }
-        _print_rounds(urls, rounds, on_core(1))
-        _print_recording(*ours["asyncio"], on_core(1))
+        _print_rounds({_PLAINEST: addresses, **ours}, rounds, on_core(1))
+        _print_recording(*ours[_ASYNCIO], on_core(1))
     return 0
 
 
-def _print_rounds(urls: dict[str, str], rounds: int, prefix: list[str]) -> None:
-    rates: dict[str, list[float]] = {name: [] for name in urls}
-    latencies: dict[str, list[Latency]] = {name: [] for name in urls}
+def _print_rounds(servers: dict[str, Addresses], rounds: int, prefix: list[str]) -> None:
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    costs: dict[str, list[float]] = {name: [] for name in servers}
+    latencies: dict[str, list[Latency]] = {name: [] for name in servers}
     for number in range(rounds):
         print(f"round {number + 1} of {rounds} ...", file=sys.stderr)
-        for name, url in urls.items():
-            rates[name].append(_requests_per_second(url, prefix))
-        for name, url in urls.items():
-            latencies[name].append(_latency(url, prefix))
-    baseline = rates[next(iter(urls))]
+        for name, addresses in servers.items():
+            before = _used(addresses) if name in _OURS else None
+            rates[name].append(_requests_per_second(addresses.data_url, prefix))
+            if before is not None:
+                costs[name].append(before.until(_used(addresses)))
+        for name, addresses in servers.items():
+            latencies[name].append(_latency(addresses.data_url, prefix))
+    baseline = rates[_PLAINEST]
     print(f"medians of {rounds} rounds (min-max); latencies of 1000 connections x 100 ms, in ms\n")
-    print(f"{'server':<25}{'requests/s at delay 0':>29}{'ratio':>7}{'p50':>8}{'p99':>8}")
-    for name in urls:
+    print(
+        f"{'server':<25}{'requests/s at delay 0':>29}{'ratio':>7}{'us CPU':>8}{'p50':>8}{'p99':>8}"
+    )
+    for name in servers:
         spread = f"{median(rates[name]):,.0f} ({min(rates[name]):,.0f}-{max(rates[name]):,.0f})"
         ratio = median(mine / base for mine, base in zip(rates[name], baseline, strict=True))
         p50 = median(latency.p50_ms for latency in latencies[name])
         p99 = median(latency.p99_ms for latency in latencies[name])
-        print(f"{name:<25}{spread:>29}{ratio:>7.1f}{p50:>8.1f}{p99:>8.1f}")
+        cost = f"{median(costs[name]):.1f}" if costs[name] else "-"
+        print(f"{name:<25}{spread:>29}{ratio:>7.1f}{cost:>8}{p50:>8.1f}{p99:>8.1f}")
 
 
 def _print_recording(data_url: str, control_url: str, prefix: list[str]) -> None:
@@ -107,6 +120,20 @@ def _print_recording(data_url: str, control_url: str, prefix: list[str]) -> None
         f"\n{rows:,} requests recorded (asyncio): fetched in {seconds:.2f} s; "
         f"peak memory of the server, with that fetch: {peak_mb:.0f} MB"
     )
+
+
+class _Used(NamedTuple):
+    cpu_s: float
+    requests: int
+
+    def until(self, later: "_Used") -> float:
+        """Return the CPU time per request in microseconds."""
+        return (later.cpu_s - self.cpu_s) * 1e6 / (later.requests - self.requests)
+
+
+def _used(addresses: Addresses) -> _Used:
+    counted = stats(addresses.control_url)
+    return _Used(counted["cpu_seconds"], counted["requests"])
 
 
 def _requests_per_second(url: str, prefix: list[str]) -> float:

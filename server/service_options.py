@@ -2,7 +2,7 @@
 
 import argparse
 
-from server.request_plan import quoted
+from server.request_plan import FAULTS, quoted
 from server.service import FLAGS, Service, ServiceError
 
 
@@ -41,8 +41,8 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
     group.add_argument(
         "--fault-share",
         metavar="KIND@PERCENT",
-        help="let this share of the requests fail, in these ways: 500@1,reset@0.5 is 1 %% with "
-        "status 500, and 0.5 %% with a reset connection. The kinds are those of fault= in a URL",
+        help="let this share of the requests fail: 500@1,reset@0.5 is 1 %% with status 500, and "
+        f"0.5 %% with a reset connection. The kinds are {', '.join(FAULTS)}",
     )
     group.add_argument(
         "--fault-seed",

@@ -8,17 +8,20 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from bench.analysis.accounts import Accounts
 from bench.analysis.bounds import (
-    answered_early,
     faster_than_service,
     faster_than_slots,
     started_early,
 )
+from bench.analysis.summary import summarise
 from bench.plan.ideal import is_bound, makespan_ns
 from bench.plan.models import Lognormal, Uniform
+from server.ledger import ANSWERED, CLIENT_GONE
 from server.service import SERVED, Service, ServiceState
+from tests.accounts import arrivals, fetches, load
+from tests.factories import MS, run_row
 
-MS = 1_000_000
 REQUESTS = 60
 
 
@@ -77,9 +80,13 @@ def violations(
     found = {
         "slots": faster_than_slots(run.start, run.end, delay_ns, slots),
         "service": faster_than_service(
-            run.arrived[served], run.begin[served], run.replied[served], delay_us[served], service
+            run.arrived[served],
+            run.begin[served],
+            run.replied[served],
+            delay_us[served],
+            service,
+            first_ns=int(run.arrived.min()),
         ),
-        "answer": answered_early(run.arrived[served], run.end[served], delay_ns[served]),
     }
     if due_ns:
         found["due"] = started_early(run.start, 10**12 + np.array(due_ns, dtype=np.int64))
@@ -161,21 +168,66 @@ def test_a_service_that_leaves_out_its_stalls_is_found() -> None:
     assert violations(run, delays_us, with_stalls, 12).keys() == {"service"}
 
 
-def test_an_answer_before_its_delay_and_a_start_before_its_due_time_are_found() -> None:
+def test_the_service_counts_time_from_the_first_arrival_even_if_that_was_not_served() -> None:
+    """A client that left at once, and 0.5 s later the others: at a service that opened by then."""
+    opening = Service.parse({"capacity": "1@0,8@0.1"})
+    delays_us = np.array([5_000] * 9)
+    arrived = np.array([0] + [500 * MS] * 8)
+    state = ServiceState(opening)
+    admitted = [state.admit(at, 5_000) for at in arrived.tolist()]
+    begin = np.array([one.begin_ns for one in admitted])
+    replied = np.array([one.due_ns for one in admitted])
+
+    def excess_ns(first_ns: int) -> int | None:
+        served = (arrived[1:], begin[1:], replied[1:], delays_us[1:])
+        return faster_than_service(*served, opening, first_ns=first_ns)
+
+    assert excess_ns(0) is None
+    assert excess_ns(500 * MS) == 35 * MS
+
+
+def test_a_start_before_its_due_time_is_found() -> None:
     delays_us = Uniform(10_000, 10_000).drawn(1, REQUESTS)
     due_ns = [seq * 5 * MS for seq in range(REQUESTS)]
     run = crawl(delays_us, Service(), 12, random.Random(1), due_ns)
     assert violations(run, delays_us, Service(), 12, due_ns) == {}
-    end, start = run.end.copy(), run.start.copy()
-    end[7] = run.arrived[7] + 10 * MS - 5
+    start = run.start.copy()
     start[9] = 10**12 + due_ns[9] - 3
-    cheated = run._replace(end=end, start=start)
-    assert violations(cheated, delays_us, Service(), 12, due_ns) == {"answer": 5, "due": 3}
+    cheated = run._replace(start=start)
+    assert violations(cheated, delays_us, Service(), 12, due_ns) == {"due": 3}
 
 
 def test_of_no_requests_nothing_is_impossible() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert faster_than_slots(none, none, none, 5) is None
-    assert faster_than_service(none, none, none, none, Service()) is None
-    assert answered_early(none, none, none) is None
+    assert faster_than_service(none, none, none, none, Service(), first_ns=0) is None
     assert started_early(none, none) is None
+
+
+@pytest.mark.parametrize(("opens_after_s", "excess_ms"), [("0.1", None), ("0.7", 35)])
+def test_a_run_whose_first_client_left_is_judged_by_the_time_of_its_service(
+    opens_after_s: str, excess_ms: int | None
+) -> None:
+    """One of nine leaves, and the others follow after 0.5 s, all at a time."""
+    fetched = [(0, 1000, 1001, 0, 0, 1)]
+    fetched += [(seq, 1500, 1506, 200, 1, 0) for seq in range(1, 9)]
+    rows = [(0, 1, 1000, 1001, 5_000, 200, CLIENT_GONE)]
+    rows += [(seq, 1 + seq, 1500, 1505, 5_000, 200, ANSWERED) for seq in range(1, 9)]
+    service = Service.parse({"capacity": f"1@0,8@{opens_after_s}"})
+    run = run_row(9, delay_us=5_000, concurrency=9, service=service)
+    summary = summarise(run, Accounts(fetches(*fetched), arrivals(*rows), load()))
+    assert summary is not None
+    assert summary.beyond_service_ns == (excess_ms and excess_ms * MS)
+    assert summary.beyond_slots_ns is None
+
+
+def test_a_run_of_which_nothing_was_served_is_not_impossible() -> None:
+    service = Service.parse({"capacity": "1"})
+    accounts = Accounts(
+        fetches((0, 1000, 1001, 0, 0, 1)),
+        arrivals((0, 1, 1000, 1001, 5_000, 200, CLIENT_GONE)),
+        load(),
+    )
+    summary = summarise(run_row(1, delay_us=5_000, service=service), accounts)
+    assert summary is not None
+    assert summary.beyond_service_ns is None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -257,11 +258,29 @@ def test_a_crawler_by_hand_prints_one_line() -> None:
         by_hand = [sys.executable, "-P", "-m", "crawlers"]
         planned = call(*by_hand, "asyncio", "--url", url, "-n", "20", "-c", "5", "--delay", "1")
         failing = call(*by_hand, "serial", "--url", f"{url}/nowhere", "-n", "3", "-c", "1")
+        timed = call(*by_hand, "protocol", "--url", url, "-n", "4", "--delay", "0", "--rate", "20")
     assert planned.returncode == 0
     assert planned.stdout.startswith("20 requests, 0 errors, 0.")
     assert planned.stdout.endswith(" requests/s\n")
+    # The first of them is due 0.15 s before the last.
+    assert re.match(r"4 requests, 0 errors, 0\.(1[5-9]|[2-9])", timed.stdout), timed
     assert failing.returncode == 1
     assert failing.stdout.startswith("3 requests, 3 errors (status 404 3), ")
+
+
+@pytest.mark.parametrize(
+    ("crawler", "rate", "said"),
+    [
+        ("asyncio-queue", "5", "asyncio-queue cannot start requests when they are due"),
+        ("asyncio", "0", "argument --rate: '0' is not a number from 0.01 to 100000 requests"),
+        ("asyncio", "nan", "argument --rate: 'nan' is not a number from 0.01"),
+    ],
+)
+def test_a_rate_that_cannot_be_kept_by_hand_is_refused(crawler: str, rate: str, said: str) -> None:
+    by_hand = [sys.executable, "-P", "-m", "crawlers", crawler, "--url", "http://127.0.0.1:9"]
+    done = call(*by_hand, "--rate", rate)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
 
 
 def test_the_crawlers_are_listed() -> None:

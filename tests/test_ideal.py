@@ -14,6 +14,7 @@ from bench.plan.ideal import GOOD, ceilings, ideal_curve, is_bound, makespan_ns,
 from bench.plan.rates import Rate
 from server.service import MOST_CAPACITY, PLAIN, CapacityStep, Service
 from tests.factories import experiment
+from tests.queueing import MOST_SIGMAS, Queue, queues, simulated_wait, usl_rate_per_s
 
 MS = 1_000_000
 
@@ -175,6 +176,31 @@ def test_the_simulation_step_by_step_tells_services_apart(flags: dict[str, str])
     delays_ms = [4, 8, 12, 16] * 5
     three = in_detail(delays_ms, Service.parse({"capacity": "3"}), 6)
     assert in_detail(delays_ms, Service.parse(flags), 6) != three
+
+
+@pytest.mark.parametrize("queue", [one for one in queues() if one.places < 50], ids=str)
+def test_the_mean_wait_is_that_of_queueing_theory(queue: Queue) -> None:
+    """With fewer arrivals than `scripts/queueing` has, which takes a minute."""
+    right, wrong = (
+        simulated_wait(queue.model, queue.per_s, places, 30_000, seed=1).sigmas_off(queue.formula_s)
+        for places in (queue.places, queue.places + 1)
+    )
+    assert abs(right) < MOST_SIGMAS < abs(wrong)
+
+
+@pytest.mark.parametrize("clients", [1, 20, 44, 60, 200])
+def test_a_slowdown_follows_the_universal_scalability_law(clients: int) -> None:
+    """With its peak at sqrt((1 - sigma) / kappa), 44.3."""
+
+    def rate(kappa: float) -> float:
+        service = Service(sigma=0.02, kappa=kappa)
+        return simulate([100_000] * 20 * clients, service, slots=clients).good_per_s
+
+    formula = usl_rate_per_s(0.1, 0.02, 0.0005, clients)
+    assert rate(0.0005) == pytest.approx(formula, rel=0.01)
+    assert usl_rate_per_s(0.1, 0.02, 0.0005, 44) >= formula
+    if clients > 1:
+        assert rate(0.001) != pytest.approx(formula, rel=0.01)
 
 
 @pytest.mark.parametrize(("count", "slots"), [(1000, 100), (1001, 100), (7, 10), (1, 1)])

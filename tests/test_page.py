@@ -349,7 +349,7 @@ def test_a_trial_with_several_reasons_is_counted_once(store: Store) -> None:
     )
     seen = see(sweep_page(store, analyse(store), []))
     (row,) = [row for row in seen.rows if "busy machine" in row[-1]]
-    assert row[:2] == ["asyncio at 10", "SUSPECT"]
+    assert row[:2] == ["asyncio at C=10", "SUSPECT"]
     assert "(1 of 2 trials)" in row[-1]
     assert "waited for its CPU" in row[-1]
     assert "the host of this machine took" in row[-1]

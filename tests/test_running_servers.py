@@ -1,16 +1,23 @@
 """Sweeps of servers that run already: whose they are, which hosts are allowed, what is kept."""
 
-import csv
 import json
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.errors import MachineError
+from bench.analysis.analyse import analyse
+from bench.cli.parser import parse
+from bench.cli.run import asked_for
+from bench.errors import MachineError, StoreError, UsageError
+from bench.kinds import kind_of
+from bench.measure.limits import TooMuchError
 from bench.measure.loopback import HostError, check_loopback
+from bench.measure.runner import Target
+from bench.measure.session import Ending, measure, resume
 from bench.measure.targets import sweep_target
 from bench.plan.crawl import CrawlExperiment
 from bench.plan.delays import Delay
@@ -141,22 +148,72 @@ def test_a_foreign_server_is_swept_without_ceiling_ledger_or_delay(tmp_path: Pat
         assert "efficiency  " not in text
         assert "The ideal makespan" not in text
         assert text.count("there is no ledger of what") == 1
-    resumed = bench("run", "--resume", str(folder))
-    assert resumed.returncode == 1  # as before: requests have failed
-    assert "have been made already" in resumed.stderr
 
 
-def test_a_server_of_ours_that_runs_already_is_swept_with_its_ledger(tmp_path: Path) -> None:
+def test_the_missing_runs_of_a_sweep_fetch_the_same_url(tmp_path: Path) -> None:
+    with aiohttp_server() as url:
+        asked = experiment(
+            url=f"{url}/length", delays=(Delay.fixed(0),), concurrencies=(1, 2), requests=3
+        )
+        create = Store.create(tmp_path / FILE_NAME, asked, 2, {}, "2026-01-01T00:00:00+00:00")
+        create.close()
+        assert resume(tmp_path, kind_of, allow_foreign=False).ending is Ending.DONE
+        ours = replace(asked, floor="protocol")
+        with Store.open(tmp_path / FILE_NAME) as store:
+            fetched = [store.fetches(run.number)["status"].tolist() for run in store.runs()]
+        assert fetched == [[200, 200, 200]] * 2
+        other = tmp_path / "other"
+        other.mkdir()
+        Store.create(other / FILE_NAME, ours, 4, {}, "2026-01-01T00:00:00+00:00").close()
+        with pytest.raises(StoreError, match="is not a crawlbench server, unlike when"):
+            resume(other, kind_of, allow_foreign=False)
+
+
+def test_a_server_of_ours_that_runs_already_is_swept_with_its_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.plan.experiment.CEILING_REQUESTS", 20)
     with ServerProcess() as server:
-        url = server.addresses.data_url
-        more = ("--url", url, "--delay", "1", "-n", "4", "--out", str(tmp_path))
-        done = bench(*SWEEP, *more)
-    assert done.returncode == 0, done
-    assert "Capacity of the server (ceiling)" in done.stdout
-    rows = list(csv.DictReader(bench("export", str(tmp_path / "latest")).stdout.splitlines()))
-    assert [row["role"] for row in rows] == ["ceiling", "cell", "cell", "ceiling"]
-    assert {row["summary.ledger.matched"] for row in rows} == {"4", "10000"}
-    assert {row["concurrency"] for row in rows} == {"1", "2", "100"}
+        words = (*SWEEP, "--url", server.addresses.data_url, "--delay", "1", "-n", "4")
+        asked, target = asked_for(parse(words)[1])
+        folder = measure(asked, tmp_path, target).folder
+    with Store.open(folder / FILE_NAME) as store:
+        analysis = analyse(store)
+    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
+    assert [trial.run.requests for trial in trials] == [20, 20, 4, 4]
+    for trial in trials:
+        assert trial.summary is not None
+        assert trial.summary.reconciliation is not None
+        assert trial.summary.reconciliation.matched == trial.run.requests
+
+
+def test_more_than_a_running_server_may_open_is_named_before_any_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.limits.stats", lambda _: {"connections": {"most": 1}})
+    asked = experiment(url="http://127.0.0.1:1", floor="protocol")
+    target = Target("http://127.0.0.1:1", "http://127.0.0.1:2")
+    with pytest.raises(TooMuchError, match="may open 1 connections, and a concurrency of 100"):
+        measure(asked, tmp_path, target)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--delay", "5"], "--delay"),
+        (["--size", "1k", "--capacity", "5", "--queue", "3"], "--size, --capacity, --queue"),
+    ],
+)
+def test_what_only_a_server_of_ours_understands_is_refused_for_others(
+    words: list[str], options: str
+) -> None:
+    with aiohttp_server() as url:
+        arguments = parse((*SWEEP, "--url", f"{url}/length", *words))[1]
+        with pytest.raises(UsageError, match=f"so {options} cannot be used: give the address"):
+            asked_for(arguments)
+        asked, _ = asked_for(parse(("run", "--url", f"{url}/length", "--rate", "5"))[1])
+    assert (asked.floor, asked.delays, asked.requests) == ("", (Delay.fixed(0),), 0)
 
 
 def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> None:
@@ -172,7 +229,10 @@ def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> Non
     [
         (["--url", "http://192.0.2.7/"], "192.0.2.7 is not this machine"),
         (["--i-may-load-this-host"], "only works with --url, --urls or --resume"),
-        (["--urls", "x", "--url", "http://127.0.0.1:1"], "leave out --url and --delay"),
+        (
+            ["--urls", "x", "--url", "http://127.0.0.1:1", "--delay", "1", "--capacity", "5"],
+            "leave out --url, --delay, --capacity",
+        ),
         (["--urls", "/no/such/file"], "cannot read the URLs of /no/such/file"),
         (["--url", "ftp://127.0.0.1/"], "is not a URL like"),
         (["--resume", "x", "--url", "http://127.0.0.1:1"], "leave out --url"),

@@ -14,6 +14,7 @@ from bench.analysis.server_load import ServerLoad
 from bench.analysis.stalls import Stall
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Reason, Verdict, judge
+from bench.plan.delays import Delay
 from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
@@ -440,7 +441,7 @@ def test_a_reason_that_is_no_fault_is_called_a_note() -> None:
 
 def test_without_delay_a_low_concurrency_is_no_cap() -> None:
     run, summary = of_plateau(1, 0.9)(*honest())
-    run = replace(run, delay_low_us=0, delay_high_us=0)
+    run = replace(run, delay=Delay.fixed(0))
     assert not judge(run, summary, None).finds("capped")
 
 

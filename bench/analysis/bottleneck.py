@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
+from bench.analysis.keeping_up import kept_up
 from bench.analysis.slot_time import SlotTime
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 from bench.wording import format_percent
+from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
 _NEARLY_ALL = 0.95
+_REFUSED_SHARE = 0.05
+_WAIT_SHARE = 0.25
+"""In open loop, the capacity is the limit if half of the requests wait longer in its queue than
+this share of their time in service."""
 _BUSY_SHARE = 0.5
 """If the client's CPU is busy for more of the makespan than this, it is the limit, and not bursts
 between which it is idle."""
@@ -34,13 +40,18 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
         return Bottleneck("failures", "not one request was good")
     for check, word in (
         ("capped", "cap"),
+        ("sent late", "client"),
         ("server-limited", "server"),
         ("busy machine", "machine"),
     ):
         if verdict.finds(check):
             return Bottleneck(word, _text(verdict, check))
+    if summary.refused and summary.refused > _REFUSED_SHARE * summary.requests:
+        return _refusals(summary)
     if summary.cpu_share > CLIENT_CPU_SHARE:
         return Bottleneck("client CPU", cpu)
+    if summary.offered_per_s is not None:
+        return _in_open_loop(summary, summary.offered_per_s, cpu)
     slot_time = summary.slot_time
     if _are_slots_idle(summary):
         return Bottleneck(
@@ -64,6 +75,32 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
             f"{format_percent(slot_time.delay)} of the slots' time is the delay itself; {cpu}",
         )
     return _largest_loss(summary, slot_time, cpu)
+
+
+def _refusals(summary: RunSummary) -> Bottleneck:
+    limited = summary.refused_by_status.get(TOO_MANY_REQUESTS, 0)
+    unavailable = summary.refused_by_status.get(UNAVAILABLE, 0)
+    share = format_percent((summary.refused or 0) / summary.requests)
+    if limited >= unavailable:
+        return Bottleneck("rate limit", f"the service refused {share} of the requests with 429")
+    return Bottleneck("full queue", f"the service refused {share} of the requests with 503")
+
+
+def _in_open_loop(summary: RunSummary, offered_per_s: float, cpu: str) -> Bottleneck:
+    """Return what limits a run in open loop, where the rate is given and slots may be idle."""
+    rates = f"{summary.requests_per_s:,.1f} of {offered_per_s:,.1f} requests/s"
+    split = summary.split
+    waited_ns = 0 if split is None else split.service_wait.p50_ns
+    in_service_ns = 0 if split is None else split.delay.p50_ns
+    if waited_ns > _WAIT_SHARE * in_service_ns:
+        return Bottleneck(
+            "capacity",
+            f"half of the requests wait {waited_ns / 1e6:,.0f} ms or longer in the service's "
+            f"queue; it answers {rates}",
+        )
+    if not kept_up(summary) and summary.does_ideal_wait:
+        return Bottleneck("cap", f"requests wait for a free slot; answered: {rates}")
+    return Bottleneck("offered rate", f"{rates} are answered; {cpu}")
 
 
 def _are_slots_idle(summary: RunSummary) -> bool:

@@ -43,12 +43,15 @@ def faster_than_service(
     replied_ns: "NDArray[np.int64]",
     delay_us: "NDArray[np.int64]",
     service: Service,
+    *,
+    first_ns: int,
 ) -> int | None:
     """Return how much less time the server took than the list schedule of its own arrivals.
 
     The columns are those of requests that were served. They are scheduled in the order of arrival
-    as if all had arrived with the first, on as many places as the capacity has at that time, with
-    the service's stalls. A slowdown is left out: it depends on who is served together.
+    as if all had arrived with the first of them, on as many places as the capacity has at that
+    time, with the service's stalls. `first_ns` is the first arrival of the run, served or not, from
+    which the service counts time. A slowdown is left out: it depends on who is served together.
     """
     if not len(arrived_ns):
         return None
@@ -56,29 +59,15 @@ def faster_than_service(
     state = ServiceState(
         replace(service, queue=None, rate_limit_per_s=0.0, burst=0.0, sigma=0.0, kappa=0.0)
     )
-    ends_ns = (state.admit(0, delay).due_ns for delay in delay_us[order].tolist())
-    return _beyond(max(ends_ns) - int(replied_ns.max() - arrived_ns.min()))
-
-
-def answered_early(
-    arrived_ns: "NDArray[np.int64]",
-    answered_ns: "NDArray[np.int64]",
-    delay_ns: "NDArray[np.int64]",
-) -> int | None:
-    """Return by how much the worst answer came before its arrival and its delay, if any did.
-
-    The columns are those of requests that were served.
-    """
-    return _most_beyond(arrived_ns + delay_ns - answered_ns)
+    state.admit(first_ns, 0)
+    from_ns = int(arrived_ns.min())
+    ends_ns = (state.admit(from_ns, delay).due_ns for delay in delay_us[order].tolist())
+    return _beyond(max(ends_ns) - int(replied_ns.max()))
 
 
 def started_early(start_ns: "NDArray[np.int64]", due_ns: "NDArray[np.int64]") -> int | None:
     """Return by how much the worst start in open loop came before its due time, if any did."""
-    return _most_beyond(due_ns - start_ns)
-
-
-def _most_beyond(excess_ns: "NDArray[np.int64]") -> int | None:
-    return _beyond(int(excess_ns.max())) if len(excess_ns) else None
+    return _beyond(int((due_ns - start_ns).max())) if len(start_ns) else None
 
 
 def _beyond(excess_ns: int) -> int | None:

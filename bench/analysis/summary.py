@@ -13,7 +13,7 @@ import numpy as np
 from bench.analysis.abandoned import Abandoned
 from bench.analysis.accounts import Accounts
 from bench.analysis.anomalies import Clusters, Impossible, impossible, out_of_order
-from bench.analysis.bounds import faster_than_service, faster_than_slots
+from bench.analysis.bounds import faster_than_service, faster_than_slots, started_early
 from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import InFlight, Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
@@ -100,8 +100,8 @@ class RunSummary:
     """The most requests that were due and not started."""
     does_ideal_wait: bool | None
     """Whether the ideal client, too, has to wait for a slot."""
-    early: int | None
-    """Number of requests that started before they were due."""
+    early_ns: int | None
+    """By how much a request started before it was due, at most; None if none did."""
     split: SplitSummary | None
     """`split`, `slot_time`, `in_flight` and `connections` are None without a ledger."""
     slot_time: SlotTime | None
@@ -288,7 +288,7 @@ def _of_responses(
         "client_lag_p99_ns": _quantile(client_lag_ns, 0.99),
         "backlog_peak": max(0, Levels.of(due.due_ns, fetches["start_ns"]).peak),
         "does_ideal_wait": does_ideal_wait,
-        "early": int((due.send_lag_ns < 0).sum()),
+        "early_ns": started_early(fetches["start_ns"], due.due_ns),
     }
 
 
@@ -303,7 +303,7 @@ _OPEN_LOOP_ONLY = (
     "client_lag_p99_ns",
     "backlog_peak",
     "does_ideal_wait",
-    "early",
+    "early_ns",
 )
 
 
@@ -404,9 +404,9 @@ def _beyond_slots_ns(run: RunRow, join: Join) -> int | None:
 
 def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
     """Compare the server with the list schedule of its own arrivals."""
-    if run.service.is_plain:
-        return None
     is_served = join.arrivals["outcome"] == ANSWERED
+    if run.service.is_plain or not is_served.any():
+        return None
     served = {name: column[is_served] for name, column in join.arrivals.items()}
     return faster_than_service(
         served["arrived_ns"],
@@ -414,6 +414,7 @@ def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
         served["replied_ns"],
         served["delay_us"],
         run.service,
+        first_ns=int(join.arrivals["arrived_ns"].min()),
     )
 
 

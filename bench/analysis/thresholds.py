@@ -40,7 +40,7 @@ class Metric:
 
     def of(self, summary: RunSummary) -> float | None:
         """Return the number in the metric's unit; None if it is not known in this run."""
-        value: Any = getattr(summary, self.attribute, None)
+        value: Any = getattr(summary, self.attribute)
         if value is None:
             return None
         if self.unit == "%":
@@ -55,10 +55,16 @@ METRICS = {
     "p90": Metric("p90_ns", "ms", "a good request"),
     "p99": Metric("p99_ns", "ms", _ENOUGH),
     "response_p50": Metric("response_p50_ns", "ms", "open loop (--rate)"),
+    "response_p90": Metric("response_p90_ns", "ms", "open loop (--rate)"),
     "response_p99": Metric("response_p99_ns", "ms", f"open loop (--rate) and {_ENOUGH}"),
-    "send_lag_p99": Metric("send_lag_p99_ns", "ms", f"open loop (--rate) and {_ENOUGH}"),
+    "response_p99.9": Metric(
+        "response_p999_ns",
+        "ms",
+        f"open loop (--rate) and at least {1000 * BEYOND:,} good requests",
+    ),
+    "send_lag_p99": Metric("send_lag_p99_ns", "ms", "open loop (--rate)"),
     "errors": Metric("errors", "%"),
-    "refused": Metric("refused", "%", "a crawlbench server"),
+    "refused": Metric("refused", "%", "the ledger of a crawlbench server"),
     "rate": Metric("requests_per_s", "/s"),
 }
 _SHAPE = re.compile(r"\s*([A-Za-z0-9_.]+)\s*(>=|<=|>|<)\s*([0-9.]+)\s*(\S*)\s*", re.ASCII)

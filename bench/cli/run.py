@@ -155,7 +155,7 @@ def run(arguments: Namespace) -> int:
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
     if arguments.resume is None:
-        asked, target = _asked(arguments)
+        asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
         raise UsageError(
@@ -188,7 +188,7 @@ def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     ]
 
 
-def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
+def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     """Return what is asked for, and the server that runs already, if it is to be swept."""
     from bench.measure.targets import check_options, read_urls, sweep_target
     from crawlers.trust import Trust
@@ -211,12 +211,12 @@ def _asked(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     )
     if not urls:
         check_options(target, for_our_server)
-    is_counted = arguments.requests or arguments.waves
+    has_length = asked.requests or arguments.waves or asked.duration_s or asked.rates
     return replace(
         asked,
         delays=asked.delays if target.is_ours else (Delay.fixed(0),),
         floor=asked.floor if target.is_ours else "",
-        requests=len(urls) if urls and not is_counted else asked.requests,
+        requests=asked.requests if has_length else len(urls),
         url=arguments.url or "",
         urls=urls,
         urls_from=arguments.urls or "",

@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import cycle, islice
 from threading import Event, Thread, Timer
 from time import monotonic, sleep
 from types import MappingProxyType
@@ -183,7 +182,7 @@ class ProcessRunner:
             run_name=self._name(planned),
             delays_us=delays_us,
             faults={str(seq): fault for seq, fault in planned.faults},
-            urls=list(islice(cycle(self._target.urls), planned.requests)),
+            urls=list(self._target.urls),
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,

@@ -34,6 +34,8 @@ MOST_CLIPPED = 0.001
 """A model is refused if a larger share of its values exceeds what the server accepts."""
 
 MOST_TRACE_VALUES = 100_000
+MOST_WEIGHT = 999_999_999
+"""Of one value."""
 _MOST_DRAWN = 2**32 - 1
 _LEAST_U = 2.0**-54
 """Half the smallest step of random(): `inv_cdf(0)` has no value."""
@@ -347,14 +349,14 @@ def _parse_weighted(
                 f"{quoted(text)}: give each value its weight, as in weighted:50@90,500@10"
             )
         value = _value(text, value_text, parse)
-        if not (
-            weight.isascii() and weight.isdigit() and int(weight[:10]) > 0 and len(weight) < 10
-        ):
+        is_whole = weight.isascii() and weight.isdigit() and len(weight) < 20
+        # A value that is repeated has the sum, which must parse again.
+        weights[value] = weights.get(value, 0) + (int(weight) if is_whole else 0)
+        if not (is_whole and int(weight) and weights[value] <= MOST_WEIGHT):
             raise ModelError(
-                f"{quoted(text)}: {quoted(pair)} needs a whole weight above 0, as in "
-                "weighted:50@90,500@10"
+                f"{quoted(text)}: {quoted(pair)} needs a whole weight from 1 to {MOST_WEIGHT}, as "
+                "in weighted:50@90,500@10"
             )
-        weights[value] = weights.get(value, 0) + int(weight)
     return Weighted(tuple(sorted(weights)), tuple(weights[value] for value in sorted(weights)))
 
 
@@ -364,19 +366,19 @@ def _parse_trace(
     if not rest:
         raise ModelError(f"{quoted(text)}: name a file with one value per line, as in trace:FILE")
     try:
-        lines = read(rest).split()
+        lines = read(rest).removeprefix("\ufeff").splitlines()
+    except UnicodeDecodeError:
+        raise ModelError(f"cannot read the trace {rest!r}: it is not a text file") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        reason = getattr(error, "strerror", None) or error
         raise ModelError(f"cannot read the trace {rest!r}: {reason}") from None
-    if not 0 < len(lines) <= MOST_TRACE_VALUES:
+    found = {n: line.strip() for n, line in enumerate(lines, 1) if line.strip()}
+    if not 0 < len(found) <= MOST_TRACE_VALUES:
         raise ModelError(
-            f"the trace {rest!r} has {len(lines):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
+            f"the trace {rest!r} has {len(found):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
             "per line"
         )
-    return Trace(
-        rest,
-        tuple(_value(f"trace:{rest}, line {n}", line, parse) for n, line in enumerate(lines, 1)),
-    )
+    return Trace(rest, tuple(_value(f"{text}, line {n}", line, parse) for n, line in found.items()))
 
 
 _PARSERS: Mapping[str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]] = {

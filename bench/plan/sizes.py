@@ -36,11 +36,6 @@ class Size:
         """The distribution, in bytes. Raises ModelError for a text that is no model."""
         return _model_of(self)
 
-    @property
-    def mean_bytes(self) -> float:
-        """The expected size."""
-        return self.model.mean
-
     def drawn(self, seed: int, requests: int) -> "array[int]":
         """Return the sizes of a run in bytes, by seq; a longer run begins like a shorter one."""
         return clipped(self.model, self.model.drawn(seed, requests), MAX_SIZE_BYTES)

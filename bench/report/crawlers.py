@@ -37,6 +37,12 @@ def print_crawlers(console: "Console") -> None:
             is_text=True,
             priority=6,
         ),
+        of(
+            "open loop",
+            lambda info: "yes" if info.open_loop else "no",
+            is_text=True,
+            priority=7,
+        ),
     )
     print_table(Table("", columns, REGISTRY), console)
 

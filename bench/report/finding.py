@@ -15,6 +15,7 @@ from bench.analysis.comparison import (
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.validity import Level
 from bench.plan.floor import FLOORS
+from bench.report.open_loop import finding_of_open_loop
 from bench.wording import format_rate
 
 
@@ -23,6 +24,10 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
 
     With several delays there is a line for each.
     """
+    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
+    counts = verdict_counts(trial.verdict.level for trial in trials)
+    if analysis.experiment.is_open:
+        return [*(finding_of_open_loop(analysis) or ["No run has results."]), counts]
     best = best_cells(analysis.cells)
     neighbours = compare_neighbours(analysis.cells)
     several = len(analysis.experiment.requests_asked) > 1
@@ -47,8 +52,7 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
             lines.append(f"{at_delay}every crawler has INVALID runs, so none is the fastest.")
     if not lines:
         lines = ["No run has results."]
-    trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
-    return [*lines, verdict_counts(trial.verdict.level for trial in trials)]
+    return [*lines, counts]
 
 
 def verdict_counts(levels: Iterable[Level]) -> str:

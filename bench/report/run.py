@@ -68,25 +68,54 @@ def _print_run(
 
 
 def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
-    milliseconds = [format_number(value, ".2f", 1e6) for value in (summary.p50_ns, summary.p90_ns)]
     return {
         "requests": f"{summary.requests}, {summary.good} good",
+        **_refusals(summary),
         "errors": format_errors(summary.errors),
         "makespan": f"{summary.makespan_ns / 1e9:.3f} s",
         "throughput": f"{summary.requests_per_s:,.1f} requests/s",
         "efficiency": format_number(summary.efficiency, ".3f")
         + (f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)" if summary.ideal_ns else ""),
-        "service time (closed loop)": "p50 {} ms, p90 {} ms, ".format(*milliseconds)
-        + (
-            f"p99 not given (needs {100 * BEYOND:,} requests)"
-            if summary.p99_ns is None
-            else f"p99 {format_number(summary.p99_ns, '.2f', 1e6)} ms"
+        **_response_times(summary),
+        "service time" if summary.offered_per_s is not None else "service time (closed loop)": (
+            _quantiles(summary.p50_ns, summary.p90_ns, summary.p99_ns)
         ),
         **_queueing(summary),
         "CPU of the client": f"{summary.cpu_us_per_request:.0f} µs per request, "
         f"{format_percent(summary.cpu_share)} busy",
         "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
     }
+
+
+def _refusals(summary: RunSummary) -> dict[str, str]:
+    if not summary.refused:
+        return {}
+    counts = ", ".join(f"status {code} {n}" for code, n in summary.refused_by_status.items())
+    share = format_percent(summary.refused / summary.requests, 1)
+    return {"refused by the service": f"{summary.refused}, {share}: {counts}"}
+
+
+def _response_times(summary: RunSummary) -> dict[str, str]:
+    """Return the lines that only an open loop has."""
+    if summary.offered_per_s is None:
+        return {}
+    late = format_number(summary.send_lag_p99_ns, ".2f", 1e6)
+    tail = summary.response_p999_ns
+    return {
+        "offered": f"{summary.offered_per_s:,.1f} requests/s",
+        "response time (from due)": _quantiles(
+            summary.response_p50_ns, summary.response_p90_ns, summary.response_p99_ns
+        )
+        + (f", p99.9 {format_number(tail, '.2f', 1e6)} ms" if tail is not None else ""),
+        "send lag": f"p50 {format_number(summary.send_lag_p50_ns, '.2f', 1e6)} ms, p99 {late} ms; "
+        f"at most {summary.backlog_peak:,} due and not sent",
+    }
+
+
+def _quantiles(p50_ns: int | None, p90_ns: int | None, p99_ns: int | None) -> str:
+    p50, p90, p99 = (format_number(value, ".2f", 1e6) for value in (p50_ns, p90_ns, p99_ns))
+    tail = f"not given (needs {100 * BEYOND:,} requests)" if p99_ns is None else f"{p99} ms"
+    return f"p50 {p50} ms, p90 {p90} ms, p99 {tail}"
 
 
 def _queueing(summary: RunSummary) -> dict[str, str]:
@@ -119,6 +148,12 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
         + (f", {format_percent(summary.server.cpu_share)} busy" if summary.server else ""),
         "ledger": str(summary.reconciliation),
     }
+    given_up = summary.abandoned
+    if given_up is not None and given_up.requests:
+        lines["given up by the client"] = (
+            f"{given_up.requests} requests, on which the service spent "
+            f"{given_up.service_ns / 1e9:.2f} s more"
+        )
     if summary.split is not None:
         split = summary.split
         has_waited = summary.slot_time is not None and summary.slot_time.service_wait > 0

@@ -17,6 +17,7 @@ from bench.analysis.validity import Level, Reason, shared_reasons
 from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.finding import finding_of_sweep
+from bench.report.open_loop import open_loop_table, refused_share
 from bench.report.tables import (
     LEVEL_COLOURS,
     Column,
@@ -61,7 +62,11 @@ def print_report(
         else "Best cell of each crawler (highest throughput; medians over its trials)"
     )
     print_text("", console)
-    print_table(cells_table(title, chosen, analysis), console)
+    if asked.is_open:
+        chosen = list(analysis.cells)
+        print_table(open_loop_table(chosen, analysis), console)
+    else:
+        print_table(cells_table(title, chosen, analysis), console)
     if show_split:
         print_table(split_table(chosen, analysis), console)
     print_table(limits_table(chosen, analysis), console)
@@ -162,6 +167,13 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
         if any(row.other_trials() for row in rows)
         else ()
     )
+    refused = (
+        of(
+            "refused",
+            lambda row: refused_share(row.cell),
+            about="refused: by the limits of the service.",
+        ),
+    )
     queued = (
         of(
             "queued",
@@ -232,6 +244,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
         ),
         of("peak mem.", lambda row: row.number("peak_memory_bytes", ".0f", 1e6), "MB", priority=7),
         *(connections if has_ledger else ()),
+        *(refused if any(cell.median_of("refused") for cell in cells) else ()),
         *errors,
         of(
             "verdict",
@@ -293,7 +306,7 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
         "Where the time of a request goes, in ms (medians and p99 of the median trial)",
         (
             of("crawler", lambda row: row.name),
-            of("at C", lambda row: str(row.trial.run.concurrency)),
+            of("at", lambda row: row.trial.run.cell.format_level()),
             *quantiles(
                 "to server",
                 "to_server",
@@ -332,17 +345,22 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
 def limits_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_TrialRow]:
     """Return the table of what limits each crawler."""
     of = Column[_TrialRow]
+    is_open = analysis.experiment.is_open
+    knee_at = (
+        of(
+            "knee at C",
+            lambda row: str(row.knee),
+            about="knee: the smallest concurrency measured that reaches 95 % of the crawler's "
+            "best throughput.",
+        ),
+    )
     return Table(
-        "What limits each crawler, and where more concurrency stops helping",
+        "What limits each crawler"
+        + ("" if is_open else ", and where more concurrency stops helping"),
         (
             of("crawler", lambda row: row.name),
-            of("at C", lambda row: str(row.trial.run.concurrency)),
-            of(
-                "knee at C",
-                lambda row: str(row.knee),
-                about="knee: the smallest concurrency measured that reaches 95 % of the crawler's "
-                "best throughput.",
-            ),
+            of("at", lambda row: row.trial.run.cell.format_level()),
+            *(() if is_open else knee_at),
             of("limited by", lambda row: row.limit.word, is_text=True),
             of(
                 "evidence",
@@ -376,7 +394,12 @@ def _ceiling_lines(analysis: Analysis) -> list[str]:
 
 
 def _differences(analysis: Analysis) -> list[str]:
-    """Return lines that compare each crawler with the next slower one."""
+    """Return lines that compare each crawler with the next slower one.
+
+    In open loop all have the same rates, so that there is no slower one.
+    """
+    if analysis.experiment.is_open:
+        return []
     crawlers = {cell.cell.crawler for cell in analysis.cells if cell.measured}
     if len(crawlers) < 2:
         return []

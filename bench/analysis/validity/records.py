@@ -175,9 +175,10 @@ def _possible(evidence: Evidence) -> Iterator[Reason]:
         yield invalid(
             "impossible", f"{one.count} of {run.requests} requests {one.what} (seq {one.seq})"
         )
-    if summary.early:
+    if summary.early_ns is not None:
         yield invalid(
-            "impossible", f"{summary.early} of {run.requests} requests started before they were due"
+            "impossible",
+            f"requests started up to {summary.early_ns / 1e6:,.3f} ms before they were due",
         )
     for beyond_ns, what in (
         (summary.beyond_slots_ns, f"its own requests allow on {run.slots} slots"),
