@@ -41,7 +41,8 @@ _MEANING = {
 class Point:
     """A point of a line: a median with its minimum and maximum, and the verdict of its cell."""
 
-    concurrency: int
+    concurrency: float
+    """The concurrency, or in open loop the offered rate."""
     x: float
     """Where the point is drawn: at its concurrency, or near it."""
     y: float
@@ -122,13 +123,13 @@ def set_apart(names: Collection[str]) -> dict[str, float]:
     return {name: 1 + _APART * (rank - middle) for rank, name in enumerate(names)}
 
 
-def note_few_requests(axes: Axes, quantile: str, concurrencies: Collection[int]) -> None:
+def note_few_requests(axes: Axes, quantile: str, concurrencies: Collection[float]) -> None:
     """Note on the axes why a quantile has no line, if it is known for at most one concurrency."""
     if len(concurrencies) > 1:
         return
     text = f"no run has enough requests for a {quantile}"
     if concurrencies:
-        text = f"only runs at {min(concurrencies)} have\nenough requests for a {quantile}"
+        text = f"only runs at {min(concurrencies):g} have\nenough requests for a {quantile}"
     axes.annotate(text, (0.04, 0.5), xycoords="axes fraction", va="center", fontsize=10, color=GREY)
 
 

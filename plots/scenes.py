@@ -1,6 +1,7 @@
 """The input of figures (scenes), and their output: a figure with the text that explains it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.comparison import Neighbours
+from bench.analysis.keeping_up import highest_kept_up
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
 from bench.results.columns import IntColumns
@@ -108,7 +110,8 @@ def small_print_of(store: Store, analysis: Analysis) -> str:
     about = store.environment()
     return (
         f"{format_machine(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{format_versions(analysis.runs)}; {analysis.experiment.format_plan()}; closed loop"
+        f"{format_versions(analysis.runs)}; {analysis.experiment.format_plan()}"
+        f"{'' if analysis.experiment.is_open else '; closed loop'}"
     )
 
 
@@ -126,13 +129,22 @@ def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
     """Return the cell of each crawler at the concurrency that is nearest to _SHOWN_CONCURRENCY.
 
     It has the first delay that is not 0, if there is one: for a delay of 0, almost nothing is in
-    flight.
+    flight. In open loop, it is the cell with the highest rate that the crawler kept up with.
     """
 
     def distance(cell: CellSummary) -> tuple[bool, int]:
         return cell.cell.delay.is_none, abs(cell.cell.concurrency - _SHOWN_CONCURRENCY)
 
-    return {name: min(cells, key=distance) for name, cells in analysis.by_crawler().items()}
+    by_crawler = analysis.by_crawler()
+    if analysis.experiment.is_open:
+        return {name: highest_kept_up(_of_one_request(cells)) for name, cells in by_crawler.items()}
+    return {name: min(cells, key=distance) for name, cells in by_crawler.items()}
+
+
+def _of_one_request(cells: Sequence[CellSummary]) -> list[CellSummary]:
+    """Return the cells of the first delay and size, of the first delay that is not 0 if any is."""
+    request = min(cells, key=lambda cell: cell.cell.delay.is_none).cell.request
+    return [cell for cell in cells if cell.cell.request == request]
 
 
 def file_name(crawler: str) -> str:

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -69,6 +70,13 @@ _SMALL_PER_INCH = 16
 """Characters of small print per inch."""
 _SMALL_INCHES, _SMALL_GAP_INCHES = 0.137, 0.1
 """Height of a line of small print, and the gap above the first line."""
+
+_TITLE_PER_INCH = 9.2
+"""Characters of a title per inch."""
+LEGEND_INCHES = 2.6
+"""Room beside a title for a legend at the upper right."""
+_AXIS_INCHES = 1.0
+"""Room left of the title of an axes, where its labels are."""
 
 _SIDE_INCHES = 0.12
 """Margin between the edge of a figure and its content; without one, text touches the edge."""
@@ -181,9 +189,21 @@ def new_figure() -> Figure:
     return Figure(layout=ConstrainedLayoutEngine(w_pad=_SIDE_INCHES))
 
 
-def add_title(figure: Figure, first: str, second: str) -> None:
-    """Add a title of two lines at the top left of a figure with several panels."""
-    figure.suptitle(f"{first}\n{second}", x=0.01, ha="left", fontsize=14)
+def add_title(figure: Figure, first: str, second: str, beside_inches: float = 0.3) -> None:
+    """Add a title at the top left of a figure with several panels; the second text is wrapped."""
+    wrapped = _wrapped(second, figure.get_figwidth() - beside_inches)
+    figure.suptitle(f"{first}\n{wrapped}", x=0.01, ha="left", fontsize=14)
+
+
+def add_axes_title(axes: Axes, first: str, second: str) -> None:
+    """Add a title above the only axes of a figure; the second text is wrapped."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    axes.set_title(f"{first}\n{_wrapped(second, figure.get_figwidth() - _AXIS_INCHES)}")
+
+
+def _wrapped(text: str, inches: float) -> str:
+    return "\n".join(textwrap.wrap(text, int(_TITLE_PER_INCH * inches)))
 
 
 def add_small_print(figure: Figure, text: str) -> None:

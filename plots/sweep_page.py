@@ -85,6 +85,15 @@ COLUMNS = (
 )
 """All columns. The interval or the range is shown, and the delay if there are several."""
 
+_CLOSED_LOOP = (
+    "Closed loop: a slot sends its next request only when its last one has ended, so a slow "
+    "crawler sends fewer."
+)
+_OPEN_LOOP = (
+    "Open loop: each request is sent when it is due, whatever happened to those before it. The "
+    "response time counts from that instant, the service time from the start."
+)
+
 _COMPARED = (
     Column("crawler", is_text=True),
     Column("against", is_text=True),
@@ -114,8 +123,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
     content = Content(
         title=format_names(asked.crawlers, "crawlers"),
         plan=f"{asked.format_plan()}; seed {asked.seed}",
-        note="Closed loop: a slot sends its next request only when its last one has ended, so "
-        "a slow crawler sends fewer.",
+        note=_OPEN_LOOP if asked.is_open else _CLOSED_LOOP,
         summary=(_cells(analysis),),
         remarks=tuple(_ceilings(analysis)),
         comparison=comparison,

@@ -41,8 +41,9 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
     group.add_argument(
         "--fault-share",
         metavar="KIND@PERCENT",
-        help="let this share of the requests fail: 500@1,reset@0.5 is 1 %% with status 500, and "
-        f"0.5 %% with a reset connection. The kinds are {', '.join(FAULTS)}",
+        help="let this share of the requests fail, in these ways: 500@1,reset@0.5 is 1 %% with "
+        "status 500, and 0.5 %% with a reset connection. The kinds are "
+        f"{', '.join(FAULTS)}",
     )
     group.add_argument(
         "--fault-seed",

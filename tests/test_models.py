@@ -124,7 +124,7 @@ def test_a_list_of_models_is_split_where_they_end(several: list[str]) -> None:
         ("lognormal:median=120,p99=120", "p99 above the median"),
         ("lognormal:median=0,p99=120", "the median must be above 0"),
         ("lognormal:median=10000,p99=60000", "1.00% of its values would exceed"),
-        ("weighted:", "give each value its weight, as in"),
+        ("weighted:", "give each value its weight"),
         ("weighted:50", "'50' needs a whole weight from 1 to 999999999"),
         ("weighted:50@0", "'50@0' needs a whole weight"),
         ("weighted:50@1.5", "'50@1.5' needs a whole weight"),

@@ -22,6 +22,8 @@ class GoodRequests:
 
     is_good: "NDArray[np.bool_]"
     """For each fetch, whether it is good."""
+    is_refused: "NDArray[np.bool_]"
+    """For each fetch, whether the service refused it as planned."""
     refused: dict[int, int]
     """Number of requests that the service refused as planned, by status. They are no errors."""
     planned_failures: int
@@ -62,6 +64,7 @@ class GoodRequests:
             is_left &= join.has_arrived
         return cls(
             is_left,
+            is_refused,
             dict(_counted(status[is_refused])),
             planned_failures,
             {word: count for word, count in errors.most_common() if count},

@@ -426,7 +426,7 @@ def _limited_ns(run: RunRow, accounts: Accounts, requests: GoodRequests) -> "NDA
     if join is None:
         return np.empty(0, dtype=np.int64)
     split = Split.of(join, requests.is_good)
-    return split.delay + split.late + split.back
+    return split.service_wait + split.delay + split.late + split.back
 
 
 def _overtime(limited_ns: "NDArray[np.int64]", timeout_ns: int) -> int:

@@ -364,7 +364,7 @@ def _parse_trace(
     text: str, rest: str, parse: Callable[[str], int], read: Callable[[str], str]
 ) -> Trace:
     if not rest:
-        raise ModelError(f"{quoted(text)}: name a file with one value per line, as in trace:FILE")
+        raise ModelError(f"{quoted(text)}: give the file of the trace, as in trace:FILE")
     try:
         lines = read(rest).removeprefix("\ufeff").splitlines()
     except UnicodeDecodeError:
@@ -378,7 +378,10 @@ def _parse_trace(
             f"the trace {rest!r} has {len(found):,} values; give 1 to {MOST_TRACE_VALUES:,}, one "
             "per line"
         )
-    return Trace(rest, tuple(_value(f"{text}, line {n}", line, parse) for n, line in found.items()))
+    return Trace(
+        rest,
+        tuple(_value(f"trace:{rest}, line {n}", line, parse) for n, line in found.items()),
+    )
 
 
 _PARSERS: Mapping[str, Callable[[str, str, Callable[[str], int], Callable[[str], str]], Model]] = {

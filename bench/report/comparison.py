@@ -28,7 +28,20 @@ if TYPE_CHECKING:
 
 MARKDOWN, JSON = "markdown", "json"
 
-_PLAN = ("delays", "waves", "requests", "seed", "timeout_s")
+_PLAN = {
+    "delays": "delays",
+    "sizes": "sizes",
+    "body": "body",
+    "waves": "waves",
+    "requests": "requests",
+    "arrivals": "arrivals",
+    "duration_s": "duration",
+    "warm_up_s": "warm-up",
+    "service": "service",
+    "seed": "seed",
+    "timeout_s": "timeout",
+}
+"""What must be equal in two experiments, and how a message calls it."""
 
 
 class _Unit(NamedTuple):
@@ -271,15 +284,18 @@ def _comparison(
 
 
 def _plan_differences(one: Experiment, other: Experiment) -> Iterator[str]:
-    for name in _PLAN:
+    if one.is_open != other.is_open:
+        yield "a concurrency and a rate"
+    for name, word in _PLAN.items():
         before, after = getattr(one, name), getattr(other, name)
         if before != after:
-            yield f"{name.removesuffix('_s')} {_format(before)} and {_format(after)}"
+            yield f"{word} {_format(before)} and {_format(after)}"
 
 
 def _format(value: object) -> str:
     """Return a value of the plan as text. Delays are a tuple."""
-    return ", ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
+    text = ", ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
+    return text or "without limits"
 
 
 def _environment_differences(one: Store, other: Store) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from bench.analysis.analyse import Analysis, load_accounts
 from bench.analysis.comparison import compare_neighbours
+from bench.plan.experiment import Experiment
 from bench.primes.analysis import PrimesAnalysis, SavedCell, key_of
 from bench.primes.experiment import BCRYPT, PRIMES
 from bench.primes.report import format_work
@@ -17,9 +18,12 @@ from bench.results.store import Store
 from plots.figures import (
     async_callgraph,
     cost,
+    delays,
     efficiency,
     in_flight,
     latency_split,
+    latency_vs_load,
+    over_time,
     overlap,
     primes,
     service_time,
@@ -54,11 +58,18 @@ OF_DELAY: tuple[Callable[[DelayScene], Drawn | None], ...] = (
     latency_split.draw,
     cost.draw,
 )
-"""Figures that are drawn once for each delay."""
+"""Figures of a closed loop that are drawn once for each delay."""
 OF_CRAWL = (service_time.draw, latency_split.draw)
 """Figures from OF_DELAY that are useful for a single cell."""
-OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, in_flight.draw)
+OF_DELAY_OPEN: tuple[Callable[[DelayScene], Drawn | None], ...] = (latency_vs_load.draw,)
+"""Figures of an open loop that are drawn once for each delay. Those of a closed loop are against
+concurrency, which is only a limit here."""
+OF_REQUESTS: tuple[Callable[[DelayScene], Drawn | None], ...] = (delays.draw,)
+"""Figures that are drawn once for each delay, whatever the load."""
+OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, over_time.draw)
 """Figures of one run, drawn once for each crawler."""
+OF_RUN_CLOSED: tuple[Callable[[RunScene], Drawn | None], ...] = (in_flight.draw,)
+"""The same, in closed loop only: in open loop, the concurrency is no more than a limit."""
 OF_PRIMES: tuple[Callable[[PrimesScene], Drawn | None], ...] = (
     primes.draw,
     workload.draw,
@@ -86,10 +97,12 @@ def figures_of(
     small_print = small_print_of(store, analysis)
     sweep = SweepScene(analysis, small_print)
     neighbours = compare_neighbours(analysis.cells)
-    several = len(analysis.experiment.requests_asked) > 1
+    asked = analysis.experiment
+    several = len(asked.requests_asked) > 1
+    of_sweep = () if asked.is_open else OF_SWEEP
     if several:  # several delays are compared: the figure that does so comes first
-        yield from _of(sweep, OF_SWEEP)
-    for request in analysis.experiment.requests_asked:
+        yield from _of(sweep, of_sweep)
+    for request in asked.requests_asked:
         at_delay = analysis.of_request(request)
         if any(cell.measured for cell in at_delay.cells):
             suffix = f"-{file_name(str(request).replace(' ', ''))}" if several else ""
@@ -97,15 +110,22 @@ def figures_of(
             compared = tuple(one for one in neighbours if one.cell.request == request)
             print_here = small_print_of(store, at_delay)
             scene = DelayScene(store, at_delay, print_here, suffix, title, compared)
-            yield from _of(scene, OF_DELAY if analysis.experiment.is_repeated else OF_CRAWL)
-    if not several and analysis.experiment.is_repeated:
-        yield from _of(sweep, OF_SWEEP)
+            yield from _of(scene, (*_of_delay(asked), *OF_REQUESTS))
+    if not several and asked.is_repeated:
+        yield from _of(sweep, of_sweep)
     for cell in chosen_cells(analysis).values():
         trial = cell.median_trial()
         if trial is not None:
             run = RunScene(trial, load_accounts(store, trial.run), small_print)
-            yield from _of(run, OF_RUN)
+            yield from _of(run, OF_RUN if asked.is_open else (*OF_RUN, *OF_RUN_CLOSED))
             yield from _of(run, [partial(timeline.draw_first, first=n) for n in timeline_at])
+
+
+def _of_delay(asked: Experiment) -> tuple[Callable[[DelayScene], Drawn | None], ...]:
+    """Return the figures of one delay that make sense for the load that was asked for."""
+    if asked.is_open:
+        return OF_DELAY_OPEN
+    return OF_DELAY if asked.is_repeated else OF_CRAWL
 
 
 def timelines_left_out(analysis: Analysis, timeline_at: Sequence[int]) -> Iterator[str]:

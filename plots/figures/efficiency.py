@@ -20,7 +20,14 @@ from plots.lines import (
     set_apart,
 )
 from plots.scenes import DelayScene, Drawn
-from plots.style import GREY, add_small_print, new_figure, spread_ticks_log, styles_of
+from plots.style import (
+    GREY,
+    add_axes_title,
+    add_small_print,
+    new_figure,
+    spread_ticks_log,
+    styles_of,
+)
 from plots.words import format_ideal, lowest_and_highest
 
 if TYPE_CHECKING:
@@ -105,9 +112,7 @@ def efficiency_figure(analysis: Analysis, small_print: str) -> Figure | None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_xlabel("concurrency asked for (crawlers are drawn side by side)")
     axes.set_ylabel("efficiency: ideal / measured makespan")
-    axes.set_title(
-        f"Efficiency against concurrency\n{plan_and_spread(analysis.experiment)}",
-    )
+    add_axes_title(axes, "Efficiency against concurrency", plan_and_spread(analysis.experiment))
     add_small_print(figure, small_print)
     return figure
 

@@ -14,6 +14,7 @@ from bench.analysis.split import Part, SplitSummary
 from plots.lines import P99_NOTE, note_few_requests, set_apart
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
+    LEGEND_INCHES,
     LineStyle,
     add_small_print,
     add_title,
@@ -101,7 +102,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
             if row == 0:
-                panel.set_title(_PARTS[part], fontsize=11)
+                panel.set_title(_PARTS[part], fontsize=11 if len(parts) < 4 else 10)
             if row == len(quantiles) - 1:
                 panel.set_xlabel("concurrency asked for")
     asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
@@ -132,6 +133,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
         figure,
         f"Time added to a delay of {analysis.experiment.delays[0]}, by where it is spent",
         f"{analysis.experiment.format_plan()}; the median trial of each cell",
+        LEGEND_INCHES,
     )
     marks = marks_explained(
         trial.verdict.level for trials in by_crawler.values() for trial in trials

@@ -19,6 +19,7 @@ from plots.lines import P99_NOTE, Point, draw_line, note_few_requests, plan_and_
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
     GREY,
+    LEGEND_INCHES,
     LineStyle,
     add_small_print,
     add_title,
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _PLANNED: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 2}
 _STEPS = 400
+_CUT = 0.001
+"""Share at both ends of a model without an end that is not drawn."""
 _MARGIN = 1.15
+_FEW_TICKS_FROM = 300
+"""Ratio of the ends of a logarithmic axis from which only powers of ten have ticks."""
 _LOG_FROM = 10
 
 
@@ -141,12 +146,19 @@ def service_time_figure(
         if name in by_crawler
     ]
     if not delay.is_none:
-        handles.append(Line2D([], [], label=f"planned delay,\n{delay}", **_PLANNED))
+        handles.append(Line2D([], [], label=f"planned delay,\n{_folded(delay)}", **_PLANNED))
     figure.legend(handles=handles, loc="outside right upper", fontsize=10)
-    add_title(figure, "Service time (closed loop)", plan_and_spread(analysis.experiment))
+    add_title(
+        figure, "Service time (closed loop)", plan_and_spread(analysis.experiment), LEGEND_INCHES
+    )
     marks = marks_explained(point.level for point in drawn)
     add_small_print(figure, f"{small_print}; {P99_NOTE}{marks}")
     return figure
+
+
+def _folded(delay: Delay) -> str:
+    """Return a delay as text for a narrow legend."""
+    return str(delay).replace(":", ":\n").replace(",", ",\n")
 
 
 def _plain(value: float, _: object) -> str:
@@ -211,7 +223,9 @@ def _draw_shares(
         )
     ends = [float(values[rank]) / 1e6 for values in service_ns.values() for rank in (0, -1)]
     if not delay.is_none:
-        shares = np.linspace(0, 1, _STEPS)
+        # A model without an end has no longest delay, and maybe hardly any shortest one.
+        cut = 0.0 if delay.model.is_bounded else _CUT
+        shares = np.linspace(cut, 1 - cut, _STEPS)
         planned_ms = [delay.quantile_us(share) / 1e3 for share in shares.tolist()]
         panel.plot(planned_ms, shares, gid="planned all", **_PLANNED)
         ends += [planned_ms[0], planned_ms[-1]]
@@ -237,7 +251,8 @@ def _scale(panel: Axes, name: Literal["x", "y"], values_ms: Sequence[float]) -> 
     axis = panel.xaxis if name == "x" else panel.yaxis
     if max(values_ms) > _LOG_FROM * max(min(values_ms), 1e-3):
         (panel.set_xscale if name == "x" else panel.set_yscale)("log")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        is_long = max(values_ms) > _FEW_TICKS_FROM * max(min(values_ms), 1e-3)
+        axis.set_major_locator(LogLocator(subs=(1,) if is_long else (1, 2, 5)))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(_plain))
 

@@ -22,6 +22,7 @@ from plots.scenes import DelayScene, Drawn
 from plots.style import (
     FAILED,
     GREY,
+    add_axes_title,
     add_small_print,
     new_figure,
     spread_ticks,
@@ -112,7 +113,7 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("concurrency asked for (requests in flight)")
     axes.set_ylabel("throughput (good requests / s)")
-    axes.set_title(f"Throughput against concurrency\n{plan_and_spread(experiment)}")
+    add_axes_title(axes, "Throughput against concurrency", plan_and_spread(experiment))
     guide = "; between points, lines follow the ideal" if shape is not None else ""
     add_small_print(figure, small_print + guide)
     return figure

@@ -25,6 +25,7 @@ from plots.style import (
     FAILED,
     GREY,
     LineStyle,
+    add_axes_title,
     add_small_print,
     add_title,
     new_figure,
@@ -93,7 +94,7 @@ def time_figure(analysis: Analysis, small_print: str) -> Figure | None:
         handles = [*_line_handles(asked), *handles]
         if handles:  # the legend is below the ideal, where no line can be
             axes.legend(handles=handles, loc="lower left", fontsize=9)
-        axes.set_title("\n".join(_title(asked)))
+        add_axes_title(axes, *_title(asked))
     else:
         _draw_panels(figure, asked, by_crawler)
         add_title(figure, *_title(asked))

@@ -13,7 +13,9 @@ from operator import itemgetter
 from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import Trial
 from bench.analysis.validity import Level, Reason, Verdict
+from bench.cli.load_options import load_arguments
 from bench.cli.one_run import run_once
+from bench.cli.parser import parse
 from bench.measure.pinning import Pinning, choose_pinning, pin
 from bench.measure.runner import ProcessRunner, Target
 from bench.plan.delays import Delay
@@ -21,7 +23,7 @@ from bench.plan.entrants import Entrant
 from bench.plan.experiment import Experiment
 from bench.report.tables import Column, Table, make_console, print_table
 from crawlers.installed import installed_versions
-from crawlers.registry import REGISTRY
+from crawlers.registry import REGISTRY, find
 from server.process import ServerProcess
 
 WAVES = 10
@@ -45,6 +47,8 @@ class Control:
     delay_ms: int = 50
     concurrency: int = 100
     is_machine_busy: bool = False
+    load: tuple[str, ...] = ()
+    """Options of `crawl` for models, time and service, in place of the delay and the waves."""
 
 
 def _dishonest(crawler: str, level: Level, check: str) -> Control:
@@ -79,6 +83,13 @@ CONTROLS = (
     ),
     # With delays of 40 ms and more the ACK comes with the answer.
     replace(_dishonest("two_pieces", Level.SUSPECT, "delayed ACK"), delay_ms=5),
+    replace(_dishonest("starts_early", Level.INVALID, "impossible"), load=("--rate", "200")),
+    replace(_dishonest("drops_late_jobs", Level.INVALID, "ledger"), load=("--rate", "2000")),
+    replace(_dishonest("sends_late", Level.SUSPECT, "sent late"), load=("--rate", "200")),
+    replace(
+        _dishonest("retries_refused", Level.INVALID, "ledger"),
+        load=("--rate-limit", "100", "-c", "1", "--delay", "0"),
+    ),
     Control("server: late", illness="late", level=Level.SUSPECT, check="late"),
     Control("server: busy", illness="busy", level=Level.SUSPECT, check="server-limited"),
     Control("server: stall", illness="stall", level=Level.SUSPECT, check="stall"),
@@ -133,6 +144,36 @@ def honest_runs() -> tuple[Control, ...]:
     )
 
 
+_SERVICES = (
+    "",
+    "--capacity 10",
+    "--capacity 20 --queue 5",
+    "--capacity 20@0,5@1",
+    "--rate-limit 100",
+    "--slowdown 0.02,0.001",
+    "--stall 1:0.2",
+    "--fault-share 500@2,reset@1",
+)
+_LOADS = (
+    "-c 10 --delay 50 -n 400",
+    "-c 50 --delay lognormal:median=20,p99=200 --duration 2 --warm-up 0.3",
+    "--rate 150 --delay exponential:mean=40 --duration 2",
+    "--rate 200 --arrivals poisson --delay 50 --size 100-20k --duration 2",
+    "--rate 50..300 --over 2 --delay weighted:20@9,200@1 --duration 2 --method POST",
+)
+_MEASURED_ON_SERVICES = ("protocol", "asyncio", "threads", "gevent", "tornado")
+
+
+def runs_on_services() -> tuple[Control, ...]:
+    """Honest crawlers on all kinds of services and loads: 200 runs, none of them INVALID."""
+    return tuple(
+        Control(f"{name} {load} {service}".strip(), name, load=(*load.split(), *service.split()))
+        for service in _SERVICES
+        for load in _LOADS
+        for name in _MEASURED_ON_SERVICES
+    )
+
+
 class SickServer(ServerProcess):
     """A server process with an illness; "" for a sane one."""
 
@@ -145,6 +186,20 @@ class SickServer(ServerProcess):
 
 def trial_of(control: Control) -> Trial:
     """Run it, and judge it as the bench does."""
+    asked = _experiment(control)
+    (planned,) = asked.order({"control": find(control.crawler).max_concurrency})
+    pinning = choose_pinning()
+    with ExitStack() as stack:
+        server = stack.enter_context(SickServer(control.illness))
+        pin(server.pid, pinning.server)
+        if control.is_machine_busy:
+            stack.enter_context(_busy_cpu(pinning))
+        runner = ProcessRunner(Target(*server.addresses), asked.timeout_s, pinning)
+        _, trial = run_once(asked, planned, runner)
+    return trial
+
+
+def _experiment(control: Control) -> Experiment:
     slots = control.concurrency
     asked = Experiment(
         entrants=(Entrant("control", control.crawler),),
@@ -156,16 +211,22 @@ def trial_of(control: Control) -> Trial:
         timeout_s=10.0,
         requests=WAVES * slots,
     )
-    (planned,) = asked.order({"control": slots})
-    pinning = choose_pinning()
-    with ExitStack() as stack:
-        server = stack.enter_context(SickServer(control.illness))
-        pin(server.pid, pinning.server)
-        if control.is_machine_busy:
-            stack.enter_context(_busy_cpu(pinning))
-        runner = ProcessRunner(Target(*server.addresses), asked.timeout_s, pinning)
-        _, trial = run_once(asked, planned, runner)
-    return trial
+    if not control.load:
+        return asked
+    _, arguments = parse(["crawl", "protocol", *control.load])
+    load = load_arguments(arguments)
+    requests = arguments.requests or 0
+    if not (requests or load.duration_s):
+        requests = asked.requests
+    return replace(
+        asked,
+        concurrencies=(arguments.concurrency,)
+        if arguments.concurrency
+        else (() if load.rates else asked.concurrencies),
+        delays=(arguments.delay or asked.delays[0],),
+        requests=requests,
+        **load.as_fields(),
+    )
 
 
 def verdict_on(control: Control) -> Verdict:
@@ -209,14 +270,20 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="only controls whose name has one of these words")
     parser.add_argument(
         "--set",
-        choices=("controls", "pools", "honest"),
+        choices=("controls", "pools", "honest", "services"),
         default="controls",
         help="controls: one of each kind (the default); pools: crawlers with 100 connections at "
-        "C=200 and 400; honest: all crawlers of `list`, which must not be accused of anything",
+        "C=200 and 400; honest: all crawlers of `list`, which must not be accused of anything; "
+        "services: five crawlers on eight services with five loads, of which none may be INVALID",
     )
     parser.add_argument("--times", type=int, default=1, metavar="N", help="runs of each (1)")
     asked = parser.parse_args()
-    sets = {"controls": lambda: CONTROLS, "pools": lambda: POOLS, "honest": honest_runs}
+    sets = {
+        "controls": lambda: CONTROLS,
+        "pools": lambda: POOLS,
+        "honest": honest_runs,
+        "services": runs_on_services,
+    }
     rows: list[tuple[str, ...]] = []
     wrong = runs = 0
     for control in sets[asked.set]():
@@ -258,6 +325,8 @@ def is_right(control: Control, trial: Trial) -> bool:
     if control.limit:
         # On a busy machine, the machine is the limit.
         return limit_of(trial) in (control.limit, "machine")
+    if control.load:
+        return trial.verdict.level is not Level.INVALID
     if limit_of(trial) == _IDLE:
         return False
     return not any(reason.check in ACCUSATIONS for reason in _faults([trial.verdict]))

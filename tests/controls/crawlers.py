@@ -408,3 +408,38 @@ def reconnects(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: 
             yield job
 
     honest(with_halves(), concurrency, timeout_s, record)
+
+
+def starts_early(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Starts each job 20 ms before it is due."""
+    early = (job._replace(due_ns=job.due_ns - 20_000_000) for job in jobs)
+    honest(early, concurrency, timeout_s, record)
+
+
+def sends_late(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
+    """Starts each job 20 ms after it is due."""
+    late = (job._replace(due_ns=job.due_ns + 20_000_000) for job in jobs)
+    honest(late, concurrency, timeout_s, record)
+
+
+def drops_late_jobs(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has five slots, and leaves out what became late while all were taken."""
+    fresh = (job for job in jobs if monotonic_ns() < job.due_ns + 20_000_000)
+    honest(fresh, min(concurrency, 5), timeout_s, record)
+
+
+def retries_refused(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sends a refused request again by itself, and only records how it ended."""
+    from urllib3 import PoolManager
+
+    pool = PoolManager(maxsize=1)
+    for job in jobs:
+        start_ns = monotonic_ns()
+        response = pool.request("GET", job.url, retries=False)
+        if response.status == 429:
+            response = pool.request("GET", job.url, retries=False)
+        record(job.seq, start_ns, monotonic_ns(), response.status, len(response.data))
