@@ -136,7 +136,7 @@ def test_a_list_of_models_is_split_where_they_end(several: list[str]) -> None:
         ("weighted:50@998,61000@2", "0.20% of its values would exceed"),
         ("61000", "100.00% of its values would exceed"),
         ("59000-61000", "50.00% of its values would exceed"),
-        ("trace:", "name a file with one value per line, as in"),
+        ("trace:", "give the file of the trace, as in trace:FILE"),
     ],
 )
 def test_a_model_that_makes_no_sense_is_refused(text: str, reason: str) -> None:
