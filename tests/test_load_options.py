@@ -167,7 +167,7 @@ def test_a_mistake_names_the_option_the_value_and_what_is_allowed(
         ((*CRAWL, "--rate", "50,60"), "crawl has one rate"),
         ((*CRAWL, "--delay", "50,60"), "--delay: '50,60': give one value"),
         ((*CRAWL, "--size", "50,60"), "--size: '50,60': give one value"),
-        ((*CRAWL, "--urls", "urls", "--capacity", "5"), "leave out --url, --delay and -n, --cap"),
+        ((*CRAWL, "--urls", "urls", "--capacity", "5"), "--urls: --capacity can only be used if"),
         ((*RUN, "--urls", "urls", "--size", "5"), "leave out --size"),
         (
             (*CRAWL, "--url", "http://127.0.0.1:9/x", "--size", "2k", "--stall", "5:1"),

@@ -26,6 +26,7 @@ from bench.plan.models import (
     split_models,
 )
 from bench.plan.rates import FIXED, POISSON, Rate
+from server.request_plan import quoted
 from tests.queueing import MODELS, QUANTILES, SERVICES, quantile_error
 
 MOST = 60_000_000
@@ -144,7 +145,7 @@ def test_a_model_that_makes_no_sense_is_refused(text: str, reason: str) -> None:
         return
     with pytest.raises(ModelError, match=reason) as caught:
         parsed(text)
-    assert ascii(text)[1:-1] in str(caught.value)
+    assert quoted(text) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -116,9 +116,11 @@ def run(arguments: Namespace) -> int:
 
     urls = read_urls(arguments.urls) if arguments.urls else ()
     load, for_our_server = load_arguments(arguments), options_for_our_server(arguments)
-    if urls and (arguments.url or arguments.requests or for_our_server):
-        options = ", ".join(["--url, --delay and -n", *for_our_server])
-        raise UsageError(f"--urls fetches each URL of FILE once: leave out {options}")
+    in_urls = {"--delay", "--size"} & set(for_our_server)
+    if urls and (arguments.url or arguments.requests or in_urls):
+        raise UsageError(
+            "--urls fetches each URL of FILE once: leave out --url, --delay, --size and -n"
+        )
     target, why_no_ledger = recognise_urls(urls) if urls else (None, "")
     if why_no_ledger:
         say(f"these URLs lead to a crawlbench server, but its ledger is not used: {why_no_ledger}")
@@ -143,6 +145,11 @@ def run(arguments: Namespace) -> int:
     if arguments.url:
         target = recognise(arguments.url)
         check_options(target, for_our_server)
+    elif urls and for_our_server and (target is None or not target.is_ours):
+        raise UsageError(
+            f"--urls: {', '.join(for_our_server)} can only be used if the URLs are one run of one "
+            "crawlbench server"
+        )
     delays, timeout_s = (_delay(arguments, target),), arguments.timeout or DEFAULT_TIMEOUT_S
     check_ports(load, delays, concurrency, ports_allowed())
     warn_of_timeout(delays, timeout_s)

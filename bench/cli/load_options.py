@@ -203,7 +203,7 @@ def check_entrants(load: LoadArguments, entrants: Sequence[Entrant]) -> None:
         verb = "does" if len(unable) == 1 else "do"
         raise UsageError(
             f"--rate: {', '.join(unable)} {verb} not wait until a request is due: choose crawlers "
-            f"for which {PROGRAM} list says that they can do open loop"
+            f"that {PROGRAM} list --wide has under open loop"
         )
 
 
