@@ -61,8 +61,10 @@ class RunSummary:
     errors: dict[str, int]
     """Number of errors by kind: one of ERROR_WORDS, `status N`, `size`, `missing` (a job without a
     record), `repeated` (a further record of a job) or `never arrived` (at the server)."""
+    counted: int
+    """Number of requests that began, or were due, after the warm-up."""
     makespan_ns: int
-    """From the first start to the last end."""
+    """From the first start, or the first due instant, to the last end."""
     requests_per_s: float
     """Good requests per second, of the time that counts."""
     ideal_ns: int
@@ -218,6 +220,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         slots=run.slots,
         good=good,
         errors=requests.errors,
+        counted=int(window.is_counted.sum()),
         makespan_ns=makespan_ns,
         requests_per_s=window.rate_per_s(fetches, requests.is_good),
         ideal_ns=ideal.makespan_ns,

@@ -22,8 +22,8 @@ class Window:
     begin_ns: int
     end_ns: int
     is_cut: bool
-    """Whether the run ended by the clock, so that requests were in flight when the time began and
-    when it was over. Throughput then counts what ended within it."""
+    """Whether requests are in flight when the time is over, because it ends by the clock (closed
+    loop) or with the last due instant (open loop). Throughput then counts what ended within it."""
 
     @classmethod
     def of(
@@ -37,11 +37,13 @@ class Window:
         """Return the window of a run that begins with its first start, or its first due instant."""
         from_ns = begin_ns + round(run.load.warm_up_s * 1e9)
         begins_ns = fetches["start_ns"] if due is None else due.due_ns
-        is_cut = run.load.ends_by_time
         to_ns = last_ns
-        if is_cut:
-            to_ns = max(from_ns + 1, min(last_ns, begin_ns + round(run.load.duration_s * 1e9)))
-        return cls(begins_ns >= from_ns, from_ns, to_ns, is_cut)
+        if run.load.ends_by_time:
+            to_ns = min(last_ns, begin_ns + round(run.load.duration_s * 1e9))
+        elif due is not None:  # the slowest of all says little about the rate
+            to_ns = int(due.due_ns.max())
+        is_cut = from_ns < to_ns < last_ns
+        return cls(begins_ns >= from_ns, from_ns, to_ns if is_cut else last_ns, is_cut)
 
     def rate_per_s(self, fetches: IntColumns, is_good: "NDArray[np.bool_]") -> float:
         """Return the good requests per second."""

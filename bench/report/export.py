@@ -62,6 +62,7 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
     rows = []
     for trial in sorted(trials, key=lambda trial: trial.run.number):
         about = {name: getattr(trial.run, name) for name in _ABOUT_RUN}
+        about |= _about_load(trial.run)
         about["verdict"] = trial.verdict.level.name
         about["reasons"] = [f"{one.word}: {one.text}" for one in trial.verdict.reasons]
         about["versions"] = [f"{name} {version}" for name, version in trial.run.versions.items()]
@@ -82,6 +83,20 @@ def export_runs(store: Store, form: str, stream: IO[str]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([_cell(row.get(name)) for name in columns] for row in flat)
+
+
+def _about_load(run: RunRow) -> dict[str, Any]:
+    """Return what requests ask for, when they are due, and the service, as users write them."""
+    return {
+        "delay_ms": run.delay.text,
+        "size_bytes": run.size.text,
+        "body_bytes": run.body.text if run.body is not None else None,
+        "rate_per_s": run.load.rate.text if run.load.rate is not None else None,
+        "arrivals": run.load.arrivals if run.load.is_open else None,
+        "duration_s": run.load.duration_s or None,
+        "warm_up_s": run.load.warm_up_s or None,
+        "service": str(run.service),
+    }
 
 
 def export_requests(store: Store, form: str, stream: IO[str]) -> None:

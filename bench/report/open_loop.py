@@ -64,7 +64,7 @@ def open_loop_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_
                 "answered",
                 lambda row: row.number("requests_per_s", ",.1f"),
                 "requests/s",
-                about="answered: good responses per second, from the first due instant on.",
+                about="answered: good responses per second, until the last request was due.",
             ),
             quantile(
                 "p50",

@@ -66,6 +66,16 @@ def _failures(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
+def _counted(evidence: Evidence) -> Iterator[Reason]:
+    """Some requests begin after the warm-up."""
+    if not evidence.summary.counted:
+        yield invalid(
+            "warm-up",
+            f"all requests began in the warm-up of {evidence.run.load.warm_up_s:g} s, so that none "
+            "counts",
+        )
+
+
 def _refusals(evidence: Evidence) -> Iterator[Reason]:
     """Refusals by the limits of the service are as planned, and they are reported."""
     summary = evidence.summary
@@ -199,6 +209,7 @@ CHECKS: tuple[Check, ...] = (
     _reconciliation,
     _failures,
     _refusals,
+    _counted,
     _nothing_beside,
     _order,
     _overtime,
