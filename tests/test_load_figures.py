@@ -167,7 +167,8 @@ def test_a_long_last_answer_is_no_lag(tmp_path: Path) -> None:
     run = run_at("20", delay=long)
     with kept(tmp_path, [as_simulated(run)], delays=(long,)) as store:
         (cell,) = analyse(store).cells
-    assert cell.requests_per_s[0] < 0.9 * 20
+    # The makespan is longer than the time in which requests are due.
+    assert cell.requests_per_s[0] > 0.95 * 20
     assert kept_up_share(cell.trials[0]) == 1
     assert highest_kept_up([cell]) is cell
 

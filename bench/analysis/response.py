@@ -22,6 +22,8 @@ class DueTimes:
     """For each fetch, start - due: negative if it was sent early."""
     client_lag_ns: "NDArray[np.int64]"
     """The part of it in which a slot was free, so that only the client kept the request waiting."""
+    slot_wait_ns: "NDArray[np.int64]"
+    """The other part of it, in which no slot was free."""
     response_ns: "NDArray[np.int64]"
     """For each fetch, end - due: what a user waits."""
 
@@ -33,10 +35,12 @@ class DueTimes:
         after_ns = np.array(run.due_after_ns(), dtype=np.int64)
         due_ns = run.first_due_ns + after_ns[np.clip(fetches["seq"], 0, len(after_ns) - 1)]
         start_ns, end_ns = fetches["start_ns"], fetches["end_ns"]
+        could_start_ns = _could_start_ns(due_ns, start_ns, end_ns, run.slots)
         return cls(
             due_ns=due_ns,
             send_lag_ns=start_ns - due_ns,
-            client_lag_ns=start_ns - _could_start_ns(due_ns, start_ns, end_ns, run.slots),
+            client_lag_ns=start_ns - could_start_ns,
+            slot_wait_ns=could_start_ns - due_ns,
             response_ns=end_ns - due_ns,
         )
 

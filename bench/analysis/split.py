@@ -7,6 +7,8 @@ import numpy as np
 
 from bench.analysis.join import Join
 from bench.analysis.quantiles import quantile, tail_quantile
+from bench.results.columns import IntColumns
+from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,3 +97,9 @@ class SplitSummary:
             Part.of(split.late),
             Part.of(split.back),
         )
+
+
+def answered_of(arrivals: IntColumns) -> IntColumns:
+    """Return the arrivals that the server answered, without those that it refused."""
+    is_answered = arrivals["outcome"] == ANSWERED
+    return {name: column[is_answered] for name, column in arrivals.items()}

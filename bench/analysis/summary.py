@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from crawlers.spec import Usage
 
 _BEFORE_FIRST_DUE_NS = round(DUE_AFTER_S * 1e9)
+_SHORT_WAIT_NS = 3_000_000
 _SLACK_NS = 100_000_000
 """Allowance for a client that is busy when the time limit passes."""
 
@@ -98,6 +99,8 @@ class RunSummary:
     """Quantiles of the time from the due instant to the start, over all requests."""
     client_lag_p99_ns: int | None
     """The same, but only while a slot was free: the lag that is the client's."""
+    waited_for_slot: int | None
+    """Number of requests that were due for over 3 ms while no slot was free."""
     backlog_peak: int | None
     """The most requests that were due and not started."""
     does_ideal_wait: bool | None
@@ -289,6 +292,7 @@ def _of_responses(
         "send_lag_p50_ns": _quantile(lag_ns, 0.5),
         "send_lag_p99_ns": _quantile(lag_ns, 0.99),
         "client_lag_p99_ns": _quantile(client_lag_ns, 0.99),
+        "waited_for_slot": int((due.slot_wait_ns > _SHORT_WAIT_NS).sum()),
         "backlog_peak": max(0, Levels.of(due.due_ns, fetches["start_ns"]).peak),
         "does_ideal_wait": does_ideal_wait,
         "early_ns": started_early(fetches["start_ns"], due.due_ns),
@@ -304,6 +308,7 @@ _OPEN_LOOP_ONLY = (
     "send_lag_p50_ns",
     "send_lag_p99_ns",
     "client_lag_p99_ns",
+    "waited_for_slot",
     "backlog_peak",
     "does_ideal_wait",
     "early_ns",

@@ -11,10 +11,10 @@ from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import load_accounts
 from bench.analysis.cells import Trial
 from bench.analysis.quantiles import tail_quantile
+from bench.analysis.split import answered_of
 from bench.plan.floor import cost_unit
 from plots.scenes import DelayScene, Drawn
 from plots.style import CLIENT, SERVER, add_small_print, add_title, new_figure
-from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ def delays_ms(trial: Trial, accounts: Accounts) -> "dict[str, NDArray[np.float64
     arrivals = accounts.arrivals
     if arrivals is None or run.unrecorded:
         return found
-    answered = {name: column[arrivals["outcome"] == ANSWERED] for name, column in arrivals.items()}
+    answered = answered_of(arrivals)
     if not len(answered["seq"]):
         return found
     if not run.service.is_plain:

@@ -28,11 +28,12 @@ def _sent_late(evidence: Evidence) -> Iterator[Reason]:
 def _cap_reached(evidence: Evidence) -> Iterator[Reason]:
     """Requests do not wait for a slot, unless the ideal client has to wait, too."""
     run, summary = evidence.run, evidence.summary
-    if summary.offered_per_s is None or summary.client_peak < run.slots:
+    if not summary.waited_for_slot:
         return
     text = (
-        f"cap reached: {run.slots} requests were in flight, as many as are allowed; up to "
-        f"{summary.backlog_peak:,} that were due waited, which their response times include"
+        f"cap reached: {run.slots} requests were in flight, as many as are allowed; "
+        f"{summary.waited_for_slot:,} that were due waited for a slot, which their response times "
+        "include"
     )
     if summary.does_ideal_wait:
         yield note("cap reached", text)
