@@ -48,7 +48,7 @@ def _small_print(measured: dict[str, Any]) -> str:
     verdicts = measured["verdicts"]
     runs = (
         f"{measured['versions']}; delay {', '.join(measured['delays'])}; {size} requests per run; "
-        f"{measured['trials']} trials; closed loop"
+        f"{measured['trials']} trials; {measured['loop']} loop"
     )
     runs += "".join(
         f"; {count} of {sum(verdicts.values())} runs are {word}"

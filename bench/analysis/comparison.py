@@ -40,6 +40,8 @@ METRICS = {
         Metric("cpu", "cpu_us_per_request", False),
         Metric("p50", "p50_ns", False),
         Metric("p99", "p99_ns", False),
+        Metric("response_p50", "response_p50_ns", False),
+        Metric("response_p99", "response_p99_ns", False),
         Metric("memory", "peak_memory_bytes", False),
     )
 }

@@ -56,6 +56,8 @@ _UNITS = {
     "cpu": _Unit(1.0, "µs/req"),
     "p50": _Unit(1e6, "ms"),
     "p99": _Unit(1e6, "ms"),
+    "response_p50": _Unit(1e6, "ms"),
+    "response_p99": _Unit(1e6, "ms"),
     "memory": _Unit(1e6, "MB"),
 }
 
@@ -436,6 +438,7 @@ def _measured(comparison: Comparison) -> dict[str, Any]:
         "on": list(dict.fromkeys(comparison.measured_on)),
         "versions": format_versions(trial.run for trial in trials),
         "delays": list(dict.fromkeys(str(trial.run.delay) for trial in trials)),
+        "loop": "open" if trials[0].run.load.is_open else "closed",
         "requests": sorted({trial.run.requests for trial in trials}),
         "trials": max(len(cell.trials) for pair in comparison.pairs.values() for cell in pair),
         "verdicts": {level.name: count for level, count in verdicts.items()},

@@ -249,7 +249,7 @@ def _set_axes(panel: Axes, key: str, rates: Sequence[float]) -> None:
     else:
         panel.set_xlim(0, rates[-1] * 1.06)
         panel.xaxis.set_major_locator(
-            FixedLocator(spread_ticks(whole, 0.08 if rates[-1] < 1000 else 0.12))
+            FixedLocator(spread_ticks(whole, 0.1 if rates[-1] < 1000 else 0.14))
         )
     panel.xaxis.set_major_formatter(FuncFormatter(_plain))
     if key == "achieved":
