@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.results.store import FILE_NAME, Store
+from server.ledger import REFUSED
 from tests.factories import experiment, planned, result
 
 EVIL = (
@@ -220,6 +221,33 @@ MUTATIONS = (
     Mutation(
         "not our server", sql("UPDATE run SET unrecorded = NULL", "DELETE FROM arrival"), True
     ),
+    # A service that refuses, and an open loop.
+    Mutation(
+        "refused",
+        sql(
+            """UPDATE run SET service = '{"rate_limit_per_s": 1, "burst": 1}'""",
+            "UPDATE fetch SET status = 429, size_bytes = 0",
+            f"UPDATE arrival SET status = 429, outcome = {REFUSED}, begin_ns = arrived_ns",
+        ),
+        True,
+    ),
+    *(
+        Mutation(
+            f"first due at {value:.0e}",
+            sql(
+                """UPDATE run SET load = '{"rate": {"text": "0.01"}}', first_due_ns = """
+                f"{value}"
+            ),
+            True,
+        )
+        for value in (-(2**63), 0, 2**63 - 1)
+    ),
+    *(
+        Mutation(f"{column}: {value}", put(column, f'{{"text": "trace:x", "{name}": [{value}]}}'))
+        for column, name in (("run.delay", "trace_us"), ("run.size", "trace_bytes"))
+        for value in (-1, 2**33)
+    ),
+    Mutation("first due as text", put("run.first_due_ns", "x")),
     # JSON that is none, or of another shape.
     *(
         Mutation(f"{column}: {text:.12}", put(column, text))

@@ -242,6 +242,17 @@ def test_what_is_no_file_of_sqlite_beside_the_results_is_refused(
         assert (code, "must be rolled back first" in err) == (3, True)
 
 
+@pytest.mark.parametrize("first_due_ns", [0, -1, 2**61])
+def test_a_run_in_open_loop_without_a_first_due_instant_has_failed(
+    tmp_path: Path, bench: Bench, first_due_ns: int
+) -> None:
+    # Every check of an open loop needs it, so that nothing could be found without it.
+    is_open = put("run.load", '{"rate": {"text": "10"}}')
+    make_results(tmp_path, is_open, put("run.first_due_ns", first_due_ns))
+    code, out, _ = bench("report", str(tmp_path))
+    assert (code, f"impossible record: first_due_ns {first_due_ns}" in out) == (1, True)
+
+
 def test_text_that_a_spreadsheet_would_compute_is_quoted(tmp_path: Path, bench: Bench) -> None:
     texts = ("=1+1", "+1", "-1", "@x", "\t=1", "x=1", "")
     for text in texts:

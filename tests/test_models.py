@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.plan.delays import Delay
 from bench.plan.ideal import simulate
 from bench.plan.models import (
     Exponential,
@@ -170,6 +171,11 @@ def test_a_trace_that_cannot_be_replayed_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=reason):
         parsed("trace:FILE", content)
+
+
+def test_a_trace_without_an_end_is_refused() -> None:
+    with pytest.raises(ModelError, match="'/dev/zero': it has more than 10,000,000 characters"):
+        Delay.parse("trace:/dev/zero")
 
 
 def test_a_trace_is_replayed_in_order_and_again_from_the_start() -> None:

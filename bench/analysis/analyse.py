@@ -151,7 +151,7 @@ def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
     other runs can still be analysed. Raises StoreError.
     """
     accounts = load_accounts(store, run)
-    wrong = _out_of_bounds(accounts.fetches, accounts.arrivals)
+    wrong = _out_of_bounds(run, accounts.fetches, accounts.arrivals)
     if not wrong:
         return run, accounts
     nothing = [
@@ -162,8 +162,11 @@ def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
     return failed, Accounts(nothing[0], None, nothing[1])
 
 
-def _out_of_bounds(fetches: IntColumns, arrivals: IntColumns | None) -> str:
+def _out_of_bounds(run: RunRow, fetches: IntColumns, arrivals: IntColumns | None) -> str:
     """Describe the first value that no clock, crawler or server can produce, or return ""."""
+    # In open loop, 0 means that no job was taken. What was fetched then could not be judged.
+    if run.load.is_open and len(fetches["seq"]) and not 0 < run.first_due_ns <= _MAX_NS:
+        return f"first_due_ns {run.first_due_ns}"
     for table, columns in (("fetch", fetches), ("arrival", arrivals or {})):
         for name, (least, most) in _BOUNDS[table].items():
             column = columns.get(name)

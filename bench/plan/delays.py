@@ -4,10 +4,10 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Self
 
 from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
+from bench.plan.traces import check_values, read_trace, refuse_to_read
 from server.request_plan import MAX_DELAY_US, PlanError, parse_delay_us, quoted
 
 
@@ -35,7 +35,7 @@ class Delay:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a model of milliseconds, which may name a file to read. Raises ModelError."""
-        model = _parse(text, _read)
+        model = _parse(text, read_trace)
         if isinstance(model, Trace):
             return cls(model.format(_milliseconds), model.digest, model.values)
         return cls(model.format(_milliseconds))
@@ -80,6 +80,7 @@ class Delay:
 
     def check(self) -> None:
         """Raise ValueError for a text that is no model, or not as `parse` writes it."""
+        check_values(self.text, self.trace_us, MAX_DELAY_US)
         model = self.model
         if model.format(_milliseconds) != self.text:
             raise ModelError(f"delay {self.text!r} is not written as this version writes it")
@@ -92,7 +93,7 @@ class Delay:
 def _model_of(delay: Delay) -> Model:
     if delay.trace_us:
         return Trace(delay.text.partition(":")[2], delay.trace_us)
-    return _parse(delay.text, _refuse_to_read)
+    return _parse(delay.text, refuse_to_read)
 
 
 def _parse(text: str, read: Callable[[str], str]) -> Model:
@@ -112,11 +113,3 @@ def _microseconds(text: str) -> int:
 
 def _milliseconds(value_us: float) -> str:
     return f"{value_us / 1000:.3f}".rstrip("0").rstrip(".")
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
-
-
-def _refuse_to_read(path: str) -> str:
-    raise ValueError(f"the values of the trace {path!r} are missing")

@@ -4,10 +4,10 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Self
 
 from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
+from bench.plan.traces import check_values, read_trace, refuse_to_read
 from server.request_plan import MAX_SIZE_BYTES, quoted
 
 _UNITS = {"k": 1024, "M": 1024 * 1024}
@@ -26,7 +26,7 @@ class Size:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a model of bytes, which may name a file to read. Raises ModelError."""
-        model = _parse(text, _read)
+        model = _parse(text, read_trace)
         if isinstance(model, Trace):
             return cls(model.format(_text), model.digest, model.values)
         return cls(model.format(_text))
@@ -42,6 +42,7 @@ class Size:
 
     def check(self) -> None:
         """Raise ValueError for a text that is no model, or not as `parse` writes it."""
+        check_values(self.text, self.trace_bytes, MAX_SIZE_BYTES)
         if self.model.format(_text) != self.text:
             raise ModelError(f"size {self.text!r} is not written as this version writes it")
 
@@ -57,7 +58,7 @@ ONE_BYTE = Size("1")
 def _model_of(size: Size) -> Model:
     if size.trace_bytes:
         return Trace(size.text.partition(":")[2], size.trace_bytes)
-    return _parse(size.text, _refuse_to_read)
+    return _parse(size.text, refuse_to_read)
 
 
 def _parse(text: str, read: Callable[[str], str]) -> Model:
@@ -76,11 +77,3 @@ def _bytes(text: str) -> int:
 
 def _text(value: float) -> str:
     return str(round(value))
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
-
-
-def _refuse_to_read(path: str) -> str:
-    raise ValueError(f"the values of the trace {path!r} are missing")

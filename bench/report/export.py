@@ -160,14 +160,14 @@ def _write_json(rows: Iterator[dict[str, Any]], stream: IO[str]) -> None:
     stream.write("\n]\n" if separator == "," else "[]\n")
 
 
-def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(row: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten a row: nested names are joined by dots, and lists become text joined by `; `."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         elif isinstance(value, list | tuple):
-            flat[prefix + name] = "; ".join(map(str, value))
+            flat[f"{prefix}{name}"] = "; ".join(map(str, value))
         else:
-            flat[prefix + name] = value
+            flat[f"{prefix}{name}"] = value
     return flat
