@@ -110,7 +110,7 @@ def _work() -> int:
             return  # all was done anyway
         try:
             if meter.has_begun:
-                leave(meter.usage(), recorder.so_far(), WorkLog())
+                leave(meter.usage(), recorder.so_far(), WorkLog(log.first_due_ns))
         finally:
             os._exit(EXIT_INTERRUPTED)
 

@@ -84,8 +84,8 @@ def numbers(work: Work) -> Iterator[Found]:
 class WorkLog:
     """What was known of the jobs when they were made: the items that were found, in columns."""
 
-    def __init__(self) -> None:
-        self.first_due_ns = 0
+    def __init__(self, first_due_ns: int = 0) -> None:
+        self.first_due_ns = first_due_ns
         """When the first job is due; 0 in closed loop, and before the first is taken."""
         self._columns = {name: array("q") for name in WORK_COLUMNS}
 

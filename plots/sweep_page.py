@@ -49,7 +49,7 @@ _QUEUED = Column(
 _OF_LEDGER = (
     Column("mean in flight", "Requests in flight at the server, on average over the run."),
     Column("peak in flight", "The most requests that were in flight at the server at once."),
-    Column("efficiency", "The ideal makespan (the delays alone) divided by the measured one."),
+    Column("efficiency", "The makespan of a client without overhead divided by the measured one."),
 )
 _DELAY = Column("delay", "What the URL asks the server to wait before it responds.")
 _CONCURRENCY = Column(

@@ -69,6 +69,12 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
             f"for {format_percent(slot_time.service_wait)} of the slots' time requests wait in the "
             f"service's queue for a place; {cpu}",
         )
+    if slot_time.added > 1 - _NEARLY_ALL and slot_time.added > 1 - in_service:
+        return Bottleneck(
+            "service",
+            f"for {format_percent(slot_time.added)} of the slots' time requests take longer than "
+            f"the delay that they ask for, because the service slows down or stands still; {cpu}",
+        )
     if in_service >= _NEARLY_ALL:
         return Bottleneck(
             "delay",

@@ -8,10 +8,13 @@ from bench.analysis.split import Split
 
 @dataclass(frozen=True, slots=True)
 class SlotTime:
-    """Shares of the total time of all slots, which is slots x makespan. They add up to 1."""
+    """Shares of the total time of all slots, which is slots x makespan. They add up to 1, but for
+    `added`, which is a part of another."""
 
     delay: float
     """Share in which the service worked on a request, or stood still while it did."""
+    added: float
+    """The part of it beyond the delays asked for: the service slowed down, or stood still."""
     service_wait: float
     """Share in which requests waited in the service's queue."""
     late: float
@@ -30,6 +33,7 @@ class SlotTime:
         """Compute the shares from the parts of the good requests of a run."""
         whole = max(1, slots * makespan_ns)
         delay = float(split.delay.sum()) / whole
+        added = float((split.delay - split.asked_delay).sum()) / whole
         service_wait = float(split.service_wait.sum()) / whole
         late = float(split.late.sum()) / whole
         opening = float(split.to_server[split.is_first].sum()) / whole
@@ -37,4 +41,4 @@ class SlotTime:
         under_way = to_server - opening + back
         unavoidable = max(0.0, slots * ideal_ns / whole - delay - service_wait)
         idle = 1 - delay - service_wait - late - opening - under_way - unavoidable
-        return cls(delay, service_wait, late, opening, under_way, unavoidable, idle)
+        return cls(delay, added, service_wait, late, opening, under_way, unavoidable, idle)

@@ -327,7 +327,8 @@ class _IdealOfRun(NamedTuple):
 
 def _ideal_of(run: RunRow, delays_us: Sequence[int]) -> _IdealOfRun:
     """Return how long the ideal client takes for the same requests at the same service."""
-    if not delays_us:
+    if not delays_us or (run.service.refuses and not run.load.is_open):
+        # The ideal client does not wait after a refusal, and burns its requests in no time.
         return _IdealOfRun(0, is_bound=False)
     if run.load.is_open:
         ideal = simulate(delays_us, run.service, slots=run.slots, due_after_ns=run.due_after_ns())

@@ -35,7 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metric",
-        choices=("throughput", "cpu", "p50", "p99", "memory"),
+        choices=("throughput", "cpu", "p50", "p99", "response_p50", "response_p99", "memory"),
         default="throughput",
         help="what is compared (default: %(default)s)",
     )

@@ -30,7 +30,8 @@ def expected_s(run: PlannedRun, slots: int | None = None) -> float:
     """
     at_once = min(run.cell.concurrency, slots or run.cell.concurrency)
     waiting_s = _waiting_s(run, at_once)
-    return _START_S + waiting_s + run.work_s + _REQUEST_S * run.requests
+    requests = 0 if run.load.ends_by_time else run.requests  # it has more than it makes
+    return _START_S + waiting_s + run.work_s + _REQUEST_S * requests
 
 
 @lru_cache(maxsize=10_000)

@@ -276,7 +276,7 @@ class ProcessRunner:
             self._grace_s
             + 2 * ideal_s
             + _WORK_TIMES * planned.work_s
-            + _REQUEST_S * planned.requests
+            + _REQUEST_S * (0 if planned.load.ends_by_time else planned.requests)
             + max(_TIMEOUTS, timeouts) * self._timeout_s
         )
 

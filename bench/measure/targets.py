@@ -124,8 +124,8 @@ def check_options(target: Target, for_our_server: Sequence[str]) -> None:
     if for_our_server:
         options = ", ".join(for_our_server)
         raise UsageError(
-            f"{what}, so {options} cannot be used: give the address without a path, or leave "
-            f"{options} out"
+            f"{what}, so {options} cannot be used: give the address of one, without a path, or "
+            f"leave {options} out"
         )
     say(f"{what}: it is fetched as it is, without a ledger")
 

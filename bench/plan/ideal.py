@@ -66,6 +66,11 @@ class Ideal:
         """Good requests per second of the makespan; 0 if it takes no time."""
         return self.good / self.makespan_ns * 1e9 if self.makespan_ns else 0.0
 
+    def good_per_s_within(self, from_ns: int, to_ns: int) -> float:
+        """Return the good requests per second of those that end within a span of time."""
+        ends = compress(self.end_ns, (status == GOOD for status in self.status))
+        return sum(from_ns < end <= to_ns for end in ends) / max(1, to_ns - from_ns) * 1e9
+
     def response_ns(self, q: float) -> int | None:
         """Return a quantile of the response time, from due to end, of good requests."""
         return self._quantile(self.end_ns, self.due_ns, q)
@@ -195,7 +200,7 @@ def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
     drawn = [delay.drawn(asked.trial_seed(trial), requests(most)) for trial in trials]
     rates = (
         median(
-            ideal_rate_per_s(delays[: requests(at)], service, at, asked.duration_s)
+            ideal_rate_per_s(delays[: requests(at)], service, at, asked.duration_s, asked.warm_up_s)
             for delays in drawn
         )
         for at in chosen
@@ -204,14 +209,24 @@ def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
 
 
 def ideal_rate_per_s(
-    delays_us: Sequence[int], service: Service, slots: int, duration_s: float = 0.0
+    delays_us: Sequence[int],
+    service: Service,
+    slots: int,
+    duration_s: float = 0.0,
+    warm_up_s: float = 0.0,
 ) -> float:
-    """Return the goodput of the ideal client in closed loop; 0 if it takes no time."""
+    """Return the goodput of the ideal client in closed loop; 0 if it takes no time.
+
+    With a duration it counts what ends within it and after the warm-up, as in measured runs.
+    """
     if service.is_plain and not duration_s:
         makespan = makespan_ns(delays_us, service, slots=slots)
         return len(delays_us) / makespan * 1e9 if makespan else 0.0
     duration_ns = round(duration_s * 1e9)
-    return simulate(delays_us, service, slots=slots, duration_ns=duration_ns).good_per_s
+    ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns)
+    if not duration_ns:
+        return ideal.good_per_s
+    return ideal.good_per_s_within(round(warm_up_s * 1e9), duration_ns)
 
 
 class Ceiling(NamedTuple):

@@ -15,7 +15,7 @@ from bench.analysis.comparison import (
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.validity import Level
 from bench.plan.floor import FLOORS
-from bench.report.open_loop import finding_of_open_loop
+from bench.report.open_loop import finding_of_open_loop, refused_share
 from bench.wording import format_rate
 
 
@@ -70,6 +70,8 @@ def _fastest(cell: CellSummary) -> str:
     if cell.interval is not None:
         low, high = format_rate(cell.interval.low), format_rate(cell.interval.high)
         text += f" (95 % interval {low}-{high})"
+    if cell.median_of("refused"):
+        text += f", with {refused_share(cell)} of the requests refused"
     if cell.level is not Level.VALID:
         text += f", {cell.level.name}"
     return text

@@ -55,6 +55,8 @@ def print_report(
         different = "; ".join(resumed["different"]) or "nothing had changed"
         print_text(f"interrupted, and resumed {resumed['at_utc']}: {different}", console)
     best = best_cells(analysis.cells)
+    # Where a service refuses, the highest throughput alone is no good choice.
+    show_all = show_all or asked.service.refuses
     chosen = list(analysis.cells) if show_all else _best_or_failed(analysis, best)
     title = (
         "All cells (medians over their trials)"
@@ -496,6 +498,8 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
     counts: Counter[str] = Counter()
     notes = []
     for one in found:
+        if one.check == "refused":  # the tables have it in a column, as a median
+            continue
         counts[one.check] += 1
         if counts[one.check] <= _NOTES:
             notes.append(one.text)

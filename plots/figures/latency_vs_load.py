@@ -39,7 +39,7 @@ _LOG_FROM = 20
 """Ratio of the highest to the lowest rate from which the axis is logarithmic."""
 _NEAR = 1.5
 """Ceilings up to this multiple of the highest rate are on the scale."""
-_APART = 0.5
+_APART = 0.2
 """All crawlers' points at one rate lie within this share of the distance to the next rate."""
 _MOST_APART = 0.5
 """And within this share of the rate, if the next one is far away."""
@@ -65,7 +65,8 @@ _ABOUT_TIMES = (
 _ABOUT_IDEAL = (
     "The dashed line is the ideal: a client without overhead, with the same requests at the same "
     "service. What lies above it is the crawler's own. Ceilings of the service are dash-dotted: to "
-    "the right of them requests only wait longer and longer, whatever the client does. "
+    "the right of a capacity requests wait longer and longer, and to the right of a rate limit the "
+    "others are refused, whatever the client does. "
 )
 _ABOUT_RINGS = (
     "A ring marks rates at which the run did not keep up; its response times depend on how long it "
@@ -190,8 +191,8 @@ def _ideal_of(run: RunRow) -> dict[str, float]:
     response_ns = np.sort((end_ns - due_ns)[is_counted])
     if not len(response_ns):
         return {}
-    span_ns = int(end_ns.max()) - run.load.warm_up_s * 1e9
-    values = {"achieved": len(response_ns) / max(1.0, span_ns) * 1e9}
+    from_ns = round(run.load.warm_up_s * 1e9)
+    values = {"achieved": ideal.good_per_s_within(from_ns, int(due_ns.max()))}
     for key, q in _QUANTILES.items():
         value = quantile(response_ns, q) if key == "p50" else tail_quantile(response_ns, q)
         if value is not None:
@@ -247,7 +248,7 @@ def _set_axes(panel: Axes, key: str, rates: Sequence[float]) -> None:
         panel.set_xlim(rates[0] / 1.2, rates[-1] * 1.2)
         panel.xaxis.set_major_locator(FixedLocator(spread_ticks_log(whole, 1.5)))
     else:
-        panel.set_xlim(0, rates[-1] * 1.06)
+        panel.set_xlim(0, rates[-1] * 1.1)
         panel.xaxis.set_major_locator(
             FixedLocator(spread_ticks(whole, 0.1 if rates[-1] < 1000 else 0.14))
         )

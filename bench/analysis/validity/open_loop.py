@@ -20,8 +20,8 @@ def _sent_late(evidence: Evidence) -> Iterator[Reason]:
     if lag_ns > most_ns:
         yield suspect(
             "sent late",
-            f"sent late: 1 % of the requests started {lag_ns / 1e6:,.1f} ms or more after they "
-            f"were due, with a slot free; more than {most_ns / 1e6:,.1f} ms is the client's doing",
+            f"the client sent late: 1 % of the requests started {lag_ns / 1e6:,.1f} ms or more "
+            f"after they were due, with a slot free; at most {most_ns / 1e6:,.1f} ms are accepted",
         )
 
 
@@ -31,7 +31,7 @@ def _cap_reached(evidence: Evidence) -> Iterator[Reason]:
     if not summary.waited_for_slot:
         return
     text = (
-        f"cap reached: {run.slots} requests were in flight, as many as are allowed; "
+        f"{run.slots} requests were in flight, as many as are allowed; "
         f"{summary.waited_for_slot:,} that were due waited for a slot, which their response times "
         "include"
     )
