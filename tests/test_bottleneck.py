@@ -21,15 +21,15 @@ def run(slot_time: SlotTime | None, **changes: object) -> RunSummary:
 
 
 # Four requests on two slots in 220 ms: a tenth of the slots' time is 11 ms a request.
-DELAY = SlotTime(0.9, 0, late=0.01, opening=0.01, under_way=0.01, unavoidable=0.06, idle=0.01)
-LATE = SlotTime(0.7, 0, late=0.2, opening=0.05, under_way=0.03, unavoidable=0, idle=0.02)
-OPENING = SlotTime(0.7, 0, late=0.01, opening=0.2, under_way=0.05, unavoidable=0, idle=0.04)
-CLIENT = SlotTime(0.8, 0, late=0.02, opening=0.08, under_way=0.06, unavoidable=0, idle=0.04)
+DELAY = SlotTime(0.9, 0, 0, late=0.01, opening=0.01, under_way=0.01, unavoidable=0.06, idle=0.01)
+LATE = SlotTime(0.7, 0, 0, late=0.2, opening=0.05, under_way=0.03, unavoidable=0, idle=0.02)
+OPENING = SlotTime(0.7, 0, 0, late=0.01, opening=0.2, under_way=0.05, unavoidable=0, idle=0.04)
+CLIENT = SlotTime(0.8, 0, 0, late=0.02, opening=0.08, under_way=0.06, unavoidable=0, idle=0.04)
 
 WAITING = replace(DELAY, delay=0.6, service_wait=0.3)
 LATE_AND_WAITING = replace(LATE, delay=0.61, service_wait=0.09)
 
-PAUSES = SlotTime(0.6, 0, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, idle=0.31)
+PAUSES = SlotTime(0.6, 0, 0, late=0.02, opening=0.01, under_way=0.06, unavoidable=0, idle=0.31)
 
 
 @pytest.mark.parametrize(

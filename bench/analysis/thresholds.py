@@ -147,6 +147,8 @@ class Measured:
     cell: str
     """The name of the cell, as in `asyncio, C=100`."""
     value: float | None
+    lacks: str = ""
+    """What the cell needs for a value that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,15 @@ class Judged:
         return one.value is not None, sign * (one.value or 0.0)
 
 
+def _lacking(metric: Metric, cell: CellSummary) -> str:
+    needs = metric.needs or "a run with results"
+    if cell.cell.rate is not None:
+        needs = needs.removeprefix("open loop (--rate) and ")
+    good = cell.median_of("good")
+    has = f" and has {good:,.0f}" if good is not None and needs.endswith("requests") else ""
+    return needs + has
+
+
 def judge_thresholds(
     thresholds: Sequence[Threshold], cells: Sequence[CellSummary], names: Sequence[str]
 ) -> tuple[Judged, ...]:
@@ -195,6 +206,7 @@ def judge_thresholds(
         for cell, name in zip(cells, names, strict=True):
             values = [metric.of(summary) for summary in cell.measured]
             known = [value for value in values if value is not None]
-            measured.append(Measured(name, median(known) if known else None))
+            value = median(known) if known else None
+            measured.append(Measured(name, value, "" if known else _lacking(metric, cell)))
         found.append(Judged(threshold, tuple(measured)))
     return tuple(found)

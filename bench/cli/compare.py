@@ -37,7 +37,9 @@ def add_options(parser: ArgumentParser) -> None:
         "--metric",
         choices=("throughput", "cpu", "p50", "p99", "response_p50", "response_p99", "memory"),
         default="throughput",
-        help="what is compared (default: %(default)s)",
+        metavar="M",
+        help="what is compared: throughput, cpu, p50 or p99 of the service time, response_p50 or "
+        "response_p99 in open loop, memory (default: %(default)s)",
     )
     parser.add_argument(
         "--fail-on-regression",

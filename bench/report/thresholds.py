@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bench.analysis.analyse import Analysis
-from bench.analysis.thresholds import METRICS, Judged, Measured, Threshold, judge_thresholds
+from bench.analysis.thresholds import Judged, Measured, Threshold, judge_thresholds
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED, EXIT_THRESHOLD
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def threshold_line(one: Judged) -> str:
     unknown = [each.cell for each in one.failing if each.value is None]
     parts = _few(known)
     if unknown:
-        needs = METRICS[one.threshold.metric].needs or "a run with results"
-        parts += [f"not known, because it needs {needs} ({'; '.join(_few(unknown))})"]
+        lacks = next(cell.lacks for cell in one.failing if cell.value is None)
+        parts += [f"not known, because it needs {lacks} ({'; '.join(_few(unknown))})"]
     return f"{name} failed: {', '.join(parts)}"
 
 
