@@ -344,9 +344,11 @@ def test_where_the_ideal_client_has_no_rate_there_is_no_curve(
     ).concurrencies
 
 
-def test_the_curve_of_runs_of_a_duration_counts_to_the_last_end() -> None:
+def test_the_curve_of_runs_of_a_duration_counts_what_ends_within_it() -> None:
     curve = ideal_curve(experiment(duration_s=1.05), Delay.fixed(100_000), 10)
-    assert curve.good_per_s[-1] == pytest.approx(11 * 10 / 1.1)
+    assert curve.good_per_s[-1] == pytest.approx(10 * 10 / 1.05)
+    warmed = ideal_curve(experiment(duration_s=1.05, warm_up_s=0.55), Delay.fixed(100_000), 10)
+    assert warmed.good_per_s[-1] == pytest.approx(5 * 10 / 0.5)
 
 
 def test_the_curve_saturates_at_the_capacity() -> None:

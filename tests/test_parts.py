@@ -167,7 +167,7 @@ def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
 def test_the_time_of_all_slots_is_accounted_for() -> None:
     summary = summary_of(fetches(*GOOD), arrivals(*ARRIVED), 4)
     assert summary.slot_time is not None
-    expected = [400 / 440, 0, 0, 10 / 440, 30 / 440, 0, 0]
+    expected = [400 / 440, 0, 0, 0, 10 / 440, 30 / 440, 0, 0]
     assert astuple(summary.slot_time) == pytest.approx(expected, abs=1e-12)
 
 
