@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from server.request_plan import FAULTS, quoted
+from server.request_plan import FAILURES, quoted
 
 SERVED = 0
 """The status of an admission that is no refusal."""
@@ -51,7 +51,7 @@ class FaultShare(NamedTuple):
     """The share of requests that fail in one way."""
 
     fault: str
-    """One of server.request_plan.FAULTS."""
+    """One of server.request_plan.FAILURES."""
     percent: float
 
 
@@ -168,10 +168,10 @@ class Service:
                     "must end before the next one begins"
                 )
         for fault, percent in self.fault_share:
-            if fault not in FAULTS:
+            if fault not in FAILURES:
                 raise ServiceError(
                     f"fault-share {quoted(fault)}: there is no such fault; choose from "
-                    f"{', '.join(FAULTS)}"
+                    f"{', '.join(FAILURES)}"
                 )
             _check_between("fault-share", percent, 0.0001, 100)
         if sum(percent for _, percent in self.fault_share) > 100:

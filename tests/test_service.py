@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.request_plan import FAULTS
+from server.request_plan import FAILURES
 from server.service import SERVED, Admission, Service, ServiceError, ServiceState
 
 SECOND = 1_000_000_000
@@ -330,6 +330,8 @@ def test_the_flags_of_a_service_describe_it(of: Service) -> None:
         ({"stall": "10:0"}, "stall '10:0': for no stalls, leave it out"),
         ({"stall": "0:1"}, "stall 0: give 0.001 to 86400"),
         ({"fault-share": "explode@5"}, "fault-share 'explode': there is no such fault; choose"),
+        # A whole answer fails nothing, and an honest run would be INVALID for it.
+        ({"fault-share": "late-body@5"}, "fault-share 'late-body': there is no such fault"),
         ({"fault-share": "500"}, "fault-share '500': a number is missing; write it as in 500@1"),
         ({"fault-share": "500@nan"}, "fault-share '500@nan': 'nan' is not a number"),
         ({"fault-share": "500@0"}, "fault-share 0: give 0.0001 to 100"),
@@ -359,5 +361,5 @@ def test_numbers_that_make_no_sense_are_refused_whoever_made_them(flag: str, val
 
 
 def test_every_fault_can_have_a_share() -> None:
-    text = ",".join(f"{fault}@5" for fault in FAULTS)
+    text = ",".join(f"{fault}@5" for fault in FAILURES)
     assert service(fault_share=text).flags()["fault-share"] == text
