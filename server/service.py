@@ -33,6 +33,9 @@ MOST_FACTOR = 1_000.0
 _SECOND_NS = 1_000_000_000
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _MASK = 2**64 - 1
+_LATEST_NS = 2**59
+"""No response of a service that slows down is due later: 18 years on a clock that starts with the
+machine. The ledger has 64 bits."""
 
 
 class ServiceError(ValueError):
@@ -174,6 +177,9 @@ class Service:
                     f"{', '.join(FAILURES)}"
                 )
             _check_between("fault-share", percent, 0.0001, 100)
+        faults = [fault for fault, _ in self.fault_share]
+        if len(set(faults)) < len(faults):
+            raise ServiceError("fault-share: a fault is given twice; add its shares up")
         if sum(percent for _, percent in self.fault_share) > 100:
             shares = self.flags()["fault-share"]
             raise ServiceError(f"fault-share {shares}: it adds up to more than 100 %")
@@ -274,6 +280,7 @@ class ServiceState:
             takes_ns = round(
                 takes_ns * (1 + service.sigma * others + service.kappa * (others + 1) * others)
             )
+            takes_ns = min(takes_ns, _LATEST_NS - begin_ns)
         due_ns = begin_ns + takes_ns
         if self._stall_for_ns:
             due_ns = self._after_stall(due_ns)
