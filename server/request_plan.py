@@ -56,6 +56,9 @@ FAULTS = (
 - late-body: no fault but a good response: the second half of its 10 bytes comes LATE_S late.
 """
 
+FAILURES = FAULTS[:-1]
+"""The faults that fail a request: all but late-body."""
+
 LATE_S = 0.2
 
 _DELAY_MS = re.compile(r"([0-9]{1,5})(?:\.([0-9]{1,3}))?")

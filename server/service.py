@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from server.request_plan import FAULTS, quoted
+from server.request_plan import FAILURES, quoted
 
 SERVED = 0
 """The status of an admission that is no refusal."""
@@ -33,6 +33,9 @@ MOST_FACTOR = 1_000.0
 _SECOND_NS = 1_000_000_000
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _MASK = 2**64 - 1
+_LATEST_NS = 2**59
+"""No response of a service that slows down is due later: 18 years on a clock that starts with the
+machine. The ledger has 64 bits."""
 
 
 class ServiceError(ValueError):
@@ -51,7 +54,7 @@ class FaultShare(NamedTuple):
     """The share of requests that fail in one way."""
 
     fault: str
-    """One of server.request_plan.FAULTS."""
+    """One of server.request_plan.FAILURES."""
     percent: float
 
 
@@ -168,12 +171,15 @@ class Service:
                     "must end before the next one begins"
                 )
         for fault, percent in self.fault_share:
-            if fault not in FAULTS:
+            if fault not in FAILURES:
                 raise ServiceError(
                     f"fault-share {quoted(fault)}: there is no such fault; choose from "
-                    f"{', '.join(FAULTS)}"
+                    f"{', '.join(FAILURES)}"
                 )
             _check_between("fault-share", percent, 0.0001, 100)
+        faults = [fault for fault, _ in self.fault_share]
+        if len(set(faults)) < len(faults):
+            raise ServiceError("fault-share: a fault is given twice; add its shares up")
         if sum(percent for _, percent in self.fault_share) > 100:
             shares = self.flags()["fault-share"]
             raise ServiceError(f"fault-share {shares}: it adds up to more than 100 %")
@@ -274,6 +280,7 @@ class ServiceState:
             takes_ns = round(
                 takes_ns * (1 + service.sigma * others + service.kappa * (others + 1) * others)
             )
+            takes_ns = min(takes_ns, _LATEST_NS - begin_ns)
         due_ns = begin_ns + takes_ns
         if self._stall_for_ns:
             due_ns = self._after_stall(due_ns)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from server.request_plan import FAULTS, quoted
+from server.request_plan import FAILURES, quoted
 from server.service import FLAGS, Service, ServiceError
 
 
@@ -43,7 +43,7 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
         metavar="KIND@PERCENT",
         help="let this share of the requests fail, in these ways: 500@1,reset@0.5 is 1 %% with "
         "status 500, and 0.5 %% with a reset connection. The kinds are "
-        f"{', '.join(FAULTS)}",
+        f"{', '.join(FAILURES)}",
     )
     group.add_argument(
         "--fault-seed",

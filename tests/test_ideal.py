@@ -291,7 +291,7 @@ def test_a_stall_delays_answers_and_not_delays() -> None:
 
 
 def test_requests_that_the_service_lets_fail_are_not_good() -> None:
-    faulty = Service.parse({"fault-share": "500@10,late-body@10"})
+    faulty = Service.parse({"fault-share": "500@10"})
     found = simulate([1000] * 10_000, faulty, slots=100)
     assert set(found.status) == {GOOD, 0}
     assert found.status.count(0) == pytest.approx(1000, abs=150)

@@ -15,6 +15,7 @@ from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, judge
 from bench.plan.load import Load
 from bench.plan.rates import Rate
+from bench.plan.sizes import Size
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from server.ledger import REFUSED
@@ -160,18 +161,64 @@ def test_what_was_refused_as_planned_is_no_error_and_an_invented_refusal_is() ->
     assert said(run, invented)["failures"] is Level.SUSPECT
 
 
+def test_a_record_of_a_refusal_that_its_server_contradicts_is_impossible() -> None:
+    run, rows = open_run(100, service=Service.parse({"rate-limit": "50:1"})), on_time(100)
+    rows = [(n, s, s + 3, 429, 0, 0) if n % 2 else (n, s, e, 200, 1, 0) for n, s, e, *_ in rows]
+    arrived = arrived_of(rows)
+    is_refused = arrived["seq"] % 2 == 1
+    arrived["status"] = np.where(is_refused, 429, 200)
+    arrived["outcome"] = np.where(is_refused, REFUSED, 1)
+    assert said(run, summary_of(run, rows, arrived)) == {"refused": Level.VALID}
+    for edited in (
+        (7, rows[7][1], rows[7][1], 429, 0, 0),  # over before the refusal was sent
+        (7, rows[7][1] + 2, rows[7][2], 429, 0, 0),  # refused before it was started
+        (7, *rows[7][1:3], 200, 1, 0),  # recorded as good
+        (7, *rows[7][1:3], 503, 0, 0),
+    ):
+        lie = [edited if row[0] == 7 else row for row in rows]
+        assert said(run, summary_of(run, lie, arrived))["impossible"] is Level.INVALID
+
+
+def test_a_client_that_records_the_due_instant_as_the_start_is_found_by_the_ledger() -> None:
+    run, rows = open_run(100), on_time(100)
+    late = [(n, s, e + 20, *more) for n, s, e, *more in rows]
+    arrived = arrived_of([(n, s + 20, e + 20, *more) for n, s, e, *more in rows])
+    summary = summary_of(run, late, arrived)
+    assert summary.send_lag_p99_ns == 0
+    assert said(run, summary) == {"sent late": Level.SUSPECT}
+
+
+@pytest.mark.parametrize(
+    ("header", "is_said"),
+    [
+        ("Content-Length: 100", False),
+        ("Transfer-Encoding: chunked", False),
+        ("Content-Length: 0", True),
+        ("Accept: */*", True),
+    ],
+)
+def test_a_crawler_that_sends_no_body_is_found(header: str, is_said: bool) -> None:
+    head = f"POST /add?name=run&seq=3&delay=20 HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode()
+    run, rows = open_run(100, body=Size("100"), request_head=head), on_time(100)
+    summary = summary_of(run, rows, arrived_of(rows))
+    assert said(run, summary) == ({"ledger": Level.INVALID} if is_said else {})
+
+
 def test_failures_that_the_service_planned_are_told_from_others() -> None:
     service = Service.parse({"fault-share": "500@20"})
     planned = [seq for seq in range(100) if service.fault_of(seq)]
     assert 5 < len(planned) < 40
     run, rows = open_run(100, service=service), on_time(100)
     failing = [(*row[:3], 500 if row[0] in planned else 200, *row[4:]) for row in rows]
-    summary = summary_of(run, failing, arrived_of(rows))
+    arrived = arrived_of(rows)
+    arrived["status"] = np.array([row[3] for row in failing])
+    summary = summary_of(run, failing, arrived)
     assert summary.planned_failures == len(planned)
     assert said(run, summary) == {"failures": Level.VALID}
     other = next(seq for seq in range(100) if seq not in planned)
     failing[other] = (*failing[other][:3], 500, *failing[other][4:])
-    assert said(run, summary_of(run, failing, arrived_of(rows)))["failures"] is Level.SUSPECT
+    arrived["status"][other] = 500
+    assert said(run, summary_of(run, failing, arrived))["failures"] is Level.SUSPECT
 
 
 def test_the_warm_up_does_not_count_and_a_run_ended_by_the_clock_counts_what_ended_in_time() -> (

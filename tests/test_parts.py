@@ -14,6 +14,7 @@ from bench.analysis.reconciliation import Mismatch, Reconciliation
 from bench.analysis.split import Split
 from bench.analysis.stalls import IdleSpans, Stall, client_stall, idle_slots, idle_stall
 from bench.results.columns import IntColumns
+from server.ledger import MISBEHAVED
 from tests.accounts import ARRIVED, GOOD, arrivals, fetches, summary_of
 from tests.factories import MS
 
@@ -212,6 +213,8 @@ def test_a_stall_is_time_without_an_act_while_an_answer_waits() -> None:
     late = arrivals((0, 1, 5, 105, 100_000, 200, 1), (1, 2, 5, 390, 100_000, 200, 1))
     assert client_stall(Join.of(fetched, late)) == Stall(390 * MS, 10 * MS)
     assert client_stall(Join.of(fetched, arrivals())) is None
+    never_whole = {**arrived, "outcome": np.full_like(arrived["outcome"], MISBEHAVED)}
+    assert client_stall(Join.of(fetched, never_whole)) is None
 
 
 def test_a_stall_is_found_where_records_are_missing() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.request_plan import FAULTS
+from server.ledger import RunLedger
+from server.request_plan import FAILURES
 from server.service import SERVED, Admission, Service, ServiceError, ServiceState
 
 SECOND = 1_000_000_000
@@ -330,6 +331,9 @@ def test_the_flags_of_a_service_describe_it(of: Service) -> None:
         ({"stall": "10:0"}, "stall '10:0': for no stalls, leave it out"),
         ({"stall": "0:1"}, "stall 0: give 0.001 to 86400"),
         ({"fault-share": "explode@5"}, "fault-share 'explode': there is no such fault; choose"),
+        # A whole answer fails nothing, and an honest run would be INVALID for it.
+        ({"fault-share": "late-body@5"}, "fault-share 'late-body': there is no such fault"),
+        ({"fault-share": "500@1,reset@1,500@2"}, "fault-share: a fault is given twice; add"),
         ({"fault-share": "500"}, "fault-share '500': a number is missing; write it as in 500@1"),
         ({"fault-share": "500@nan"}, "fault-share '500@nan': 'nan' is not a number"),
         ({"fault-share": "500@0"}, "fault-share 0: give 0.0001 to 100"),
@@ -358,6 +362,16 @@ def test_numbers_that_make_no_sense_are_refused_whoever_made_them(flag: str, val
         Service(**{flag: value}).check()  # type: ignore[arg-type]
 
 
+def test_the_worst_slowdown_fits_into_the_ledger() -> None:
+    of = service(slowdown="1000,1000", stall="86400:86399")
+    ledger, state = RunLedger(b""), of.begun()
+    assert state is not None
+    for seq in range(1000):
+        admission = state.admit(10**18 // 2 + seq, 60_000_000)
+        ledger.arrive(seq, 1, 10**18 // 2 + seq, 60_000_000, 200, admission)
+    assert max(ledger.due_ns) < 2**60
+
+
 def test_every_fault_can_have_a_share() -> None:
-    text = ",".join(f"{fault}@5" for fault in FAULTS)
+    text = ",".join(f"{fault}@5" for fault in FAILURES)
     assert service(fault_share=text).flags()["fault-share"] == text

@@ -5,7 +5,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench.measure.targets import recognise_urls
+from bench.measure.targets import UrlsError, read_urls, recognise_urls
 from server.process import ServerProcess
 from server.request_plan import Plan
 
@@ -58,3 +58,8 @@ def test_servers_that_are_not_ours_are_nobodys_business(server: ServerProcess) -
     ):
         target, why = recognise_urls([url])
         assert (target.is_ours, why) == (False, "")
+
+
+def test_a_list_of_urls_without_an_end_is_refused() -> None:
+    with pytest.raises(UrlsError, match="/dev/zero is too long: give up to 100,000,000 bytes"):
+        read_urls("/dev/zero")

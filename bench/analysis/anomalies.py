@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bench.analysis.join import Join
 from bench.analysis.split import Split
 from bench.results.columns import IntColumns
+from server.ledger import ANSWERED, REFUSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +64,31 @@ def impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossibl
     ):
         if is_wrong.any():
             found.append(Impossible(what, int(is_wrong.sum()), int(split.seq[is_wrong][0])))
+    return tuple(found)
+
+
+def untrue_answers(join: Join) -> tuple[Impossible, ...]:
+    """Return what contradicts the ledger, for requests that were answered or refused in full."""
+    fetches, arrivals = join.fetches, join.arrivals
+    is_answer = np.isin(arrivals["outcome"], (ANSWERED, REFUSED))
+    is_answered = join.has_arrived & (fetches["error"] == 0)
+    is_answered[is_answered] = is_answer[join.arrival_of[is_answered]]
+    rows = join.arrival_of[is_answered]
+    seq, start, end, status = (
+        fetches[name][is_answered] for name in ("seq", "start_ns", "end_ns", "status")
+    )
+    is_refused = arrivals["outcome"][rows] == REFUSED
+    is_untrue = (start > arrivals["arrived_ns"][rows]) | (end < arrivals["replied_ns"][rows])
+    found = []
+    for what, is_wrong in (
+        (
+            "were recorded with another status than the server sent",
+            status != arrivals["status"][rows],
+        ),
+        ("were refused before they were started, or after they were over", is_refused & is_untrue),
+    ):
+        if is_wrong.any():
+            found.append(Impossible(what, int(is_wrong.sum()), int(seq[is_wrong][0])))
     return tuple(found)
 
 

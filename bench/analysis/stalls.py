@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.analysis.in_flight import Levels
 from bench.analysis.join import Join
+from server.ledger import MISBEHAVED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,10 +35,12 @@ def client_stall(join: Join) -> Stall | None:
     """Return the longest time in which the client did nothing while a response waited for it.
 
     Signs of activity are a start, an end, and a request that arrives. A response waits from the
-    server's reply to the end of the fetch. Returns None without a response.
+    server's reply to the end of the fetch; one that the server never completes, as planned, does
+    not. Returns None without a response.
     """
     fetches, replied = join.fetches, join.replied_ns
     was_answered = (replied > 0) & (replied < fetches["end_ns"])
+    was_answered &= np.append(join.arrivals["outcome"] != MISBEHAVED, False)[join.arrival_of]
     acts = np.concatenate([fetches["start_ns"], fetches["end_ns"], join.arrivals["arrived_ns"]])
     acts.sort()
     return _longest(acts, replied[was_answered], fetches["end_ns"][was_answered])

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.analysis.abandoned import Abandoned
 from bench.analysis.accounts import Accounts
-from bench.analysis.anomalies import Clusters, Impossible, impossible, out_of_order
+from bench.analysis.anomalies import Clusters, Impossible, impossible, out_of_order, untrue_answers
 from bench.analysis.bounds import faster_than_service, faster_than_slots, started_early
 from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import InFlight, Levels, Plateau, steady_plateau
@@ -392,7 +392,7 @@ def _from_ledger(
         slot_time=SlotTime.of(in_slots, run.slots, makespan_ns, ideal_ns),
         queued_share=levels.share_above(most_sent),
         queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
-        impossible=impossible(split, np.array(delays_us)),
+        impossible=(*impossible(split, np.array(delays_us)), *untrue_answers(join)),
         beyond_slots_ns=_beyond_slots_ns(run, join),
         beyond_service_ns=_beyond_service_ns(run, join),
         client_stall=client_stall(join),

@@ -8,7 +8,7 @@ from bench.contract.runs import ContractRunner, NoOutcomeError, accounts_of
 from bench.results.run_result import RunResult
 from crawlers.contract import ERROR_WORDS
 from crawlers.registry import UNBOUNDED
-from server.request_plan import FAULTS
+from server.request_plan import FAILURES
 
 FAULT_TIMEOUT_S = 0.5
 """Time limit of a fetch while faults are played."""
@@ -16,7 +16,7 @@ _DRIPS = ("drip-body", "drip-headers")
 _GRACE_ALONE_S = 2.0
 _TIMEOUTS = 10
 
-PLAYED = tuple(fault for fault in FAULTS if fault != "late-body")
+PLAYED = FAILURES
 
 FAULT_WORDS = {
     "hang": "timeout",

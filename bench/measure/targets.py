@@ -25,6 +25,7 @@ from server.request_plan import PATH, Plan, PlanError, parse_query
 
 _RECOGNISE_TIMEOUT_S = 5.0
 _RECOGNISE_BYTES = 10_000
+_MOST_URLS_BYTES = 100_000_000
 
 
 @contextmanager
@@ -212,9 +213,15 @@ def read_urls(path: str) -> tuple[str, ...]:
     """
     name = "stdin" if path == "-" else path
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        if path == "-":
+            data = sys.stdin.buffer.read(_MOST_URLS_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(_MOST_URLS_BYTES + 1)
     except OSError as error:
         raise UrlsError(f"cannot read the URLs of {name}: {error.strerror}") from None
+    if len(data) > _MOST_URLS_BYTES:
+        raise UrlsError(f"{name} is too long: give up to {_MOST_URLS_BYTES:,} bytes of URLs")
     text = data.decode("utf-8-sig", errors="replace")
     urls = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -24,8 +24,6 @@ from server.service import SERVED, Service, ServiceState
 GOOD = 200
 """The status of a request that is served. One that the service lets fail has the status 0."""
 
-_HARMLESS_FAULT = "late-body"
-
 _CURVE_REQUESTS = 300_000
 """About how many requests are simulated for a curve, which takes half a second."""
 _CURVE_POINTS = 48
@@ -121,7 +119,7 @@ def simulate(
     due, start, begin, end, statuses = columns
     if service.fault_share:
         for seq, status in enumerate(statuses):
-            if status == GOOD and service.fault_of(seq) not in ("", _HARMLESS_FAULT):
+            if status == GOOD and service.fault_of(seq):
                 statuses[seq] = 0
     return Ideal(due, start, begin, end, statuses)
 

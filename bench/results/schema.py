@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.plan.delays import Delay
 from bench.plan.experiment import Cell
-from bench.plan.load import SEED_OF_SIZES, Load
+from bench.plan.load import SEED_OF_BODIES, SEED_OF_SIZES, Load
 from bench.plan.sizes import Size
 from bench.results.conditions import Conditions
 from crawlers.registry import RESEND_CONDITIONS
@@ -218,6 +218,12 @@ class RunRow:
     def sizes_bytes(self) -> "array[int]":
         """Return the size of each response, in the order of seq."""
         return self.size.drawn(self.delay_seed ^ SEED_OF_SIZES, self.requests)
+
+    def body_bytes(self, requests: int) -> "array[int]":
+        """Return the sizes of the first bodies that were sent by POST; empty for GET."""
+        if self.body is None:
+            return array("I")
+        return self.body.drawn(self.delay_seed ^ SEED_OF_BODIES, requests)
 
     def due_after_ns(self) -> "array[int]":
         """Return when each request was due after the first; empty in closed loop."""

@@ -23,6 +23,18 @@ def _sent_late(evidence: Evidence) -> Iterator[Reason]:
             f"the client sent late: 1 % of the requests started {lag_ns / 1e6:,.1f} ms or more "
             f"after they were due, with a slot free; at most {most_ns / 1e6:,.1f} ms are accepted",
         )
+    # By the ledger, too: a crawler that records the due instant as the start shows no lag.
+    split = summary.split
+    if split is None or evidence.run.conditions.queues or lag_ns > most_ns:
+        return
+    sent_ns = split.to_server.p50_ns
+    if sent_ns > most_ns:
+        yield suspect(
+            "sent late",
+            f"sent late: half of the requests reached the server {sent_ns / 1e6:,.1f} ms or more "
+            f"after they were recorded as started; more than {most_ns / 1e6:,.1f} ms is "
+            "the client's doing",
+        )
 
 
 def _cap_reached(evidence: Evidence) -> Iterator[Reason]:

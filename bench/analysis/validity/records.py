@@ -1,5 +1,6 @@
 """Checks of the records of a run: whether both ends agree, and whether they can be true. Pure."""
 
+import re
 from collections.abc import Iterator
 
 from bench.analysis.summary import RunSummary
@@ -135,6 +136,22 @@ def _method(evidence: Evidence) -> Iterator[Reason]:
         yield invalid("ledger", f"it asks with {method!r}, and not with {asked}")
 
 
+def _body(evidence: Evidence) -> Iterator[Reason]:
+    """The first request has the body that was planned, if it says how long it is."""
+    run = evidence.run
+    head = (run.request_head or b"").lower()
+    seq = re.search(rb"[?&]seq=(\d{1,8})\b", head.partition(b"\r\n")[0])
+    length = re.search(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", head)
+    if run.body is None or seq is None or int(seq[1]) >= run.requests or b"\r\ntransfer-" in head:
+        return
+    planned, sent = run.body_bytes(int(seq[1]) + 1)[-1], int(length[1]) if length else 0
+    if sent != planned:
+        yield invalid(
+            "ledger",
+            f"the body of seq {int(seq[1])} has {sent:,} bytes, and not the planned {planned:,}",
+        )
+
+
 def _overrun(evidence: Evidence) -> Iterator[Reason]:
     """There are never more requests at a time than asked for."""
     run, summary = evidence.run, evidence.summary
@@ -214,6 +231,7 @@ CHECKS: tuple[Check, ...] = (
     _order,
     _overtime,
     _method,
+    _body,
     _overrun,
     _queueing,
     _unseen_resends,
