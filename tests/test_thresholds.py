@@ -132,8 +132,8 @@ def test_what_is_not_known_fails_and_says_what_it_needs() -> None:
     )
     assert lines(["p99>500"], known, unknown) == [
         (
-            "p99 > 500 ms: failed: not known, because it needs at least 1,000 good requests and has 4 "
-            "(b, C=1)"
+            "p99 > 500 ms: failed: not known, because it needs at least 1,000 good requests and "
+            "has 4 (b, C=1)"
         )
     ]
     (line,) = lines(["p99>1"], known, unknown)
