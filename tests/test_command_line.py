@@ -244,7 +244,9 @@ def test_all_cells_are_reported_on_demand(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell is bash")
-@pytest.mark.parametrize("closed", [">&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize(
+    "closed", [">&- 2>&- <&-", pytest.param(">&-", marks=pytest.mark.thorough)]
+)
 def test_closed_standard_streams_do_not_matter(tmp_path: Path, closed: str) -> None:
     arguments = [*BENCH, "run", *TINY, "--crawlers", "asyncio", "--out", str(tmp_path)]
     done = call("/bin/bash", "-c", f'"$@" {closed}', "bash", *arguments)

@@ -30,7 +30,13 @@ from server.process import ServerProcess
 from server.request_plan import FAULTS
 from tests.accounts import cell
 
-OWN_CLIENTS = [info.name for info in REGISTRY if not info.is_pattern]
+_ALIKE = ("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop")
+"""Crawlers whose client is that of another one in the table."""
+OWN_CLIENTS = [
+    pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _ALIKE else [])
+    for info in REGISTRY
+    if not info.is_pattern
+]
 TAKEN = "a job is taken when a slot is free, or all at once if declared"
 CLOCK = "a clock starts when a slot is held, or before it if declared"
 EARLY = "in open loop, no job is started before it is due"
@@ -41,8 +47,11 @@ LARGE, LATE = "the whole body is read", "a fetch ends with the last byte of its 
 
 
 @pytest.fixture(scope="module")
-def findings() -> Iterator[dict[str, "Future[list[Finding]]"]]:
-    """Of every crawler: they wait for most of the time, so that some are looked at together."""
+def findings(
+    request: pytest.FixtureRequest,
+) -> Iterator[dict[str, "Future[list[Finding]]"]]:
+    """Of every crawler that a test is run for: they wait for most of the time, so that some are
+    looked at together."""
 
     strict = {"PYTHONWARNINGS": "error"}
 
@@ -57,7 +66,11 @@ def findings() -> Iterator[dict[str, "Future[list[Finding]]"]]:
             return [rule.finding() for rules in groups for rule in rules(runner)]
 
     with ThreadPoolExecutor(4) as executor:
-        yield {info.name: executor.submit(check, info.name) for info in REGISTRY}
+        tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+        names = [
+            str(test.callspec.params["name"]) for test in tests if "findings" in test.fixturenames
+        ]
+        yield {name: executor.submit(check, name) for name in names}
 
 
 @pytest.mark.timeout(300)  # for the first to wait for all
@@ -70,6 +83,7 @@ def test_a_crawler_of_ours_keeps_every_rule(
     assert len(found) == 24 + 2 * len(PLAYED)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [info.name for info in group(PATTERNS)])
 def test_a_pattern_keeps_the_rules_about_jobs_and_slots(
     findings: dict[str, "Future[list[Finding]]"], name: str

@@ -162,6 +162,7 @@ def test_no_cell_is_empty_and_no_program_is_missing() -> None:
     assert [program for program in PROGRAMS if f"`{program}`" not in named] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_measured_once")
 def test_every_command_runs_and_makes_the_figures_that_its_row_names(
     drawings: list[Sequence[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -133,7 +133,7 @@ def _(place: Place, path: Path) -> None:
     _sql(path, f'ALTER TABLE run RENAME COLUMN slots TO "{ESCAPE}"')
 
 
-@_damage("results whose requests are a view without end", is_fast=True)
+@_damage("results whose requests are a view without end")
 def _(place: Place, path: Path) -> None:
     _sql(
         path,
