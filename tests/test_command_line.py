@@ -227,6 +227,7 @@ def test_a_crawler_that_cannot_be_imported_is_said_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_all_cells_are_reported_on_demand(tmp_path: Path) -> None:
     bench("run", *TINY, "--crawlers", "asyncio", "--out", str(tmp_path))
     rows = [
@@ -244,9 +245,8 @@ def test_all_cells_are_reported_on_demand(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell is bash")
-@pytest.mark.parametrize(
-    "closed", [">&- 2>&- <&-", pytest.param(">&-", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&- <&-"])
 def test_closed_standard_streams_do_not_matter(tmp_path: Path, closed: str) -> None:
     arguments = [*BENCH, "run", *TINY, "--crawlers", "asyncio", "--out", str(tmp_path)]
     done = call("/bin/bash", "-c", f'"$@" {closed}', "bash", *arguments)
@@ -407,6 +407,7 @@ def test_output_that_nobody_reads_any_more_is_not_complained_of(arguments: list[
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.thorough
 def test_exit_codes_stay_and_figures_are_drawn_where_nobody_reads_the_output(
     tmp_path: Path,
 ) -> None:

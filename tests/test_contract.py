@@ -30,10 +30,13 @@ from server.process import ServerProcess
 from server.request_plan import FAULTS
 from tests.accounts import cell
 
-_ALIKE = ("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop")
-"""Crawlers whose client is that of another one in the table."""
+_THOROUGH = (
+    *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
+    *("tornado-simple", "grequests", "geventhttpclient"),
+)
+"""Crawlers that resemble another one, in their client or in how they fetch."""
 OWN_CLIENTS = [
-    pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _ALIKE else [])
+    pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _THOROUGH else [])
     for info in REGISTRY
     if not info.is_pattern
 ]
@@ -251,6 +254,7 @@ def test_the_crawler_of_the_documents_keeps_the_contract_in_both_loops(tmp_path:
     assert {EARLY, ORDER, DROPPED, SENT} <= {one.rule for one in findings}
 
 
+@pytest.mark.thorough
 def test_an_honest_crawler_that_is_imprecise_breaks_no_rule_about_words() -> None:
     """As in the example of README, a crawler may call every failure `failed`."""
     name = "tests.broken_crawlers:all_failed"

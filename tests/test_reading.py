@@ -230,6 +230,7 @@ def test_known_delays_are_asked_for_and_what_is_added_is_told(tmp_path: Path) ->
     assert (tmp_path / "latest").samefile(tmp_path / "latest-calibration")
 
 
+@pytest.mark.thorough
 def test_one_crawler_twice_and_another_interpreter_in_one_experiment(tmp_path: Path) -> None:
     crawlers = f"asyncio,asyncio,other=asyncio@{sys.executable}"
     done = bench(

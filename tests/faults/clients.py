@@ -127,7 +127,6 @@ def _(place: Place) -> str:
     GROUP,
     "32 clients of the control port that ask and do not read",
     "the control port answers others",
-    is_fast=True,
 )
 def _(place: Place) -> str:
     with _server() as server, ExitStack() as stack:
