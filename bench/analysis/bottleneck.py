@@ -104,6 +104,13 @@ def _in_open_loop(summary: RunSummary, offered_per_s: float, cpu: str) -> Bottle
             f"half of the requests wait {waited_ns / 1e6:,.0f} ms or longer in the service's "
             f"queue; it answers {rates}",
         )
+    longest_ns = 0 if split is None else split.service_wait.p99_ns or 0
+    if not kept_up(summary) and longest_ns > in_service_ns:
+        return Bottleneck(
+            "capacity",
+            f"1 % of the requests wait {longest_ns / 1e6:,.0f} ms or longer in its queue; "
+            f"the service answers {rates}",
+        )
     if not kept_up(summary) and summary.does_ideal_wait:
         return Bottleneck("cap", f"requests wait for a free slot; answered: {rates}")
     return Bottleneck("offered rate", f"{rates} are answered; {cpu}")
