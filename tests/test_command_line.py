@@ -375,6 +375,7 @@ def test_a_server_py_in_the_current_folder_is_not_ours_even_without_p(
     assert "usage: " in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_crawler_that_crashes_fails_its_runs_and_no_others(tmp_path: Path) -> None:
     crawlers = "tests.broken_crawlers:crash,asyncio"
     done = bench("run", *TINY, "--crawlers", crawlers, "--out", str(tmp_path))

@@ -128,6 +128,7 @@ def test_a_full_disk_ends_it_with_its_reason_the_file_and_the_command_that_goes_
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_killed_sweep_is_resumed_no_run_twice_and_none_missing(tmp_path: Path) -> None:
     sweep = [

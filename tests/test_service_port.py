@@ -153,6 +153,7 @@ async def test_a_service_that_makes_no_sense_is_refused_in_one_line(
     writer.write(request("PUT", f"/runs/t?rows=1&{arguments}", "Connection: close"))
     head, _, body = (await reader.read()).decode("latin-1").partition("\r\n\r\n")
     writer.close()
+    await writer.wait_closed()  # or the loop may end before the transport does
     assert head.startswith("HTTP/1.1 400 ")
     assert body.startswith(said)
     assert body.count("\n") == 1
