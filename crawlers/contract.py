@@ -16,7 +16,8 @@ dropped. crawlers.dispatch does this with one dispatcher. In a closed loop `due_
 of a crawl have a due time, or none has.
 
 A crawler of crawlers.registry may declare that it does otherwise: `takes_all`, `queues`. It can do
-an open loop only if it declares `open_loop`.
+an open loop only if it declares `open_loop`. One that declares `adapts` chooses itself how many are
+in flight, up to `concurrency`, and tells each change by `record.limit`.
 
 `jobs` may be shared between threads, and `next` may take time to compute.
 """
@@ -54,6 +55,7 @@ ERROR_WORDS = (
 """
 
 FETCH_COLUMNS = ("seq", "start_ns", "end_ns", "status", "size_bytes", "error")
+LIMIT_COLUMNS = ("at_ns", "most")
 
 
 @overload
@@ -89,6 +91,7 @@ DUE_AFTER_S = 0.3
 
 _CODES = {word: code for code, word in enumerate(ERROR_WORDS)}
 _ROW = Struct(f"{len(FETCH_COLUMNS)}q")
+_LIMIT = Struct(f"{len(LIMIT_COLUMNS)}q")
 
 HEADERS = {"Accept-Encoding": "identity"}
 """The headers that every crawler sends, so that all receive the same bytes."""
@@ -125,6 +128,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._rows = bytearray()
+        self._limits = bytearray()
 
     def __call__(
         self, seq: int, start_ns: int, end_ns: int, status: int, size_bytes: int, error: str = ""
@@ -144,23 +148,41 @@ class Recorder:
             raise ValueError(f"the fetch of {seq} ends before it starts")
         self._rows.extend(_ROW.pack(seq, start_ns, end_ns, status, size_bytes, code))
 
+    def limit(self, at_ns: int, most: int) -> None:
+        """Record that the crawler has at most `most` in flight, by its own choice, from `at_ns` on.
+
+        Only crawlers that declare `adapts` call it: before their first fetch, and at each change.
+        Raises ValueError for a limit below 1, struct.error for an integer beyond 64 bits.
+        """
+        if most < 1:
+            raise ValueError(f"a limit of {most} would let nothing be in flight")
+        self._limits.extend(_LIMIT.pack(at_ns, most))
+
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
 
     def so_far(self) -> "Recorder":
         """A copy, while others go on recording: its last row is whole, too."""
         copy = Recorder()
-        copy._rows = self._rows[:]
+        copy._rows, copy._limits = self._rows[:], self._limits[:]
         return copy
 
     def columns(self) -> Columns:
         """Return the fetches in the order of recording; `error` indexes ERROR_WORDS."""
-        columns = {}
-        with memoryview(self._rows) as rows, rows.cast("q") as numbers:
-            for index, name in enumerate(FETCH_COLUMNS):
-                columns[name] = array("q")
-                columns[name].frombytes(numbers[index :: len(FETCH_COLUMNS)].tobytes())
-        return columns
+        return _columns(self._rows, FETCH_COLUMNS)
+
+    def limits(self) -> Columns:
+        """Return the limits in the order of recording; empty for a crawler that does not adapt."""
+        return _columns(self._limits, LIMIT_COLUMNS)
+
+
+def _columns(packed: bytearray, names: tuple[str, ...]) -> Columns:
+    columns = {}
+    with memoryview(packed) as rows, rows.cast("q") as numbers:
+        for index, name in enumerate(names):
+            columns[name] = array("q")
+            columns[name].frombytes(numbers[index :: len(names)].tobytes())
+    return columns
 
 
 Crawl = Callable[[Iterator[Job], int, float, Recorder], None]

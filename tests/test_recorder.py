@@ -58,3 +58,17 @@ def test_a_copy_so_far_is_whole_and_not_changed_by_what_is_recorded_later() -> N
     copy = recorder.so_far()
     recorder(1, 10, 30, 200, 1)
     assert (list(copy.columns()["seq"]), len(recorder)) == ([0], 2)
+
+
+def test_limits_are_recorded_beside_the_fetches() -> None:
+    """A crawler that adapts tells from when on how many it has in flight at most."""
+    record = Recorder()
+    record.limit(5, 1)
+    record(0, 6, 7, 200, 1)
+    record.limit(8, 2)
+
+    assert [list(column) for column in record.limits().values()] == [[5, 8], [1, 2]]
+    assert len(record) == 1
+    assert record.so_far().limits() == record.limits()
+    with pytest.raises(ValueError, match="limit of 0"):
+        record.limit(9, 0)
