@@ -9,6 +9,8 @@ from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 from bench.wording import format_percent
 from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
+NOT_KNOWN = "not known"
+"""The word if there is no ledger, so that nothing can be said."""
 _NEARLY_ALL = 0.95
 _REFUSED_SHARE = 0.05
 _WAIT_SHARE = 0.25
@@ -61,7 +63,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
             "its own rate",
         )
     if slot_time is None:
-        return Bottleneck("not known", f"there is no ledger; {cpu}")
+        return Bottleneck(NOT_KNOWN, f"there is no ledger; {cpu}")
     in_service = slot_time.delay + slot_time.service_wait + slot_time.unavoidable
     if slot_time.service_wait > max(1 - _NEARLY_ALL, 1 - in_service):
         return Bottleneck(
