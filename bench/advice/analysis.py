@@ -1,6 +1,6 @@
 """Computes the advice from a results file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -123,7 +123,7 @@ def advice_of(
     """Return the advice that follows from the boxes of one crawler."""
     points = points_of(boxes, objectives)
     answer = recommend(points, has_objectives=bool(objectives))
-    known = [point for point in points.values() if point.good_per_s]
+    known = [point for point in points.values() if point.is_steady]
     law = fit([one.concurrency for one in known], [one.good_per_s for one in known])
     limit = limit_of(points, answer, asked.most, objectives)
     return CrawlerAdvice(crawler, tuple(points.values()), answer, limit, law)
@@ -139,8 +139,3 @@ def _box(store: "Store", trial: Trial) -> Box | None:
 def _cpu_us(one: CrawlerAdvice) -> float:
     point = one.recommended
     return point.cpu_us_per_request if point is not None else float("inf")
-
-
-def points_by_concurrency(advice: CrawlerAdvice) -> Mapping[int, Point]:
-    """Return the points by concurrency."""
-    return {point.concurrency: point for point in advice.points}

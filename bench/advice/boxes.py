@@ -33,6 +33,8 @@ class Box:
     """The corrected goodput of each of the BATCHES; `rates_of` says what is corrected."""
     raw_per_s: float
     """The goodput as it was counted."""
+    counted_ns: int
+    """How long the part is that counts."""
     times_ns: "NDArray[np.int64]"
     """The service times of good requests, sorted."""
     requests: int
@@ -73,6 +75,7 @@ def box_of(run: RunRow, accounts: Accounts, summary: RunSummary, verdict: Verdic
         concurrency=run.concurrency,
         rates=rates_of(served_ns, end_ns[is_good], from_ns, to_ns, delay_us, run.delay.mean_us),
         raw_per_s=summary.requests_per_s,
+        counted_ns=to_ns - from_ns,
         times_ns=np.sort((end_ns - start_ns)[counted]),
         requests=summary.requests,
         errors=sum(summary.errors.values()),

@@ -1,8 +1,10 @@
 """What was measured at one concurrency, over all its time boxes. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +12,11 @@ from bench.advice.boxes import Box
 from bench.advice.objectives import Objective
 from bench.analysis.bottleneck import Bottleneck
 from bench.analysis.inference import Interval, pseudo_median_interval, quantile_interval
-from bench.analysis.quantiles import quantile
+from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.validity import Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,9 @@ class Point:
     limit: Bottleneck
     is_kept: bool
     """Whether all objectives are kept."""
+    is_steady: bool
+    """Whether a time box is long enough for the requests to come back at least twice. Otherwise
+    the goodput is still on its way to what it would become."""
 
     @property
     def failed_share(self) -> float:
@@ -70,12 +78,13 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
     error_share = sum(box.errors for box in boxes) / requests
     refused_share = sum(box.refused for box in boxes) / requests
     values: Mapping[str, float | None] = {
-        **{f"p{q}": quantile(times_ns, q / 100) / 1e6 if has_times else None for q in (50, 90, 99)},
+        **{f"p{q}": _time_ms(times_ns, q / 100) if has_times else None for q in (50, 90, 99)},
         "errors": 100 * error_share,
         "refused": 100 * refused_share,
         "rate": good_per_s,
     }
     at = boxes[0].concurrency
+    mean_ns = at / good_per_s * 1e9 if good_per_s else math.inf
     by_rate = sorted(boxes, key=lambda box: box.raw_per_s)
     return Point(
         concurrency=at,
@@ -84,7 +93,7 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
         error_per_s=stdev(rates) / len(rates) ** 0.5,
         interval=pseudo_median_interval(rates),
         raw_per_s=median(box.raw_per_s for box in boxes),
-        mean_ns=at / good_per_s * 1e9 if good_per_s else float("inf"),
+        mean_ns=mean_ns,
         p50_ns=quantile(times_ns, 0.5) if has_times else None,
         p99_ns=quantile(times_ns, 0.99) if has_times else None,
         p99_interval=quantile_interval(times_ns, 0.99) if has_times else None,
@@ -94,4 +103,15 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
         level=max(box.level for box in boxes),
         limit=by_rate[(len(by_rate) - 1) // 2].limit,
         is_kept=all(objective.is_kept_by(values) for objective in objectives),
+        is_steady=all(2 * mean_ns <= box.counted_ns for box in boxes),
     )
+
+
+def _time_ms(times_ns: "NDArray[np.int64]", q: float) -> float:
+    """Return a quantile in ms by which an objective is judged.
+
+    With too few requests, single ones would decide. Then it is the lower end of its interval: an
+    objective is missed if that can be shown.
+    """
+    value = tail_quantile(times_ns, q)
+    return (value if value is not None else quantile_interval(times_ns, q).low) / 1e6

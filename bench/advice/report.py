@@ -1,9 +1,12 @@
 """Prints the advice as tables and sentences, and returns it as JSON."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from bench.advice.analysis import AdviceAnalysis, CrawlerAdvice
 from bench.advice.points import Point
+from bench.advice.recommendation import ENOUGH
+from bench.advice.scalability import ScalabilityLaw
 from bench.advice.words import answer
 from bench.analysis.inference import Interval
 from bench.analysis.validity import Level
@@ -165,7 +168,6 @@ def advice_as_json(store: "Store", advice: AdviceAnalysis) -> dict[str, Any]:
 
 
 def _crawler(one: CrawlerAdvice) -> dict[str, Any]:
-    law = one.law
     return {
         "crawler": one.crawler,
         "recommended": _recommended(one),
@@ -173,9 +175,18 @@ def _crawler(one: CrawlerAdvice) -> dict[str, Any]:
         "limit_seen_at": one.limit.concurrency,
         "evidence": one.limit.evidence,
         "points": [_point(point) for point in one.points],
-        "law": None
-        if law is None
-        else {"delay_ms": law.delay_s * 1e3, "sigma": law.sigma, "kappa": law.kappa},
+        "scalability_law": _law(one.law) if one.law is not None else None,
+    }
+
+
+def _law(law: ScalabilityLaw) -> dict[str, Any]:
+    has_peak = law.peak < math.inf
+    return {
+        "delay_ms": law.delay_s * 1e3,
+        "sigma": law.sigma,
+        "kappa": law.kappa,
+        "peak": law.peak if has_peak else None,
+        "at_95_percent_of_peak": law.at_share_of_peak(ENOUGH) if has_peak else None,
     }
 
 
@@ -203,6 +214,7 @@ def _point(point: Point) -> dict[str, Any]:
         "uncorrected_per_s": point.raw_per_s,
         "p50_ms": _ms(point.p50_ns),
         "p99_ms": _ms(point.p99_ns),
+        "p99_interval_ms": _interval_ms(point.p99_interval),
         "error_share": point.error_share,
         "refused_share": point.refused_share,
         "cpu_us_per_request": point.cpu_us_per_request,
@@ -214,6 +226,13 @@ def _point(point: Point) -> dict[str, Any]:
 
 def _ends(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
+
+
+def _interval_ms(interval: Interval | None) -> list[float | None] | None:
+    """Return both ends; None for an end beyond what was measured."""
+    if interval is None:
+        return None
+    return [end / 1e6 if end < math.inf else None for end in (interval.low, interval.high)]
 
 
 def _ms(value_ns: float | None) -> float | None:

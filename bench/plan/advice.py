@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, Experiment, PlannedRun, seed_of_trial
@@ -50,7 +50,9 @@ class AdviceExperiment(Experiment):
 
         Each has its own seed, so that it is a fresh sample.
         """
-        delay, service = self.delays[0], self.service
+        delay = self.delays[0]
+        # A time box is shorter than what the burst of a rate limit hides.
+        service = replace(self.service, is_spent=bool(self.service.rate_limit_per_s))
         most = most_requests(concurrency, delay.mean_us, span_s, may_refuse=service.refuses)
         return PlannedRun(
             number,
