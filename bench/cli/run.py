@@ -1,6 +1,6 @@
 """`crawlbench run`: makes a sweep, prints its tables, and draws its figures and its page."""
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,19 +29,17 @@ from bench.cli.options import (
     add_timeout,
     add_wide,
 )
+from bench.cli.scenario_option import add_scenario, over_all_scenarios, with_options_of_scenario
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
 from bench.plan.delays import Delay
 from bench.plan.presets import OF_SCENARIOS, STANDARD
-from bench.plan.scenarios import ALL, SCENARIOS, find_scenario
-from bench.program import PROGRAM
+from bench.plan.scenarios import ALL
 from crawlers.checked import checked_count, checked_list
-from server.service import FLAGS
 
 if TYPE_CHECKING:
     from bench.measure.runner import Target
-    from bench.plan.experiment import Asked, Experiment
-    from bench.scenarios.experiment import ScenariosExperiment
+    from bench.plan.experiment import Experiment
 
 DESCRIPTION = """\
 Starts the delay server and runs every crawler at every concurrency, each run
@@ -135,16 +133,7 @@ def add_options(parser: ArgumentParser) -> None:
         "500 requests, delays of 50, 300, 550 and 800 ms, concurrency 1, 26 ... 476, one trial; "
         "other options change it",
     )
-    sweep.add_argument(
-        "--scenario",
-        type=_checked_scenario,
-        metavar="SCENARIO",
-        help=f"take the delay, the service and the duration from this scenario of {PROGRAM} "
-        f"scenarios; {ALL} scores the crawlers over all of them, and measures crawlers that adapt, "
-        "and your own, at the largest --concurrency only (default then: --crawlers "
-        f"{','.join(OF_SCENARIOS.crawlers)} --concurrency "
-        f"{','.join(map(str, OF_SCENARIOS.concurrencies))} --trials {OF_SCENARIOS.trials})",
-    )
+    add_scenario(sweep)
     sweep.add_argument(
         "--resume",
         type=Path,
@@ -169,7 +158,9 @@ def run(arguments: Namespace) -> int:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
-    if arguments.resume is None:
+    if arguments.scenario == ALL:
+        measured = measure(over_all_scenarios(arguments), arguments.out or DEFAULT_OUT)
+    elif arguments.resume is None:
         asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
@@ -203,79 +194,13 @@ def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     ]
 
 
-def asked_for(arguments: Namespace) -> "tuple[Asked, Target | None]":
+def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     """Return what is asked for, and the server that runs already, if it is to be swept."""
-    if arguments.scenario == ALL:
-        _check_no_conflict(arguments, *_OF_EACH_SCENARIO)
-        if arguments.fail_if or arguments.timeline_at:
-            option = "--fail-if" if arguments.fail_if else "--timeline-at"
-            raise UsageError(
-                f"{option} is for one sweep, and not for --scenario {ALL}: leave it out"
-            )
-        return _over_all_scenarios(arguments), None
-    if arguments.scenario is not None:
-        _check_no_conflict(arguments, *_OF_EACH_SCENARIO)
-        arguments = _with_options_of(arguments.scenario, arguments)
-    return _sweep(arguments)
-
-
-_OF_EACH_SCENARIO = (
-    *("delay", *FLAGS, "size", "method", "body-size", "rate", "over", "arrivals", "duration"),
-    *("warm-up", "requests", "waves", "url", "urls", "cafile", "insecure", "i-may-load-this-host"),
-)
-
-
-def _checked_scenario(text: str) -> str:
-    """Return the name of a scenario, or `all`. Raises ArgumentTypeError."""
-    try:
-        return text if text == ALL else find_scenario(text).name
-    except LookupError as error:
-        raise ArgumentTypeError(error.args[0]) from None
-
-
-def _check_no_conflict(arguments: Namespace, *names: str) -> None:
-    """Raise UsageError if an option is given that a scenario determines."""
-    given = [f"--{one}" for one in names if getattr(arguments, one.replace("-", "_"))]
-    if given:
-        raise UsageError(
-            f"--scenario {arguments.scenario} determines what is asked of the service: leave out "
-            f"{', '.join(given)}"
-        )
-
-
-def _with_options_of(name: str, arguments: Namespace) -> Namespace:
-    """Return the arguments of the command that asks for the same without the scenario's name."""
-    scenario = find_scenario(name)
-    flags = {flag.replace("-", "_"): text for flag, text in scenario.service.flags().items()}
-    about = {"duration": scenario.duration_s, "warm_up": scenario.warm_up_s}
-    return Namespace(**(vars(arguments) | flags | about | {"delay": (scenario.delay,)}))
-
-
-def _over_all_scenarios(arguments: Namespace) -> "ScenariosExperiment":
-    from bench.measure.readiness import chosen_entrants
-    from bench.plan.entrants import Entrant
-    from bench.scenarios.experiment import ScenariosExperiment
-    from crawlers.registry import find
-
-    usual = tuple(Entrant(name, name) for name in OF_SCENARIOS.crawlers)
-    entrants = chosen_entrants(arguments.crawlers or usual)
-    infos = {one.label: find(one.crawler, one.declared_as) for one in entrants}
-    return ScenariosExperiment(
-        scenarios=SCENARIOS,
-        entrants=entrants,
-        # Nothing is declared of a crawler that is brought along: it may adapt.
-        adaptive=tuple(name for name, one in infos.items() if one.adapts or not one.is_declared),
-        concurrencies=arguments.concurrency or OF_SCENARIOS.concurrencies,
-        trials=arguments.trials or OF_SCENARIOS.trials,
-        seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
-        timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
-    )
-
-
-def _sweep(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     from bench.measure.targets import check_options, read_urls, sweep_target
     from crawlers.trust import Trust
 
+    if arguments.scenario is not None:
+        arguments = with_options_of_scenario(arguments)
     asked = _experiment(arguments)
     for_our_server = options_for_our_server(arguments)
     if not (arguments.url or arguments.urls):

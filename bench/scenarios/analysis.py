@@ -38,6 +38,8 @@ LOWEST_SCORE = -1.0
 no limit to how much a client can be refused."""
 CONVERGED_SHARE = 0.9
 _WINDOW_S, _MOVE_S = 1.0, 0.1
+_STEADY_S = 3.0
+"""For how long the ideal client is simulated to know its goodput at one capacity."""
 _COARSE = 1.5
 """Ratio of neighbouring concurrencies in the first look for the best one."""
 _FINE = 10
@@ -109,10 +111,11 @@ class ScoredCell:
         known = [run.goodput for run in self.runs if run.goodput is not None]
         return Goodput(*map(median, zip(*known, strict=True))) if known else None
 
-    def median_of(self, attribute: str) -> float | None:
-        """Return the median of an attribute of RunSummary; None if no run has it."""
+    @property
+    def summary(self) -> CellSummary:
+        """Its trials as those of a cell of a sweep."""
         trials = tuple(run.trial for run in self.runs)
-        return CellSummary(trials[0].run.cell, trials).median_of(attribute)
+        return CellSummary(trials[0].run.cell, trials)
 
     @property
     def level(self) -> Level:
@@ -338,7 +341,9 @@ def seconds_to_converge(
 def _good_at(scenario: Scenario, step: CapacityStep, most: int) -> float:
     """Return the goodput of the ideal client if the capacity is always that of a step."""
     constant = replace(scenario.service, capacity=(CapacityStep(step.capacity, 0.0),))
-    return best_fixed(replace(scenario, service=constant), most, seed=0).good_per_s
+    duration_s = scenario.warm_up_s + _STEADY_S
+    always = replace(scenario, service=constant, duration_s=duration_s)
+    return best_fixed(always, most, seed=0).good_per_s
 
 
 def best_fixed(scenario: Scenario, most: int, seed: int) -> BestFixed:

@@ -215,7 +215,7 @@ def runs_table(analysis: ScenariosAnalysis) -> Table[ScoredCell]:
 
 
 def _milliseconds(cell: ScoredCell, attribute: str) -> str:
-    return format_number(cell.median_of(attribute), ",.0f", 1e6)
+    return format_number(cell.summary.median_of(attribute), ",.0f", 1e6)
 
 
 def finding_of_scenarios(analysis: ScenariosAnalysis) -> str:
