@@ -25,7 +25,7 @@ def add_scenario(group: _MutuallyExclusiveGroup) -> None:
     group.add_argument(
         "--scenario",
         type=_checked_scenario,
-        metavar="SCENARIO",
+        metavar="CASE",
         help=f"take the delay, the service and the duration from this scenario of {PROGRAM} "
         f"scenarios; {ALL} scores the crawlers over all of them, and measures crawlers that adapt, "
         "and your own, at the largest --concurrency only (default then: --crawlers "

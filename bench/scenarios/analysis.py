@@ -255,7 +255,8 @@ def analyse_scenarios(store: "Store") -> ScenariosAnalysis:
         run, accounts = load_run(store, kept)
         entry = Entry(run.crawler, run.concurrency, run.crawler in asked.adaptive)
         best = best_fixed(scenario, asked.most, seed_of_trial(asked.seed, run.trial))
-        runs.setdefault((scenario, entry), []).append(scored_run(run, accounts, scenario, best))
+        scored = scored_run(run, accounts, scenario, best, asked.most)
+        runs.setdefault((scenario, entry), []).append(scored)
     rank = {scenario: n for n, scenario in enumerate(asked.scenarios)}
     cells = (ScoredCell(scenario, entry, tuple(of)) for (scenario, entry), of in runs.items())
     ordered = sorted(
@@ -271,8 +272,10 @@ def analyse_scenarios(store: "Store") -> ScenariosAnalysis:
     return ScenariosAnalysis(asked, tuple(ordered), ideals)
 
 
-def scored_run(run: RunRow, accounts: Accounts, scenario: Scenario, best: BestFixed) -> ScoredRun:
-    """Score a run of a scenario against the ideal client."""
+def scored_run(
+    run: RunRow, accounts: Accounts, scenario: Scenario, best: BestFixed, most: int
+) -> ScoredRun:
+    """Score a run of a scenario against the ideal client, which has up to `most` in flight."""
     summary = summarise(run, accounts)
     trial = Trial(run, summary, judge(run, summary, None))
     never: tuple[float | None, ...] = (None,) * len(scenario.steps)
@@ -293,7 +296,7 @@ def scored_run(run: RunRow, accounts: Accounts, scenario: Scenario, best: BestFi
         trial,
         goodput,
         goodput.net_per_s / best.good_per_s if is_valid and best.good_per_s else None,
-        tuple(seconds_to_converge(in_time_ns, scenario, run.concurrency)),
+        tuple(seconds_to_converge(in_time_ns, scenario, most)),
     )
 
 
@@ -327,8 +330,8 @@ def seconds_to_converge(
     CONVERGED_SHARE of the goodput of the ideal client; that second ends before the next step.
     """
     ends_s = np.sort(in_time_ns) / 1e9
-    next_s = [*(step.from_s for step in scenario.steps[1:]), scenario.duration_s]
-    for step, until_s in zip(scenario.steps, next_s, strict=True):
+    instants_s = [*(step.from_s for step in scenario.steps), scenario.duration_s]
+    for step, until_s in zip(scenario.steps, instants_s[1:], strict=True):
         enough = CONVERGED_SHARE * _good_at(scenario, step, most) * _WINDOW_S
         moves = round((until_s - _WINDOW_S - step.from_s) / _MOVE_S)
         begins_s = step.from_s + np.arange(max(0, moves + 1)) * _MOVE_S
