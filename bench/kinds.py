@@ -11,6 +11,8 @@ from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.primes.experiment import NAME as PRIMES
 from bench.primes.experiment import PrimesExperiment
 from bench.primes.savers import SAVERS
+from bench.scenarios.experiment import NAME as SCENARIOS
+from bench.scenarios.experiment import ScenariosExperiment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,6 +60,12 @@ def _analyse_primes(store: "Store") -> Any:
     return analyse_primes(store)
 
 
+def _analyse_scenarios(store: "Store") -> Any:
+    from bench.scenarios.analysis import analyse_scenarios
+
+    return analyse_scenarios(store)
+
+
 def _report_sweep(
     store: "Store", analysis: Any, console: "Console", options: ReportOptions
 ) -> bool:
@@ -84,6 +92,15 @@ def _report_primes(
     from bench.primes.report import print_primes
 
     print_primes(store, analysis, console, show_all=options.show_all)
+    return bool(analysis.is_sound)
+
+
+def _report_scenarios(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
+    from bench.scenarios.report import print_scenarios
+
+    print_scenarios(store, analysis, console, show_all=options.show_all)
     return bool(analysis.is_sound)
 
 
@@ -138,6 +155,7 @@ KINDS = (
         _report_primes,
         programs=frozenset(saver.crawler for saver in SAVERS),
     ),
+    Kind(SCENARIOS, ScenariosExperiment, _analyse_scenarios, _report_scenarios),
 )
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +21,7 @@ from bench.analysis.validity import Level, Verdict, shared_reasons
 from bench.documents import DOCUMENTS
 from bench.printable import printable
 from bench.program import PROGRAM
+from bench.report.tables import Table as Printed
 from bench.results.store import Store
 
 READ_ON = {
@@ -30,6 +32,7 @@ READ_ON = {
     "crawlers.md": "how the crawlers differ",
     "patterns.md": "six ways in which people write crawlers, and what each costs",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
+    "scenarios.md": "named services, and how crawlers are scored over all of them",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",
@@ -243,6 +246,30 @@ def number(value: float | None, form: str, unit: float = 1) -> Value:
 def badge(level: Level) -> Value:
     """Return a verdict, to be shown as a badge."""
     return Value(level.name, float(level), level.name)
+
+
+def page_table(anchor: str, table: Printed[Any]) -> Table:
+    """Convert a table of the terminal report to one of the page, with verdicts as badges."""
+    columns = tuple(
+        Column(one.heading, _meaning(one.about), is_text=at == 0 or one.is_text)
+        for at, one in enumerate(table.columns)
+    )
+    rows = tuple(
+        Row(
+            tuple(
+                Value(text, level=text if column.name == "verdict" else "")
+                for column, text in zip(columns, row, strict=True)
+            )
+        )
+        for row in table.cells()
+    )
+    return Table(anchor, table.title, columns, rows)
+
+
+def _meaning(about: str) -> str:
+    """Return a column's explanation without its name, because the page adds the name."""
+    text = about.partition(": ")[2]
+    return text[:1].upper() + text[1:]
 
 
 def _explained_once(pictures: Iterable[Picture]) -> list[Picture]:

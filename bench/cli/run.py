@@ -29,10 +29,12 @@ from bench.cli.options import (
     add_timeout,
     add_wide,
 )
+from bench.cli.scenario_option import add_scenario, over_all_scenarios, with_options_of_scenario
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
 from bench.plan.delays import Delay
-from bench.plan.presets import STANDARD
+from bench.plan.presets import OF_SCENARIOS, STANDARD
+from bench.plan.scenarios import ALL
 from crawlers.checked import checked_count, checked_list
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ EXAMPLES = (
         "run --crawlers asyncio --capacity 50 --rate 200,400,600",
         "the same service, with requests that come at these rates and do not wait",
     ),
+    ("run --scenario all", "crawlers that adapt, and fixed ones, over all services"),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
@@ -130,6 +133,7 @@ def add_options(parser: ArgumentParser) -> None:
         "500 requests, delays of 50, 300, 550 and 800 ms, concurrency 1, 26 ... 476, one trial; "
         "other options change it",
     )
+    add_scenario(sweep)
     sweep.add_argument(
         "--resume",
         type=Path,
@@ -154,7 +158,9 @@ def run(arguments: Namespace) -> int:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
-    if arguments.resume is None:
+    if arguments.scenario == ALL:
+        measured = measure(over_all_scenarios(arguments), arguments.out or DEFAULT_OUT)
+    elif arguments.resume is None:
         asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
@@ -193,6 +199,8 @@ def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     from bench.measure.targets import check_options, read_urls, sweep_target
     from crawlers.trust import Trust
 
+    if arguments.scenario is not None:
+        arguments = with_options_of_scenario(arguments)
     asked = _experiment(arguments)
     for_our_server = options_for_our_server(arguments)
     if not (arguments.url or arguments.urls):
@@ -236,6 +244,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
     check_open_loop(load, arguments.concurrency, arguments.waves)
     timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
+    preset = OF_SCENARIOS if arguments.scenario else preset
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     entrants = chosen_entrants(named)
     check_entrants(load, entrants)

@@ -46,5 +46,6 @@ VERBS = (
     Verb("primes", "find primes and save each one to a slow service"),
     Verb("check", "check whether a crawler keeps the contract"),
     Verb("audit", "show what each crawler sends, opens and costs"),
+    Verb("scenarios", "list the services that run --scenario has"),
     Verb("list", "list the crawlers and their libraries"),
 )

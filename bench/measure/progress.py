@@ -10,10 +10,12 @@ from typing import Protocol
 
 from bench.plan.experiment import CELL, Cell, PlannedRun
 from bench.plan.ideal import expected_ns
+from bench.plan.load import Load
 from bench.printable import bare, printable
 from bench.results.run_result import RunResult
 from bench.wording import format_span, shorten_middle
 from crawlers.work import Work
+from server.service import Service
 
 _START_S = 0.6
 """Rough time of a run without its crawl: starting a process, imports, the store."""
@@ -98,12 +100,12 @@ class Forecast:
         return expected_s(run, slots)
 
 
-_Key = tuple[str, Cell, Work | None]
+_Key = tuple[str, Cell, Work | None, Load, Service]
 """Key of runs that take the same time in every trial."""
 
 
 def _key_of(run: PlannedRun) -> _Key:
-    return run.role, run.cell, run.work
+    return run.role, run.cell, run.work, run.load, run.service
 
 
 def _waiting_s_of(run: PlannedRun) -> float:
