@@ -29,6 +29,7 @@ READ_ON = {
     "validity.md": "what each check looks for, and its threshold",
     "crawlers.md": "how the crawlers differ",
     "patterns.md": "six ways in which people write crawlers, and what each costs",
+    "how-many.md": "how many requests at a time, from theory to the command",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
