@@ -31,6 +31,7 @@ READ_ON = {
     "validity.md": "what each check looks for, and its threshold",
     "crawlers.md": "how the crawlers differ",
     "patterns.md": "six ways in which people write crawlers, and what each costs",
+    "how-many.md": "how many requests at a time, from theory to the command",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
     "scenarios.md": "named services, and how crawlers are scored over all of them",
     "server.md": "how the server delays its responses",
