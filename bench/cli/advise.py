@@ -54,8 +54,8 @@ compared."""
 EXAMPLES = (
     ("advise asyncio --capacity 50", "a service that answers in 100 ms, 50 at a time"),
     (
-        "advise asyncio,threads --delay lognormal:median=120,p99=900 --capacity 50",
-        "two crawlers, and a service with a long tail",
+        "advise asyncio,threads --delay exponential:mean=100 --capacity 50",
+        "two crawlers, and a service with a tail",
     ),
     ("advise asyncio --rate-limit 200", "a service that refuses more than 200 per second"),
     (
