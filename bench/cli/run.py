@@ -38,8 +38,10 @@ from bench.plan.scenarios import ALL
 from crawlers.checked import checked_count, checked_list
 
 if TYPE_CHECKING:
+    from bench.kinds import Kind
     from bench.measure.runner import Target
     from bench.plan.experiment import Experiment
+    from bench.results.store import Store
 
 DESCRIPTION = """\
 Starts the delay server and runs every crawler at every concurrency, each run
@@ -122,6 +124,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_format(parser)
     add_timeline_at(parser)
     add_wide(parser)
+    add_scenario(parser)
     sweep = parser.add_mutually_exclusive_group()
     sweep.add_argument(
         "--quick", action="store_true", help="measure one trial at concurrency 1, 10 and 100"
@@ -133,7 +136,6 @@ def add_options(parser: ArgumentParser) -> None:
         "500 requests, delays of 50, 300, 550 and 800 ms, concurrency 1, 26 ... 476, one trial; "
         "other options change it",
     )
-    add_scenario(sweep)
     sweep.add_argument(
         "--resume",
         type=Path,
@@ -151,14 +153,13 @@ def add_options(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Measure, print tables, draw figures, and return the exit code."""
     from bench.cli.show import show_measured
-    from bench.kinds import kind_of
     from bench.measure.session import measure, resume
 
     if arguments.allow_foreign and arguments.resume is None:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
-    if arguments.scenario == ALL:
+    if arguments.scenario == ALL and arguments.resume is None:
         measured = measure(over_all_scenarios(arguments), arguments.out or DEFAULT_OUT)
     elif arguments.resume is None:
         asked, target = asked_for(arguments)
@@ -170,7 +171,7 @@ def run(arguments: Namespace) -> int:
     else:
         measured = resume(
             arguments.resume,
-            kind_of,
+            lambda store: _checked_kind(store, arguments),
             allow_foreign=arguments.allow_foreign,
             may_load_any_host=arguments.i_may_load_this_host,
         )
@@ -181,6 +182,19 @@ def run(arguments: Namespace) -> int:
         arguments.fail_if,
         is_wide=arguments.wide,
     )
+
+
+def _checked_kind(store: "Store", arguments: Namespace) -> "Kind":
+    """Return the kind of the experiment to resume. Raises UsageError for thresholds without use."""
+    from bench.kinds import kind_of
+    from bench.plan.experiment import Experiment
+
+    kind = kind_of(store)
+    if arguments.fail_if and not issubclass(kind.asked, Experiment):
+        raise UsageError(
+            f"--fail-if is for sweeps, and {store.path} is of {kind.name}: leave it out"
+        )
+    return kind
 
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:

@@ -1,6 +1,6 @@
 """The option `--scenario` of `run`: what it stands for, and which options contradict it."""
 
-from argparse import ArgumentTypeError, Namespace, _MutuallyExclusiveGroup
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from bench.cli.options import DEFAULT_SEED, DEFAULT_TIMEOUT_S
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 _DETERMINED = (
     *("delay", *FLAGS, "size", "method", "body-size", "rate", "over", "arrivals", "duration"),
     *("warm-up", "requests", "waves", "url", "urls", "cafile", "insecure", "i-may-load-this-host"),
+    *("quick", "chapter"),
 )
 _OF_ONE_SWEEP = ("fail-if", "timeline-at")
 
 
-def add_scenario(group: _MutuallyExclusiveGroup) -> None:
+def add_scenario(parser: ArgumentParser) -> None:
     """Add `scenario`, the name of a scenario, or `all`, or None."""
-    group.add_argument(
+    parser.add_argument(
         "--scenario",
         type=_checked_scenario,
-        metavar="CASE",
-        help=f"take the delay, the service and the duration from this scenario of {PROGRAM} "
-        f"scenarios; {ALL} scores the crawlers over all of them, and measures crawlers that adapt, "
-        "and your own, at the largest --concurrency only (default then: --crawlers "
-        f"{','.join(OF_SCENARIOS.crawlers)} --concurrency "
-        f"{','.join(map(str, OF_SCENARIOS.concurrencies))} --trials {OF_SCENARIOS.trials})",
+        metavar="SCENARIO",
+        help=f"take the delay, the service and the times from a scenario of {PROGRAM} scenarios; "
+        f"{ALL} scores crawlers over all of them (default then: crawlers "
+        f"{', '.join(OF_SCENARIOS.crawlers)}, concurrency "
+        f"{','.join(map(str, OF_SCENARIOS.concurrencies))}, one trial). Crawlers that adapt, and "
+        "your own, are then measured at the largest --concurrency only",
     )
 
 
@@ -82,8 +83,7 @@ def over_all_scenarios(arguments: Namespace) -> "ScenariosExperiment":
 def _check_no_conflict(arguments: Namespace) -> None:
     if conflicting := _given(arguments, _DETERMINED):
         raise UsageError(
-            f"--scenario {arguments.scenario} determines what is asked of the service: leave out "
-            f"{conflicting}"
+            f"--scenario {arguments.scenario} determines this: leave out {conflicting}"
         )
 
 

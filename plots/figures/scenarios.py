@@ -8,7 +8,7 @@ from bench.analysis.validity import Level
 from bench.scenarios.analysis import LOWEST_SCORE, Ranked, ScenariosAnalysis
 from bench.scenarios.report import finding_of_scenarios
 from plots.scenes import Drawn, ScenariosScene
-from plots.style import add_axes_title, add_small_print, new_figure
+from plots.style import add_small_print, add_title, new_figure
 
 _HOW_TO_READ = (
     "A row for each entrant, the best total first; a column for each scenario. 1.00 is as good as "
@@ -56,16 +56,16 @@ def scenarios_figure(analysis: ScenariosAnalysis, small_print: str) -> Figure | 
         _draw_row(axes, analysis, one, y, columns, is_entry=y < len(ranking))
     axes.set_xlim(-0.5, columns[-1] + 0.5)
     axes.set_ylim(places[-1] + 0.5, -0.5)
-    axes.set_xticks(columns, [*(_wrapped(one.name) for one in scenarios), "total"], fontsize=11)
+    axes.set_xticks(columns, [*(_wrapped(one.name) for one in scenarios), "total"], fontsize=10.5)
     axes.set_yticks(places, [one.name for one in (*ranking, *hindsight)])
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    add_axes_title(
-        axes,
+    add_title(
+        figure,
         "Scores in all scenarios",
-        "goodput within the objective less refusals, over that of the ideal client at its best "
+        "goodput within the objective less refusals, over the same of the ideal client at its best "
         "fixed concurrency",
     )
     levels = {cell.level for cell in analysis.cells}
