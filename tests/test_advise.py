@@ -10,9 +10,10 @@ from bench.advice.analysis import AdviceAnalysis, CrawlerAdvice, analyse_advice
 from bench.advice.limits import MOST, OBJECTIVE, SERVER, Limit
 from bench.advice.points import Point
 from bench.advice.recommendation import Recommendation
-from bench.advice.words import answer
+from bench.advice.words import answer, certainty
 from bench.analysis.analyse import Analysis
 from bench.analysis.bottleneck import Bottleneck
+from bench.analysis.inference import Interval
 from bench.analysis.validity import Level
 from bench.cli import advise
 from bench.cli.parser import parse
@@ -121,6 +122,7 @@ def advice(name: str, per_s: float, cpu_us: float, word: str = "capacity") -> Cr
         Recommendation(48, 46, 53, per_s),
         Limit(word, 64, "evidence"),
         None,
+        48,
     )
 
 
@@ -143,7 +145,8 @@ def test_the_answer_is_said_in_words() -> None:
         "service's capacity is the limit: more only waits. Every crawler here reaches it; threads "
         "takes 2.1 times the CPU."
     )
-    said = told_of(advice("uvloop", 478, 100), advice("serial", 10, 900), advice("gevent", 480, 150))
+    others = (advice("serial", 10, 900), advice("gevent", 480, 150))
+    said = told_of(advice("uvloop", 478, 100), *others)
     assert said.endswith(
         "gevent reaches it, too; gevent takes 1.5 times the CPU. serial has 10.0 requests/s at "
         "best, with 48 at a time."
@@ -163,6 +166,20 @@ def test_the_answer_is_said_in_words() -> None:
 def test_the_limit_is_said_in_words(word: str, url: str, said: str) -> None:
     """What is not known of a server of others is said, too."""
     assert said in told_of(advice("asyncio", 478, 100, word), url=url)
+
+
+def test_how_sure_the_answer_is_is_said() -> None:
+    """The fresh runs agree with the search, or move its answer."""
+    one = advice("uvloop", 478, 100)
+    assert certainty(one) == (
+        "uvloop with 48 at a time: 3 runs; the fresh runs confirm the search."
+    )
+    assert certainty(replace(one, searched=46)).endswith(
+        "alone found 46, and the fresh runs moved it."
+    )
+    sure = replace(one.points[0], interval=Interval(476, 480, 0.95))
+    assert ", 476 to 480 requests/s (95 % interval);" in certainty(replace(one, points=(sure,)))
+    assert not certainty(replace(one, recommendation=None))
 
 
 def test_a_crawler_without_an_answer_says_why() -> None:

@@ -13,7 +13,7 @@ from bench.advice.scalability import ScalabilityLaw, fit
 from bench.analysis.analyse import Analysis, analyse, load_run
 from bench.analysis.cells import Trial
 from bench.errors import StoreError
-from bench.plan.advice import AdviceExperiment
+from bench.plan.advice import SEARCH, AdviceExperiment
 
 if TYPE_CHECKING:
     from bench.results.store import Store
@@ -31,6 +31,8 @@ class CrawlerAdvice:
     limit: Limit
     law: ScalabilityLaw | None
     """The universal scalability law, if it holds."""
+    searched: int | None
+    """What the search alone would recommend, without the fresh runs that confirm it."""
 
     def at(self, concurrency: int) -> Point:
         """Return the point of a concurrency. Raises StopIteration if it was not measured."""
@@ -121,12 +123,22 @@ def advice_of(
     objectives: Sequence[Objective],
 ) -> CrawlerAdvice:
     """Return the advice that follows from the boxes of one crawler."""
+    has_objectives = bool(objectives)
     points = points_of(boxes, objectives)
-    answer = recommend(points, has_objectives=bool(objectives))
+    answer = recommend(points, has_objectives=has_objectives)
+    of_search = points_of((box for box in boxes if box.trial == SEARCH), objectives)
+    searched = recommend(of_search, has_objectives=has_objectives)
     known = [point for point in points.values() if point.is_steady]
     law = fit([one.concurrency for one in known], [one.good_per_s for one in known])
     limit = limit_of(points, answer, asked.most, objectives)
-    return CrawlerAdvice(crawler, tuple(points.values()), answer, limit, law)
+    return CrawlerAdvice(
+        crawler,
+        tuple(points.values()),
+        answer,
+        limit,
+        law,
+        searched.concurrency if searched is not None else None,
+    )
 
 
 def _box(store: "Store", trial: Trial) -> Box | None:

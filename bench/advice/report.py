@@ -7,7 +7,7 @@ from bench.advice.analysis import AdviceAnalysis, CrawlerAdvice
 from bench.advice.points import Point
 from bench.advice.recommendation import ENOUGH
 from bench.advice.scalability import ScalabilityLaw
-from bench.advice.words import answer
+from bench.advice.words import answer, certainty
 from bench.analysis.inference import Interval
 from bench.analysis.validity import Level
 from bench.report.finding import verdict_counts
@@ -38,8 +38,9 @@ def print_advice(
         print_text("", console)
         print_table(points_table(one), console)
     print_text("", console)
-    for text in reasons(advice):
-        print_text(text, console)
+    for text in (*map(certainty, advice.crawlers), *reasons(advice)):
+        if text:
+            print_text(text, console)
     print_text(verdict_counts(trial.verdict.level for trial in advice.trials), console)
     print_text(answer(advice), console)
 
@@ -171,6 +172,7 @@ def _crawler(one: CrawlerAdvice) -> dict[str, Any]:
     return {
         "crawler": one.crawler,
         "recommended": _recommended(one),
+        "recommended_by_search": one.searched,
         "limited_by": one.limit.word,
         "limit_seen_at": one.limit.concurrency,
         "evidence": one.limit.evidence,

@@ -40,6 +40,23 @@ def answer(advice: AdviceAnalysis) -> str:
     return " ".join(filter(None, sentences))
 
 
+def certainty(one: CrawlerAdvice) -> str:
+    """Return how sure the recommended concurrency is; "" without one."""
+    found, point = one.recommendation, one.recommended
+    if found is None or point is None:
+        return ""
+    runs = "1 run" if point.boxes == 1 else f"{point.boxes} runs"
+    text = f"{one.crawler} with {found.concurrency:,} at a time: {runs}"
+    if point.interval is not None:
+        low, high = format_rate(point.interval.low), format_rate(point.interval.high)
+        text += f", {low} to {high} requests/s (95 % interval)"
+    if one.searched == found.concurrency:
+        return f"{text}; the fresh runs confirm the search."
+    if one.searched is None:
+        return f"{text}; the search alone found none."
+    return f"{text}; the search alone found {one.searched:,}, and the fresh runs moved it."
+
+
 def limit_sentence(limit: Limit, advice: CrawlerAdvice, *, is_ours: bool) -> str:
     """Return what limits beyond the recommendation, in a sentence or two."""
     if limit.word == OBJECTIVE:

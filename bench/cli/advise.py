@@ -53,10 +53,7 @@ compared."""
 
 EXAMPLES = (
     ("advise asyncio --capacity 50", "a service that answers in 100 ms, 50 at a time"),
-    (
-        "advise asyncio,threads --delay exponential:mean=100 --capacity 50",
-        "two crawlers, and a service with a tail",
-    ),
+    ("advise asyncio,threads --delay 20-200 --capacity 50", "two crawlers, and delays that vary"),
     ("advise asyncio --rate-limit 200", "a service that refuses more than 200 per second"),
     (
         "advise asyncio --capacity 50 --slo 'p99<=150,errors<=0.1%'",
