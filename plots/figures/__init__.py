@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+from bench.advice.analysis import AdviceAnalysis
 from bench.analysis.analyse import Analysis, load_accounts
 from bench.analysis.comparison import compare_neighbours
 from bench.plan.experiment import Experiment
@@ -17,6 +18,7 @@ from bench.primes.report import format_work
 from bench.results.store import Store
 from bench.scenarios.analysis import ScenariosAnalysis
 from plots.figures import (
+    advice,
     async_callgraph,
     cost,
     delays,
@@ -36,6 +38,7 @@ from plots.figures import (
     workload_bcrypt,
 )
 from plots.scenes import (
+    AdviceScene,
     DelayScene,
     Drawn,
     PrimesScene,
@@ -74,6 +77,7 @@ OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, over_ti
 """Figures of one run, drawn once for each crawler."""
 OF_RUN_CLOSED: tuple[Callable[[RunScene], Drawn | None], ...] = (in_flight.draw,)
 """The same, in closed loop only: in open loop, the concurrency is no more than a limit."""
+OF_ADVICE: tuple[Callable[[AdviceScene], Drawn | None], ...] = (advice.draw,)
 OF_PRIMES: tuple[Callable[[PrimesScene], Drawn | None], ...] = (
     primes.draw,
     workload.draw,
@@ -147,6 +151,11 @@ def timelines_left_out(analysis: Analysis, timeline_at: Sequence[int]) -> Iterat
                 f"no timeline of {name} at {at}: its run has only {requests:,} requests "
                 f"(measure it with --requests {max(missing)})"
             )
+
+
+def advice_figures(store: Store, analysis: AdviceAnalysis) -> Iterator[Drawn]:
+    """Yield all figures of `crawlbench advise`. Raises StoreError."""
+    yield from _of(AdviceScene(analysis, small_print_of(store, analysis.analysis)), OF_ADVICE)
 
 
 def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
