@@ -9,7 +9,7 @@ from bench.advice.boxes import Box, rates_of
 from bench.advice.objectives import Objective
 from bench.advice.points import Point, points_of
 from bench.advice.recommendation import Recommendation, recommend
-from bench.advice.search import neighbours, search
+from bench.advice.search import search, to_confirm
 from bench.analysis.bottleneck import Bottleneck
 from bench.analysis.validity import Level
 from bench.plan.advice import WARM_UP_SHARE, box_s
@@ -93,6 +93,6 @@ class SimulatedService:
         answer = recommend(self.points, has_objectives=has_objectives)
         if answer is None:
             return None
-        for at in 2 * neighbours(self.points, answer.concurrency):
+        for at in 2 * to_confirm(self.points, answer):
             self.measure(at)
         return recommend(self.points, has_objectives=has_objectives)

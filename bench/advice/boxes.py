@@ -1,6 +1,6 @@
 """Computes the numbers of one time box from the records of its run. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import stdev
 from typing import TYPE_CHECKING
@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.analysis.accounts import Accounts
-from bench.analysis.bottleneck import Bottleneck, bottleneck
+from bench.analysis.bottleneck import REFUSED_SHARE, Bottleneck, bottleneck
 from bench.analysis.good import GoodRequests
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Verdict
 from bench.results.schema import RunRow
+from bench.wording import format_percent
+from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+REFUSALS = "refusals"
+"""The word for a limit that a server of others shows by refusing."""
 BATCHES = 10
 """Parts of a time box from whose spread the interval of the goodput follows."""
 
@@ -38,6 +42,8 @@ class Box:
     times_ns: "NDArray[np.int64]"
     """The service times of good requests, sorted."""
     requests: int
+    """The requests that began after the warm-up, of which `errors` failed and `refused` were
+    refused by the service."""
     errors: int
     refused: int
     cpu_us_per_request: float
@@ -54,21 +60,18 @@ def box_of(run: RunRow, accounts: Accounts, summary: RunSummary, verdict: Verdic
     begin_ns = int(start_ns.min())
     from_ns = begin_ns + round(run.load.warm_up_s * 1e9)
     to_ns = begin_ns + round(run.load.duration_s * 1e9)
-    is_good = requests.is_good
+    is_good, is_counted = requests.is_good, start_ns >= from_ns
+    counted = max(1, int(is_counted.sum()))
+    refusals = requests.is_refused
+    if not accounts.is_planned:
+        is_refusal = np.isin(fetches["status"], (TOO_MANY_REQUESTS, UNAVAILABLE))
+        refusals = is_refusal & (fetches["error"] == 0)
+    refused = int((refusals & is_counted).sum())
     delay_us = None
     if accounts.is_planned and not run.delay.is_fixed:
         drawn = np.array(run.delays_us())
         delay_us = drawn[np.clip(fetches["seq"], 0, len(drawn) - 1)][is_good]
-    counted = is_good & (start_ns >= from_ns)
-    join = accounts.complete_join(run)
-    served_ns = start_ns[is_good]
-    if join is not None:  # a good request has arrived
-        served_ns = np.clip(
-            join.arrivals["begin_ns"][join.arrival_of[is_good]], None, end_ns[is_good]
-        )
-    elif is_good.any():
-        # A part of the others' times may be a wait in the server's queue, which it does not show.
-        served_ns = end_ns[is_good] - (end_ns - start_ns)[is_good].min()
+    served_ns = _served_ns(run, accounts, is_good)
     return Box(
         number=run.number,
         trial=run.trial,
@@ -76,20 +79,43 @@ def box_of(run: RunRow, accounts: Accounts, summary: RunSummary, verdict: Verdic
         rates=rates_of(served_ns, end_ns[is_good], from_ns, to_ns, delay_us, run.delay.mean_us),
         raw_per_s=summary.requests_per_s,
         counted_ns=to_ns - from_ns,
-        times_ns=np.sort((end_ns - start_ns)[counted]),
-        requests=summary.requests,
-        errors=sum(summary.errors.values()),
-        refused=summary.refused or 0,
+        times_ns=np.sort((end_ns - start_ns)[is_good & is_counted]),
+        requests=counted,
+        errors=counted - refused - int((is_good & is_counted).sum()),
+        refused=refused,
         cpu_us_per_request=summary.cpu_us_per_request,
         cpu_share=summary.cpu_share,
         level=verdict.level,
-        limit=bottleneck(summary, _without_machine(verdict)),
+        limit=_limit(summary, verdict, refused / counted),
     )
 
 
-def _without_machine(verdict: Verdict) -> Verdict:
-    """Return a verdict that says what limits below the noise of a busy machine."""
-    return Verdict(tuple(one for one in verdict.reasons if one.check != "busy machine"))
+def _limit(summary: RunSummary, verdict: Verdict, refused_share: float) -> Bottleneck:
+    """Return what limits, below the noise of a busy machine."""
+    if refused_share <= REFUSED_SHARE:
+        # Those that came while a bucket filled for the first time do not say what limits.
+        summary = replace(summary, refused=0)
+    elif not summary.refused:  # by a server of others, whose answers are all that is known
+        return Bottleneck(
+            REFUSALS, f"the server refused {format_percent(refused_share)} with 429 or 503"
+        )
+    reasons = tuple(one for one in verdict.reasons if one.check != "busy machine")
+    return bottleneck(summary, Verdict(reasons))
+
+
+def _served_ns(
+    run: RunRow, accounts: Accounts, is_good: "NDArray[np.bool_]"
+) -> "NDArray[np.int64]":
+    """Return when the service began with each good request, as well as it is known."""
+    fetches = accounts.fetches
+    start_ns, end_ns = fetches["start_ns"][is_good], fetches["end_ns"][is_good]
+    join = accounts.complete_join(run)
+    if join is not None:  # a good request has arrived
+        begin_ns: NDArray[np.int64] = join.arrivals["begin_ns"][join.arrival_of[is_good]]
+        return np.minimum(begin_ns, end_ns)
+    # A part of a request's time may be a wait in the server's queue, which does not show.
+    shortest_ns = (end_ns - start_ns).min() if len(end_ns) else 0
+    return end_ns - shortest_ns
 
 
 def rates_of(

@@ -9,31 +9,31 @@ from bench.advice.analysis import objectives_of
 from bench.advice.boxes import Box, box_of
 from bench.advice.objectives import Objective
 from bench.advice.points import Point, points_of
-from bench.advice.recommendation import recommend
-from bench.advice.search import neighbours, search
+from bench.advice.recommendation import Recommendation, recommend
+from bench.advice.search import search, to_confirm
 from bench.analysis.analyse import load_run
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import judge
 from bench.measure.progress import SearchProgress
-from bench.plan.advice import CONFIRMATION, SEARCH, AdviceExperiment, box_s
+from bench.plan.advice import SEARCH, AdviceExperiment, box_s
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import PlannedRun
 from bench.results.store import Store
 
-CONFIRMATIONS = 2
-"""How often the recommendation and its neighbours are measured again."""
+FIXED_CONFIRMATIONS, CONFIRMATIONS, MOST_CONFIRMATIONS = 1, 2, 3
+"""How often the recommendation and its neighbours are measured again: with a fixed delay; with
+others, which have more noise; and at most, as long as that moves the recommendation."""
 _RUN_S = 0.9
 """Rough time of a run beyond its time box: starting a process, and the last requests."""
-_RUNS = 15
-_RUNS_OF_OTHERS = 18
-"""About how many runs a search and its confirmation take; servers of others are approached more
-slowly."""
+_SEARCH_RUNS, _SEARCH_RUNS_OF_OTHERS = 10, 13
+"""About how many runs a search takes; servers of others are approached more slowly."""
+_CONFIRMATION_RUNS = 3
 _TRIES = 2
 """How often a box is measured whose run failed or is INVALID, before the search is given up."""
 _LONGEST_BOX_S = 30.0
 
 
-@dataclass
+@dataclass(eq=False)
 class _Crawler:
     """The search of one crawler, so far."""
 
@@ -49,6 +49,10 @@ class _Crawler:
         self.points.clear()
         self.points.update(points_of(self.boxes, self.objectives))
 
+    def answer(self) -> Recommendation | None:
+        """Return what would be recommended now."""
+        return recommend(self.points, has_objectives=bool(self.objectives))
+
 
 class AdviceSearch:
     """The runs of an advice. Each depends on those before it, which the store has."""
@@ -61,7 +65,14 @@ class AdviceSearch:
         self._numbers = count(1)
         self._box_s = asked.duration_s
         self._ceiling_per_s: float | None = None
-        expected = (_RUNS if is_ours else _RUNS_OF_OTHERS) * len(asked.entrants)
+        self._confirmations = (
+            FIXED_CONFIRMATIONS
+            if asked.knows_delays and asked.delays[0].is_fixed
+            else CONFIRMATIONS
+        )
+        expected = _SEARCH_RUNS if is_ours else _SEARCH_RUNS_OF_OTHERS
+        expected += _CONFIRMATION_RUNS * self._confirmations
+        expected *= len(asked.entrants)
         self.progress = SearchProgress(expected + bool(asked.floor), self._box_s + _RUN_S)
         self.expected_s = expected * (self._box_s + _RUN_S)
         """About how long it will take, in s."""
@@ -94,7 +105,7 @@ class AdviceSearch:
                     searches.remove(one)
                 else:
                     yield planned_run
-        yield from self._confirmation(crawlers)
+        yield from self._confirmation(crawlers, store)
 
     def _search(self, crawler: _Crawler, store: Store) -> Iterator[PlannedRun]:
         has_objectives = bool(crawler.objectives)
@@ -120,17 +131,33 @@ class AdviceSearch:
             longer_s = box_s(points[1].p50_ns / 1e3, is_fixed=False)
             self._box_s = max(self._box_s, min(longer_s, _LONGEST_BOX_S))
 
-    def _confirmation(self, crawlers: Sequence[_Crawler]) -> Iterator[PlannedRun]:
-        wanted = []
-        for one in crawlers:
-            answer = recommend(one.points, has_objectives=bool(one.objectives))
-            if answer is not None:
-                wanted += [(one, at) for at in neighbours(one.points, answer.concurrency)]
+    def _confirmation(self, crawlers: Sequence[_Crawler], store: Store) -> Iterator[PlannedRun]:
         order = random.Random(self._asked.seed)  # noqa: S311 - not for secrets
-        for trial in range(CONFIRMATION, CONFIRMATION + CONFIRMATIONS):
+        unsettled = {one: one.answer() for one in crawlers}
+        for confirmation in range(1, MOST_CONFIRMATIONS + 1):
+            wanted = [
+                (one, concurrency)
+                for one, answer in unsettled.items()
+                if answer is not None
+                for concurrency in to_confirm(one.points, answer)
+            ]
             order.shuffle(wanted)
             for one, concurrency in wanted:
-                yield self._box(trial, one.entrant, concurrency)
+                planned = self._box(SEARCH + confirmation, one.entrant, concurrency)
+                yield planned
+                box = self._measured(store, planned.number)
+                if box is not None:
+                    one.learn(box)
+            unsettled = {
+                one: moved
+                for one, answer in unsettled.items()
+                if (moved := one.answer()) is not None
+                and (
+                    confirmation < self._confirmations
+                    or answer is None
+                    or moved.concurrency != answer.concurrency
+                )
+            }
 
     def _box(self, trial: int, entrant: Entrant, concurrency: int) -> PlannedRun:
         return self._asked.box(next(self._numbers), trial, entrant, concurrency, self._box_s)

@@ -12,6 +12,7 @@ from bench.advice.recommendation import (
     ENOUGH,
     SAME_TIME,
     Measured,
+    Recommendation,
     best_per_s,
     kept,
     recommend,
@@ -32,6 +33,7 @@ _STILL_GROWS = 1.05
 _CLOSE_TO_PEAK = 1.5
 _MOST_PROBES = 12
 _MIDDLE_EVERY = 4
+_CLEARLY_BETTER = 1.02
 _INSIDE = 0.98
 """A guess of the last concurrency that is as good is exact for a fixed capacity. Noise decides on
 which side of it a point falls, so that a point a little below it is tried."""
@@ -46,11 +48,20 @@ def search(points: Points, most: int, *, is_ours: bool, has_objectives: bool) ->
     yield from _upper_end(points, has_objectives=has_objectives)
 
 
-def neighbours(points: Points, at: int) -> tuple[int, ...]:
-    """Return a concurrency and the nearest measured ones below and above it."""
+def to_confirm(points: Points, answer: Recommendation) -> tuple[int, ...]:
+    """Return the concurrencies that decide about an answer, to be measured again.
+
+    They are the recommended one and the nearest measured ones below and above it; and the one with
+    the best goodput, if it is so much better than these that it decides by itself.
+    """
+    at = answer.concurrency
     below = [one for one in points if one < at]
     above = [one for one in points if one > at]
-    return (*([max(below)] if below else []), at, *([min(above)] if above else []))
+    chosen = [*([max(below)] if below else []), at, *([min(above)] if above else [])]
+    top = max(kept(points), key=lambda point: point.good_per_s)
+    if top.good_per_s > _CLEARLY_BETTER * max(points[one].good_per_s for one in chosen):
+        chosen.append(top.concurrency)
+    return tuple(chosen)
 
 
 def _grow(points: Points, most: int, *, is_ours: bool) -> Iterator[int]:

@@ -11,6 +11,7 @@ _SAME_CPU = 1.1
 _LIMITS = {
     "capacity": "The service's capacity is the limit: more only waits.",
     "rate limit": "The service's rate limit is the limit: more is refused.",
+    "refusals": "The server refuses more (429 or 503).",
     "full queue": "The service's queue is the limit: when it is full, more is refused.",
     "service": "The service slows down under load: more makes it slower.",
     "client CPU": "The client's CPU is the limit: one core cannot handle more.",

@@ -14,7 +14,8 @@ NOT_KNOWN = "not known"
 """The word if there is no ledger, so that nothing can be said."""
 _OWN = "its own limit"
 _NEARLY_ALL = 0.95
-_REFUSED_SHARE = 0.05
+REFUSED_SHARE = 0.05
+"""If more requests are refused than this share, the refusals are the limit."""
 _WAIT_SHARE = 0.25
 """In open loop, the capacity is the limit if half of the requests wait longer in its queue than
 this share of their time in service."""
@@ -50,7 +51,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     ):
         if verdict.finds(check):
             return Bottleneck(word, _text(verdict, check))
-    if summary.refused and summary.refused > _REFUSED_SHARE * summary.requests:
+    if summary.refused and summary.refused > REFUSED_SHARE * summary.requests:
         return _refusals(summary)
     if summary.cpu_share > CLIENT_CPU_SHARE:
         return Bottleneck("client CPU", cpu)

@@ -22,8 +22,8 @@ _FIXED_DELAYS = 10
 """A fixed delay has no tail whose ends could decide, so that fewer are enough."""
 
 MOST_OBJECTIVES = 100
-SEARCH, CONFIRMATION = 1, 2
-"""The trial of a run: SEARCH for the search, CONFIRMATION and more for the fresh runs after it."""
+SEARCH = 1
+"""The trial of the runs of the search; the fresh runs that confirm it have a higher one."""
 
 
 @dataclass(frozen=True, slots=True)
