@@ -64,6 +64,8 @@ class CrawlerInfo:
     that wait. The time limit must then bound only what comes after it."""
     open_loop: bool = False
     """Whether it keeps the contract in an open loop: it starts each job when it is due."""
+    adapts: bool = False
+    """Whether it chooses itself how many are in flight, and records that limit."""
     extra: str = ""
     """The extra of this project that installs it, also where its library is no dependency of this
     project; "" if it is always installed."""

@@ -14,7 +14,14 @@ from operator import gt
 from time import monotonic_ns
 from typing import IO, Any, Self
 
-from crawlers.contract import DUE_AFTER_S, ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
+from crawlers.contract import (
+    DUE_AFTER_S,
+    ERROR_WORDS,
+    FETCH_COLUMNS,
+    LIMIT_COLUMNS,
+    Job,
+    Recorder,
+)
 from crawlers.trust import Trust
 from crawlers.work import WORK_COLUMNS, Found, Work, WorkLog
 from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
@@ -30,6 +37,7 @@ _MOST_VERSIONS = 100
 _SPEC_LAYOUT = {"delays_us": "I", "due_after_ns": "q", "sizes_bytes": "I", "body_bytes": "I"}
 _FETCH_LAYOUT = dict.fromkeys(FETCH_COLUMNS, "q")
 _WORK_LAYOUT = dict.fromkeys(WORK_COLUMNS, "q")
+_LIMIT_LAYOUT = dict.fromkeys(LIMIT_COLUMNS, "q")
 _RANGES = {
     "seq": (0, HUGE - 1),
     "start_ns": (0, HUGE - 1),
@@ -38,6 +46,8 @@ _RANGES = {
     "size_bytes": (0, HUGE - 1),
     "error": (0, len(ERROR_WORDS) - 1),
     "item": (-HUGE, HUGE - 1),
+    "at_ns": (0, HUGE - 1),
+    "most": (1, HUGE - 1),
 }
 """Ranges of the numbers in an outcome. bench.analysis.validity looks for numbers that are in range
 but not true."""
@@ -209,7 +219,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a crawler's process wrote: its fetches, usage and versions."""
+    """What a crawler's process wrote: its fetches, limits, usage and versions."""
 
     usage: Usage
     versions: dict[str, str]
@@ -220,6 +230,8 @@ class Outcome:
     """The WORK_COLUMNS of crawlers.work; empty if nothing was computed."""
     first_due_ns: int = 0
     """When the first job was due; 0 in closed loop."""
+    limits: Columns = field(default_factory=lambda: Recorder().limits())
+    """The limits, as in Recorder.limits, in the order of time; empty if none was recorded."""
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -231,22 +243,26 @@ class Outcome:
         _skip_to_outcome(stream)
         header, fetches = read_packed(stream, _FETCH_LAYOUT, most_rows)
         _, work = read_packed(stream, _WORK_LAYOUT, most_rows)
+        _, limits = read_packed(stream, _LIMIT_LAYOUT, most_rows)
         if stream.read(1):
             raise ValueError("there is more data after it")
         if header.get("error_words") != list(ERROR_WORDS):
             raise ValueError("its error words are not those of this version of the bench")
-        for columns in (fetches, work):
+        for columns in (fetches, work, limits):
             if len({len(column) for column in columns.values()}) != 1:
                 raise ValueError("its columns differ in length")
             for name, column in columns.items():
                 check_range(name, column, *_RANGES[name])
+        for columns in (fetches, work):
             if any(map(gt, columns["start_ns"], columns["end_ns"])):
                 raise ValueError("something ends before it starts")
+        if any(map(gt, limits["at_ns"], islice(limits["at_ns"], 1, None))):
+            raise ValueError("its limits are not in the order of time")
         usage, versions = _usage(header.get("usage")), _versions(header.get("versions"))
         first_due_ns = header.get("first_due_ns")
         if type(first_due_ns) is not int or not 0 <= first_due_ns < HUGE:
             raise ValueError("it does not report when its first job was due")
-        return cls(usage, versions, fetches, work, first_due_ns)
+        return cls(usage, versions, fetches, work, first_due_ns, limits)
 
 
 def _skip_to_outcome(stream: IO[bytes]) -> None:
@@ -291,5 +307,6 @@ def write_outcome(
         "first_due_ns": log.first_due_ns,
     }
     stream.write(b"\n" + _OUTCOME_FOLLOWS)
-    for piece in chain(pack(header, recorder.columns()), pack({}, log.columns())):
+    parts = (pack(header, recorder.columns()), pack({}, log.columns()), pack({}, recorder.limits()))
+    for piece in chain.from_iterable(parts):
         stream.write(piece)

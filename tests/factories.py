@@ -79,7 +79,7 @@ def result(run: PlannedRun, overhead_ms: float = 5, failure: str = "") -> RunRes
 def conditions(**changes: int | str | None) -> Conditions:
     """In which nothing happened."""
     fields: dict[str, int | str | None] = dict.fromkeys(Conditions.__dataclass_fields__, 0)
-    fields |= {"resend_condition": "", "takes_all": False, "queues": False}
+    fields |= {"resend_condition": "", "takes_all": False, "queues": False, "adapts": False}
     return Conditions(**(fields | changes))  # type: ignore[arg-type]
 
 

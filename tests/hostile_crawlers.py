@@ -10,7 +10,7 @@ from dataclasses import replace
 from time import monotonic_ns
 from typing import IO, Any
 
-from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Job, Recorder
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, LIMIT_COLUMNS, Job, Recorder
 from crawlers.spec import Usage, write_outcome
 from crawlers.work import WORK_COLUMNS, WorkLog
 from server.packed_columns import Columns
@@ -99,6 +99,8 @@ def _whole_and_more(stream: IO[bytes], *rest: Any) -> None:
 _FETCHES = [[name, "q", 1] for name in FETCH_COLUMNS]
 _NOT_OURS = {"byteorder": "little", "columns": [[name, "q", 0] for name in FETCH_COLUMNS]}
 _WORK = {"byteorder": "little", "columns": [[name, "q", 0] for name in WORK_COLUMNS]}
+_LIMITS = {"byteorder": "little", "columns": [[name, "q", 0] for name in LIMIT_COLUMNS]}
+_REST = b"".join(b"\n" + json.dumps(one).encode() for one in (_WORK, _LIMITS)) + b"\n"
 
 CRAWLS: dict[str, tuple[Crawl, str]] = {
     "five": (_line(5), "without a header"),
@@ -117,17 +119,11 @@ CRAWLS: dict[str, tuple[Crawl, str]] = {
     "cut_short": (_layout(*_FETCHES), "cut short in column seq"),
     "no_work": (_line(_NOT_OURS), "without a header"),
     "no_usage": (
-        _bytes(
-            BEGIN
-            + json.dumps(_NOT_OURS | {"error_words": ERROR_WORDS}).encode()
-            + b"\n"
-            + json.dumps(_WORK).encode()
-            + b"\n"
-        ),
+        _bytes(BEGIN + json.dumps(_NOT_OURS | {"error_words": ERROR_WORDS}).encode() + _REST),
         "does not report its usage",
     ),
     "other_words": (
-        _bytes(BEGIN + json.dumps(_NOT_OURS).encode() + b"\n" + json.dumps(_WORK).encode() + b"\n"),
+        _bytes(BEGIN + json.dumps(_NOT_OURS).encode() + _REST),
         "its error words are not those",
     ),
     "usage_negative": (_usage(cpu_ns=-1), "cpu_ns is -1"),

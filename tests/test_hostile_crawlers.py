@@ -95,6 +95,7 @@ def outcome() -> bytes:
     recorder, stream = Recorder(), io.BytesIO()
     for seq in range(3):
         recorder(seq, 10 + seq, 20 + seq, 200, 1)
+        recorder.limit(10 + seq, 1 + seq)
     write_outcome(stream, usage(), {"python": "3.11"}, recorder, WorkLog())
     return stream.getvalue()
 
@@ -124,7 +125,8 @@ def test_an_outcome_that_was_tampered_with_is_read_or_refused(
     changed = whole[:at] + put + whole[at + cut :]
     with suppress(ValueError):
         read = Outcome.read(io.BytesIO(changed), 3)
-        assert {len(column) for column in read.fetches.values()} <= {0, 1, 2, 3}
+        for columns in (read.fetches, read.limits):
+            assert {len(column) for column in columns.values()} <= {0, 1, 2, 3}
 
 
 @given(

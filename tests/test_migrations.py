@@ -97,6 +97,8 @@ def test_an_older_file_is_read_with_the_fields_of_today_and_not_written(older: P
             assert run.usage.unwaited_cpu_ns == 0
             assert (run.conditions.accepted, run.conditions.resend_condition) == (None, "")
             assert (run.conditions.takes_all, run.conditions.queues) == (False, False)
+            assert not run.conditions.adapts
+            assert not len(opened.limits(run.number)["most"])
     assert older.read_bytes() == before
     assert [one.name for one in older.parent.iterdir()] == [FILE_NAME]
 
@@ -297,6 +299,21 @@ def test_nothing_is_added_to_a_file_that_was_not_brought_up_to_date(older: Path)
         opened.append(result(planned(number=99)))
         assert opened.runs()[-1].number == 99
     assert value(older, "SELECT count(*) FROM run") == 27
+    with Store.open(older) as opened:
+        assert not len(opened.limits(99)["most"])
+
+
+def test_what_an_older_file_has_in_place_of_a_table_of_today_is_not_read(older: Path) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+    change(older, f"CREATE VIEW limit_change AS {endless} SELECT 1 AS run, i AS ordinal FROM n")
+    with Store.open(older) as opened:
+        assert not len(opened.limits(1)["most"])
+    with (
+        Store.open(older, may_write=True) as opened,
+        pytest.raises(StoreError, match=r"cannot write .* limit_change already exists"),
+    ):
+        opened.upgrade()
+    assert value(older, "PRAGMA user_version") == 4
 
 
 def test_a_step_that_fails_changes_nothing(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:

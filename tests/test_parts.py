@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.in_flight import Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
+from bench.analysis.limits import NO_LIMITS, Limits
 from bench.analysis.reconciliation import Mismatch, Reconciliation
 from bench.analysis.split import Split
 from bench.analysis.stalls import IdleSpans, Stall, client_stall, idle_slots, idle_stall
@@ -22,6 +23,11 @@ NEVER_FETCHED, NEVER_ARRIVED = "never fetched", "recorded as fetched, and never 
 NEVER_RECORDED = "arrived, and never recorded"
 NEVER_ANSWERED = "recorded as fetched, and never answered"
 UNDECLARED = "sent more than once, which the crawler does not declare"
+
+
+def slots(number: int) -> Limits:
+    """The same limit at all times."""
+    return Limits.of(NO_LIMITS, number)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_in_flight_is_what_a_count_at_every_instant_says(stays: list[tuple[int, 
     counts = [sum(at <= t < at + stay for at, stay in stays) for t in range(first, last)]
     assert levels.peak == max(counts)
     assert levels.mean == pytest.approx(sum(counts) / len(counts))
-    plateau = levels.plateau(first * MS, last * MS)
+    plateau = levels.plateau(first * MS, last * MS, slots(4))
     assert plateau is not None
     assert sum(count > plateau.level for count in counts) <= 0.01 * len(counts) + 1e-9
     assert plateau.share == pytest.approx(counts.count(plateau.level) / len(counts))
@@ -144,8 +150,8 @@ def test_a_plateau_is_looked_for_between_the_first_wave_and_the_last_arrival() -
     levels = Levels.at_server(arrived)
     assert levels is not None
     assert levels.peak == 4
-    assert steady_plateau(levels, arrived["arrived_ns"], 4) == Plateau(2, 1.0)
-    assert steady_plateau(levels, arrived["arrived_ns"], 10) is None
+    assert steady_plateau(levels, arrived["arrived_ns"], slots(4)) == Plateau(2, 1.0)
+    assert steady_plateau(levels, arrived["arrived_ns"], slots(10)) is None
 
 
 def test_the_parts_of_a_request_add_up_to_its_service_time() -> None:
@@ -187,13 +193,13 @@ def test_a_free_slot_and_jobs_left_and_nothing_started() -> None:
     ends = np.array([10, 100, 20, 70]) * MS
     levels = Levels.of(starts, ends)
     # On two slots, one is free from 20 to 60; from 70 on there are no jobs left.
-    assert idle_stall(IdleSpans.of(levels, 2, 4, starts, None)) == Stall(20 * MS, 40 * MS)
-    assert idle_stall(IdleSpans.of(levels, 1, 4, starts, None)).span_ns == 0
-    assert idle_stall(IdleSpans.of(levels, 2, 3, starts, None)).span_ns == 0
+    assert idle_stall(IdleSpans.of(levels, slots(2), 4, starts, None)) == Stall(20 * MS, 40 * MS)
+    assert idle_stall(IdleSpans.of(levels, slots(1), 4, starts, None)).span_ns == 0
+    assert idle_stall(IdleSpans.of(levels, slots(2), 3, starts, None)).span_ns == 0
     # In open loop, it is only idle while a job is due: here from 50 on.
     due = np.array([0, 0, 10, 50]) * MS
-    assert idle_stall(IdleSpans.of(levels, 2, 4, starts, due)) == Stall(50 * MS, 10 * MS)
-    assert idle_slots(IdleSpans.of(levels, 2, 4, starts, due), 2).time_share == 0.1
+    assert idle_stall(IdleSpans.of(levels, slots(2), 4, starts, due)) == Stall(50 * MS, 10 * MS)
+    assert idle_slots(IdleSpans.of(levels, slots(2), 4, starts, due)).time_share == 0.1
 
 
 def test_what_the_ideal_schedule_leaves_idle_is_no_loss() -> None:

@@ -9,9 +9,11 @@ from time import monotonic_ns
 import pytest
 
 import crawlers.spec
-from crawlers.contract import DUE_AFTER_S, Job
-from crawlers.spec import Spec
+from crawlers.contract import DUE_AFTER_S, LIMIT_COLUMNS, Job, Recorder
+from crawlers.spec import Outcome, Spec, write_outcome
 from crawlers.work import WorkLog
+from server.packed_columns import HUGE
+from tests.factories import q, usage
 
 PLAIN = Spec("x", 1, 1.0, "http://h:1/", True, "run", array("I", [0, 1500, 0]))
 FULL = replace(
@@ -97,3 +99,53 @@ def test_urls_are_fetched_as_they_are() -> None:
     own = replace(PLAIN, is_planned=False, urls=["http://h:1/a", "http://h:1/b?", "http://h:1/c"])
     assert [job.url for job in jobs_of(own)] == own.urls
     assert [job.url for job in jobs_of(replace(own, urls=[]))] == [PLAIN.base_url] * 3
+
+
+class Limits(Recorder):
+    """A record of limits that the real one may not take."""
+
+    def __init__(self, at_ns: "array[int]", most: "array[int]") -> None:
+        super().__init__()
+        self._made = dict(zip(LIMIT_COLUMNS, (at_ns, most), strict=True))
+
+    def limits(self) -> "dict[str, array[int]]":
+        return self._made
+
+
+def written_and_read(recorder: Recorder, most_rows: int = 3) -> Outcome:
+    stream = io.BytesIO()
+    write_outcome(stream, usage(), {"python": "3"}, recorder, WorkLog())
+    stream.seek(0)
+    return Outcome.read(stream, most_rows)
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "most"), [(q(), q()), (q(0, 5, 5), q(1, HUGE - 1, 2)), (q(HUGE - 1), q(7))]
+)
+def test_limits_arrive_as_they_were_recorded(at_ns: "array[int]", most: "array[int]") -> None:
+    recorder = Recorder()
+    recorder(0, 10, 20, 200, 1)
+    for change in zip(at_ns, most, strict=True):
+        recorder.limit(*change)
+    read = written_and_read(recorder)
+    assert read.limits == {"at_ns": at_ns, "most": most}
+    assert read.fetches == recorder.columns()
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "most", "said"),
+    [
+        (q(-1), q(1), "column at_ns is out of range"),
+        (q(HUGE), q(1), "column at_ns is out of range"),
+        (q(5), q(0), "column most is out of range"),
+        (q(5), q(HUGE), "column most is out of range"),
+        (q(5, 6), q(1), "its columns differ in length"),
+        (q(6, 5), q(1, 2), "its limits are not in the order of time"),
+        (q(1, 2, 3, 4), q(1, 2, 1, 2), "longer than 3 items"),
+    ],
+)
+def test_limits_that_no_crawl_can_have_are_refused(
+    at_ns: "array[int]", most: "array[int]", said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        written_and_read(Limits(at_ns, most))

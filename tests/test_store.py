@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.errors import StoreError
 from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION
 from bench.results.store import FILE_NAME, Store
-from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, Recorder
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, LIMIT_COLUMNS, Recorder
 from crawlers.spec import Outcome
 from crawlers.work import WorkLog
 from server.ledger import COLUMNS, LOAD_COLUMNS, RunLedger
@@ -42,16 +42,21 @@ def test_raw_requests_survive_the_store(
     for row in rows:
         seq, at, until, status, size, word = row
         recorder(seq, min(at, until), max(at, until), status, size, word)
+        recorder.limit(at, max(1, until))
         # Of a server, no other numbers are taken.
         ledger.arrive(max(-1, seq // 2), 2**32 - 1, abs(at // 4), 60_000_000, status)
     path = tmp_path_factory.mktemp("store") / FILE_NAME
     made = result(planned())
-    outcome = Outcome(usage(), {"python": "3"}, recorder.columns(), WorkLog().columns())
+    outcome = Outcome(
+        usage(), {"python": "3"}, recorder.columns(), WorkLog().columns(), limits=recorder.limits()
+    )
     with Store.create(path, experiment(), 1, {}, "now") as store:
         store.append(replace(made, outcome=outcome, ledger=record_of(ledger)))
     with Store.open(path) as store:
         for name in FETCH_COLUMNS:
             assert store.fetches(1)[name].tolist() == list(recorder.columns()[name])
+        for name in LIMIT_COLUMNS:
+            assert store.limits(1)[name].tolist() == list(recorder.limits()[name])
         for name in ARRIVAL_COLUMNS:
             assert store.arrivals(1)[name].tolist() == list(getattr(ledger, name))
         (run,) = store.runs()
@@ -83,6 +88,7 @@ def test_a_file_of_before_resends_had_a_condition_is_read(store: Store) -> None:
         ("arrival", dict(COLUMNS)),
         ("server_load", LOAD_COLUMNS),
         ("work", WorkLog().columns()),
+        ("limit_change", LIMIT_COLUMNS),
     ],
 )
 def test_the_tables_of_the_store_have_the_columns_that_are_recorded(

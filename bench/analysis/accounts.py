@@ -1,9 +1,10 @@
 """All records of one run, from the client and from the server. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.analysis.join import Join
+from bench.analysis.limits import NO_LIMITS, Limits
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from server.request_plan import Plan
@@ -21,6 +22,12 @@ class Accounts:
     plans: tuple[Plan, ...] = ()
     """The plan of each request, in the order of seq. Empty if plans follow from the run's delay
     model."""
+    limits: IntColumns = field(default_factory=lambda: NO_LIMITS)
+    """What the crawler recorded as its own limit, as LIMIT_COLUMNS in the order of time."""
+
+    def limits_of(self, run: RunRow) -> Limits:
+        """Return how many may be in flight: the recorded limits count if the crawler adapts."""
+        return Limits.of(self.limits if run.conditions.adapts else NO_LIMITS, run.slots)
 
     @cached_property
     def join(self) -> Join | None:

@@ -9,7 +9,6 @@ from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Verdict, judge
 from bench.plan.experiment import CEILING, Cell, Experiment, RequestModel
-from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from crawlers.contract import ERROR_WORDS
 from server.request_plan import MAX_DELAY_US
@@ -26,6 +25,7 @@ _BOUNDS = {
         "end_ns": (0, _MAX_NS),
         "error": (0, len(ERROR_WORDS) - 1),
     },
+    "limit": {"at_ns": (0, _MAX_NS), "most": (1, _MAX_NS)},
     "arrival": {
         "arrived_ns": (0, _MAX_NS),
         "begin_ns": (0, _MAX_NS),
@@ -151,7 +151,7 @@ def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
     other runs can still be analysed. Raises StoreError.
     """
     accounts = load_accounts(store, run)
-    wrong = _out_of_bounds(run, accounts.fetches, accounts.arrivals)
+    wrong = _out_of_bounds(run, accounts)
     if not wrong:
         return run, accounts
     nothing = [
@@ -162,12 +162,14 @@ def load_run(store: "Store", run: RunRow) -> tuple[RunRow, Accounts]:
     return failed, Accounts(nothing[0], None, nothing[1])
 
 
-def _out_of_bounds(run: RunRow, fetches: IntColumns, arrivals: IntColumns | None) -> str:
+def _out_of_bounds(run: RunRow, accounts: Accounts) -> str:
     """Describe the first value that no clock, crawler or server can produce, or return ""."""
+    fetches, limits = accounts.fetches, accounts.limits
     # In open loop, 0 means that no job was taken. What was fetched then could not be judged.
     if run.load.is_open and len(fetches["seq"]) and not 0 < run.first_due_ns <= _MAX_NS:
         return f"first_due_ns {run.first_due_ns}"
-    for table, columns in (("fetch", fetches), ("arrival", arrivals or {})):
+    tables = {"fetch": fetches, "arrival": accounts.arrivals or {}, "limit": limits}
+    for table, columns in tables.items():
         for name, (least, most) in _BOUNDS[table].items():
             column = columns.get(name)
             if column is not None and len(column):
@@ -177,6 +179,8 @@ def _out_of_bounds(run: RunRow, fetches: IntColumns, arrivals: IntColumns | None
     is_before = fetches["end_ns"] < fetches["start_ns"]
     if is_before.any():
         return f"a fetch that ended before it began (seq {fetches['seq'][is_before][0]})"
+    if (limits["at_ns"][1:] < limits["at_ns"][:-1]).any():
+        return "limits that are not in the order of time"
     return ""
 
 
@@ -189,6 +193,7 @@ def load_accounts(store: "Store", run: RunRow) -> Accounts:
         arrivals,
         store.server_load(run.number),
         plans if len(plans) == run.requests else (),
+        store.limits(run.number),
     )
 
 

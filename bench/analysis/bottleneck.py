@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 from bench.analysis.keeping_up import kept_up
+from bench.analysis.limits import CAP_SLACK
 from bench.analysis.slot_time import SlotTime
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 from bench.wording import format_percent
 from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
+NOT_KNOWN = "not known"
+"""The word if there is no ledger, so that nothing can be said."""
+_OWN = "its own limit"
 _NEARLY_ALL = 0.95
 _REFUSED_SHARE = 0.05
 _WAIT_SHARE = 0.25
@@ -60,8 +64,11 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
             f"although jobs are left, and {cpu}: the client pauses between requests, or limits "
             "its own rate",
         )
+    own = _own_limit(summary)
     if slot_time is None:
-        return Bottleneck("not known", f"there is no ledger; {cpu}")
+        if own:
+            return Bottleneck(_OWN, f"{own}; {cpu}")
+        return Bottleneck(NOT_KNOWN, f"there is no ledger; {cpu}")
     in_service = slot_time.delay + slot_time.service_wait + slot_time.unavoidable
     if slot_time.service_wait > max(1 - _NEARLY_ALL, 1 - in_service):
         return Bottleneck(
@@ -76,11 +83,17 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
             f"the delay that they ask for, because the service slows down or stands still; {cpu}",
         )
     if in_service >= _NEARLY_ALL:
-        return Bottleneck(
-            "delay",
-            f"{format_percent(slot_time.delay)} of the slots' time is the delay itself; {cpu}",
-        )
+        delay = f"{format_percent(slot_time.delay)} of the slots' time is the delay itself; {cpu}"
+        return Bottleneck(_OWN, f"{own}; {delay}") if own else Bottleneck("delay", delay)
     return _largest_loss(summary, slot_time, cpu)
+
+
+def _own_limit(summary: RunSummary) -> str:
+    """Return how much less than it may a crawler that adapts allowed itself; "" if it did not."""
+    mean = summary.limit_mean
+    if mean is None or mean > min(CAP_SLACK * summary.slots, summary.slots - 1):
+        return ""
+    return f"the crawler allowed itself {mean:,.0f} at a time on average, of {summary.slots:,}"
 
 
 def _refusals(summary: RunSummary) -> Bottleneck:
@@ -111,6 +124,9 @@ def _in_open_loop(summary: RunSummary, offered_per_s: float, cpu: str) -> Bottle
             f"1 % of the requests wait {longest_ns / 1e6:,.0f} ms or longer in its queue; "
             f"the service answers {rates}",
         )
+    own = _own_limit(summary)
+    if not kept_up(summary) and own and summary.waited_for_slot:
+        return Bottleneck(_OWN, f"requests wait for a free slot, because {own}; answered: {rates}")
     if not kept_up(summary) and summary.does_ideal_wait:
         return Bottleneck("cap", f"requests wait for a free slot; answered: {rates}")
     return Bottleneck("offered rate", f"{rates} are answered; {cpu}")
@@ -146,8 +162,8 @@ def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottlen
     if slot_time.late >= client:
         lost = f"{format_percent(slot_time.late)} of the slots' time is the server's lateness"
         return Bottleneck("server", f"{lost}; {cpu}")
-    slots = summary.slots
-    at_once = min(slots, summary.requests)
+    slots = summary.mean_slots
+    at_once = min(summary.most_slots, summary.requests)
     lost_us = client * slots * summary.makespan_ns / summary.requests / 1e3
     burst_us = at_once * summary.cpu_us_per_request
     lost = f"{format_percent(client)} of the slots' time is spent between client and server"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bench.analysis.limits import Limits
 from bench.results.columns import IntColumns
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ _SELDOM = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """The level that is exceeded for at most 1 % of the time, and the share of time spent at it."""
+    """The level that is exceeded for at most 1 % of the time, and the share of time spent at it.
+
+    Of a crawler that adapts, the share is that of the time in which its limit was clearly higher.
+    """
 
     level: int
     share: float
@@ -71,7 +75,7 @@ class Levels:
         spans = np.diff(self.instant_ns)
         return float(spans[self.level[:-1] > limit].sum() / max(1, spans.sum()))
 
-    def plateau(self, from_ns: int, to_ns: int) -> Plateau | None:
+    def plateau(self, from_ns: int, to_ns: int, limits: Limits) -> Plateau | None:
         """Return the plateau between two times, or None if the window is empty."""
         spans = np.diff(np.clip(self.instant_ns, from_ns, to_ns))
         whole = int(spans.sum())
@@ -80,20 +84,29 @@ class Levels:
         time_at = np.bincount(self.level[:-1], weights=spans) / whole
         time_above = 1 - np.cumsum(time_at)
         level = int(np.argmax(time_above <= _SELDOM))
-        return Plateau(level, float(time_at[level]))
+        if limits.is_constant:
+            return Plateau(level, float(time_at[level]))
+        is_held = self.level[:-1] == level
+        is_held &= level <= limits.highest_cap_at(self.instant_ns[:-1])
+        return Plateau(level, float(spans[is_held].sum() / whole))
 
 
-def steady_plateau(levels: Levels, begins_ns: "NDArray[np.int64]", slots: int) -> Plateau | None:
+def steady_plateau(
+    levels: Levels, begins_ns: "NDArray[np.int64]", limits: Limits
+) -> Plateau | None:
     """Return the plateau between the first wave of requests and the start of the last request.
 
     The first wave is left out because a burst at the start may reach the asked concurrency and hide
     a cap. After the last start there is nothing left to send. Returns None if nothing is in
     between.
     """
-    if len(begins_ns) <= 2 * slots:
+    if not len(begins_ns):
         return None
     ordered = np.sort(begins_ns)
-    return levels.plateau(int(ordered[slots]), int(ordered[-1]))
+    wave = int(limits.at(ordered[:1])[0])
+    if len(ordered) <= 2 * wave:
+        return None
+    return levels.plateau(int(ordered[wave]), int(ordered[-1]), limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +118,10 @@ class InFlight:
     plateau: Plateau | None
 
     @classmethod
-    def of(cls, arrivals: IntColumns, slots: int) -> Self:
+    def of(cls, arrivals: IntColumns, limits: Limits) -> Self:
         """Compute them from the complete ledger of a run."""
         levels = Levels.at_server(arrivals)
         if levels is None:
             return cls(0.0, 0, None)
-        return cls(levels.mean, levels.peak, steady_plateau(levels, arrivals["arrived_ns"], slots))
+        plateau = steady_plateau(levels, arrivals["arrived_ns"], limits)
+        return cls(levels.mean, levels.peak, plateau)

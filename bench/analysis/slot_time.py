@@ -9,7 +9,7 @@ from bench.analysis.split import Split
 @dataclass(frozen=True, slots=True)
 class SlotTime:
     """Shares of the total time of all slots, which is slots x makespan. They add up to 1, but for
-    `added`, which is a part of another."""
+    `added`, which is a part of another. Of a crawler that adapts, slots are its mean limit."""
 
     delay: float
     """Share in which the service worked on a request, or stood still while it did."""
@@ -29,9 +29,9 @@ class SlotTime:
     """Share without a request beyond that: between requests, before the first, after the last."""
 
     @classmethod
-    def of(cls, split: Split, slots: int, makespan_ns: int, ideal_ns: int) -> Self:
+    def of(cls, split: Split, slots: float, makespan_ns: int, ideal_ns: int) -> Self:
         """Compute the shares from the parts of the good requests of a run."""
-        whole = max(1, slots * makespan_ns)
+        whole = max(1.0, slots * makespan_ns)
         delay = float(split.delay.sum()) / whole
         added = float((split.delay - split.asked_delay).sum()) / whole
         service_wait = float(split.service_wait.sum()) / whole

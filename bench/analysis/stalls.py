@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.analysis.in_flight import Levels
 from bench.analysis.join import Join
+from bench.analysis.limits import Limits
 from server.ledger import MISBEHAVED
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ class IdleSpans:
     slots: "NDArray[np.int64]"
     """How many requests could have started."""
     makespan_ns: int
+    slots_ns: float
+    """The total time of all slots in it."""
 
     @classmethod
     def of(
         cls,
         levels: Levels,
-        slots: int,
+        limits: Limits,
         requests: int,
         start_ns: "NDArray[np.int64]",
         due_ns: "NDArray[np.int64] | None",
@@ -73,22 +76,25 @@ class IdleSpans:
         that is due.
         """
         instants, in_flight = levels.instant_ns, levels.level
-        makespan_ns = max(1, int(instants[-1] - instants[0]))
-        if due_ns is None:
-            is_start = np.diff(in_flight, prepend=0) > 0
-            left = requests - np.cumsum(is_start)
-        else:
-            instants = np.sort(np.concatenate([instants, due_ns]))
+        begin_ns, end_ns = int(instants[0]), int(instants[-1])
+        makespan_ns = max(1, end_ns - begin_ns)
+        left = requests - np.cumsum(np.diff(in_flight, prepend=0) > 0)
+        is_within = (limits.change_ns > begin_ns) & (limits.change_ns < end_ns)
+        more = [limits.change_ns[is_within], *([due_ns] if due_ns is not None else [])]
+        if any(map(len, more)):
+            instants = np.sort(np.concatenate([instants, *more]))
             at = np.searchsorted(levels.instant_ns, instants, side="right") - 1
-            in_flight = np.where(at >= 0, levels.level[at], 0)
+            in_flight, left = np.where(at >= 0, in_flight[at], 0), left[at]
+        if due_ns is not None:
             left = np.searchsorted(np.sort(due_ns), instants, side="right")
             left = left - np.searchsorted(np.sort(start_ns), instants, side="right")
-        free = slots - in_flight[:-1]
+        free = limits.at(instants[:-1]) - in_flight[:-1]
         if due_ns is not None:
             free = np.minimum(free, left[:-1])
         could = (free > 0) & (left[:-1] > 0)
         spans = np.where(could, np.diff(instants), 0)
-        return cls(instants[:-1], spans, np.where(could, free, 0), makespan_ns)
+        slots_ns = limits.mean(begin_ns, begin_ns + makespan_ns) * makespan_ns
+        return cls(instants[:-1], spans, np.where(could, free, 0), makespan_ns, slots_ns)
 
 
 def idle_stall(idle: IdleSpans) -> Stall:
@@ -99,10 +105,10 @@ def idle_stall(idle: IdleSpans) -> Stall:
     return Stall(int(idle.instant_ns[at]), int(idle.span_ns[at]))
 
 
-def idle_slots(idle: IdleSpans, slots: int) -> IdleSlots:
+def idle_slots(idle: IdleSpans) -> IdleSlots:
     """Return how long slots were free although a job could have started."""
     lost = int((idle.span_ns * idle.slots).sum())
-    return IdleSlots(lost / (slots * idle.makespan_ns), int(idle.span_ns.sum()) / idle.makespan_ns)
+    return IdleSlots(lost / max(1.0, idle.slots_ns), int(idle.span_ns.sum()) / idle.makespan_ns)
 
 
 def _longest(

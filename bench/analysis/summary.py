@@ -17,6 +17,7 @@ from bench.analysis.bounds import faster_than_service, faster_than_slots, starte
 from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import InFlight, Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
+from bench.analysis.limits import Limits
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.reconciliation import Reconciliation
 from bench.analysis.response import DueTimes
@@ -56,6 +57,12 @@ class RunSummary:
 
     requests: int
     slots: int
+    limit_mean: float | None
+    """Mean over the makespan, and peak, of the limit that the crawler chose itself. None, like
+    `beyond_limit`, unless it is declared to adapt and recorded a limit."""
+    limit_peak: int | None
+    beyond_limit: int | None
+    """Number of requests that were started although that made them more than that limit."""
     good: int
     """Number of good requests: whole bodies with the planned status and size, known to the server.
     Only these count as throughput."""
@@ -160,6 +167,16 @@ class RunSummary:
     outside_ns: int
     """Time of the crawl before the first start and after the last end."""
 
+    @property
+    def most_slots(self) -> int:
+        """The slots, or the highest limit that the crawler chose itself."""
+        return self.slots if self.limit_peak is None else self.limit_peak
+
+    @property
+    def mean_slots(self) -> float:
+        """The slots, or the mean limit that the crawler chose itself."""
+        return self.slots if self.limit_mean is None else self.limit_mean
+
     def to_json(self) -> dict[str, Any]:
         """Return all fields, by the names in the output of `export` and `crawl --json`."""
         return {_EXPORTED_AS.get(name, name): value for name, value in asdict(self).items()}
@@ -178,7 +195,8 @@ class _FromLedger:
     in_flight: InFlight | None = None
     connections: int | None = None
     split: SplitSummary | None = None
-    slot_time: SlotTime | None = None
+    in_slots: Split | None = None
+    """The part of each request's time that it spends in a slot."""
     queued_share: float | None = None
     queued_ns: "NDArray[np.int64] | None" = None
     """Sorted, for a crawler that queues and has good requests."""
@@ -201,10 +219,13 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         run = replace(run, requests=_begun(run, accounts))
     requests = GoodRequests.of(run, accounts)
     count, good = len(requests.is_good), int(requests.is_good.sum())
-    due = DueTimes.of(run, fetches)
+    limits = accounts.limits_of(run)
+    due = DueTimes.of(run, fetches, limits)
     first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
     begin_ns = run.first_due_ns if due is not None else first_ns
     makespan_ns = last_ns - begin_ns
+    mean_limit = limits.mean(begin_ns, begin_ns + max(1, makespan_ns))
+    is_own = not limits.is_constant
     delays_us = _planned_delays_us(run, accounts)
     ideal = _ideal_of(run, delays_us)
     is_as_planned = ideal.makespan_ns and makespan_ns and good == run.requests
@@ -214,13 +235,21 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
     server = server_use(accounts.load, first_ns, last_ns)
     due_ns = due.due_ns if due is not None else None
-    idle = IdleSpans.of(levels, run.slots, run.requests, fetches["start_ns"], due_ns)
+    idle = IdleSpans.of(levels, limits, run.requests, fetches["start_ns"], due_ns)
     join, seen = accounts.complete_join(run), _FromLedger()
     if join is not None:
-        seen = _from_ledger(run, join, requests, levels, delays_us, makespan_ns, ideal.makespan_ns)
+        seen = _from_ledger(run, join, requests, levels, limits, delays_us)
+    slot_time = None
+    if seen.in_slots is not None:
+        # The schedule of an ideal client with the same limits is not known.
+        ideal_ns = 0 if is_own else ideal.makespan_ns
+        slot_time = SlotTime.of(seen.in_slots, mean_limit, makespan_ns, ideal_ns)
     return RunSummary(
         requests=count,
         slots=run.slots,
+        limit_mean=mean_limit if is_own else None,
+        limit_peak=limits.peak if is_own else None,
+        beyond_limit=limits.beyond(fetches["start_ns"], fetches["end_ns"]) if is_own else None,
         good=good,
         errors=requests.errors,
         counted=int(window.is_counted.sum()),
@@ -238,7 +267,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         abandoned=seen.abandoned,
         **_of_responses(due, fetches, counted, window, does_ideal_wait=ideal.does_wait),
         split=seen.split,
-        slot_time=seen.slot_time,
+        slot_time=slot_time,
         in_flight=seen.in_flight,
         connections=seen.connections,
         cpu_us_per_request=usage.cpu_ns / count / 1e3,
@@ -251,7 +280,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         server=server.load,
         reconciliation=seen.reconciliation,
         client_peak=levels.peak,
-        client_plateau=steady_plateau(levels, fetches["start_ns"], run.slots),
+        client_plateau=steady_plateau(levels, fetches["start_ns"], limits),
         queued_share=seen.queued_share,
         queued_mean_ns=round(seen.queued_ns.mean()) if seen.queued_ns is not None else None,
         queued_p50_ns=quantile(seen.queued_ns, 0.5) if seen.queued_ns is not None else None,
@@ -261,7 +290,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         beyond_service_ns=seen.beyond_service_ns,
         client_stall=seen.client_stall,
         idle_stall=idle_stall(idle),
-        idle_slots=idle_slots(idle, run.slots),
+        idle_slots=idle_slots(idle),
         clusters=seen.clusters,
         out_of_order=out_of_order(fetches, run.slots),
         overtime=_overtime(_limited_ns(run, accounts, requests), run.timeout_ns),
@@ -368,12 +397,11 @@ def _from_ledger(
     join: Join,
     requests: GoodRequests,
     levels: Levels,
+    limits: Limits,
     delays_us: Sequence[int],
-    makespan_ns: int,
-    ideal_ns: int,
 ) -> _FromLedger:
     """Return the numbers that need a ledger. `levels` are from the client's own records."""
-    in_flight = InFlight.of(join.arrivals, run.slots)
+    in_flight = InFlight.of(join.arrivals, limits)
     connections = int(join.is_first_on_connection.sum())
     split = Split.of(join, requests.is_good)
     # Every request that was sent is on a connection. A failed request may have had none.
@@ -389,7 +417,7 @@ def _from_ledger(
         connections=connections,
         abandoned=Abandoned.of(join.arrivals),
         split=SplitSummary.of(split),
-        slot_time=SlotTime.of(in_slots, run.slots, makespan_ns, ideal_ns),
+        in_slots=in_slots,
         queued_share=levels.share_above(most_sent),
         queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
         impossible=(*impossible(split, np.array(delays_us)), *untrue_answers(join)),

@@ -37,3 +37,6 @@ class Conditions:
     queues: bool = False
     """Whether the crawler's clocks are declared to run while its requests wait for a connection.
     Both are False if nothing is declared, or if the run is older than schema 6."""
+    adapts: bool = False
+    """Whether the crawler is declared to choose itself how many are in flight. False if nothing is
+    declared, or if the run is older than schema 7."""

@@ -8,6 +8,9 @@ To add a column or a field of JSON:
 3. Describe it in docs/results.md.
 4. Add a file that the new version wrote to tests/data/schema-N; tests/test_older_results.py reads
    one of each version.
+
+To add a table, add it to SCHEMA, and to TABLES and _SINCE in sqlite_file.py; it is empty in older
+files. The rest is the same.
 """
 
 import json
@@ -26,6 +29,7 @@ from bench.results.sqlite_file import (
     columns_as_made,
     columns_of,
     definition_of,
+    has_table,
     long_values,
 )
 from server.service import PLAIN
@@ -42,7 +46,9 @@ def migrate_copies(connection: sqlite3.Connection, version: int) -> None:
     """
     with connection:
         for table in TABLES:
-            if version <= _CHANGED_UP_TO.get(table, 0) or _lacking(connection, table):
+            if not has_table(version, table):
+                connection.execute(definition_of(table).replace("CREATE", "CREATE TEMP", 1))
+            elif version <= _CHANGED_UP_TO.get(table, 0) or _lacking(connection, table):
                 names = ", ".join(name for _, name, *_ in columns_of(connection, table))
                 connection.execute(definition_of(table).replace("CREATE", "CREATE TEMP", 1))
                 connection.execute(
@@ -56,6 +62,9 @@ def migrate_file(connection: sqlite3.Connection, version: int) -> None:
     for table in TABLES:
         connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
     for table in TABLES:
+        if not has_table(version, table):
+            connection.execute(definition_of(table))
+            continue
         for declaration in _lacking(connection, table):
             connection.execute(f"ALTER TABLE main.{table} ADD COLUMN {declaration}")
     _take_steps(connection, version)
@@ -185,7 +194,12 @@ def _object_or_none(text: object) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5}
+def _from_6(connection: sqlite3.Connection) -> None:
+    """No crawler chose its own limit."""
+    _add_fields(connection, "conditions", {"adapts": False})
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5, 6: _from_6}
 """The steps, by the version that each one starts from. A step changes `experiment`, `run` and so
 on, which are the tables of the file or copies of them."""
 

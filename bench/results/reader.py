@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from bench.errors import StoreError
+from bench.plan.advice import ADVICE, AdviceExperiment
 from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.printable import shortened
@@ -25,7 +26,7 @@ from bench.results.sqlite_file import (
     connect,
     long_values,
 )
-from crawlers.contract import FETCH_COLUMNS
+from crawlers.contract import FETCH_COLUMNS, LIMIT_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server import __version__
 from server.ledger import LOAD_COLUMNS
@@ -44,6 +45,7 @@ _OF_CRAWLERS: dict[str, type[Experiment]] = {
     SWEEP: Experiment,
     CALIBRATION: Experiment,
     CRAWL: CrawlExperiment,
+    ADVICE: AdviceExperiment,
 }
 """The kinds of experiments that only measure crawlers. bench.kinds has all kinds."""
 
@@ -78,7 +80,7 @@ class Reader:
             reader = cls(path, connection)
             reader._schema_version = reader._read_version()
             is_older = reader._schema_version < SCHEMA_VERSION
-            check_tables(connection, is_older=is_older)
+            check_tables(connection, reader._schema_version, is_older=is_older)
             reader._prepare(mode)
             if is_older:
                 with reader._reading():
@@ -193,6 +195,10 @@ class Reader:
     def work(self, number: int) -> IntColumns:
         """Return the work of a run as WORK_COLUMNS of int64, in the order of seq."""
         return self._columns("work", number, WORK_COLUMNS)
+
+    def limits(self, number: int) -> IntColumns:
+        """Return the limits that a run recorded as LIMIT_COLUMNS of int64, in the order of time."""
+        return self._columns("limit_change", number, LIMIT_COLUMNS)
 
     def server_load(self, number: int) -> IntColumns:
         """Return the samples of the server's load during a run as LOAD_COLUMNS of int64."""

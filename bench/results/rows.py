@@ -59,6 +59,7 @@ def row_of(result: RunResult) -> RunRow:
             resend_condition=info.resend_condition,
             takes_all=info.takes_all,
             queues=info.queues,
+            adapts=info.adapts,
         ),
         timeout_ns=round(result.timeout_s * 1e9),
         work=planned.work,

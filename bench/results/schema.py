@@ -15,7 +15,7 @@ from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 from server.service import Service
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Stored as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
@@ -106,6 +106,13 @@ CREATE TABLE server_load (
     cpu_ns INTEGER NOT NULL,
     waited_ns INTEGER NOT NULL,
     late_ns INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE limit_change (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL,
+    most INTEGER NOT NULL,
     PRIMARY KEY (run, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE error_word (code INTEGER PRIMARY KEY, word TEXT NOT NULL);

@@ -12,8 +12,10 @@ from typing import Any
 from bench.printable import shortened
 from bench.results.schema import SCHEMA
 
-TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work")
+TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work", "limit_change")
 """The tables that crawlbench reads."""
+_SINCE = {"limit_change": 7}
+"""Tables that were added, each with the first version of the schema that has it."""
 _MOST_BYTES = 1_000_000
 """Maximum size of a value that is read or written."""
 _MOST_ASKED_BYTES = 100_000_000
@@ -77,13 +79,18 @@ def long_values(connection: sqlite3.Connection) -> Iterator[None]:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
 
 
-def check_tables(connection: sqlite3.Connection, *, is_older: bool = False) -> None:
+def has_table(version: int, table: str) -> bool:
+    """Return whether a version of the schema has one of the TABLES."""
+    return version >= _SINCE.get(table, 0)
+
+
+def check_tables(connection: sqlite3.Connection, version: int, *, is_older: bool) -> None:
     """Raise SqliteFileError unless each table is an ordinary one with the expected columns.
 
     Reading a view instead may never end, and a virtual table may do anything. Tables of an older
-    file may lack the last columns.
+    file may lack the last columns. What has the name of a table that was added later is not read.
     """
-    for table in TABLES:
+    for table in (one for one in TABLES if has_table(version, one)):
         columns, made = columns_of(connection, table), columns_as_made()[table]
         if not columns or columns != (made[: len(columns)] if is_older else made):
             raise SqliteFileError(f"its table {table} differs from the one that crawlbench creates")

@@ -22,7 +22,7 @@ from bench.results.rows import RUN_COLUMNS, row_of, to_sql
 from bench.results.run_result import RunResult
 from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA, SCHEMA_VERSION
 from bench.results.sqlite_file import check_nothing_added, long_values, make_durable
-from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS
+from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, LIMIT_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server.ledger import LOAD_COLUMNS
 from server.packed_columns import Columns
@@ -122,6 +122,7 @@ class Store(Reader):
                 if outcome:
                     self._insert("fetch", number, outcome.fetches, FETCH_COLUMNS)
                     self._insert("work", number, outcome.work, WORK_COLUMNS)
+                    self._insert("limit_change", number, outcome.limits, LIMIT_COLUMNS)
                 if ledger:
                     self._insert("arrival", number, ledger.columns, ARRIVAL_COLUMNS)
                     if ledger.load:

@@ -25,12 +25,12 @@ def _kept_connections(evidence: Evidence) -> Iterator[Reason]:
     if (
         run.keep_alive
         and summary.connections is not None
-        and summary.connections > run.slots + sum(summary.errors.values())
+        and summary.connections > summary.most_slots + sum(summary.errors.values())
     ):
         yield suspect(
             "connections",
-            f"{summary.connections} connections for {run.slots} slots, by a crawler that is "
-            "declared to keep them",
+            f"{summary.connections} connections for {summary.most_slots} slots, by a crawler that "
+            "is declared to keep them",
         )
 
 
@@ -40,7 +40,9 @@ def _unused_connections(evidence: Evidence) -> Iterator[Reason]:
     if summary.connections is None:
         return
     unused = (run.conditions.accepted or 0) - summary.connections
-    most_unused = max(UNUSED_LEAST, UNUSED_SHARE * run.slots) + sum(summary.errors.values())
+    most_unused = max(UNUSED_LEAST, UNUSED_SHARE * summary.most_slots) + sum(
+        summary.errors.values()
+    )
     if unused > most_unused:
         yield suspect(
             "connections",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench.analysis.limits import CAP_SLACK
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity.server import SERVER_CPU_SHARE
 from bench.analysis.validity.verdict import Check, Evidence, Reason, note, suspect
@@ -9,8 +10,6 @@ from bench.results.schema import RunRow
 from bench.wording import format_percent
 
 CLIENT_CPU_SHARE = 0.90
-CAP_SLACK = 0.97
-"""A plateau above this share of the concurrency asked for is no cap."""
 CAP_TIME_SHARE = 0.25
 """Of the time that must be spent on one level exactly for it to be a plateau: noise around a mean
 spreads over many levels."""
@@ -39,9 +38,9 @@ def _cap(evidence: Evidence) -> Iterator[Reason]:
     run, summary = evidence.run, evidence.summary
     if run.load.is_open:  # there, the concurrency is a limit, and not what is to be reached
         return
-    most = min(CAP_SLACK * run.slots, run.slots - 1)
+    most = min(CAP_SLACK * summary.most_slots, summary.most_slots - 1)
     text = (
-        _own_cap(run, summary, most)
+        _own_cap(summary, most)
         or _queue(run, summary, most)
         or _cap_at_the_server(run, summary, most)
     )
@@ -49,7 +48,7 @@ def _cap(evidence: Evidence) -> Iterator[Reason]:
         yield suspect("capped", text)
 
 
-def _own_cap(run: RunRow, summary: RunSummary, most: float) -> str:
+def _own_cap(summary: RunSummary, most: float) -> str:
     """The crawler itself says that it never used all slots."""
     plateau = summary.client_plateau
     if plateau is None or plateau.level > most or plateau.share < OWN_CAP_SHARE:
@@ -57,7 +56,7 @@ def _own_cap(run: RunRow, summary: RunSummary, most: float) -> str:
     return (
         f"capped: by its own account {plateau.level} at a time for "
         f"{format_percent(plateau.share)} of the time "
-        f"and hardly ever more, of {run.slots} asked for"
+        f"and hardly ever more, {_allowed(summary)}"
     )
 
 
@@ -71,12 +70,14 @@ def _queue(run: RunRow, summary: RunSummary, most: float) -> str:
     if in_flight is None or connections is None or summary.queued_share is None:
         return ""
     limit = max(connections, in_flight.peak)
-    if limit > most or summary.queued_share < QUEUED_SHARE or run.requests < 2 * run.slots:
+    if limit > most or summary.queued_share < QUEUED_SHARE:
+        return ""
+    if run.requests < 2 * summary.most_slots:
         return ""
     return (
         f"capped: by its own account more than {limit} under way for "
         f"{format_percent(summary.queued_share)} of "
-        f"the time, of {run.slots} asked for, and it has {connections} connections: requests wait "
+        f"the time, {_allowed(summary)}, and it has {connections} connections: requests wait "
         "inside it, and its clocks run"
     )
 
@@ -97,7 +98,7 @@ def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
     ):
         return ""
     beside = (
-        f"of {run.slots} asked for, with {summary.connections} connections and the client's CPU "
+        f"{_allowed(summary)}, with {summary.connections} connections and the client's CPU "
         f"{format_percent(summary.cpu_share)} busy"
     )
     plateau = in_flight.plateau
@@ -113,10 +114,16 @@ def _cap_at_the_server(run: RunRow, summary: RunSummary, most: float) -> str:
     if (
         plateau is None
         and summary.connections == in_flight.peak <= most
-        and run.requests >= 2 * run.slots
+        and run.requests >= 2 * summary.most_slots
     ):
         return f"capped: never more than {in_flight.peak} in flight, {beside}"
     return ""
+
+
+def _allowed(summary: RunSummary) -> str:
+    if summary.limit_mean is None:
+        return f"of {summary.slots} asked for"
+    return f"of {summary.limit_mean:.0f} on average that its own limit allowed"
 
 
 CHECKS: tuple[Check, ...] = (_client_cpu, _cap)

@@ -10,7 +10,7 @@ WAVES = 10
 def _waves(evidence: Evidence) -> Iterator[Reason]:
     """The requests of a run with an ideal makespan make full waves, and enough of them."""
     run, summary = evidence.run, evidence.summary
-    if not summary.ideal_ns or run.load.is_open or run.load.ends_by_time:
+    if not summary.ideal_ns or run.load.is_open or run.load.ends_by_time or run.conditions.adapts:
         return
     if run.slots > 1 and run.requests % run.slots:
         yield note(

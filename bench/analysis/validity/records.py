@@ -18,8 +18,8 @@ from bench.wording import format_percent
 from crawlers.registry import RESEND_CONDITIONS
 
 ORDER_SHARE = 0.001
-"""Share of requests that may be out of order (or two, if that is more), because a thread may be
-stopped between taking a job and reading its clock."""
+"""Share of requests that may be out of order, or beyond the crawler's own limit (or two, if that is
+more), because a thread may be stopped between taking a job and reading its clock."""
 
 
 def _whole_ledger(evidence: Evidence) -> Iterator[Reason]:
@@ -170,6 +170,26 @@ def _overrun(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
+def _own_limit(evidence: Evidence) -> Iterator[Reason]:
+    """A crawler that adapts tells its limit, and keeps it."""
+    run, summary = evidence.run, evidence.summary
+    if not run.conditions.adapts:
+        return
+    beyond = summary.beyond_limit
+    if beyond is None:
+        yield suspect(
+            "own limit",
+            "the crawler is declared to choose itself how many are in flight, and recorded no "
+            f"limit: it is judged by the {run.slots} asked for",
+        )
+    elif beyond > max(2, ORDER_SHARE * run.requests):
+        yield invalid(
+            "own limit",
+            f"{beyond} of {run.requests} requests were started with more in flight than the limit "
+            "that the crawler itself recorded for that time",
+        )
+
+
 def _queueing(evidence: Evidence) -> Iterator[Reason]:
     """No clock runs while a request waits inside the crawler."""
     if not evidence.run.conditions.queues:
@@ -233,6 +253,7 @@ CHECKS: tuple[Check, ...] = (
     _method,
     _body,
     _overrun,
+    _own_limit,
     _queueing,
     _unseen_resends,
     _possible,
