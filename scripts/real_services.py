@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn, Self
@@ -44,13 +45,14 @@ _WIDE_THREADS = 64
 
 REACHED = 0.93
 """The share of the best goodput that the recommended concurrency must have: 95 %, with 2 % for the
-noise of two runs of 3 s."""
+noise of medians of three runs of 3 s."""
 FEWER = 0.8
 """A concurrency that is smaller by a fifth should not be enough ..."""
 ENOUGH = 0.97
 """... which it is with this share of the best goodput: 95 %, and again 2 % for noise."""
 
 _RUN_S = 3.0
+_ROUNDS = 3
 _PILOT_WAVES = 20
 _START_S = 10.0
 _NO_RECOMMENDATION = 99
@@ -223,7 +225,7 @@ class Host:
     def _start(self, port: int, program: str, *arguments: str) -> None:
         log = self.folder / f"{program}.out"
         # If this script is killed, the kernel ends the service, which ends its own workers.
-        command = ["setpriv", "--pdeathsig", "TERM", path_of(program), *arguments]
+        command = ["setpriv", "--pdeathsig", "INT", path_of(program), *arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self.folder)
         self._stack.callback(end, process)
@@ -325,17 +327,18 @@ def find_out(service: Service, crawler: str, *, with_advice: bool) -> Finding:
     """Start a service, ask for advice, and measure whether it is true."""
     with started(service) as (host, url):
         advice = advise(crawler, url, host.folder) if with_advice else None
-        goodput = {}
         begin_at = advice.concurrency if advice else service.knee or _UNKNOWN_KNEE
-        for at in to_measure(begin_at, service.knee):
-            found = measure(crawler, url, at)
-            print(
-                f"{service.name}: {at} at a time: {found.good_per_s:.1f} requests/s, "
-                f"{found.errors} of {found.requests} not good",
-                file=sys.stderr,
-            )
-            goodput[at] = found.good_per_s
-    return Finding(service, advice, goodput)
+        rates: dict[int, list[float]] = {at: [] for at in to_measure(begin_at, service.knee)}
+        for _ in range(_ROUNDS):  # in turn, so that a slow moment of the machine spreads over all
+            for at, measured in rates.items():
+                found = measure(crawler, url, at)
+                print(
+                    f"{service.name}: {at} at a time: {found.good_per_s:.1f} requests/s, "
+                    f"{found.errors} of {found.requests} not good",
+                    file=sys.stderr,
+                )
+                measured.append(found.good_per_s)
+    return Finding(service, advice, {at: median(measured) for at, measured in rates.items()})
 
 
 @contextmanager
@@ -361,8 +364,8 @@ def is_listening(port: int) -> bool:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and wait for it."""
-    process.terminate()
+    """End a service and wait for it."""
+    process.send_signal(signal.SIGINT)  # both programs end without waiting for their clients
     try:
         process.wait(_START_S)
     except subprocess.TimeoutExpired:
