@@ -149,7 +149,7 @@ def advice_figure(advice: AdviceAnalysis, small_print: str) -> Figure | None:
         figure, "How many at a time", advice.experiment.format_plan(), beside_inches=LEGEND_INCHES
     )
     marks = marks_explained(point.level for point in _points(advice))
-    note = "95 % confidence intervals; lines are straight in concurrency"
+    note = "95 % confidence intervals; lines are straight on logarithmic axes"
     add_small_print(figure, f"{small_print}; {note}{marks}")
     return figure
 
@@ -226,12 +226,15 @@ def _draw_crawler(
 
 
 def _between(x: Sequence[float], y: Sequence[float]) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Return the points and many between them, on lines that are straight in concurrency.
+    """Return the points and many between them, on lines that are straight if both axes are log.
 
-    Straight lines on a logarithmic axis would be above the ideal between two points on it.
+    Such a line follows n / D up to a capacity, where one that is straight on the panel would be
+    above the ideal between two points on it.
     """
+    if min(y) <= 0:  # every request failed
+        return np.array(x), np.array(y)
     every = np.union1d(x, np.geomspace(x[0], x[-1], _SHAPE_POINTS))
-    return every, np.interp(every, x, y)
+    return every, np.exp(np.interp(np.log(every), np.log(x), np.log(y)))
 
 
 def _draw_law(panel: Axes, one: CrawlerAdvice, style: LineStyle) -> None:
