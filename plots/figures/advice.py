@@ -44,6 +44,8 @@ _MARGIN = 1.15
 _TICKS = 14
 _LABEL_APART = 0.06
 """Least distance of two labels of failed shares, as a share of the width of the axes."""
+_LOW = 0.12
+"""Below this share of the height, such a label is above its point and not below it."""
 _SHAPE_POINTS = 200
 _ARROW_POINTS = 20
 _RING: dict[str, Any] = {
@@ -323,13 +325,14 @@ def _label_failed(
         x = point.concurrency
         if all(abs(math.log(x / other)) >= _LABEL_APART * width for other in labelled):
             labelled.append(x)
+            is_low = point.good_per_s < _LOW * panel.get_ylim()[1]
             panel.annotate(
                 format_percent(point.failed_share, 1),
                 (x, point.good_per_s),
-                (0, -11),
+                (0, 11 if is_low else -11),
                 textcoords="offset points",
                 ha="left",
-                va="top",
+                va="bottom" if is_low else "top",
                 fontsize=9,
                 color=FAILED,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
