@@ -18,7 +18,8 @@ from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.results.store import FILE_NAME, Store
 from plots.__main__ import draw_all
-from plots.figures.advice import advice_figure
+from plots.figures.advice import advice_figure, ideal_points
+from server.service import Service
 from tests.factories import experiment, result
 
 ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
@@ -133,3 +134,11 @@ def test_the_page_begins_with_the_answer_and_has_every_point(store: Store) -> No
     for number, one in enumerate(advice.crawlers, 1):
         table = page.partition(f'<table id="points-{number}"')[2].partition("</table>")[0]
         assert all(f"<td>{point.good_per_s:,.1f}</td>" in table for point in one.points)
+
+
+def test_a_service_that_changes_has_the_ideal_of_a_box(store: Store) -> None:
+    """2 places for half a second and then 4, at 100 ms; the first fifth does not count."""
+    service = Service.parse({"capacity": "2@0,4@0.5"})
+    at, per_s = zip(*ideal_points(replace(asked(), service=service), 8), strict=True)
+    assert (at[0], at[-1]) == (1, 8)
+    assert (per_s[0], per_s[-1]) == pytest.approx((10, (0.3 * 20 + 0.5 * 40) / 0.8), rel=0.08)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from bench.advice.analysis import AdviceAnalysis, CrawlerAdvice
 from bench.advice.objectives import Objective
 from bench.advice.recommendation import ENOUGH
 from bench.advice.words import answer
-from bench.plan.advice import AdviceExperiment
+from bench.plan.advice import WARM_UP_SHARE, AdviceExperiment
 from bench.plan.ideal import ideal_curve, steady_rate_per_s
 from bench.wording import format_percent
 from plots.lines import Point, draw_markers
@@ -166,7 +167,8 @@ def ideal_points(asked: AdviceExperiment, most: int) -> list[tuple[float, float]
         return []
     (delay,) = asked.delays
     if steady_rate_per_s(asked.service, delay.mean_us, 1) is None:
-        curve = ideal_curve(asked, delay, most)
+        box = replace(asked, warm_up_s=WARM_UP_SHARE * asked.duration_s)
+        curve = ideal_curve(box, delay, most)
         return list(zip(curve.concurrencies, curve.good_per_s, strict=True))
     at = {round(n) for n in np.geomspace(1, most, _SHAPE_POINTS)}
     at |= {step.capacity for step in asked.service.capacity if step.capacity <= most}
