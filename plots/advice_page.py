@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from bench.advice.analysis import AdviceAnalysis
 from bench.advice.report import answers_table, points_table
 from bench.advice.words import answer
-from bench.analysis.validity import Verdict
 from bench.results.environment import format_versions
 from bench.results.store import Store
 from plots.page import CSV_EXPORTS, Content, Picture, doubts, format_names, page_table, render
@@ -20,11 +19,7 @@ _NOTE = (
 
 def advice_page(store: Store, advice: AdviceAnalysis, pictures: Sequence[Picture]) -> str:
     """Return the page as HTML. Raises StoreError."""
-    asked = advice.experiment
-    groups: dict[str, list[Verdict]] = {}
-    for trial in advice.trials:
-        where = f"{trial.run.crawler} at {trial.run.concurrency:,}"
-        groups.setdefault(where, []).append(trial.verdict)
+    asked, analysis = advice.experiment, advice.analysis
     content = Content(
         title=f"how many at a time, {format_names(asked.crawlers, 'crawlers')}",
         answer=answer(advice),
@@ -39,9 +34,20 @@ def advice_page(store: Store, advice: AdviceAnalysis, pictures: Sequence[Picture
         ),
         remarks=(),
         verdicts=[trial.verdict for trial in advice.trials],
-        doubts=doubts(groups.items()),
+        doubts=doubts(
+            [
+                ("the server's ceiling", [trial.verdict for trial in analysis.ceilings]),
+                *(
+                    (
+                        f"{cell.cell.crawler} at {cell.cell.concurrency:,}",
+                        [trial.verdict for trial in cell.trials],
+                    )
+                    for cell in analysis.cells
+                ),
+            ]
+        ),
         single_runs="",
-        libraries=format_versions(advice.analysis.runs),
+        libraries=format_versions(analysis.runs),
         command=asked.command(),
         exports=CSV_EXPORTS,
     )

@@ -194,7 +194,7 @@ def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
         },
         resumed=about.get("resumed", []),
         asked=store.runs_asked(),
-        missing=store.runs_asked() - len(store.runs()),
+        missing=max(0, store.runs_asked() - len(store.runs())),  # a search asks for no number
         verdicts=[(level.name, counts[level], *MEANINGS[level]) for level in Level],
         doubtful=len(content.verdicts) - counts[Level.VALID],
         figures=_explained_once(one for one in pictures if not one.crawler),

@@ -55,7 +55,7 @@ def test_the_answer_is_printed_kept_and_the_same_when_it_is_read_again(
         advice = analyse_advice(store)
         trials = [run.trial for run in store.runs()]
     assert trials == sorted(trials)
-    assert set(trials) == {0, 1, 2, 3}
+    assert {0, 1, 2} <= set(trials)
     assert advice.crawlers[0].recommendation is not None
     assert advice.crawlers[0].recommendation.concurrency == use
     assert answer(advice) == told["answer"]

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.plan.delays import Delay
-from bench.plan.ideal import GOOD, ceilings, ideal_curve, is_bound, makespan_ns, simulate
+from bench.plan.ideal import (
+    GOOD,
+    ceilings,
+    ideal_curve,
+    ideal_rate_per_s,
+    is_bound,
+    makespan_ns,
+    simulate,
+    steady_rate_per_s,
+)
 from bench.plan.rates import Rate
 from server.service import MOST_CAPACITY, PLAIN, CapacityStep, Service
 from tests.factories import experiment
@@ -394,3 +403,37 @@ def test_ceilings_are_named(flags: dict[str, str], texts: list[str]) -> None:
     assert ceilings(Service.parse(flags), 0) == ceilings(
         Service.parse({key: flags[key] for key in flags if key == "rate-limit"}), 100_000
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "slots"),
+    [
+        ({}, 7),
+        ({"capacity": "5"}, 20),
+        ({"slowdown": "0.02,0.001"}, 40),
+        ({"slowdown": "0.02,0.001", "capacity": "10", "fault-share": "reset@10"}, 40),
+    ],
+)
+def test_the_rate_of_the_long_run_is_what_a_long_simulation_has(
+    flags: dict[str, str], slots: int
+) -> None:
+    service, delay = Service.parse(flags), Delay.parse("exponential:mean=20")
+    long_run = ideal_rate_per_s(delay.drawn(1, 30_000), service, slots, 40.0, 10.0)
+    assert steady_rate_per_s(service, delay.mean_us, slots) == pytest.approx(long_run, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("flags", "slots", "rate"),
+    [
+        ({"rate-limit": "200"}, 10, 100),
+        ({"rate-limit": "200"}, 50, 200),
+        ({"capacity": "5", "queue": "2"}, 50, 50),
+        ({"capacity": "5@0,10@1"}, 50, None),
+        ({"stall": "5:1"}, 50, None),
+        ({"slowdown": "0,0.001", "rate-limit": "200"}, 50, None),
+    ],
+)
+def test_a_refused_request_is_sent_again_at_once_and_a_changing_service_has_no_long_run(
+    flags: dict[str, str], slots: int, rate: float | None
+) -> None:
+    assert steady_rate_per_s(Service.parse(flags), 100_000, slots) == rate

@@ -13,6 +13,7 @@ from bench.analysis.inference import ERROR_RATE, LEAST_TRIALS, Interval
 from bench.analysis.validity import Level
 from bench.documents import document
 from bench.errors import UsageError
+from bench.plan.advice import ADVICE
 from bench.plan.entrants import label_of
 from bench.plan.experiment import SWEEP, Cell, Experiment
 from bench.program import PROGRAM
@@ -186,9 +187,11 @@ def _label(name: str, analysis: Analysis) -> str:
 
 
 def _check_repeated(store: Store) -> None:
-    if not store.experiment().is_repeated:
+    asked = store.experiment()
+    if not asked.is_repeated:
+        what = "runs of a search, which" if asked.kind == ADVICE else "a single crawl, which"
         raise NotComparableError(
-            f"{store.path.parent} has a single crawl, which cannot be compared: measure both with "
+            f"{store.path.parent} has {what} cannot be compared: measure both with "
             f"{PROGRAM} run --crawlers A,B --trials {LEAST_TRIALS}"
         )
 

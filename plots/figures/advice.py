@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from bench.advice.analysis import AdviceAnalysis, CrawlerAdvice
 from bench.advice.objectives import Objective
 from bench.advice.recommendation import ENOUGH
 from bench.advice.words import answer
-from bench.plan.advice import AdviceExperiment
+from bench.plan.advice import WARM_UP_SHARE, AdviceExperiment
 from bench.plan.ideal import ideal_curve, steady_rate_per_s
 from bench.wording import format_percent
 from plots.lines import Point, draw_markers
@@ -44,6 +45,8 @@ _MARGIN = 1.15
 _TICKS = 14
 _LABEL_APART = 0.06
 """Least distance of two labels of failed shares, as a share of the width of the axes."""
+_LOW = 0.12
+"""Below this share of the height, such a label is above its point and not below it."""
 _SHAPE_POINTS = 200
 _ARROW_POINTS = 20
 _RING: dict[str, Any] = {
@@ -149,7 +152,7 @@ def advice_figure(advice: AdviceAnalysis, small_print: str) -> Figure | None:
         figure, "How many at a time", advice.experiment.format_plan(), beside_inches=LEGEND_INCHES
     )
     marks = marks_explained(point.level for point in _points(advice))
-    note = "95 % confidence intervals; lines are straight in concurrency"
+    note = "95 % confidence intervals; lines are straight on logarithmic axes"
     add_small_print(figure, f"{small_print}; {note}{marks}")
     return figure
 
@@ -164,7 +167,8 @@ def ideal_points(asked: AdviceExperiment, most: int) -> list[tuple[float, float]
         return []
     (delay,) = asked.delays
     if steady_rate_per_s(asked.service, delay.mean_us, 1) is None:
-        curve = ideal_curve(asked, delay, most)
+        box = replace(asked, warm_up_s=WARM_UP_SHARE * asked.duration_s)
+        curve = ideal_curve(box, delay, most)
         return list(zip(curve.concurrencies, curve.good_per_s, strict=True))
     at = {round(n) for n in np.geomspace(1, most, _SHAPE_POINTS)}
     at |= {step.capacity for step in asked.service.capacity if step.capacity <= most}
@@ -226,12 +230,15 @@ def _draw_crawler(
 
 
 def _between(x: Sequence[float], y: Sequence[float]) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Return the points and many between them, on lines that are straight in concurrency.
+    """Return the points and many between them, on lines that are straight if both axes are log.
 
-    Straight lines on a logarithmic axis would be above the ideal between two points on it.
+    Such a line follows n / D up to a capacity, where one that is straight on the panel would be
+    above the ideal between two points on it.
     """
+    if min(y) <= 0:  # every request failed
+        return np.array(x), np.array(y)
     every = np.union1d(x, np.geomspace(x[0], x[-1], _SHAPE_POINTS))
-    return every, np.interp(every, x, y)
+    return every, np.exp(np.interp(np.log(every), np.log(x), np.log(y)))
 
 
 def _draw_law(panel: Axes, one: CrawlerAdvice, style: LineStyle) -> None:
@@ -320,13 +327,14 @@ def _label_failed(
         x = point.concurrency
         if all(abs(math.log(x / other)) >= _LABEL_APART * width for other in labelled):
             labelled.append(x)
+            is_low = point.good_per_s < _LOW * panel.get_ylim()[1]
             panel.annotate(
                 format_percent(point.failed_share, 1),
                 (x, point.good_per_s),
-                (0, -11),
+                (0, 11 if is_low else -11),
                 textcoords="offset points",
                 ha="left",
-                va="top",
+                va="bottom" if is_low else "top",
                 fontsize=9,
                 color=FAILED,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
