@@ -96,7 +96,6 @@ SCENARIOS = [
     Scenario("K=5", {"capacity": "5"}, 100),
     Scenario("K=150", {"capacity": "150"}, 100),
     Scenario("tail K=20", {"capacity": "20"}, 120, 900, 2000),
-    Scenario("tail 2.5x after", {"capacity": "50"}, 120, 900, 2000, most=400),
     Scenario("K=50 20ms", {"capacity": "50"}, 20, 0, 60),
     Scenario("K=50 500ms", {"capacity": "50"}, 500, 0, 1500, duration_s=60),
     Scenario("tail K=5", {"capacity": "5"}, 120, 900, 2000),

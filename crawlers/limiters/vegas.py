@@ -20,6 +20,9 @@ do a little better where requests slow each other down."""
 _PROBE_EVERY = 20
 """Cohorts from one measurement of the baseline to the next: it costs one fortieth."""
 
+_FIRST_PROBE = 5
+"""Cohorts before the first of these: the first baseline is from few latencies."""
+
 
 class VegasLimiter(Limiter):
     """Keeps a few requests waiting, and not more."""
@@ -27,7 +30,7 @@ class VegasLimiter(Limiter):
     def __init__(self, most: int) -> None:
         """Begin with a limit that never exceeds `most`."""
         super().__init__(most)
-        self._cohorts = 0
+        self._cohorts = _PROBE_EVERY - _FIRST_PROBE
         self._is_used = False
         """Whether the limit was used during this cohort."""
         self._resumed_limit = 0.0
@@ -47,13 +50,14 @@ class VegasLimiter(Limiter):
         scale = max(1.0, log10(self.limit))
         alpha, beta = _ALPHA * scale, _BETA * scale
         waiting = self.limit * (1 - self._baseline_ns / median_ns)
-        self._cohorts += 1
         if self._is_congested(median_ns):
             served = self.limit - waiting
             self._reduce(now_ns, max(self.limit * CUT, served + (alpha + beta) / 2))
         elif self._is_starting:
             self._begin_cohort(now_ns)
-        elif self._cohorts % _PROBE_EVERY == 0:
+            return
+        self._cohorts += 1
+        if self._cohorts % _PROBE_EVERY == 0:
             before = self.limit
             self._reduce(now_ns, before * CUT)
             self._resumed_limit = before
