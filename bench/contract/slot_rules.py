@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.analysis.in_flight import Levels
 from bench.analysis.join import Join
+from bench.analysis.limits import Limits
 from bench.contract.evidence import require
 from bench.contract.rules import MUST, Rule
 from bench.contract.runs import ContractRunner, accounts_of
@@ -15,6 +16,8 @@ from crawlers.registry import NOT_DECLARED
 from crawlers.work import Work, numbers
 
 _DELAY_MS = 300
+_WAVES_TO_ADAPT = 6
+"""A crawler that adapts begins with a few requests at a time, and is given time to find C."""
 _JOBS_AHEAD = 2
 """Jobs that may be taken before a slot is free: one in a queue, and one in its producer's hand."""
 _LONG_WAIT_NS = _DELAY_MS * 1_000_000 // 2
@@ -33,6 +36,8 @@ def slot_rules(runner: ContractRunner) -> Iterator[Rule]:
     yield Rule(
         MUST, "a clock starts when a slot is held, or before it if declared", run.clock_of_slot
     )
+    if runner.info.adapts:
+        yield Rule(MUST, "never more in flight than the limit that it recorded", run.within_limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +51,41 @@ class _SlotRun:
     arrivals: IntColumns
     taken_ns: "np.typing.NDArray[np.int64]"
     """When each job was taken, in the order of seq."""
+    limits: IntColumns
+    """The limits that it recorded."""
 
     @classmethod
     def of(cls, runner: ContractRunner) -> "_SlotRun":
         slots = runner.slots(12)
-        requests = max(3 * slots, slots + _JOBS_AHEAD + 1)
+        waves = _WAVES_TO_ADAPT if runner.info.adapts else 3
+        requests = max(waves * slots, slots + _JOBS_AHEAD + 1)
         work = Work(f"{numbers.__module__}:{numbers.__name__}", requests)
         result = runner.run(requests, slots, delay_ms=_DELAY_MS, work=work)
         assert result.outcome is not None
         taken_ns = np.array(result.outcome.work["start_ns"], dtype=np.int64)
-        return cls(runner, slots, requests, *accounts_of(result), taken_ns)
+        columns = result.outcome.limits.items()
+        limits = {name: np.array(column, dtype=np.int64) for name, column in columns}
+        return cls(runner, slots, requests, *accounts_of(result), taken_ns, limits)
+
+    @property
+    def most(self) -> int:
+        """How many may be in flight at most: C, or the highest limit of a crawler that adapts."""
+        return Limits.of(self.limits, self.slots).peak if self.runner.info.adapts else self.slots
 
     def all_used(self) -> str:
         levels = Levels.at_server(self.arrivals)
         peak = levels.peak if levels is not None else 0
-        require(peak == self.slots, f"{peak} in flight at the server, {self.slots} were asked for")
-        return f"{peak} in flight at the server, {self.slots} were asked for"
+        said = f"{peak} in flight at the server, {self.slots} were asked for"
+        if self.runner.info.adapts:
+            said += f", and its limit reached {self.most}"
+        require(peak == self.most, said)
+        return said
 
     def connections(self) -> str:
         count = len(np.unique(self.arrivals["connection"]))
         if not self.runner.info.is_declared:
             return f"{count} for {self.requests} requests; {NOT_DECLARED}"
-        wanted = self.slots if self.runner.info.keep_alive else self.requests
+        wanted = self.most if self.runner.info.keep_alive else self.requests
         require(
             count == wanted, f"{count} for {self.requests} requests, by its declaration {wanted}"
         )
@@ -90,6 +108,14 @@ class _SlotRun:
         )
         require(is_all == self.runner.info.takes_all, f"{said}, {allowed}")
         return f"{said}{', as declared' if is_all else ''}"
+
+    def within_limit(self) -> str:
+        count = len(self.limits["most"])
+        require(count > 0, "it declares adapts, and recorded no limit")
+        limits = Limits.of(self.limits, self.slots)
+        beyond = limits.beyond(self.fetches["start_ns"], self.fetches["end_ns"])
+        require(beyond == 0, f"{beyond} of {self.requests} requests started beyond its limit")
+        return f"{count} limits recorded, up to {limits.peak}, and none exceeded"
 
     def clock_of_slot(self) -> str:
         # The first wave opens connections, which takes long if the machine is busy.
