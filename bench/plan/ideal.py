@@ -227,6 +227,23 @@ def ideal_rate_per_s(
     return ideal.good_per_s_within(round(warm_up_s * 1e9), duration_ns)
 
 
+def steady_rate_per_s(service: Service, mean_us: float, concurrency: int) -> float | None:
+    """Return the goodput of the ideal client in the long run, in closed loop.
+
+    By Little's law it is the number in service over the mean time there. A request that is refused
+    is sent again at once, so that every place and every token of the bucket is used. None if the
+    service changes with time, if it is both slowed down and limited in its rate, or if requests
+    take no time.
+    """
+    is_changing = bool(service.stall_for_s) or len(service.capacity) > 1
+    if not mean_us or is_changing or (service.is_slowed_down and service.rate_limit_per_s):
+        return None
+    in_service = min(concurrency, service.most_capacity() or concurrency)
+    most_per_s = service.rate_limit_per_s or math.inf
+    good_share = 1 - sum(percent for _, percent in service.fault_share) / 100
+    return good_share * min(_rate_with(in_service, service, mean_us), most_per_s)
+
+
 class Ceiling(NamedTuple):
     """A rate of good requests that a service never exceeds for long."""
 
@@ -272,12 +289,18 @@ def _peak(service: Service, mean_us: float) -> tuple[int, float]:
     if peak == math.inf:
         return 0, 0.0
 
-    def rate(at: int) -> float:
-        slower = 1 + service.sigma * (at - 1) + service.kappa * at * (at - 1)
-        return at / (mean_us * slower) * 1e6
+    best = max(
+        max(1, math.floor(peak)),
+        math.ceil(peak),
+        key=lambda at: _rate_with(at, service, mean_us),
+    )
+    return best, _rate_with(best, service, mean_us)
 
-    best = max(max(1, math.floor(peak)), math.ceil(peak), key=rate)
-    return best, rate(best)
+
+def _rate_with(at: int, service: Service, mean_us: float) -> float:
+    """Return the requests per second with so many in service."""
+    slower = 1 + service.sigma * (at - 1) + service.kappa * at * (at - 1)
+    return at / (mean_us * slower) * 1e6
 
 
 class LimitStep(NamedTuple):
