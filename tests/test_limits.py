@@ -14,12 +14,9 @@ from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.in_flight import Levels
 from bench.analysis.limits import Limits
-from bench.analysis.response import DueTimes
 from bench.analysis.stalls import IdleSpans, idle_slots
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Verdict, judge
-from bench.plan.load import Load
-from bench.plan.rates import Rate
 from bench.report.sweep import cells_table
 from bench.results.columns import IntColumns
 from crawlers.contract import LIMIT_COLUMNS
@@ -176,34 +173,6 @@ def test_a_cap_is_below_the_limit_of_that_time() -> None:
     assert verdict.finds("capped")
     assert summary.idle_slots.share == pytest.approx(3 * 390 / (100 * 3 + 400 * 6))
     assert not summary_of(crawl(rows, 150), rows)[1].finds("capped")
-
-
-def test_in_open_loop_a_request_waits_for_the_own_limit_and_not_for_the_client() -> None:
-    """One request each 5 ms, 10 ms each: a limit of 1 keeps them waiting, one of 4 does not."""
-    rows = [(0, 1), (100, 4)]
-    run = run_row(
-        40,
-        DELAY_MS * 1000,
-        SLOTS,
-        load=Load(Rate("200")),
-        first_due_ns=1,
-        conditions=conditions(adapts=True),
-    )
-    due_ms = [5 * seq for seq in range(40)]
-    fetched: list[tuple[int, ...]] = []
-    for seq, due in enumerate(due_ms):
-        ms = due
-        while sum(end > ms for _, _, end, *_ in fetched) >= limit_at(rows, ms):
-            ms += 1
-        fetched.append((seq, ms, ms + DELAY_MS, 200, 1, 0))
-    found = DueTimes.of(run, fetches(*fetched), Limits.of(limits(*rows), SLOTS))
-    assert found is not None
-    assert (found.client_lag_ns <= 1).all()
-    assert found.slot_wait_ns.max() > 40 * MS
-    late = [(seq, at + 7, end + 7, *rest) for seq, at, end, *rest in fetched]
-    found = DueTimes.of(run, fetches(*late), Limits.of(limits(*rows), SLOTS))
-    assert found is not None
-    assert np.median(found.client_lag_ns[-10:]) == pytest.approx(7 * MS, abs=1)
 
 
 def test_the_figure_has_the_limit_and_what_the_service_allowed() -> None:
