@@ -125,9 +125,6 @@ def _in_open_loop(summary: RunSummary, offered_per_s: float, cpu: str) -> Bottle
             f"1 % of the requests wait {longest_ns / 1e6:,.0f} ms or longer in its queue; "
             f"the service answers {rates}",
         )
-    own = _own_limit(summary)
-    if not kept_up(summary) and own and summary.waited_for_slot:
-        return Bottleneck(_OWN, f"requests wait for a free slot, because {own}; answered: {rates}")
     if not kept_up(summary) and summary.does_ideal_wait:
         return Bottleneck("cap", f"requests wait for a free slot; answered: {rates}")
     return Bottleneck("offered rate", f"{rates} are answered; {cpu}")

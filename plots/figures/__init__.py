@@ -26,6 +26,7 @@ from plots.figures import (
     in_flight,
     latency_split,
     latency_vs_load,
+    limit_over_time,
     over_time,
     overlap,
     primes,
@@ -73,7 +74,11 @@ OF_DELAY_OPEN: tuple[Callable[[DelayScene], Drawn | None], ...] = (latency_vs_lo
 concurrency, which is only a limit here."""
 OF_REQUESTS: tuple[Callable[[DelayScene], Drawn | None], ...] = (delays.draw,)
 """Figures that are drawn once for each delay, whatever the load."""
-OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, over_time.draw)
+OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (
+    timeline.draw,
+    over_time.draw,
+    limit_over_time.draw,
+)
 """Figures of one run, drawn once for each crawler."""
 OF_RUN_CLOSED: tuple[Callable[[RunScene], Drawn | None], ...] = (in_flight.draw,)
 """The same, in closed loop only: in open loop, the concurrency is no more than a limit."""
