@@ -104,9 +104,9 @@ class ScenariosExperiment:
         requests = sum(scenario.most_requests(self.most) for scenario in self.scenarios)
         if requests > MOST_REQUESTS:
             raise ValueError(
-                f"at a concurrency of {self.most:,} it may have {requests:,} requests in a trial, but "
-                f"the ideal client is simulated with at most {MOST_REQUESTS:,}: ask for a smaller "
-                "concurrency"
+                f"at a concurrency of {self.most:,} it may have {requests:,} requests in a trial, "
+                f"but the ideal client is simulated with at most {MOST_REQUESTS:,}: ask for a "
+                "smaller concurrency"
             )
         # A run is kept with what was asked of the server, and not with the name of its scenario.
         asked = {(one.delay, one.service, one.load) for one in self.scenarios}
