@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.plan.advice import ADVICE, AdviceExperiment
 from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.primes.experiment import NAME as PRIMES
@@ -115,6 +116,21 @@ def _report_crawl(
     return bool(analysis.is_sound)
 
 
+def _analyse_advice(store: "Store") -> Any:
+    from bench.advice.analysis import analyse_advice
+
+    return analyse_advice(store)
+
+
+def _report_advice(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
+    from bench.advice.report import print_advice
+
+    print_advice(store, analysis, console, show_all=options.show_all)
+    return bool(analysis.is_sound)
+
+
 KINDS = (
     Kind(SWEEP, Experiment, _analyse, _report_sweep),
     Kind(CALIBRATION, Experiment, _analyse, _report_calibration, has_figures=False),
@@ -124,6 +140,13 @@ KINDS = (
         _analyse,
         _report_crawl,
         why_not_resumed="it has a single crawl: make it again with the verb crawl",
+    ),
+    Kind(
+        ADVICE,
+        AdviceExperiment,
+        _analyse_advice,
+        _report_advice,
+        why_not_resumed="each of its runs depends on those before it: ask again with advise",
     ),
     Kind(
         PRIMES,

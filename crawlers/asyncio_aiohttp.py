@@ -75,7 +75,11 @@ def open_session(
     )
 
 
-async def fetch_each(jobs: Iterable[Job], session: aiohttp.ClientSession, record: Recorder) -> None:
+async def fetch_each(
+    jobs: Iterable[Job],
+    session: aiohttp.ClientSession,
+    record: Callable[[int, int, int, int, int, str], None],
+) -> None:
     """Fetch these jobs, one after another."""
     for job in jobs:
         status = size_bytes = 0

@@ -326,6 +326,26 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         timeout="connecting, each read of the headers, whole body",
         said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
     ),
+    CrawlerInfo(
+        name="asyncio-aimd",
+        module="crawlers.asyncio_adaptive",
+        function="aimd",
+        libraries=("aiohttp",),
+        style="coroutines, as many as AIMD finds",
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+        adapts=True,
+    ),
+    CrawlerInfo(
+        name="asyncio-vegas",
+        module="crawlers.asyncio_adaptive",
+        function="vegas",
+        libraries=("aiohttp",),
+        style="coroutines, as many as Vegas finds",
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+        adapts=True,
+    ),
 )
 
 

@@ -200,10 +200,24 @@ def _of_scenarios(
     return scenarios_figures(store, analysis), partial(scenarios_page, store, analysis)
 
 
+def _of_advice(
+    store: Store, analysis: Any, timeline_at: Sequence[int]
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.advice.analysis import analyse_advice
+    from plots.advice_page import advice_page
+    from plots.figures import advice_figures
+
+    if timeline_at:
+        raise StoreError(f"--timeline-at is for crawls and sweeps, and {store.path} is neither")
+    analysis = analysis or analyse_advice(store)
+    return advice_figures(store, analysis), partial(advice_page, store, analysis)
+
+
 _DRAWN: dict[str, "Callable[[Store, Any, Sequence[int]], _FiguresAndPage]"] = {
     "sweep": _of_sweep,
     "calibration": _of_sweep,
     "crawl": _of_sweep,
+    "advice": _of_advice,
     "primes": _of_primes,
     "scenarios": _of_scenarios,
 }

@@ -2,7 +2,7 @@
 
 The page needs no network: images are embedded, and nothing is loaded. Its links lead to files next
 to it, and to the documents of the checkout or of the installed tool. This module has what all pages
-share; plots/sweep_page.py and plots/primes_page.py provide the content of each kind.
+share; the modules plots/KIND_page.py provide the content of each kind.
 """
 
 import os
@@ -31,6 +31,7 @@ READ_ON = {
     "validity.md": "what each check looks for, and its threshold",
     "crawlers.md": "how the crawlers differ",
     "patterns.md": "six ways in which people write crawlers, and what each costs",
+    "how-many.md": "how many requests at a time, from theory to the command",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
     "scenarios.md": "named services, and how crawlers are scored over all of them",
     "server.md": "how the server delays its responses",
@@ -51,6 +52,11 @@ MEANINGS = {
     Level.INVALID: ("cross", "The number says nothing about the crawler."),
 }
 """For each verdict, its marker in the figures and its meaning."""
+CSV_EXPORTS = (
+    (" > runs.csv", "CSV with one row per run"),
+    (" --what requests > requests.csv", "CSV with one row per request"),
+)
+"""Content.exports of an experiment of crawls."""
 _NAMED = 3
 
 
@@ -157,6 +163,8 @@ class Content:
     """What is compared, or why there is no comparison. "" leaves the section out."""
     command: str = ""
     """The command that repeats the experiment, or "" if no single command does."""
+    answer: str = ""
+    """The answer in words, which comes first; "" if the experiment answers no single question."""
     exports: tuple[tuple[str, str], ...] = ()
     """Arguments after `crawlbench export DIR`, each with a description of what it prints."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.advice.analysis import AdviceAnalysis
 from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, Trial
@@ -83,6 +84,14 @@ class RunScene:
     def file_name(self) -> str:
         """The crawler's name as part of a file name."""
         return file_name(self.trial.run.crawler)
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceScene:
+    """What `crawlbench advise` measured, and its answer."""
+
+    advice: AdviceAnalysis
+    small_print: str
 
 
 @dataclass(frozen=True, slots=True)

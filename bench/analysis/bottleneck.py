@@ -10,6 +10,8 @@ from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 from bench.wording import format_percent
 from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
+NOT_KNOWN = "not known"
+"""The word if there is no ledger, so that nothing can be said."""
 _OWN = "its own limit"
 _NEARLY_ALL = 0.95
 _REFUSED_SHARE = 0.05
@@ -66,7 +68,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     if slot_time is None:
         if own:
             return Bottleneck(_OWN, f"{own}; {cpu}")
-        return Bottleneck("not known", f"there is no ledger; {cpu}")
+        return Bottleneck(NOT_KNOWN, f"there is no ledger; {cpu}")
     in_service = slot_time.delay + slot_time.service_wait + slot_time.unavoidable
     if slot_time.service_wait > max(1 - _NEARLY_ALL, 1 - in_service):
         return Bottleneck(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+from bench.advice.analysis import AdviceAnalysis
 from bench.analysis.analyse import Analysis, load_accounts
 from bench.analysis.comparison import compare_neighbours
 from bench.plan.experiment import Experiment
@@ -17,6 +18,7 @@ from bench.primes.report import format_work
 from bench.results.store import Store
 from bench.scenarios.analysis import ScenariosAnalysis
 from plots.figures import (
+    advice,
     async_callgraph,
     cost,
     delays,
@@ -24,6 +26,7 @@ from plots.figures import (
     in_flight,
     latency_split,
     latency_vs_load,
+    limit_over_time,
     over_time,
     overlap,
     primes,
@@ -36,6 +39,7 @@ from plots.figures import (
     workload_bcrypt,
 )
 from plots.scenes import (
+    AdviceScene,
     DelayScene,
     Drawn,
     PrimesScene,
@@ -70,10 +74,15 @@ OF_DELAY_OPEN: tuple[Callable[[DelayScene], Drawn | None], ...] = (latency_vs_lo
 concurrency, which is only a limit here."""
 OF_REQUESTS: tuple[Callable[[DelayScene], Drawn | None], ...] = (delays.draw,)
 """Figures that are drawn once for each delay, whatever the load."""
-OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, over_time.draw)
+OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (
+    timeline.draw,
+    over_time.draw,
+    limit_over_time.draw,
+)
 """Figures of one run, drawn once for each crawler."""
 OF_RUN_CLOSED: tuple[Callable[[RunScene], Drawn | None], ...] = (in_flight.draw,)
 """The same, in closed loop only: in open loop, the concurrency is no more than a limit."""
+OF_ADVICE: tuple[Callable[[AdviceScene], Drawn | None], ...] = (advice.draw,)
 OF_PRIMES: tuple[Callable[[PrimesScene], Drawn | None], ...] = (
     primes.draw,
     workload.draw,
@@ -147,6 +156,11 @@ def timelines_left_out(analysis: Analysis, timeline_at: Sequence[int]) -> Iterat
                 f"no timeline of {name} at {at}: its run has only {requests:,} requests "
                 f"(measure it with --requests {max(missing)})"
             )
+
+
+def advice_figures(store: Store, analysis: AdviceAnalysis) -> Iterator[Drawn]:
+    """Yield all figures of `crawlbench advise`. Raises StoreError."""
+    yield from _of(AdviceScene(analysis, small_print_of(store, analysis.analysis)), OF_ADVICE)
 
 
 def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:

@@ -1,0 +1,1 @@
+"""Limiters: each decides how many fetches may be in flight, from how those before have ended."""
