@@ -40,4 +40,6 @@ async def _crawl(jobs: Iterator[Job], most: int, timeout_s: float, record: Recor
                     record.limit(monotonic_ns(), limit)
                     workers.create_task(work())
 
+        # Nothing is declared of these crawlers, so that they may not resend what was reset.
+        session._retry_connection = False  # noqa: SLF001 - aiohttp has no option
         workers.create_task(work())

@@ -12,7 +12,10 @@ from bench.results.store import Store
 from plots import __main__ as plots
 
 _DATA = Path(__file__).parent / "data"
-STORED = [*sorted((_DATA / "schema-4").glob("*.sqlite")), _DATA / "schema-5" / "crawl.sqlite"]
+STORED = [
+    *sorted((_DATA / "schema-4").glob("*.sqlite")),
+    *(_DATA / "schema-5" / "crawl.sqlite", _DATA / "schema-7" / "scenarios.sqlite"),
+]
 """One of each kind."""
 
 

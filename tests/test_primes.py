@@ -292,7 +292,7 @@ def test_results_of_primes_are_for_their_own_tables(folder: Path) -> None:
     assert (report.returncode, report.stdout.count("items to save")) == (0, 3)
     exported = bench("export", str(folder))
     assert (exported.returncode, exported.stderr.count("\n")) == (3, 1)
-    assert "is of ./benchmark.sh primes" in exported.stderr
+    assert "is of kind primes" in exported.stderr
 
 
 def test_a_save_by_another_method_than_asked_for_is_found(folder: Path) -> None:

@@ -71,6 +71,7 @@ def parsed(*words: str) -> Namespace:
         (["all", "--rate", "5"], "leave out --rate"),
         (["all", "--url", "http://127.0.0.1:1/"], "leave out --url"),
         (["all", "--fail-if", "p99>5"], "--fail-if is for one sweep"),
+        (["all", "--crawlers", "asyncio", "--concurrency", "5000"], "a smaller concurrency"),
         (["steps", "--capacity", "5", "--duration", "3"], "leave out --capacity, --duration"),
     ],
 )

@@ -158,6 +158,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in ("sweep", "calibration", "primes"):
         found[kind] = tmp_path_factory.mktemp(kind)
         shutil.copy(DATA / f"{kind}.sqlite", found[kind] / FILE_NAME)
+    found["scenarios"] = tmp_path_factory.mktemp("scenarios")
+    newer = DATA.parent / "schema-7" / "scenarios.sqlite"
+    shutil.copy(newer, found["scenarios"] / FILE_NAME)
     return found
 
 
@@ -167,12 +170,14 @@ def commands(folders: dict[str, Path]) -> list[list[str]]:
         ["compare", "asyncio", "protocol", "--in", "."],
         ["report", str(folders["calibration"])],
         ["report", str(folders["primes"])],
+        ["report", "--all", str(folders["scenarios"])],
+        ["scenarios"],
         ["list"],
     ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("at", range(7))
 def test_on_a_terminal_of_eighty_columns_every_line_fits(
     at: int, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,7 @@ def over_all_scenarios(arguments: Namespace) -> "ScenariosExperiment":
     usual = tuple(Entrant(name, name) for name in OF_SCENARIOS.crawlers)
     entrants = chosen_entrants(arguments.crawlers or usual)
     infos = {one.label: find(one.crawler, one.declared_as) for one in entrants}
-    return ScenariosExperiment(
+    asked = ScenariosExperiment(
         scenarios=SCENARIOS,
         entrants=entrants,
         # Nothing is declared of a crawler that is brought along: it may adapt.
@@ -78,6 +78,11 @@ def over_all_scenarios(arguments: Namespace) -> "ScenariosExperiment":
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=arguments.timeout or DEFAULT_TIMEOUT_S,
     )
+    try:
+        asked.check()
+    except ValueError as error:
+        raise UsageError(f"--scenario {ALL}: {error}") from None
+    return asked
 
 
 def _check_no_conflict(arguments: Namespace) -> None:

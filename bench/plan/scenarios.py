@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from bench.plan.delays import Delay
-from bench.plan.load import Load
+from bench.plan.load import Load, most_requests
 from server.service import CapacityStep, Service
 
 ALL = "all"
@@ -43,6 +43,11 @@ class Scenario:
     def steps(self) -> tuple[CapacityStep, ...]:
         """The changes of its capacity within the duration."""
         return tuple(step for step in self.service.capacity[1:] if step.from_s < self.duration_s)
+
+    def most_requests(self, concurrency: int) -> int:
+        """Return a number of requests that the ideal client does not make at a concurrency."""
+        mean_us = self.delay.mean_us
+        return most_requests(concurrency, mean_us, self.duration_s, may_refuse=False)
 
     def options(self) -> dict[str, str]:
         """Return the options of `run` that ask for the same, by name without dashes."""

@@ -140,7 +140,7 @@ class Reader:
         kind = _OF_CRAWLERS.get(asked["kind"])
         if kind is None:
             raise StoreError(
-                f"{self.path} is of {PROGRAM} {asked['kind']}: {PROGRAM} report and {PROGRAM} "
+                f"{self.path} is of kind {asked['kind']}: {PROGRAM} report and {PROGRAM} "
                 "plots show it; runs of crawlers alone are compared, or exported"
             )
         return self.read_asked(kind)

@@ -22,7 +22,6 @@ from bench.analysis.validity import Level, judge
 from bench.errors import StoreError
 from bench.plan.experiment import seed_of_trial
 from bench.plan.ideal import GOOD, ceilings, simulate
-from bench.plan.load import most_requests
 from bench.plan.scenarios import Scenario
 from bench.results.schema import RunRow
 from bench.scenarios.experiment import ScenariosExperiment
@@ -361,7 +360,7 @@ def best_fixed(scenario: Scenario, most: int, seed: int) -> BestFixed:
 @lru_cache(maxsize=1000)
 def _best_fixed(scenario: Scenario, most: int, seed: int) -> BestFixed:
     service, mean_us = scenario.service, scenario.delay.mean_us
-    delays_us = scenario.delay.drawn(seed, _most_requests(scenario, most))
+    delays_us = scenario.delay.drawn(seed, scenario.most_requests(most))
     known = {1, most, *(step.capacity for step in service.capacity)}
     known |= {round(ceiling.per_s * mean_us / 1e6) for ceiling in ceilings(service, mean_us)}
     at = 1.0
@@ -378,10 +377,6 @@ def _best_fixed(scenario: Scenario, most: int, seed: int) -> BestFixed:
     return BestFixed(best, tried[best])
 
 
-def _most_requests(scenario: Scenario, at: int) -> int:
-    return most_requests(at, scenario.delay.mean_us, scenario.duration_s, may_refuse=False)
-
-
 def _best_of(tried: dict[int, float]) -> int:
     """Return the smallest concurrency with the best goodput."""
     return min(tried, key=lambda at: (-tried[at], at))
@@ -393,7 +388,7 @@ def _ideal_good_per_s(scenario: Scenario, at: int, delays_us: "array[int]") -> f
     It does not wait after a refusal, so that one slot is refused without end until there is a token
     or room. In this time of no length it would have more refusals than it ever has answers.
     """
-    planned_us = delays_us[: _most_requests(scenario, at)]
+    planned_us = delays_us[: scenario.most_requests(at)]
     duration_ns = round(scenario.duration_s * 1e9)
     ideal = simulate(planned_us, scenario.service, slots=at, duration_ns=duration_ns)
     status, start_ns, end_ns = map(np.array, (ideal.status, ideal.start_ns, ideal.end_ns))

@@ -12,6 +12,9 @@ from bench.program import PROGRAM
 
 NAME = "scenarios"
 """The name of this kind of experiment."""
+MOST_REQUESTS = 2_000_000
+"""Most requests of the ideal client in all scenarios: it is simulated at some thirty concurrencies,
+in about 3 us for each request, whenever results are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,13 @@ class ScenariosExperiment:
                 raise ValueError(f"it asks for no {name}")
         for scenario in self.scenarios:
             scenario.check()
+        requests = sum(scenario.most_requests(self.most) for scenario in self.scenarios)
+        if requests > MOST_REQUESTS:
+            raise ValueError(
+                f"at a concurrency of {self.most:,} it may have {requests:,} requests in a trial, "
+                f"but the ideal client is simulated with at most {MOST_REQUESTS:,}: ask for a "
+                "smaller concurrency"
+            )
         # A run is kept with what was asked of the server, and not with the name of its scenario.
         asked = {(one.delay, one.service, one.load) for one in self.scenarios}
         if not len(self.scenarios) == len({one.name for one in self.scenarios}) == len(asked):

@@ -93,7 +93,7 @@ OF_SAVER: tuple[Callable[[SaverScene], Drawn | None], ...] = (overlap.draw,)
 OF_ASYNC: tuple[Callable[[SaverScene], Drawn | None], ...] = (async_callgraph.draw,)
 """Figures of one run of bcrypt by the asynchronous saver."""
 OF_SCENARIOS: tuple[Callable[[ScenariosScene], Drawn | None], ...] = (scenarios.draw,)
-OF_STEPS: tuple[Callable[[RunScene], Drawn | None], ...] = (over_time.draw,)
+OF_STEPS: tuple[Callable[[RunScene], Drawn | None], ...] = (limit_over_time.draw, over_time.draw)
 """Figures of OF_RUN that are drawn for each crawler that adapts, where the capacity changes."""
 ON_REQUEST = ("compare", "faults")
 """Modules whose figures are drawn by separate programs, `python -m plots.NAME`."""
