@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.plan.advice import ADVICE, AdviceExperiment
 from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.primes.experiment import NAME as PRIMES
 from bench.primes.experiment import PrimesExperiment
 from bench.primes.savers import SAVERS
+from bench.scenarios.experiment import NAME as SCENARIOS
+from bench.scenarios.experiment import ScenariosExperiment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +60,12 @@ def _analyse_primes(store: "Store") -> Any:
     return analyse_primes(store)
 
 
+def _analyse_scenarios(store: "Store") -> Any:
+    from bench.scenarios.analysis import analyse_scenarios
+
+    return analyse_scenarios(store)
+
+
 def _report_sweep(
     store: "Store", analysis: Any, console: "Console", options: ReportOptions
 ) -> bool:
@@ -86,6 +95,15 @@ def _report_primes(
     return bool(analysis.is_sound)
 
 
+def _report_scenarios(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
+    from bench.scenarios.report import print_scenarios
+
+    print_scenarios(store, analysis, console, show_all=options.show_all)
+    return bool(analysis.is_sound)
+
+
 def _report_crawl(
     store: "Store", analysis: Any, console: "Console", options: ReportOptions
 ) -> bool:
@@ -95,6 +113,21 @@ def _report_crawl(
     if trial is None:
         raise StoreError(f"{store.path} has no run: the crawl was killed before it ended")
     print_crawl(store, store.read_asked(CrawlExperiment), trial, console)
+    return bool(analysis.is_sound)
+
+
+def _analyse_advice(store: "Store") -> Any:
+    from bench.advice.analysis import analyse_advice
+
+    return analyse_advice(store)
+
+
+def _report_advice(
+    store: "Store", analysis: Any, console: "Console", options: ReportOptions
+) -> bool:
+    from bench.advice.report import print_advice
+
+    print_advice(store, analysis, console, show_all=options.show_all)
     return bool(analysis.is_sound)
 
 
@@ -109,12 +142,20 @@ KINDS = (
         why_not_resumed="it has a single crawl: make it again with the verb crawl",
     ),
     Kind(
+        ADVICE,
+        AdviceExperiment,
+        _analyse_advice,
+        _report_advice,
+        why_not_resumed="each of its runs depends on those before it: ask again with advise",
+    ),
+    Kind(
         PRIMES,
         PrimesExperiment,
         _analyse_primes,
         _report_primes,
         programs=frozenset(saver.crawler for saver in SAVERS),
     ),
+    Kind(SCENARIOS, ScenariosExperiment, _analyse_scenarios, _report_scenarios),
 )
 
 

@@ -187,11 +187,39 @@ def _of_primes(
     return primes_figures(store, analysis), partial(primes_page, store, analysis)
 
 
+def _of_scenarios(
+    store: Store, analysis: Any, timeline_at: Sequence[int]
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.scenarios.analysis import analyse_scenarios
+    from plots.figures import scenarios_figures
+    from plots.scenarios_page import scenarios_page
+
+    if timeline_at:
+        raise StoreError(f"--timeline-at is for one sweep, and {store.path} has several")
+    analysis = analysis or analyse_scenarios(store)
+    return scenarios_figures(store, analysis), partial(scenarios_page, store, analysis)
+
+
+def _of_advice(
+    store: Store, analysis: Any, timeline_at: Sequence[int]
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.advice.analysis import analyse_advice
+    from plots.advice_page import advice_page
+    from plots.figures import advice_figures
+
+    if timeline_at:
+        raise StoreError(f"--timeline-at is for crawls and sweeps, and {store.path} is neither")
+    analysis = analysis or analyse_advice(store)
+    return advice_figures(store, analysis), partial(advice_page, store, analysis)
+
+
 _DRAWN: dict[str, "Callable[[Store, Any, Sequence[int]], _FiguresAndPage]"] = {
     "sweep": _of_sweep,
     "calibration": _of_sweep,
     "crawl": _of_sweep,
+    "advice": _of_advice,
     "primes": _of_primes,
+    "scenarios": _of_scenarios,
 }
 """How to draw each kind of experiment in bench.kinds. A test checks that none is missing."""
 

@@ -102,6 +102,11 @@ def draw_line(
             zorder=3,
             gid=f"{name} between",
         )
+    draw_markers(axes, name, style, points)
+
+
+def draw_markers(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) -> None:
+    """Draw a marker at each point. The gid of those of a verdict is `NAME VALID` etc."""
     for level in Level:
         marked = [(point.x, point.y) for point in points if point.level is level]
         if marked:

@@ -2,7 +2,7 @@
 
 The page needs no network: images are embedded, and nothing is loaded. Its links lead to files next
 to it, and to the documents of the checkout or of the installed tool. This module has what all pages
-share; plots/sweep_page.py and plots/primes_page.py provide the content of each kind.
+share; the modules plots/KIND_page.py provide the content of each kind.
 """
 
 import os
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +21,7 @@ from bench.analysis.validity import Level, Verdict, shared_reasons
 from bench.documents import DOCUMENTS
 from bench.printable import printable
 from bench.program import PROGRAM
+from bench.report.tables import Table as Printed
 from bench.results.store import Store
 
 READ_ON = {
@@ -29,7 +31,9 @@ READ_ON = {
     "validity.md": "what each check looks for, and its threshold",
     "crawlers.md": "how the crawlers differ",
     "patterns.md": "six ways in which people write crawlers, and what each costs",
+    "how-many.md": "how many requests at a time, from theory to the command",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
+    "scenarios.md": "named services, and how crawlers are scored over all of them",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",
@@ -48,6 +52,11 @@ MEANINGS = {
     Level.INVALID: ("cross", "The number says nothing about the crawler."),
 }
 """For each verdict, its marker in the figures and its meaning."""
+CSV_EXPORTS = (
+    (" > runs.csv", "CSV with one row per run"),
+    (" --what requests > requests.csv", "CSV with one row per request"),
+)
+"""Content.exports of an experiment of crawls."""
 _NAMED = 3
 
 
@@ -154,6 +163,8 @@ class Content:
     """What is compared, or why there is no comparison. "" leaves the section out."""
     command: str = ""
     """The command that repeats the experiment, or "" if no single command does."""
+    answer: str = ""
+    """The answer in words, which comes first; "" if the experiment answers no single question."""
     exports: tuple[tuple[str, str], ...] = ()
     """Arguments after `crawlbench export DIR`, each with a description of what it prints."""
 
@@ -243,6 +254,30 @@ def number(value: float | None, form: str, unit: float = 1) -> Value:
 def badge(level: Level) -> Value:
     """Return a verdict, to be shown as a badge."""
     return Value(level.name, float(level), level.name)
+
+
+def page_table(anchor: str, table: Printed[Any]) -> Table:
+    """Convert a table of the terminal report to one of the page, with verdicts as badges."""
+    columns = tuple(
+        Column(one.heading, _meaning(one.about), is_text=at == 0 or one.is_text)
+        for at, one in enumerate(table.columns)
+    )
+    rows = tuple(
+        Row(
+            tuple(
+                Value(text, level=text if column.name == "verdict" else "")
+                for column, text in zip(columns, row, strict=True)
+            )
+        )
+        for row in table.cells()
+    )
+    return Table(anchor, table.title, columns, rows)
+
+
+def _meaning(about: str) -> str:
+    """Return a column's explanation without its name, because the page adds the name."""
+    text = about.partition(": ")[2]
+    return text[:1].upper() + text[1:]
 
 
 def _explained_once(pictures: Iterable[Picture]) -> list[Picture]:

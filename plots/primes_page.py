@@ -1,14 +1,12 @@
 """The content of the page of `crawlbench primes`: how each saver did for each work."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from bench.primes.analysis import PrimesAnalysis, key_of
 from bench.primes.report import format_work, times_table, work_table
-from bench.report.tables import Table as Printed
 from bench.results.environment import format_versions
 from bench.results.store import Store
-from plots.page import Column, Content, Picture, Row, Table, Value, doubts, format_names, render
+from plots.page import Content, Picture, Table, doubts, format_names, page_table, render
 
 
 def primes_page(store: Store, analysis: PrimesAnalysis, pictures: Sequence[Picture]) -> str:
@@ -37,30 +35,6 @@ def _tables(analysis: PrimesAnalysis) -> Iterator[Table]:
     """Yield a table for each of the most informative works, then one for each kind of work."""
     by_work = analysis.by_work()
     for number, key in enumerate(analysis.shown_works()):
-        yield _page_table(f"work-{number}", work_table(key, by_work[key]))
+        yield page_table(f"work-{number}", work_table(key, by_work[key]))
     for kind in dict.fromkeys(kind for kind, _, _ in by_work):
-        yield _page_table(f"times-{kind}", times_table(kind, analysis))
-
-
-def _page_table(anchor: str, table: Printed[Any]) -> Table:
-    """Convert a table of the terminal report to one of the page, with verdicts as badges."""
-    columns = tuple(
-        Column(one.heading, _meaning(one.about), is_text=at == 0 or one.is_text)
-        for at, one in enumerate(table.columns)
-    )
-    rows = tuple(
-        Row(
-            tuple(
-                Value(text, level=text if column.name == "verdict" else "")
-                for column, text in zip(columns, row, strict=True)
-            )
-        )
-        for row in table.cells()
-    )
-    return Table(anchor, table.title, columns, rows)
-
-
-def _meaning(about: str) -> str:
-    """Return a column's explanation without its name, because the page adds the name."""
-    text = about.partition(": ")[2]
-    return text[:1].upper() + text[1:]
+        yield page_table(f"times-{kind}", times_table(kind, analysis))

@@ -1,10 +1,11 @@
 """The input of figures (scenes), and their output: a figure with the text that explains it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.advice.analysis import AdviceAnalysis
 from bench.analysis.accounts import Accounts
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, Trial
@@ -14,7 +15,9 @@ from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
 from bench.results.columns import IntColumns
 from bench.results.environment import format_machine, format_versions
+from bench.results.schema import RunRow
 from bench.results.store import Store
+from bench.scenarios.analysis import ScenariosAnalysis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,6 +87,14 @@ class RunScene:
 
 
 @dataclass(frozen=True, slots=True)
+class AdviceScene:
+    """What `crawlbench advise` measured, and its answer."""
+
+    advice: AdviceAnalysis
+    small_print: str
+
+
+@dataclass(frozen=True, slots=True)
 class PrimesScene:
     """An experiment that computes primes or hashes and saves them in several ways."""
 
@@ -105,23 +116,33 @@ class SaverScene:
     small_print: str
 
 
+@dataclass(frozen=True, slots=True)
+class ScenariosScene:
+    """An experiment that scores crawlers over all scenarios."""
+
+    analysis: ScenariosAnalysis
+    small_print: str
+
+
 def small_print_of(store: Store, analysis: Analysis) -> str:
     """Return the small print of every figure: the machine, the date and what was measured."""
-    about = store.environment()
-    return (
-        f"{format_machine(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{format_versions(analysis.runs)}; {analysis.experiment.format_plan()}"
-        f"{'' if analysis.experiment.is_open else '; closed loop'}"
-    )
+    is_open = analysis.experiment.is_open
+    plan = f"{analysis.experiment.format_plan()}{'' if is_open else '; closed loop'}"
+    return small_print_of_runs(store, analysis.runs, plan)
 
 
 def small_print_of_primes(store: Store, analysis: PrimesAnalysis) -> str:
     """Return the small print of the figures of `crawlbench primes`."""
-    about = store.environment()
     runs = [run.run for cell in analysis.cells for run in cell.runs]
+    return small_print_of_runs(store, runs, analysis.experiment.format_plan())
+
+
+def small_print_of_runs(store: Store, runs: Iterable[RunRow], plan: str) -> str:
+    """Return the machine and the date, the versions that ran, and what was asked."""
+    about = store.environment()
     return (
         f"{format_machine(about)}; {about.get('pinning', '?')}; {store.created_utc()[:10]}\n"
-        f"{format_versions(runs)}; {analysis.experiment.format_plan()}"
+        f"{format_versions(runs)}; {plan}"
     )
 
 

@@ -16,6 +16,7 @@ from bench.results.environment import format_versions
 from bench.results.store import Store
 from plots.floor import times_floor
 from plots.page import (
+    CSV_EXPORTS,
     Column,
     Content,
     Picture,
@@ -174,10 +175,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
         + (": that of the highest rate it kept up with." if asked.is_open else "."),
         libraries=format_versions(analysis.runs),
         command=asked.command(),
-        exports=(
-            (" > runs.csv", "CSV with one row per run"),
-            (" --what requests > requests.csv", "CSV with one row per request"),
-        ),
+        exports=CSV_EXPORTS,
     )
     return render(store, content, pictures)
 

@@ -70,6 +70,8 @@ class Service:
     """Requests per second of the token bucket; 0 for no limit."""
     burst: float = 0.0
     """Tokens of the full bucket, which it has at the start."""
+    is_spent: bool = False
+    """Whether the bucket is empty at the start instead, as it is after a while of hard use."""
     sigma: float = 0.0
     kappa: float = 0.0
     """A request takes its delay times 1 + sigma (n - 1) + kappa n (n - 1), with n requests in
@@ -102,9 +104,7 @@ class Service:
         found = {
             "capacity": _capacity_text(self.capacity),
             "queue": "" if self.queue is None else str(self.queue),
-            "rate-limit": f"{_text(self.rate_limit_per_s)}:{_text(self.burst)}"
-            if self.rate_limit_per_s
-            else "",
+            "rate-limit": self._rate_limit_text(),
             "slowdown": f"{_text(self.sigma)},{_text(self.kappa)}" if self.is_slowed_down else "",
             "stall": f"{_text(self.stall_every_s)}:{_text(self.stall_for_s)}"
             if self.stall_for_s
@@ -113,6 +113,12 @@ class Service:
             "fault-seed": str(self.fault_seed) if self.fault_share else "",
         }
         return {flag: text for flag, text in found.items() if text}
+
+    def _rate_limit_text(self) -> str:
+        if not self.rate_limit_per_s:
+            return ""
+        spent = f":{_SPENT}" if self.is_spent else ""
+        return f"{_text(self.rate_limit_per_s)}:{_text(self.burst)}{spent}"
 
     @property
     def is_plain(self) -> bool:
@@ -157,7 +163,7 @@ class Service:
             raise ServiceError(
                 f"queue {self.queue}: without a capacity nothing waits; add --capacity"
             )
-        if self.rate_limit_per_s or self.burst:
+        if self.rate_limit_per_s or self.burst or self.is_spent:
             _check_between("rate-limit", self.rate_limit_per_s, 0.001, MOST_RATE_PER_S)
             _check_between("rate-limit: burst", self.burst, 1, MOST_RATE_PER_S)
         _check_between("slowdown", self.sigma, 0, MOST_FACTOR)
@@ -290,6 +296,8 @@ class ServiceState:
 
     def _begin(self, arrived_ns: int) -> None:
         self._origin_ns = arrived_ns
+        if self.service.is_spent:
+            self._free_at_ns = arrived_ns + self._burst_ns + self._interval_ns
         self._steps = [
             (arrived_ns + round(from_s * _SECOND_NS), capacity)
             for capacity, from_s in self.service.capacity
@@ -369,10 +377,14 @@ def _parse_queue(text: str) -> dict[str, object]:
 
 
 def _parse_rate_limit(text: str) -> dict[str, object]:
-    rate_text, colon, burst_text = text.partition(":")
+    held, colon, spent = text.partition(f":{_SPENT}")
+    if spent:
+        raise ServiceError(f"rate-limit {quoted(text)}: nothing may follow {_SPENT!r}")
+    is_spent = bool(colon)
+    rate_text, colon, burst_text = held.partition(":")
     rate = _number("rate-limit", text, rate_text, "200 or 200:20")
     burst = _number("rate-limit", text, burst_text, "200:20") if colon else max(1.0, rate / 10)
-    return {"rate_limit_per_s": rate, "burst": burst}
+    return {"rate_limit_per_s": rate, "burst": burst, "is_spent": is_spent}
 
 
 def _parse_slowdown(text: str) -> dict[str, object]:
@@ -407,6 +419,7 @@ def _parse_fault_seed(text: str) -> dict[str, object]:
     return {"fault_seed": int(text)}
 
 
+_SPENT = "spent"
 _PARSERS = {
     "capacity": _parse_capacity,
     "queue": _parse_queue,

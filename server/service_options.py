@@ -22,9 +22,9 @@ def add_service_options(parser: argparse.ArgumentParser, about: str) -> None:
     )
     group.add_argument(
         "--rate-limit",
-        metavar="R[:BURST]",
-        help="accept R requests per second, and up to BURST at once (default: R / 10, at least 1); "
-        "a further one gets 429 with Retry-After at once",
+        metavar="R[:BURST[:spent]]",
+        help="accept R requests per second, and up to BURST at once (default: R / 10, at least 1), "
+        "but none at the start with :spent; a further one gets 429 with Retry-After at once",
     )
     group.add_argument(
         "--slowdown",

@@ -13,7 +13,13 @@ from plots import figures
 TABLES = (
     *(figures.OF_SWEEP, figures.OF_DELAY, figures.OF_DELAY_OPEN, figures.OF_REQUESTS),
     *(figures.OF_RUN, figures.OF_RUN_CLOSED),
-    *(figures.OF_PRIMES, figures.OF_SAVER, figures.OF_ASYNC),
+    *(
+        figures.OF_PRIMES,
+        figures.OF_SAVER,
+        figures.OF_ASYNC,
+        figures.OF_SCENARIOS,
+        figures.OF_ADVICE,
+    ),
 )
 
 

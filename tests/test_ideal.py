@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.plan.delays import Delay
-from bench.plan.ideal import GOOD, ceilings, ideal_curve, is_bound, makespan_ns, simulate
+from bench.plan.ideal import (
+    GOOD,
+    ceilings,
+    ideal_curve,
+    ideal_limit_steps,
+    is_bound,
+    makespan_ns,
+    simulate,
+)
 from bench.plan.rates import Rate
 from server.service import MOST_CAPACITY, PLAIN, CapacityStep, Service
 from tests.factories import experiment
@@ -394,3 +402,42 @@ def test_ceilings_are_named(flags: dict[str, str], texts: list[str]) -> None:
     assert ceilings(Service.parse(flags), 0) == ceilings(
         Service.parse({key: flags[key] for key in flags if key == "rate-limit"}), 100_000
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "steps"),
+    [
+        ({}, []),
+        ({"stall": "5:0.5"}, []),
+        ({"capacity": "50"}, [(0, 50)]),
+        ({"capacity": "50@0,20@10", "queue": "5"}, [(0, 50), (10, 20)]),
+        ({"rate-limit": "200"}, [(0, 20)]),
+        ({"rate-limit": "2"}, [(0, 1)]),
+        ({"capacity": "50@0,10@3", "rate-limit": "200"}, [(0, 20), (3, 10)]),
+        # sqrt((1 - 0.1) / 0.001) = 30
+        ({"slowdown": "0.1,0.001"}, [(0, 30)]),
+        ({"slowdown": "0.1,0.001", "capacity": "50@0,12@3"}, [(0, 30), (3, 12)]),
+        ({"slowdown": "0.1,0"}, []),  # rises for ever
+        ({"slowdown": "2,0"}, [(0, 1)]),  # falls from the start
+        ({"slowdown": "0.1,0.001", "rate-limit": "1000"}, [(0, 30)]),  # never reached
+        ({"slowdown": "0,1", "rate-limit": "10"}, [(0, 1)]),
+    ],
+)
+def test_the_ideal_limit_follows_the_service(
+    flags: dict[str, str], steps: list[tuple[float, float]]
+) -> None:
+    assert ideal_limit_steps(Service.parse(flags), 100_000) == tuple(steps)
+
+
+@given(st.floats(0, 0.9), st.floats(0, 0.5), st.integers(1, 30))
+def test_the_ideal_limit_at_a_rate_limit_is_where_the_slowed_service_reaches_it(
+    sigma: float, kappa: float, at: int
+) -> None:
+    """The rate rises up to the peak, so that the first n that has the rate is meant."""
+    rate = usl_rate_per_s(0.1, sigma, kappa, at)
+    service = Service(rate_limit_per_s=rate, burst=10, sigma=sigma, kappa=kappa)
+    first = next(
+        n for n in range(1, at + 1) if usl_rate_per_s(0.1, sigma, kappa, n) >= rate * (1 - 1e-9)
+    )
+    (step,) = ideal_limit_steps(service, 100_000)
+    assert first - 1 <= step.most <= first + 1e-4

@@ -9,22 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.accounts import Accounts
+from bench.analysis.analyse import Analysis
 from bench.analysis.bottleneck import bottleneck
+from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.in_flight import Levels
 from bench.analysis.limits import Limits
-from bench.analysis.response import DueTimes
 from bench.analysis.stalls import IdleSpans, idle_slots
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Verdict, judge
-from bench.plan.load import Load
-from bench.plan.rates import Rate
+from bench.report.sweep import cells_table
 from bench.results.columns import IntColumns
 from crawlers.contract import LIMIT_COLUMNS
+from plots.figures import limit_over_time
+from plots.scenes import RunScene
+from server.service import Service
 from tests.accounts import arrivals, fetches, load
-from tests.factories import MS, conditions, run_row, usage
+from tests.factories import MS, conditions, experiment, run_row, usage
 
 SLOTS, DELAY_MS = 8, 10
-ADAPTS = conditions(adapts=True)
 
 changes = st.dictionaries(st.integers(0, 60), st.integers(1, 12), min_size=1, max_size=8).map(
     lambda found: sorted(found.items())
@@ -87,22 +89,32 @@ def crawl(rows: Sequence[tuple[int, int]], requests: int) -> list[tuple[int, ...
     return made
 
 
-def summary_of(
-    fetched: Sequence[tuple[int, ...]], rows: Sequence[tuple[int, int]], *, adapts: bool = True
-) -> tuple[RunSummary, Verdict]:
+def trial_of(
+    fetched: Sequence[tuple[int, ...]], rows: Sequence[tuple[int, int]], **changes: object
+) -> tuple[Trial, Accounts]:
     run = run_row(
         len(fetched),
         DELAY_MS * 1000,
         SLOTS,
-        conditions=conditions(adapts=adapts),
+        conditions=conditions(adapts=True),
         usage=replace(usage(), wall_ns=fetched[-1][2] * MS, cpu_ns=50 * MS),
     )
+    run = replace(run, **changes)  # type: ignore[arg-type]
     arrived = arrivals(
         *((seq, seq % 3, start, end, DELAY_MS * 1000, 200, 1) for seq, start, end, *_ in fetched)
     )
-    found = summarise(run, Accounts(fetches(*fetched), arrived, load(), limits=limits(*rows)))
+    accounts = Accounts(fetches(*fetched), arrived, load(), limits=limits(*rows))
+    found = summarise(run, accounts)
     assert found is not None
-    return found, judge(run, found, None)
+    return Trial(run, found, judge(run, found, None)), accounts
+
+
+def summary_of(
+    fetched: Sequence[tuple[int, ...]], rows: Sequence[tuple[int, int]], **changes: object
+) -> tuple[RunSummary, Verdict]:
+    trial, _ = trial_of(fetched, rows, **changes)
+    assert trial.summary is not None
+    return trial.summary, trial.verdict
 
 
 STEPS = [(0, 3), (100, 6), (200, 2), (400, 4)]
@@ -130,8 +142,8 @@ def test_a_limit_that_is_all_it_may_have_is_not_what_limits() -> None:
 
 def test_without_the_declaration_limits_are_ignored() -> None:
     fetched = crawl(STEPS, 150)
-    ignored = summary_of(fetched, STEPS, adapts=False)
-    assert ignored == summary_of(fetched, [], adapts=False)
+    ignored = summary_of(fetched, STEPS, conditions=conditions())
+    assert ignored == summary_of(fetched, [], conditions=conditions())
     assert (ignored[0].limit_mean, ignored[0].limit_peak, ignored[0].beyond_limit) == (None,) * 3
 
 
@@ -163,24 +175,32 @@ def test_a_cap_is_below_the_limit_of_that_time() -> None:
     assert not summary_of(crawl(rows, 150), rows)[1].finds("capped")
 
 
-def test_in_open_loop_a_request_waits_for_the_own_limit_and_not_for_the_client() -> None:
-    """One request each 5 ms, 10 ms each: a limit of 1 keeps them waiting, one of 4 does not."""
-    rows = [(0, 1), (100, 4)]
-    run = run_row(
-        40, DELAY_MS * 1000, SLOTS, load=Load(Rate("200")), first_due_ns=1, conditions=ADAPTS
+def test_the_figure_has_the_limit_and_what_the_service_allowed() -> None:
+    service = Service.parse({"capacity": "6@0,3@0.2"})
+    trial, accounts = trial_of(crawl(STEPS, 150), STEPS, service=service)
+    drawn = limit_over_time.draw(RunScene(trial, accounts, ""))
+    assert drawn is not None
+    assert drawn.stem == "limit-over-time-asyncio"
+    assert drawn.finding == (
+        "The limit was 3.3 on average and 6 at most; the service allowed 6 from 0 s on, and it was "
+        "4.5 then; the service allowed 3 from 0.2 s on, and it was 2.4 then."
     )
-    due_ms = [5 * seq for seq in range(40)]
-    fetched: list[tuple[int, ...]] = []
-    for seq, due in enumerate(due_ms):
-        ms = due
-        while sum(end > ms for _, _, end, *_ in fetched) >= limit_at(rows, ms):
-            ms += 1
-        fetched.append((seq, ms, ms + DELAY_MS, 200, 1, 0))
-    found = DueTimes.of(run, fetches(*fetched), Limits.of(limits(*rows), SLOTS))
-    assert found is not None
-    assert (found.client_lag_ns <= 1).all()
-    assert found.slot_wait_ns.max() > 40 * MS
-    late = [(seq, at + 7, end + 7, *rest) for seq, at, end, *rest in fetched]
-    found = DueTimes.of(run, fetches(*late), Limits.of(limits(*rows), SLOTS))
-    assert found is not None
-    assert np.median(found.client_lag_ns[-10:]) == pytest.approx(7 * MS, abs=1)
+    found = {line.get_gid(): line for line in drawn.figure.axes[0].get_lines()}
+    assert set(found) == {"limit", "in flight", "ideal"}
+    assert np.asarray(found["ideal"].get_xydata()).tolist() == [[0, 6], [0.2, 3], [0.45, 3]]
+    corners = [[0, 3], [0.1, 6], [0.2, 2], [0.4, 4], [0.45, 4]]
+    assert np.asarray(found["limit"].get_xydata()).tolist() == corners
+    trial, accounts = trial_of(crawl([(0, 4)], 40), [], conditions=conditions())
+    assert limit_over_time.draw(RunScene(trial, accounts, "")) is None
+
+
+def test_a_table_has_a_column_for_it_only_if_a_crawler_in_it_adapts() -> None:
+    own, _ = trial_of(crawl(STEPS, 150), STEPS)
+    other, _ = trial_of(crawl(STEPS, 150), [], conditions=conditions())
+    cells = [CellSummary(one.run.cell, (one,)) for one in (other, own)]
+    analysis = Analysis(experiment(), tuple(cells), ())
+    table = cells_table("", cells, analysis)
+    at = [column.title for column in table.columns].index("own limit")
+    assert [row[at] for row in table.cells()] == ["-", "3.3/6"]
+    titles = [column.title for column in cells_table("", cells[:1], analysis).columns]
+    assert "own limit" not in titles

@@ -18,6 +18,11 @@ Those of tests/data/schema-6 are the same, too. Its first command names the craw
 
     crawl protocol --delay trace:delays.txt --rate 100 --arrivals poisson -n 60 --capacity 2 \\
         --queue 4 --size 10-20
+
+Those of tests/data/schema-7 have a crawler that adapts:
+
+    run --crawlers protocol,asyncio-aimd --concurrency 4 --delay 5 --trials 1 -n 12
+    crawl asyncio-aimd -n 60 -c 20 --delay 5 --capacity 4
 """
 
 import shutil
@@ -52,6 +57,8 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         ("schema-6/primes", ("serial 0.110", "threads 0.015", "18 of 18")),
         ("schema-6/crawl", ("makespan 0.066 s", "efficiency 0.758", "60 matched,")),
         ("schema-6/open-loop", ("makespan 0.825 s", "efficiency 1.000", "offered 73.4 requests/s")),
+        ("schema-7/sweep", ("protocol 412 - 4", "asyncio-aimd 574 - 4 3.3/4 4.0/4 0.718")),
+        ("schema-7/crawl", ("efficiency 0.878", "its own limit 8.0 on average, 20 at most")),
     ],
     indirect=["folder"],
 )

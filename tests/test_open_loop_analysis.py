@@ -10,7 +10,6 @@ import pytest
 from bench.analysis.accounts import Accounts
 from bench.analysis.bottleneck import bottleneck
 from bench.analysis.keeping_up import kept_up
-from bench.analysis.limits import NO_LIMITS, Limits
 from bench.analysis.response import DueTimes
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, judge
@@ -138,7 +137,7 @@ def test_the_lag_of_a_client_is_counted_from_when_a_slot_was_free() -> None:
             ends = sorted(row[2] for row in rows[:-1])
             turn = ends[seq - slots] if seq >= slots else 0
             expected.append((start - max(due, turn)) * MS)
-        due_times = DueTimes.of(run, fetches(*rows), Limits.of(NO_LIMITS, run.slots))
+        due_times = DueTimes.of(run, fetches(*rows))
         assert due_times is not None
         assert due_times.client_lag_ns.tolist() == expected, seed
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.measure.progress import Forecast, Progress, expected_s
+from bench.measure.progress import Forecast, PlannedProgress, expected_s
 from bench.plan.experiment import PlannedRun
 from tests.factories import experiment, result
 
@@ -29,7 +29,7 @@ class Clock:
 
 def test_a_line_has_the_count_the_time_left_and_what_is_run() -> None:
     runs, clock = runs_of("asyncio", trials=1), Clock()
-    progress = Progress(runs, clock)
+    progress = PlannedProgress(runs, clock)
     assert progress.line(79) == ""
     progress.start(runs[0])
     assert progress.line(79).startswith("0 of 3 runs, ")
@@ -43,7 +43,7 @@ def test_a_line_has_the_count_the_time_left_and_what_is_run() -> None:
 
 def test_a_name_of_any_length_fits_into_eighty_columns() -> None:
     runs = runs_of("package.of.mine:" + "crawl_" * 30)
-    progress = Progress(runs, Clock())
+    progress = PlannedProgress(runs, Clock())
     progress.start(runs[-1])
     line = progress.line(79)
     assert len(line) <= 79
@@ -53,7 +53,7 @@ def test_a_name_of_any_length_fits_into_eighty_columns() -> None:
 
 def test_the_time_left_goes_down_while_a_run_is_made_and_never_below_nothing() -> None:
     runs, clock = runs_of("asyncio", trials=1), Clock()
-    progress = Progress(runs[:1], clock)
+    progress = PlannedProgress(runs[:1], clock)
     progress.start(runs[0])
     clock.now_s += 10_000.0
     assert progress.line(79).startswith("0 of 1 runs, 0 s left")

@@ -177,6 +177,19 @@ def test_the_burst_is_a_tenth_of_a_second_unless_it_is_given() -> None:
     assert service(rate_limit="200:3").burst == 3
 
 
+def test_spent_bucket_accepts_no_burst_at_the_start() -> None:
+    """It begins as it is after hard use: with one request per interval, from one interval on."""
+    state = ServiceState(service(rate_limit="200:20:spent"))
+    accepted_ms = [
+        at_ms for at_ms in range(7, 57) if state.admit(at_ms * 1_000_000, 0).status == SERVED
+    ]
+
+    assert accepted_ms == [12, 17, 22, 27, 32, 37, 42, 47, 52]
+    assert service(rate_limit="200:20:spent").flags() == {"rate-limit": "200:20:spent"}
+    with pytest.raises(ServiceError, match="nothing may follow 'spent'"):
+        service(rate_limit="200:20:spent:")
+
+
 def test_a_token_is_taken_before_there_is_no_room_in_the_queue() -> None:
     of = service(capacity="1", queue="0", rate_limit="1:2")
     statuses = [one.status for one in admitted(of, [(0, 5_000_000)] * 3)]
@@ -278,7 +291,7 @@ def test_all_fail_at_a_hundred_percent_and_none_without_a_share() -> None:
         lambda **flags: service(**{flag: text for flag, text in flags.items() if text}),
         capacity=st.sampled_from(["3", "50@0,20@10", "1@0,2@0.5,3@0.75"]),
         queue=st.sampled_from(["", "0", "1000000"]),
-        rate_limit=st.sampled_from(["", "0.001", "200", "200:3.5"]),
+        rate_limit=st.sampled_from(["", "0.001", "200", "200:3.5", "200:3.5:spent"]),
         slowdown=st.sampled_from(["", "0,0.25", "0.02,0.0005", "0,0"]),
         stall=st.sampled_from(["", "10:1.4", "0.5:0.001"]),
         fault_share=st.sampled_from(["", "500@1", "500@1%,reset@0.25"]),

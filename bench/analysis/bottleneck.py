@@ -10,6 +10,8 @@ from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
 from bench.wording import format_percent
 from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
+NOT_KNOWN = "not known"
+"""The word if there is no ledger, so that nothing can be said."""
 _OWN = "its own limit"
 _NEARLY_ALL = 0.95
 _REFUSED_SHARE = 0.05
@@ -66,7 +68,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
     if slot_time is None:
         if own:
             return Bottleneck(_OWN, f"{own}; {cpu}")
-        return Bottleneck("not known", f"there is no ledger; {cpu}")
+        return Bottleneck(NOT_KNOWN, f"there is no ledger; {cpu}")
     in_service = slot_time.delay + slot_time.service_wait + slot_time.unavoidable
     if slot_time.service_wait > max(1 - _NEARLY_ALL, 1 - in_service):
         return Bottleneck(
@@ -122,9 +124,6 @@ def _in_open_loop(summary: RunSummary, offered_per_s: float, cpu: str) -> Bottle
             f"1 % of the requests wait {longest_ns / 1e6:,.0f} ms or longer in its queue; "
             f"the service answers {rates}",
         )
-    own = _own_limit(summary)
-    if not kept_up(summary) and own and summary.waited_for_slot:
-        return Bottleneck(_OWN, f"requests wait for a free slot, because {own}; answered: {rates}")
     if not kept_up(summary) and summary.does_ideal_wait:
         return Bottleneck("cap", f"requests wait for a free slot; answered: {rates}")
     return Bottleneck("offered rate", f"{rates} are answered; {cpu}")

@@ -7,6 +7,7 @@ random sample of the sign flips or orders, drawn from a fixed seed.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import permutations
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,6 +52,23 @@ def median_interval(values: Sequence[float]) -> Interval | None:
             break
         tail, rank = next_tail, rank + 1
     return Interval(ordered[rank - 1], ordered[n - rank], 1 - 2 * tail)
+
+
+def quantile_interval(ordered: "NDArray[np.int64]", q: float) -> Interval:
+    """Return the confidence interval of a quantile of sorted values, of about 95 % coverage.
+
+    It is distribution-free: the number of values below the quantile is binomial, and its normal
+    approximation gives the ranks of the ends (David and Nagaraja, section 7.1). An end beyond the
+    values is 0 or infinite. There must be at least one value.
+    """
+    n = len(ordered)
+    half = NormalDist().inv_cdf(1 - ERROR_RATE / 2) * math.sqrt(n * q * (1 - q))
+    low, high = math.floor(n * q - half), math.ceil(n * q + half) + 1
+    return Interval(
+        float(ordered[low - 1]) if low >= 1 else 0.0,
+        float(ordered[high - 1]) if high <= n else math.inf,
+        1 - ERROR_RATE,
+    )
 
 
 def pseudo_median(values: Sequence[float]) -> float:

@@ -220,7 +220,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     requests = GoodRequests.of(run, accounts)
     count, good = len(requests.is_good), int(requests.is_good.sum())
     limits = accounts.limits_of(run)
-    due = DueTimes.of(run, fetches, limits)
+    due = DueTimes.of(run, fetches)
     first_ns, last_ns = int(fetches["start_ns"].min()), int(fetches["end_ns"].max())
     begin_ns = run.first_due_ns if due is not None else first_ns
     makespan_ns = last_ns - begin_ns

@@ -88,6 +88,13 @@ def add_size(parser: ArgumentParser, *, may_be_many: bool) -> None:
 
 def add_load(parser: ArgumentParser, *, may_be_many: bool) -> None:
     """Add the options of sizes, rates, times and the service."""
+    add_requests(parser, may_be_many=may_be_many)
+    _add_time(parser, may_be_many=may_be_many)
+    add_service(parser)
+
+
+def add_requests(parser: ArgumentParser, *, may_be_many: bool) -> None:
+    """Add the options of what a request asks for and carries, besides its delay."""
     add_size(parser, may_be_many=may_be_many)
     parser.add_argument(
         "--method", choices=("GET", "POST"), help="method of the requests (default: GET)"
@@ -99,6 +106,14 @@ def add_load(parser: ArgumentParser, *, may_be_many: bool) -> None:
         help="with --method POST: size of the JSON that each request sends, as for --size "
         "(default: 100)",
     )
+
+
+def add_service(parser: ArgumentParser) -> None:
+    """Add the options of the service."""
+    add_service_options(parser, _SERVICE)
+
+
+def _add_time(parser: ArgumentParser, *, may_be_many: bool) -> None:
     group = parser.add_argument_group("time", _OPEN_LOOP if may_be_many else _ONE_OPEN_LOOP)
     group.add_argument(
         "--rate",
@@ -128,7 +143,6 @@ def add_load(parser: ArgumentParser, *, may_be_many: bool) -> None:
         metavar="S",
         help="leave the first S seconds of a run out of throughput and times (default: 0)",
     )
-    add_service_options(parser, _SERVICE)
 
 
 def load_arguments(arguments: Namespace) -> LoadArguments:

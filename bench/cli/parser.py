@@ -83,7 +83,10 @@ def make_parser(loaded: Sequence[Verb] = VERBS) -> ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb in VERBS:
         one = verbs.add_parser(
-            verb.name, help=verb.summary, formatter_class=RawDescriptionHelpFormatter
+            verb.name,
+            help=verb.summary,
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         one.set_defaults(parser=one)
         if verb in loaded:

@@ -29,15 +29,19 @@ from bench.cli.options import (
     add_timeout,
     add_wide,
 )
+from bench.cli.scenario_option import add_scenario, over_all_scenarios, with_options_of_scenario
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
 from bench.plan.delays import Delay
-from bench.plan.presets import STANDARD
+from bench.plan.presets import OF_SCENARIOS, STANDARD
+from bench.plan.scenarios import ALL
 from crawlers.checked import checked_count, checked_list
 
 if TYPE_CHECKING:
+    from bench.kinds import Kind
     from bench.measure.runner import Target
     from bench.plan.experiment import Experiment
+    from bench.results.store import Store
 
 DESCRIPTION = """\
 Starts the delay server and runs every crawler at every concurrency, each run
@@ -64,6 +68,7 @@ EXAMPLES = (
         "run --crawlers asyncio --capacity 50 --rate 200,400,600",
         "the same service, with requests that come at these rates and do not wait",
     ),
+    ("run --scenario all", "crawlers that adapt, and fixed ones, over all services"),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
@@ -119,6 +124,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_format(parser)
     add_timeline_at(parser)
     add_wide(parser)
+    add_scenario(parser)
     sweep = parser.add_mutually_exclusive_group()
     sweep.add_argument(
         "--quick", action="store_true", help="measure one trial at concurrency 1, 10 and 100"
@@ -147,14 +153,15 @@ def add_options(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Measure, print tables, draw figures, and return the exit code."""
     from bench.cli.show import show_measured
-    from bench.kinds import kind_of
     from bench.measure.session import measure, resume
 
     if arguments.allow_foreign and arguments.resume is None:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
-    if arguments.resume is None:
+    if arguments.scenario == ALL and arguments.resume is None:
+        measured = measure(over_all_scenarios(arguments), arguments.out or DEFAULT_OUT)
+    elif arguments.resume is None:
         asked, target = asked_for(arguments)
         measured = measure(asked, arguments.out or DEFAULT_OUT, target)
     elif conflicting := _conflicting_with_resume(arguments):
@@ -164,7 +171,7 @@ def run(arguments: Namespace) -> int:
     else:
         measured = resume(
             arguments.resume,
-            kind_of,
+            lambda store: _checked_kind(store, arguments),
             allow_foreign=arguments.allow_foreign,
             may_load_any_host=arguments.i_may_load_this_host,
         )
@@ -175,6 +182,19 @@ def run(arguments: Namespace) -> int:
         arguments.fail_if,
         is_wide=arguments.wide,
     )
+
+
+def _checked_kind(store: "Store", arguments: Namespace) -> "Kind":
+    """Return the kind of the experiment to resume. Raises UsageError for thresholds without use."""
+    from bench.kinds import kind_of
+    from bench.plan.experiment import Experiment
+
+    kind = kind_of(store)
+    if arguments.fail_if and not issubclass(kind.asked, Experiment):
+        raise UsageError(
+            f"--fail-if is for sweeps, and {store.path} is of {kind.name}: leave it out"
+        )
+    return kind
 
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
@@ -193,6 +213,8 @@ def asked_for(arguments: Namespace) -> "tuple[Experiment, Target | None]":
     from bench.measure.targets import check_options, read_urls, sweep_target
     from crawlers.trust import Trust
 
+    if arguments.scenario is not None:
+        arguments = with_options_of_scenario(arguments)
     asked = _experiment(arguments)
     for_our_server = options_for_our_server(arguments)
     if not (arguments.url or arguments.urls):
@@ -236,6 +258,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
     check_open_loop(load, arguments.concurrency, arguments.waves)
     timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
+    preset = OF_SCENARIOS if arguments.scenario else preset
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     entrants = chosen_entrants(named)
     check_entrants(load, entrants)

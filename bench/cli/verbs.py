@@ -36,6 +36,7 @@ class Verb:
 
 VERBS = (
     Verb("run", "sweep crawlers over concurrencies: tables and plots"),
+    Verb("advise", "find how many requests at a time, and with which crawler"),
     Verb("crawl", "make one crawl and describe it in detail"),
     Verb("report", "print the tables of an experiment again"),
     Verb("plots", "draw the plots and report.html of an experiment again"),
@@ -45,5 +46,6 @@ VERBS = (
     Verb("primes", "find primes and save each one to a slow service"),
     Verb("check", "check whether a crawler keeps the contract"),
     Verb("audit", "show what each crawler sends, opens and costs"),
+    Verb("scenarios", "list the services that run --scenario has"),
     Verb("list", "list the crawlers and their libraries"),
 )

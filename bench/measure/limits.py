@@ -63,6 +63,19 @@ def check_server(target: Target, concurrency: int) -> None:
         )
 
 
+def concurrency_allowed(wanted: int, target: Target | None) -> int:
+    """Return the concurrency that is wanted, or less if this machine or the server allows less.
+
+    Raises server.control_client.ControlError.
+    """
+    descriptors, most = descriptors_allowed(), wanted
+    if descriptors is not None:
+        most = min(most, descriptors - SPARE_DESCRIPTORS)
+    if target is not None and target.is_ours:
+        most = min(most, int(stats(target.control_url)["connections"]["most"]))
+    return max(1, min(most, ports_allowed() or most))
+
+
 def ports_allowed() -> int | None:
     """Return how many connections to one server this machine has ports for; None if not known."""
     try:

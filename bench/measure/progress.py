@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from time import monotonic
+from typing import Protocol
 
 from bench.plan.experiment import CELL, Cell, PlannedRun
 from bench.plan.ideal import expected_ns
+from bench.plan.load import Load
 from bench.printable import bare, printable
 from bench.results.run_result import RunResult
 from bench.wording import format_span, shorten_middle
 from crawlers.work import Work
+from server.service import Service
 
 _START_S = 0.6
 """Rough time of a run without its crawl: starting a process, imports, the store."""
@@ -97,20 +100,40 @@ class Forecast:
         return expected_s(run, slots)
 
 
-_Key = tuple[str, Cell, Work | None]
+_Key = tuple[str, Cell, Work | None, Load, Service]
 """Key of runs that take the same time in every trial."""
 
 
 def _key_of(run: PlannedRun) -> _Key:
-    return run.role, run.cell, run.work
+    return run.role, run.cell, run.work, run.load, run.service
 
 
 def _waiting_s_of(run: PlannedRun) -> float:
     return _waiting_s(run, run.cell.concurrency)
 
 
-class Progress:
+class Progress(Protocol):
     """Counts the runs of an experiment, and describes its progress in one line."""
+
+    count: int
+    """How many runs have been kept."""
+
+    @property
+    def total(self) -> str:
+        """How many runs there will be, as in `75`, or `about 17`."""
+
+    def start(self, run: PlannedRun) -> None:
+        """Note that a run begins."""
+
+    def done(self, result: RunResult) -> None:
+        """Note that a run has been kept."""
+
+    def line(self, width: int) -> str:
+        """Return the progress in one line, cut to `width`."""
+
+
+class PlannedProgress:
+    """The progress of an experiment whose runs are known."""
 
     def __init__(self, runs: Sequence[PlannedRun], clock: Callable[[], float] = monotonic) -> None:
         self.count = 0
@@ -121,6 +144,11 @@ class Progress:
         self._begun_s = 0.0
         self._current_s = self._later_s = 0.0
         self._has_delays = len({run.cell.request for run in runs if run.role == CELL}) > 1
+
+    @property
+    def total(self) -> str:
+        """How many runs there are."""
+        return str(len(self._runs))
 
     def start(self, run: PlannedRun) -> None:
         """Note that a run begins."""
@@ -139,7 +167,7 @@ class Progress:
         if run is None:
             return ""
         left_s = max(self._current_s - (self._clock() - self._begun_s), 0.0) + self._later_s
-        before = f"{self.count} of {len(self._runs)} runs, {format_span(left_s)} left, "
+        before = f"{self.count} of {self.total} runs, {format_span(left_s)} left, "
         if run.role != CELL:
             return f"{before}capacity of the server"[:width]
         after = f" at {run.cell.format_level().removeprefix('C=')}"
@@ -150,12 +178,54 @@ class Progress:
         return f"{before}{shorten_middle(printable(run.cell.crawler), room)}{after}"[:width]
 
 
+class SearchProgress:
+    """The progress of a search, whose runs depend on each other: about how many there will be."""
+
+    def __init__(self, runs: int, run_s: float, clock: Callable[[], float] = monotonic) -> None:
+        """Begin a search of about this many runs, each of which takes about `run_s` seconds."""
+        self.count = 0
+        self._expected = runs
+        self._run_s = run_s
+        self._clock = clock
+        self._current: PlannedRun | None = None
+        self._first_s = self._begun_s = clock()
+
+    @property
+    def total(self) -> str:
+        """About how many runs there will be."""
+        return f"about {max(self._expected, self.count + 1)}"
+
+    def start(self, run: PlannedRun) -> None:
+        """Note that a run begins."""
+        if not self.count:
+            self._first_s = self._clock()
+        self._current, self._begun_s = run, self._clock()
+
+    def done(self, result: RunResult) -> None:
+        """Note that a run has been kept."""
+        self.count += 1
+        self._run_s = (self._clock() - self._first_s) / self.count
+
+    def line(self, width: int) -> str:
+        """Return `7 of about 17 runs, about 36 s left, asyncio at 48`, cut to `width`."""
+        run = self._current
+        if run is None:
+            return ""
+        runs_left = max(self._expected - self.count, 1)
+        left_s = max(runs_left * self._run_s - (self._clock() - self._begun_s), 0.0)
+        before = f"{self.count} of {self.total} runs, about {format_span(left_s)} left, "
+        if run.role != CELL:
+            return f"{before}capacity of the server"[:width]
+        after = f" at {run.cell.concurrency}"
+        room = max(width - len(before) - len(after), _LEAST_NAME)
+        return f"{before}{shorten_middle(printable(run.cell.crawler), room)}{after}"[:width]
+
+
 @contextmanager
-def progress_on_stderr(runs: Sequence[PlannedRun]) -> Iterator[Progress]:
+def shown_on_stderr(progress: Progress) -> Iterator[None]:
     """Show the progress on stderr during the block, if stderr is a terminal."""
-    progress = Progress(runs)
     if not sys.stderr.isatty():
-        yield progress
+        yield
         return
     from rich.console import Console
     from rich.live import Live
@@ -168,4 +238,4 @@ def progress_on_stderr(runs: Sequence[PlannedRun]) -> Iterator[Progress]:
         refresh_per_second=2,  # seldom, because this machine is being measured
         transient=True,
     ):
-        yield progress
+        yield

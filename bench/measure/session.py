@@ -1,7 +1,7 @@
 """Makes the runs of an experiment, or resumes an interrupted one, and keeps every run."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from enum import Enum
@@ -12,7 +12,7 @@ from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits, check_server
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import Pinning, choose_pinning, of_running_server, on_cpus
-from bench.measure.progress import expected_s, progress_on_stderr
+from bench.measure.progress import PlannedProgress, Progress, expected_s, shown_on_stderr
 from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError, Target
 from bench.measure.sweep import sweep
@@ -62,7 +62,41 @@ def measure(asked: Asked, out: Path, target: Target | None = None) -> Measured:
     _announce(runs, folder, target)
     with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
-        return _run_all(runs, store, asked, target)
+        return _run_all(runs, store, asked, target, _Session(runs, PlannedProgress(runs)))
+
+
+class Search(Protocol):
+    """An experiment in which each run depends on those before it."""
+
+    @property
+    def largest(self) -> Sequence[PlannedRun]:
+        """The runs that need the most of this machine and of the server."""
+
+    @property
+    def progress(self) -> Progress:
+        """Where the progress is noted."""
+
+    def runs(self, store: Store) -> Iterator[PlannedRun]:
+        """Yield each run. Those before it have been kept in the store."""
+
+
+def measure_search(
+    asked: Asked, search: Search, out: Path, announced: str, target: Target | None = None
+) -> Measured:
+    """Make the runs of a search, and keep them in a new folder in `out`.
+
+    `announced` says on stderr what comes. Otherwise as `measure`.
+    """
+    _check(search.largest, target)
+    folder = new_folder(out)
+    pinning = _pinning(target)
+    environment = describe_environment(pinning.note)
+    created_utc = datetime.now(UTC).isoformat(timespec="seconds")
+    print(f"{announced}; results in {folder}\n{pinning.note}", file=sys.stderr)
+    with exclusive_lock(folder):
+        store = Store.create(folder / FILE_NAME, asked, 0, environment, created_utc)
+        session = _Session(search.largest, search.progress, can_resume=False)
+        return _run_all(search.runs(store), store, asked, target, session)
 
 
 class Kind(Protocol):
@@ -138,7 +172,8 @@ def _resume(
         print(f"all runs of {path.parent} have been made already", file=sys.stderr)
         return Measured(path.parent, Ending.DONE)
     _announce(missing, path.parent, target)
-    return _run_all(missing, store, asked, target)
+    session = _Session(missing, PlannedProgress(missing))
+    return _run_all(missing, store, asked, target, session)
 
 
 def _target_of(asked: Asked, path: Path, may_load_any_host: bool) -> Target | None:
@@ -224,17 +259,28 @@ def _announce(runs: Sequence[PlannedRun], folder: Path, target: Target | None) -
     print(f"{len(runs)} runs{span}; results in {folder}\n{note}", file=sys.stderr)
 
 
+class _Session(NamedTuple):
+    largest: Sequence[PlannedRun]
+    """All runs, or those that need the most."""
+    progress: Progress
+    can_resume: bool = True
+
+
 def _run_all(
-    runs: Sequence[PlannedRun], opened: Store, asked: Asked, target: Target | None
+    runs: Iterable[PlannedRun],
+    opened: Store,
+    asked: Asked,
+    target: Target | None,
+    session: _Session,
 ) -> Measured:
-    folder = opened.path.parent
+    folder, progress = opened.path.parent, session.progress
     pinning = _pinning(target)
     with ExitStack() as stack:
         store = stack.enter_context(opened)
         if target is None:
-            target = stack.enter_context(private_server(pinning, runs))
+            target = stack.enter_context(private_server(pinning, session.largest))
         stack.enter_context(on_cpus(pinning.server))
-        progress = stack.enter_context(progress_on_stderr(runs))
+        stack.enter_context(shown_on_stderr(progress))
         is_begun = bool(store.runs())
 
         def kept(result: RunResult) -> None:
@@ -254,18 +300,21 @@ def _run_all(
             )
         except KeyboardInterrupt:
             # Each command has its own line, so that it can be copied from a narrow terminal.
-            print(
-                f"\ncrawlbench: interrupted; {progress.count} of {len(runs)} runs are kept in "
-                f"{folder}\n"
-                f"  to print tables:         {PROGRAM} report {folder}\n"
-                f"  to draw figures:         {PROGRAM} plots {folder}\n"
-                f"  to make the other runs:  {_resume_command(asked, folder)}",
-                file=sys.stderr,
-            )
+            made = f"{progress.count} of {progress.total} runs are kept in {folder}"
+            lines = [
+                f"\ncrawlbench: interrupted; {made}",
+                f"  to print tables:         {PROGRAM} report {folder}",
+                f"  to draw figures:         {PROGRAM} plots {folder}",
+            ]
+            if session.can_resume:
+                lines.append(f"  to make the other runs:  {_resume_command(asked, folder)}")
+            print("\n".join(lines), file=sys.stderr)
             return Measured(folder, Ending.INTERRUPTED)
         except (ServerGoneError, StoreError) as error:
-            resume = _resume_command(asked, folder)
-            error.args = (f"{error}; {_what_is_kept(progress.count, runs, resume, folder)}",)
+            made = f"{progress.count} of {progress.total} runs are kept in {folder}"
+            if session.can_resume:
+                made += f": {_resume_command(asked, folder)} makes the others"
+            error.args = (f"{error}; {made}",)
             raise
     _print_failures(failed)
     return Measured(folder, Ending.RUNS_FAILED if failed else Ending.DONE)
@@ -279,10 +328,6 @@ def _resume_command(asked: Asked, folder: Path) -> str:
     )
     allow = " --allow-foreign" if has_foreign else ""
     return f"{PROGRAM} run --resume {folder}{allow}"
-
-
-def _what_is_kept(done: int, runs: Sequence[PlannedRun], resume: str, folder: Path) -> str:
-    return f"{done} of {len(runs)} runs are kept in {folder}: {resume} makes the others"
 
 
 def _print_failures(failed: Sequence[RunResult]) -> None:

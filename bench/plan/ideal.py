@@ -8,7 +8,7 @@ module that the server itself asks. Efficiency is the ideal makespan over the me
 import math
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import heapreplace
 from itertools import compress
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment, PlannedRun, ideal_makespan_ns
 from bench.plan.load import most_requests
-from server.service import SERVED, Service, ServiceState
+from server.service import MOST_CAPACITY, SERVED, CapacityStep, Service, ServiceState
 
 GOOD = 200
 """The status of a request that is served. One that the service lets fail has the status 0."""
@@ -227,6 +227,23 @@ def ideal_rate_per_s(
     return ideal.good_per_s_within(round(warm_up_s * 1e9), duration_ns)
 
 
+def steady_rate_per_s(service: Service, mean_us: float, concurrency: int) -> float | None:
+    """Return the goodput of the ideal client in the long run, in closed loop.
+
+    By Little's law it is the number in service over the mean time there. A request that is refused
+    is sent again at once, so that every place and every token of the bucket is used. None if the
+    service changes with time, if it is both slowed down and limited in its rate, or if requests
+    take no time.
+    """
+    is_changing = bool(service.stall_for_s) or len(service.capacity) > 1
+    if not mean_us or is_changing or (service.is_slowed_down and service.rate_limit_per_s):
+        return None
+    in_service = min(concurrency, service.most_capacity() or concurrency)
+    most_per_s = service.rate_limit_per_s or math.inf
+    good_share = 1 - sum(percent for _, percent in service.fault_share) / 100
+    return good_share * min(_rate_with(in_service, service, mean_us), most_per_s)
+
+
 class Ceiling(NamedTuple):
     """A rate of good requests that a service never exceeds for long."""
 
@@ -272,12 +289,60 @@ def _peak(service: Service, mean_us: float) -> tuple[int, float]:
     if peak == math.inf:
         return 0, 0.0
 
-    def rate(at: int) -> float:
-        slower = 1 + service.sigma * (at - 1) + service.kappa * at * (at - 1)
-        return at / (mean_us * slower) * 1e6
+    best = max(
+        max(1, math.floor(peak)),
+        math.ceil(peak),
+        key=lambda at: _rate_with(at, service, mean_us),
+    )
+    return best, _rate_with(best, service, mean_us)
 
-    best = max(max(1, math.floor(peak)), math.ceil(peak), key=rate)
-    return best, rate(best)
+
+def _rate_with(at: int, service: Service, mean_us: float) -> float:
+    """Return the requests per second with so many in service."""
+    slower = 1 + service.sigma * (at - 1) + service.kappa * at * (at - 1)
+    return at / (mean_us * slower) * 1e6
+
+
+class LimitStep(NamedTuple):
+    """How many requests at a time a service allows without making them wait, from a time on."""
+
+    from_s: float
+    """Seconds after the first arrival."""
+    most: float
+
+
+def ideal_limit_steps(service: Service, mean_us: float) -> tuple[LimitStep, ...]:
+    """Return the ideal limit of a client over time; empty if the service sets none.
+
+    It is the smallest of the capacity at that time, the number in service at which a service that
+    slows down is fastest, and what the rate limit keeps in service: by Little's law, its rate times
+    the time that each takes, which is the mean delay if nothing slows it down.
+    """
+    bounds = [_at_rate_limit(service, mean_us)]
+    if service.is_slowed_down and mean_us:
+        bounds.append(_peak(replace(service, capacity=()), mean_us)[0] or math.inf)
+    steps = [
+        LimitStep(step.from_s, min(step.capacity, *bounds))
+        for step in service.capacity or (CapacityStep(MOST_CAPACITY, 0.0),)
+    ]
+    return tuple(steps) if any(step.most < MOST_CAPACITY for step in steps) else ()
+
+
+def _at_rate_limit(service: Service, mean_us: float) -> float:
+    """Return how many are in service when as many are accepted as the rate limit allows.
+
+    With n in service, each takes D (1 + sigma (n - 1) + kappa n (n - 1)), so that n = R times that
+    is a quadratic equation. Its smaller root counts; without one, the rate is never reached.
+    """
+    at_once = service.rate_limit_per_s * mean_us / 1e6
+    if not at_once:
+        return math.inf
+    square, free = at_once * service.kappa, at_once * (1 - service.sigma)
+    linear = 1 - at_once * (service.sigma - service.kappa)
+    under_root = linear**2 - 4 * square * free
+    if under_root < 0 or linear + math.sqrt(under_root) <= 0:
+        return math.inf
+    return max(1.0, 2 * free / (linear + math.sqrt(under_root)))
 
 
 def _spread(most: int, points: int) -> Iterator[int]:

@@ -37,3 +37,12 @@ CHAPTER = Preset(
     requests=500,
 )
 """The sweep behind the chapter's figure "finding the right number of concurrent requests"."""
+
+OF_SCENARIOS = Preset(
+    crawlers=("asyncio-aimd", "asyncio-vegas", "asyncio"),
+    concurrencies=(10, 50, 200),
+    delays=(),
+    trials=1,
+    waves=STANDARD.waves,
+)
+"""`run --scenario`, whose delay is that of the scenario."""

@@ -76,6 +76,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
         "throughput": f"{summary.requests_per_s:,.1f} requests/s",
         "efficiency": format_number(summary.efficiency, ".3f")
         + (f" (the ideal makespan is {summary.ideal_ns / 1e9:.3f} s)" if summary.ideal_ns else ""),
+        **_own_limit(summary),
         **_response_times(summary),
         "service time" if summary.offered_per_s is not None else "service time (closed loop)": (
             _quantiles(summary.p50_ns, summary.p90_ns, summary.p99_ns)
@@ -93,6 +94,14 @@ def _refusals(summary: RunSummary) -> dict[str, str]:
     counts = ", ".join(f"status {code} {n}" for code, n in summary.refused_by_status.items())
     share = format_percent(summary.refused / summary.requests, 1)
     return {"refused by the service": f"{summary.refused}, {share}: {counts}"}
+
+
+def _own_limit(summary: RunSummary) -> dict[str, str]:
+    if summary.limit_mean is None:
+        return {}
+    return {
+        "its own limit": f"{summary.limit_mean:,.1f} on average, {summary.limit_peak:,} at most"
+    }
 
 
 def _response_times(summary: RunSummary) -> dict[str, str]:

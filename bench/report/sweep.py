@@ -130,6 +130,11 @@ class _CellRow:
         )
         return f"{format_number(mean, '.1f')}/{format_number(peak, '.0f')}"
 
+    def own_limit(self) -> str:
+        if self.cell.median_of("limit_mean") is None:
+            return "-"
+        return f"{self.number('limit_mean', '.1f')}/{self.number('limit_peak', '.0f')}"
+
     def number(self, attribute: str, form: str, unit: float = 1) -> str:
         """Return the median of an attribute of RunSummary as text."""
         return format_number(self.cell.median_of(attribute), form, unit)
@@ -199,6 +204,15 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
             about="in flight: at the server.",
         ),
     )
+    own_limit = (
+        of(
+            "own limit",
+            _CellRow.own_limit,
+            "mean/peak",
+            priority=5,
+            about="own limit: how many a crawler that adapts allowed itself.",
+        ),
+    )
     efficiency = (of("efficiency", lambda row: row.number("efficiency", ".3f"), priority=2),)
     connections = (
         of(
@@ -221,6 +235,7 @@ def cells_table(title: str, cells: Sequence[CellSummary], analysis: Analysis) ->
         ),
         of("at C", lambda row: str(row.cell.cell.concurrency), about="at C: at this concurrency."),
         *(in_flight if has_ledger else ()),
+        *(own_limit if any(cell.median_of("limit_mean") is not None for cell in cells) else ()),
         *(efficiency if analysis.experiment.knows_delays else ()),
         of(
             "p50",

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from bench.errors import StoreError
+from bench.plan.advice import ADVICE, AdviceExperiment
 from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
 from bench.printable import shortened
@@ -44,6 +45,7 @@ _OF_CRAWLERS: dict[str, type[Experiment]] = {
     SWEEP: Experiment,
     CALIBRATION: Experiment,
     CRAWL: CrawlExperiment,
+    ADVICE: AdviceExperiment,
 }
 """The kinds of experiments that only measure crawlers. bench.kinds has all kinds."""
 

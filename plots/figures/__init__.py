@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+from bench.advice.analysis import AdviceAnalysis
 from bench.analysis.analyse import Analysis, load_accounts
 from bench.analysis.comparison import compare_neighbours
 from bench.plan.experiment import Experiment
@@ -15,7 +16,9 @@ from bench.primes.analysis import PrimesAnalysis, SavedCell, key_of
 from bench.primes.experiment import BCRYPT, PRIMES
 from bench.primes.report import format_work
 from bench.results.store import Store
+from bench.scenarios.analysis import ScenariosAnalysis
 from plots.figures import (
+    advice,
     async_callgraph,
     cost,
     delays,
@@ -23,9 +26,11 @@ from plots.figures import (
     in_flight,
     latency_split,
     latency_vs_load,
+    limit_over_time,
     over_time,
     overlap,
     primes,
+    scenarios,
     service_time,
     throughput,
     time_vs_concurrency,
@@ -34,16 +39,19 @@ from plots.figures import (
     workload_bcrypt,
 )
 from plots.scenes import (
+    AdviceScene,
     DelayScene,
     Drawn,
     PrimesScene,
     RunScene,
     SaverScene,
+    ScenariosScene,
     SweepScene,
     chosen_cells,
     file_name,
     small_print_of,
     small_print_of_primes,
+    small_print_of_runs,
 )
 
 _Scene = TypeVar("_Scene")
@@ -66,10 +74,15 @@ OF_DELAY_OPEN: tuple[Callable[[DelayScene], Drawn | None], ...] = (latency_vs_lo
 concurrency, which is only a limit here."""
 OF_REQUESTS: tuple[Callable[[DelayScene], Drawn | None], ...] = (delays.draw,)
 """Figures that are drawn once for each delay, whatever the load."""
-OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (timeline.draw, over_time.draw)
+OF_RUN: tuple[Callable[[RunScene], Drawn | None], ...] = (
+    timeline.draw,
+    over_time.draw,
+    limit_over_time.draw,
+)
 """Figures of one run, drawn once for each crawler."""
 OF_RUN_CLOSED: tuple[Callable[[RunScene], Drawn | None], ...] = (in_flight.draw,)
 """The same, in closed loop only: in open loop, the concurrency is no more than a limit."""
+OF_ADVICE: tuple[Callable[[AdviceScene], Drawn | None], ...] = (advice.draw,)
 OF_PRIMES: tuple[Callable[[PrimesScene], Drawn | None], ...] = (
     primes.draw,
     workload.draw,
@@ -79,6 +92,9 @@ OF_SAVER: tuple[Callable[[SaverScene], Drawn | None], ...] = (overlap.draw,)
 """Figures of one run, drawn once for each saver."""
 OF_ASYNC: tuple[Callable[[SaverScene], Drawn | None], ...] = (async_callgraph.draw,)
 """Figures of one run of bcrypt by the asynchronous saver."""
+OF_SCENARIOS: tuple[Callable[[ScenariosScene], Drawn | None], ...] = (scenarios.draw,)
+OF_STEPS: tuple[Callable[[RunScene], Drawn | None], ...] = (over_time.draw,)
+"""Figures of OF_RUN that are drawn for each crawler that adapts, where the capacity changes."""
 ON_REQUEST = ("compare", "faults")
 """Modules whose figures are drawn by separate programs, `python -m plots.NAME`."""
 
@@ -142,6 +158,11 @@ def timelines_left_out(analysis: Analysis, timeline_at: Sequence[int]) -> Iterat
             )
 
 
+def advice_figures(store: Store, analysis: AdviceAnalysis) -> Iterator[Drawn]:
+    """Yield all figures of `crawlbench advise`. Raises StoreError."""
+    yield from _of(AdviceScene(analysis, small_print_of(store, analysis.analysis)), OF_ADVICE)
+
+
 def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
     """Yield all figures of `crawlbench primes`, one at a time. Raises StoreError."""
     small_print = small_print_of_primes(store, analysis)
@@ -159,6 +180,19 @@ def primes_figures(store: Store, analysis: PrimesAnalysis) -> Iterator[Drawn]:
         nearest = min(called, key=lambda cell: abs(cell.work.cost - CALLGRAPH_COST))
         if (scene := _saver_scene(store, nearest, small_print)) is not None:
             yield from _of(scene, OF_ASYNC)
+
+
+def scenarios_figures(store: Store, analysis: ScenariosAnalysis) -> Iterator[Drawn]:
+    """Yield all figures of `run --scenario all`, one at a time. Raises StoreError."""
+    plan = analysis.experiment.format_plan()
+    scene = ScenariosScene(analysis, small_print_of_runs(store, analysis.runs, plan))
+    yield from _of(scene, OF_SCENARIOS)
+    for cell in analysis.cells:
+        trial = cell.summary.median_trial()
+        if cell.entry.adapts and cell.scenario.steps and trial is not None:
+            options = f"scenario {cell.scenario.name}; closed loop"
+            small_print = small_print_of_runs(store, [trial.run], options)
+            yield from _of(RunScene(trial, load_accounts(store, trial.run), small_print), OF_STEPS)
 
 
 def _saver_scene(store: Store, cell: SavedCell, small_print: str) -> SaverScene | None:

@@ -126,7 +126,7 @@ def over_time_figure(trial: Trial, accounts: Accounts, small_print: str) -> Figu
     is_steady = not run.load.is_open and not run.load.duration_s and run.service.is_plain
     if is_steady or not len(fetches["seq"]):
         return None
-    due = DueTimes.of(run, fetches, accounts.limits_of(run))
+    due = DueTimes.of(run, fetches)
     origin_ns = run.first_due_ns if due is not None else int(fetches["start_ns"].min())
     windows = windows_of(origin_ns, int(fetches["end_ns"].max()))
     figure = new_figure()

@@ -42,15 +42,12 @@ def _cap_reached(evidence: Evidence) -> Iterator[Reason]:
     run, summary = evidence.run, evidence.summary
     if not summary.waited_for_slot:
         return
-    allowed = f"{run.slots} requests were in flight, as many as are allowed; "
-    if summary.limit_mean is not None:
-        allowed = "as many requests were in flight as the crawler's own limit allowed; "
     text = (
-        f"{allowed}"
+        f"{run.slots} requests were in flight, as many as are allowed; "
         f"{summary.waited_for_slot:,} that were due waited for a slot, which their response times "
         "include"
     )
-    if summary.does_ideal_wait or summary.limit_mean is not None:
+    if summary.does_ideal_wait:
         yield note("cap reached", text)
     else:
         yield suspect("cap reached", text)

@@ -1,0 +1,1 @@
+"""How many requests at a time, and with which crawler: the experiment of `crawlbench advise`."""

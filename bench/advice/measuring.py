@@ -1,0 +1,151 @@
+"""Makes the runs of an advice: one search for each crawler in turn, then the confirmation."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from bench.advice.analysis import objectives_of
+from bench.advice.boxes import Box, box_of
+from bench.advice.objectives import Objective
+from bench.advice.points import Point, points_of
+from bench.advice.recommendation import recommend
+from bench.advice.search import neighbours, search
+from bench.analysis.analyse import load_run
+from bench.analysis.summary import RunSummary, summarise
+from bench.analysis.validity import judge
+from bench.measure.progress import SearchProgress
+from bench.plan.advice import CONFIRMATION, SEARCH, AdviceExperiment, box_s
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import PlannedRun
+from bench.results.store import Store
+
+CONFIRMATIONS = 2
+"""How often the recommendation and its neighbours are measured again."""
+_RUN_S = 0.9
+"""Rough time of a run beyond its time box: starting a process, and the last requests."""
+_RUNS = 15
+_RUNS_OF_OTHERS = 18
+"""About how many runs a search and its confirmation take; servers of others are approached more
+slowly."""
+_TRIES = 2
+"""How often a box is measured whose run failed or is INVALID, before the search is given up."""
+_LONGEST_BOX_S = 30.0
+
+
+@dataclass
+class _Crawler:
+    """The search of one crawler, so far."""
+
+    entrant: Entrant
+    most: int
+    objectives: Sequence[Objective]
+    boxes: list[Box] = field(default_factory=list)
+    points: dict[int, Point] = field(default_factory=dict)
+
+    def learn(self, box: Box) -> None:
+        """Note a box that was measured."""
+        self.boxes.append(box)
+        self.points.clear()
+        self.points.update(points_of(self.boxes, self.objectives))
+
+
+class AdviceSearch:
+    """The runs of an advice. Each depends on those before it, which the store has."""
+
+    def __init__(self, asked: AdviceExperiment, most: Mapping[str, int], *, is_ours: bool) -> None:
+        """Prepare a search; `most` is the largest concurrency of each entrant, by label."""
+        self._asked = asked
+        self._most = most
+        self._is_ours = is_ours
+        self._numbers = count(1)
+        self._box_s = asked.duration_s
+        self._ceiling_per_s: float | None = None
+        expected = (_RUNS if is_ours else _RUNS_OF_OTHERS) * len(asked.entrants)
+        self.progress = SearchProgress(expected + bool(asked.floor), self._box_s + _RUN_S)
+        self.expected_s = expected * (self._box_s + _RUN_S)
+        """About how long it will take, in s."""
+
+    @property
+    def largest(self) -> tuple[PlannedRun, ...]:
+        """The largest run of each crawler."""
+        return tuple(
+            self._asked.box(1, SEARCH, one, self._most[one.label], self._box_s)
+            for one in self._asked.entrants
+        )
+
+    def runs(self, store: Store) -> Iterator[PlannedRun]:
+        """Yield each run. Those before it are in the store. Raises StoreError."""
+        for planned in self._asked.ceiling_runs():
+            next(self._numbers)
+            yield planned
+            summary = _summary(store)
+            self._ceiling_per_s = summary.requests_per_s if summary is not None else None
+        objectives = objectives_of(self._asked, store)
+        crawlers = [
+            _Crawler(one, self._most[one.label], objectives) for one in self._asked.entrants
+        ]
+        # In turn, so that the drift of the machine spreads over all crawlers.
+        searches = [self._search(one, store) for one in crawlers]
+        while searches:
+            for one in tuple(searches):
+                planned_run = next(one, None)
+                if planned_run is None:
+                    searches.remove(one)
+                else:
+                    yield planned_run
+        yield from self._confirmation(crawlers)
+
+    def _search(self, crawler: _Crawler, store: Store) -> Iterator[PlannedRun]:
+        has_objectives = bool(crawler.objectives)
+        wanted = search(
+            crawler.points, crawler.most, is_ours=self._is_ours, has_objectives=has_objectives
+        )
+        for concurrency in wanted:
+            for _ in range(_TRIES):
+                planned = self._box(SEARCH, crawler.entrant, concurrency)
+                yield planned
+                box = self._measured(store, planned.number)
+                if box is not None:
+                    crawler.learn(box)
+                if concurrency in crawler.points:
+                    break
+            else:
+                return
+            self._lengthen(crawler.points)
+
+    def _lengthen(self, points: Mapping[int, Point]) -> None:
+        """Lengthen the boxes for a server whose delays only the first box shows."""
+        if not self._asked.knows_delays and list(points) == [1] and points[1].p50_ns is not None:
+            longer_s = box_s(points[1].p50_ns / 1e3, is_fixed=False)
+            self._box_s = max(self._box_s, min(longer_s, _LONGEST_BOX_S))
+
+    def _confirmation(self, crawlers: Sequence[_Crawler]) -> Iterator[PlannedRun]:
+        wanted = []
+        for one in crawlers:
+            answer = recommend(one.points, has_objectives=bool(one.objectives))
+            if answer is not None:
+                wanted += [(one, at) for at in neighbours(one.points, answer.concurrency)]
+        order = random.Random(self._asked.seed)  # noqa: S311 - not for secrets
+        for trial in range(CONFIRMATION, CONFIRMATION + CONFIRMATIONS):
+            order.shuffle(wanted)
+            for one, concurrency in wanted:
+                yield self._box(trial, one.entrant, concurrency)
+
+    def _box(self, trial: int, entrant: Entrant, concurrency: int) -> PlannedRun:
+        return self._asked.box(next(self._numbers), trial, entrant, concurrency, self._box_s)
+
+    def _measured(self, store: Store, number: int) -> Box | None:
+        kept = next(run for run in reversed(store.runs()) if run.number == number)
+        run, accounts = load_run(store, kept)
+        summary = summarise(run, accounts)
+        if summary is None:
+            return None
+        return box_of(run, accounts, summary, judge(run, summary, self._ceiling_per_s))
+
+
+def _summary(store: Store) -> RunSummary | None:
+    """Return the summary of the only run."""
+    (kept,) = store.runs()
+    run, accounts = load_run(store, kept)
+    return summarise(run, accounts)

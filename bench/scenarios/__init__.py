@@ -1,0 +1,1 @@
+"""The experiment that scores crawlers over all scenarios: how well does each cope with each?"""
