@@ -20,7 +20,7 @@ from crawlers.limiters.vegas import VegasLimiter
 
 
 def aimd(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Fetch every job; the limit grows by 1 per round trip, and is halved at signs of congestion."""
+    """Fetch every job; the limit grows by 1 per round trip, and is halved if need be."""
     _run(AimdLimiter(concurrency), jobs, concurrency, timeout_s, record)
 
 

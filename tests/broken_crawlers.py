@@ -200,3 +200,32 @@ def _floor_of(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
     from crawlers.asyncio_protocol import crawl
 
     crawl(jobs, concurrency, timeout_s, record)
+
+
+def exceeds_its_limit(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has C in flight, and records half of them as its limit."""
+    from crawlers.asyncio_protocol import crawl
+
+    record.limit(monotonic_ns(), concurrency // 2)
+    crawl(jobs, concurrency, timeout_s, record)
+
+
+def leaves_its_limit_unused(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Has half of its limit in flight."""
+    from crawlers.asyncio_protocol import crawl
+
+    record.limit(monotonic_ns(), concurrency * 3 // 4)
+    crawl(jobs, concurrency // 2, timeout_s, record)
+
+
+def records_no_limit(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sound, but for the limit that it would have to record if it adapted."""
+    from crawlers.asyncio_protocol import crawl
+
+    crawl(jobs, concurrency, timeout_s, record)

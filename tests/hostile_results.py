@@ -221,6 +221,22 @@ MUTATIONS = (
     Mutation(
         "not our server", sql("UPDATE run SET unrecorded = NULL", "DELETE FROM arrival"), True
     ),
+    # A crawler that adapts, with limits that no crawler has.
+    *(
+        Mutation(
+            f"limits {rows}",
+            sql(
+                "UPDATE run SET conditions = json_set(conditions, '$.adapts', json('true'))",
+                f"INSERT INTO limit_change VALUES {rows}",
+            ),
+            True,
+        )
+        for rows in (
+            f"(1, 0, {-(2**63)}, {2**63 - 1})",
+            "(1, 0, 9, 1), (1, 1, 5, 2)",
+            "(1, 0, 9, 0)",
+        )
+    ),
     # A service that refuses, and an open loop.
     Mutation(
         "refused",

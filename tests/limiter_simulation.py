@@ -1,191 +1,168 @@
-"""A client whose number in flight follows a limiter, against the service in virtual time."""
+"""Limiters against the service in virtual time, event by event.
 
-import random
-import sys
-from array import array
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+The client is in closed loop, and its number in flight follows the limit. scripts/limiters prints
+the table of docs/crawlers.md.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from math import exp, log
-from itertools import islice
+from itertools import count, pairwise
+from random import Random
+from typing import NamedTuple
 
+from bench.plan.delays import Delay
+from crawlers.limiters.aimd import AimdLimiter
 from crawlers.limiters.limiter import Limiter, Sign, sign_of
-from server.service import SERVED, Service, ServiceState
+from crawlers.limiters.vegas import VegasLimiter
+from server.service import SERVED, TOO_MANY_REQUESTS, UNAVAILABLE, Service, ServiceState
 
+MOST = 200
 _WAY_NS = 500_000
-"""From the client to the service and back."""
+"""To the service and back, and what the client needs: a refused request costs this much."""
+_FEW = 5_000
+"""Where more than this is refused, and twice what is good, a simulation ends early."""
 
 
-@dataclass(frozen=True)
+class Fixed(Limiter):
+    """A limit that never changes: the controls, and what limiters are compared with."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = float(limit)
+
+    def started(self, at_ns: int) -> None:
+        pass
+
+    def ended(self, start_ns: int, end_ns: int, sign: Sign) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
+    """A service, the delays that are asked of it, and how long an answer may take to be of use."""
+
     name: str
-    flags: dict
-    median_ms: float
-    p99_ms: float = 0.0
-    objective_ms: float = 300.0
-    most: int = 200
+    delay: str
+    objective_ms: float
+    flags: dict[str, str] = field(default_factory=dict)
     duration_s: float = 30.0
 
-    def draw(self, seed):
-        r = random.Random(seed)
-        if not self.p99_ms:
-            us = round(self.median_ms * 1000)
-            while True:
-                yield us
-        sigma = log(self.p99_ms / self.median_ms) / 2.32635
-        while True:
-            yield min(60_000_000, round(self.median_ms * 1000 * exp(sigma * r.gauss(0, 1))))
+
+_TAIL = "lognormal:median=120,p99=900"
+_SLOWDOWN = {"slowdown": "0.02,0.0005"}
+
+SCENARIOS = (
+    Scenario("wide", "100", 300),
+    Scenario("wide, tail", _TAIL, 2000),
+    Scenario("capacity 50, tail", _TAIL, 2000, {"capacity": "50"}),
+    Scenario("capacity 50", "100", 300, {"capacity": "50"}),
+    Scenario("slowdown", "100", 300, _SLOWDOWN),
+    Scenario("slowdown, tail", _TAIL, 2000, _SLOWDOWN),
+    Scenario("200/s", "100", 300, {"rate-limit": "200"}),
+    Scenario("capacity 50, 20, 50", "100", 300, {"capacity": "50@0,20@10,50@20"}),
+    Scenario("stalls", "100", 300, {"capacity": "50", "stall": "10:1.4"}),
+    Scenario("1 % fail", "100", 300, {"capacity": "50", "fault-share": "500@1"}),
+    Scenario("queue of 10", "100", 300, {"capacity": "50", "queue": "10"}),
+    Scenario("capacity 5", "100", 300, {"capacity": "5"}),
+    Scenario("capacity 150", "100", 300, {"capacity": "150"}),
+    Scenario("capacity 50, 20 ms", "20", 60, {"capacity": "50"}),
+    Scenario("capacity 50, 500 ms", "500", 1500, {"capacity": "50"}, 60.0),
+    Scenario("capacity 5, tail", _TAIL, 2000, {"capacity": "5"}),
+    Scenario("20/s", "100", 300, {"rate-limit": "20"}),
+)
+
+LIMITERS: dict[str, Callable[[], Limiter]] = {
+    "aimd": lambda: AimdLimiter(MOST),
+    "vegas": lambda: VegasLimiter(MOST),
+    "always 1": lambda: Fixed(1),
+    "never less": lambda: Fixed(MOST),
+}
 
 
-class Fixed:
-    def __init__(self, most):
-        self.limit = most
+class Simulated(NamedTuple):
+    """What a client got from a service."""
 
-    def started(self, at_ns):
-        pass
+    good_per_s: float
+    """Good answers within the objective."""
+    refused_per_s: float
+    mean_limit: float
+    limits: list[tuple[int, int]]
+    """From each instant in ns on, how many may be in flight."""
 
-    def ended(self, *a):
-        pass
+    @property
+    def score(self) -> float:
+        """Good answers per second, less those that were refused."""
+        return self.good_per_s - self.refused_per_s
 
 
-def simulate(scenario, limiter, seed=1):
-    state = ServiceState(Service.parse(scenario.flags))
-    svc = state.service
-    admit = state.admit
-    end_ns = round(scenario.duration_s * 1e9)
-    flying = []
-    seq = 0
-    now = 0
-    good = refused = 0
-    delays = scenario.draw(seed)
-    objective_ns = scenario.objective_ms * 1e6
-    changes = [(0, int(limiter.limit))]
-    while True:
-        while len(flying) < int(limiter.limit):
-            status, begin, due, _ = admit(now, next(delays))
+def simulate(scenario: Scenario, limiter: Limiter, seed: int = 1) -> Simulated:
+    """Return what a client gets that keeps to a limiter and costs hardly anything itself."""
+    service = Service.parse(scenario.flags)
+    admit = ServiceState(service).admit
+    delays_us = _delays_us(scenario, seed)
+    last_ns, objective_ns = round(scenario.duration_s * 1e9), round(scenario.objective_ms * 1e6)
+    in_flight: list[tuple[int, int, int, int]] = []
+    """End, seq, start and status of each."""
+    seqs = count()
+    now_ns = good = refused = 0
+    limits = [(0, int(limiter.limit))]
+    while now_ns <= last_ns and refused <= _FEW + 2 * good:
+        while len(in_flight) < int(limiter.limit):
+            seq = next(seqs)
+            status, _, due_ns, _ = admit(now_ns, next(delays_us))
             if status == SERVED:
-                status = 200
-                if svc.fault_share and svc.fault_of(seq):
-                    status = 500
-            heappush(flying, (due + _WAY_NS, seq, now, status))
-            limiter.started(now)
-            seq += 1
-        now, _, start, status = heappop(flying)
-        if now > end_ns or refused > 5000 + 2 * good:
-            break
-        good += status == 200 and now - start <= objective_ns
-        refused += status in (429, 503)
-        limiter.ended(start, now, sign_of(status, ""))
-        if int(limiter.limit) != changes[-1][1]:
-            changes.append((now, int(limiter.limit)))
-    return good, refused, changes
+                status = 500 if service.fault_of(seq) else 200
+            heappush(in_flight, (due_ns + _WAY_NS, seq, now_ns, status))
+            limiter.started(now_ns)
+        now_ns, _, start_ns, status = heappop(in_flight)
+        good += status == 200 and now_ns - start_ns <= objective_ns
+        refused += status in (TOO_MANY_REQUESTS, UNAVAILABLE)
+        limiter.ended(start_ns, now_ns, sign_of(status, ""))
+        if int(limiter.limit) != limits[-1][1]:
+            limits.append((now_ns, int(limiter.limit)))
+    spans = pairwise([*limits, (now_ns, 0)])
+    mean = sum(most * (to_ns - from_ns) for (from_ns, most), (to_ns, _) in spans) / now_ns
+    return Simulated(good / now_ns * 1e9, refused / now_ns * 1e9, mean, limits)
 
 
-SCENARIOS = [
-    Scenario("wide", {}, 100),
-    Scenario("wide tail", {}, 120, 900, 2000),
-    Scenario("tail K=50", {"capacity": "50"}, 120, 900, 2000),
-    Scenario("K=50", {"capacity": "50"}, 100),
-    Scenario("slowdown", {"slowdown": "0.02,0.0005"}, 100),
-    Scenario("200/s", {"rate-limit": "200"}, 100),
-    Scenario("50,20,50", {"capacity": "50@0,20@10,50@20"}, 100),
-    Scenario("stall", {"capacity": "50", "stall": "10:1.4"}, 100),
-    Scenario("1% 500", {"capacity": "50", "fault-share": "500@1"}, 100),
-    Scenario("K=50 Q=10", {"capacity": "50", "queue": "10"}, 100),
-    Scenario("K=5", {"capacity": "5"}, 100),
-    Scenario("K=150", {"capacity": "150"}, 100),
-    Scenario("tail K=20", {"capacity": "20"}, 120, 900, 2000),
-    Scenario("K=50 20ms", {"capacity": "50"}, 20, 0, 60),
-    Scenario("K=50 500ms", {"capacity": "50"}, 500, 0, 1500, duration_s=60),
-    Scenario("tail K=5", {"capacity": "5"}, 120, 900, 2000),
-    Scenario("tail 500/s", {"rate-limit": "500"}, 120, 900, 2000),
-    Scenario("20/s", {"rate-limit": "20"}, 100),
-    Scenario("tail slowdown", {"slowdown": "0.02,0.0005"}, 120, 900, 2000),
-]
+def _delays_us(scenario: Scenario, seed: int) -> Iterator[int]:
+    delay, generator = Delay.parse(scenario.delay), Random(seed)
+    while True:
+        yield from delay.drawn(generator.randrange(2**32), 1000)
 
 
-@cache
-def best_fixed(i):
-    s = SCENARIOS[i]
-    best = (0, 0)
-    for n in [
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        7,
-        8,
-        10,
-        12,
-        15,
-        18,
-        19,
-        20,
-        21,
-        22,
-        25,
-        28,
-        31,
-        35,
-        40,
-        44,
-        48,
-        50,
-        52,
-        55,
-        60,
-        70,
-        80,
-        100,
-        120,
-        150,
-        160,
-        200,
-    ]:
-        good, refused, _ = simulate(s, Fixed(n))
-        best = max(best, (good - refused, n))
-    return best
+_TRIED = (*range(1, 10), 20, 50, *(round(10 * 1.1**step) for step in range(31)), MOST)
 
 
-def mean_limit(changes, end_s):
-    total = 0
-    for (a, n), (b, _) in zip(changes, changes[1:] + [(end_s * 1e9, 0)]):
-        total += n * (b - a)
-    return total / end_s / 1e9
+def best_fixed(scenario: Scenario) -> tuple[float, int]:
+    """Return the highest score of a limit that never changes, and that limit."""
+    return max((simulate(scenario, Fixed(limit)).score, limit) for limit in _TRIED)
 
 
-def table(limiters, seeds=(1, 2)):
-    print(f"{'':14}{'best':>12} " + "".join(f"{n:>22}" for n, _ in limiters))
-    sums = [0.0] * len(limiters)
-    for i, s in enumerate(SCENARIOS):
-        score, n = best_fixed(i)
-        row = f"{s.name:14}{score / s.duration_s:8.0f} @{n:<3}"
-        for j, (name, make) in enumerate(limiters):
-            sc = mean = 0
-            for seed in seeds:
-                good, refused, changes = simulate(s, make(s.most), seed)
-                sc += (good - refused) / score / len(seeds)
-                mean += mean_limit(changes, s.duration_s) / len(seeds)
-            sums[j] += max(sc, 0)
-            row += f"{sc:12.3f} ({mean:5.1f})  "
-        print(row, flush=True)
-    print("mean", " " * 22, [round(x / len(SCENARIOS), 3) for x in sums])
+def _row(scenario: Scenario) -> str:
+    best, at = best_fixed(scenario)
+    cells = []
+    for make in LIMITERS.values():
+        runs = [simulate(scenario, make(), seed) for seed in range(1, 7)]
+        shares = [run.score / best for run in runs]
+        mean = statistics.mean(shares)
+        cells.append(f"{mean:.2f} ({min(shares):.2f})" if mean > 0 else "below 0")
+        cells.append(f"{statistics.mean(run.mean_limit for run in runs):.0f}")
+    return " | ".join([f"| {scenario.name}", f"{best:.0f}", f"{at}", *cells]) + " |"
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    heads = [head for name in LIMITERS for head in (name, "limit")]
+    print(" | ".join(["| scenario", "best per s", "at", *heads]), "|")
+    print("|---" + "|--:" * (2 + len(heads)) + "|")
+    with ProcessPoolExecutor() as executor:
+        for row in executor.map(_row, SCENARIOS):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":
-    from crawlers.limiters.aimd import AimdLimiter
-
-    from crawlers.limiters.vegas import VegasLimiter
-
-    table(
-        [
-            ("aimd", AimdLimiter),
-            ("vegas", VegasLimiter),
-            ("one", lambda m: Fixed(1)),
-            ("never less", Fixed),
-        ],
-        seeds=(1, 2),
-    )
+    main()

@@ -13,6 +13,7 @@ import pytest
 import bench.contract.faults
 import bench.contract.plain_rules
 import bench.contract.runs
+import bench.contract.slot_rules
 from bench.contract.body_rules import body_rules
 from bench.contract.checking import check_contract
 from bench.contract.fault_rules import fault_rules
@@ -32,7 +33,7 @@ from tests.accounts import cell
 
 _THOROUGH = (
     *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
-    *("tornado-simple", "grequests", "geventhttpclient"),
+    *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
 )
 """Crawlers that resemble another one, in their client or in how they fetch."""
 OWN_CLIENTS = [
@@ -40,6 +41,8 @@ OWN_CLIENTS = [
     for info in REGISTRY
     if not info.is_pattern
 ]
+SLOTS = "all C slots are used"
+LIMIT = "never more in flight than the limit that it recorded"
 TAKEN = "a job is taken when a slot is free, or all at once if declared"
 CLOCK = "a clock starts when a slot is held, or before it if declared"
 EARLY = "in open loop, no job is started before it is due"
@@ -83,7 +86,8 @@ def test_a_crawler_of_ours_keeps_every_rule(
 ) -> None:
     found = findings[name].result()
     assert [finding for finding in found if not finding.is_kept] == []
-    assert len(found) == 24 + 2 * len(PLAYED)
+    rules = 24 - 3 + 1 if find(name).adapts else 24  # no open loop, and its limit
+    assert len(found) == rules + 2 * len(PLAYED)
 
 
 @pytest.mark.thorough
@@ -198,6 +202,31 @@ def test_jobs_are_taken_and_clocks_started_as_declared(
             rules = rules[-4:]  # those of slots
             assert [one.rule for one in found] == ([wanted[0]] if wanted else [])
             assert wanted is None or wanted[1] in found[0].evidence
+
+
+OWN_LIMITS = {
+    "exceeds_its_limit": (LIMIT, "of 36 requests started beyond its limit"),
+    "leaves_its_limit_unused": (SLOTS, "12 were asked for, and its limit reached 9"),
+    "records_no_limit": (LIMIT, "it declares adapts, and recorded no limit"),
+}
+
+
+def test_a_crawler_that_breaks_its_own_limit_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.contract.slot_rules, "_WAVES_TO_ADAPT", 3)
+    monkeypatch.setattr(bench.contract.slot_rules, "_DELAY_MS", 100)
+
+    def broken(crawler: str) -> list[Finding]:
+        name = f"tests.broken_crawlers:{crawler}"
+        info = replace(find("protocol"), name=name, adapts=True)
+        runner = ContractRunner(Entrant(crawler, name), info, server, {})
+        return [one for rule in slot_rules(runner) if (one := rule.finding()).is_broken]
+
+    with ServerProcess() as server, ThreadPoolExecutor(len(OWN_LIMITS)) as executor:
+        for (rule, evidence), found in zip(
+            OWN_LIMITS.values(), executor.map(broken, OWN_LIMITS), strict=True
+        ):
+            assert rule in {one.rule for one in found}
+            assert evidence in " ".join(one.evidence for one in found)
 
 
 OPEN_LOOPS = {

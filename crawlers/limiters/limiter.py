@@ -50,7 +50,7 @@ class Sign(Enum):
 
 
 def sign_of(status: int, error: str) -> Sign:
-    """Return what a fetch says, by the status and the word of ERROR_WORDS that it is recorded with."""
+    """Return what a fetch says that is recorded with this status and word of ERROR_WORDS."""
     if error:
         return Sign.OVERLOAD if error == "timeout" else Sign.FAILURE
     if status in _OVERLOADED:
