@@ -100,6 +100,19 @@ def test_objectives_bound_the_answer() -> None:
     assert SimulatedService(FIXED, Service(), objectives=("p99<=90",)).advise() is None
 
 
+def test_a_rate_may_be_an_objective() -> None:
+    """A few at a time do not have it; that more do is found all the same."""
+    of = SimulatedService(FIXED, service(capacity="50"), objectives=("rate>=490",))
+    answer = of.advise()
+    assert answer is not None
+    assert 49 <= answer.concurrency <= 53
+
+    rate = Objective.parse("rate>=600")
+    slow = SimulatedService(FIXED, service(capacity="50"), objectives=("rate>=600",))
+    assert slow.advise() is None
+    assert limit_of(slow.points, None, 4096, (rate,)).word == OBJECTIVE
+
+
 def test_a_tail_is_not_missed_by_a_few_requests() -> None:
     """At a concurrency of 1, 24 requests say little about a p99 of 900 ms."""
     simulated = SimulatedService(TAIL, service(capacity="50"), objectives=("p99<=1500",))
@@ -227,6 +240,8 @@ def test_quantile_interval_may_have_no_end() -> None:
         ("p99", "'p99' is not an objective"),
         ("send_lag_p99<=5", "send_lag_p99 needs open loop"),
         ("p99<=5%", "p99 is a time in ms"),
+        ("p99>=5", "write p99<= and the value"),
+        ("rate<=5", "write rate>= and the value"),
     ],
 )
 def test_objectives_that_are_none_are_named(text: str, said: str) -> None:

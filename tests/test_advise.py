@@ -110,6 +110,7 @@ def point(at: int, per_s: float, cpu_us: float = 100.0) -> Point:
         level=Level.VALID,
         limit=Bottleneck("delay", ""),
         is_kept=True,
+        has_rate=True,
         is_steady=True,
     )
 
@@ -160,7 +161,7 @@ def test_the_answer_is_said_in_words() -> None:
         (SERVER, "", "The delay server itself is the limit"),
         (MOST, "", "More may be faster: evidence."),
         (OBJECTIVE, "", "The objective is the limit (evidence): 64 at a time would have 478"),
-        ("round trip", "", "The limit is: round trip. At 64 at a time, evidence."),
+        ("delay", "", "The limit is: delay. At 64 at a time, evidence."),
     ],
 )
 def test_the_limit_is_said_in_words(word: str, url: str, said: str) -> None:

@@ -36,6 +36,9 @@ def limit_of(
     missed = next((at for at in points if not points[at].is_kept), None)
     missing = ", ".join(objective.name for objective in objectives)
     if answer is None:
+        if missed is None:  # then a rate is missed, which the best goodput comes nearest to
+            best = max(points, key=lambda at: points[at].good_per_s, default=None)
+            missed = best if best is not None and not points[best].has_rate else None
         if missed is not None:
             return Limit(OBJECTIVE, missed, missing)
         first = next(iter(points.values()), None)

@@ -6,8 +6,10 @@ from typing import Self
 
 from bench.analysis.thresholds import METRICS, Threshold, ThresholdError
 
-KNOWN = ("p50", "p90", "p99", "errors", "refused", "rate")
-"""The metrics that a time box has in closed loop."""
+RATE = "rate"
+KNOWN = ("p50", "p90", "p99", "errors", "refused", RATE)
+"""The metrics that a time box has in closed loop. RATE must be at least a value, and all others at
+most."""
 
 
 class ObjectiveError(ValueError):
@@ -32,6 +34,14 @@ class Objective:
             raise ObjectiveError(
                 f"{text!r}: {condition.metric} needs {METRICS[condition.metric].needs}, and advice "
                 f"is about a closed loop: use {', '.join(KNOWN)}"
+            )
+        is_least = condition.operator.startswith(">")
+        if is_least != (condition.metric == RATE):
+            bound = "least" if condition.metric == RATE else "most"
+            sign = ">=" if condition.metric == RATE else "<="
+            raise ObjectiveError(
+                f"{text!r}: {condition.metric} should be at {bound} a value: write "
+                f"{condition.metric}{sign} and the value"
             )
         return cls(condition)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.advice.boxes import Box
-from bench.advice.objectives import Objective
+from bench.advice.objectives import RATE, Objective
 from bench.analysis.bottleneck import Bottleneck
 from bench.analysis.inference import Interval, pseudo_median_interval, quantile_interval
 from bench.analysis.quantiles import quantile, tail_quantile
@@ -46,7 +46,9 @@ class Point:
     level: Level
     limit: Bottleneck
     is_kept: bool
-    """Whether all objectives are kept."""
+    """Whether all objectives are kept, but for those of a rate: more at a time may have it."""
+    has_rate: bool
+    """Whether the objectives of a rate are kept."""
     is_steady: bool
     """Whether a time box is long enough for the requests to come back at least twice. Otherwise
     the goodput is still on its way to what it would become."""
@@ -102,7 +104,8 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
         cpu_us_per_request=median(box.cpu_us_per_request for box in boxes),
         level=max(box.level for box in boxes),
         limit=by_rate[(len(by_rate) - 1) // 2].limit,
-        is_kept=all(objective.is_kept_by(values) for objective in objectives),
+        is_kept=all(one.is_kept_by(values) for one in objectives if one.metric != RATE),
+        has_rate=all(one.is_kept_by(values) for one in objectives if one.metric == RATE),
         is_steady=all(2 * mean_ns <= box.counted_ns for box in boxes),
     )
 

@@ -41,7 +41,11 @@ class Measured(Protocol):
 
     @property
     def is_kept(self) -> bool:
-        """Whether the objectives are kept."""
+        """Whether the objectives are kept, but for those of a rate."""
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether the objectives of a rate are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def recommend(points: Mapping[int, Measured], *, has_objectives: bool) -> Recomm
     """Return the answer, or None if no point keeps the objectives with a good request."""
     best = best_per_s(points)
     candidates = kept(points)
-    chosen = next((one for one in candidates if one.good_per_s >= ENOUGH * best > 0), None)
+    enough = (one for one in candidates if one.good_per_s >= ENOUGH * best > 0 and one.has_rate)
+    chosen = next(enough, None)
     if chosen is None:
         return None
     low = high = chosen.concurrency
@@ -110,7 +115,7 @@ def is_as_good(point: Measured, chosen: Measured, *, has_objectives: bool) -> bo
     It has ENOUGH of its goodput, and keeps the objectives. Without objectives, its requests do not
     take much longer, and no more of them fail.
     """
-    if not point.is_kept or point.good_per_s < ENOUGH * chosen.good_per_s:
+    if not (point.is_kept and point.has_rate) or point.good_per_s < ENOUGH * chosen.good_per_s:
         return False
     return has_objectives or (
         point.mean_ns <= SAME_TIME * chosen.mean_ns

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.advice.analysis import AdviceAnalysis, CrawlerAdvice
 from bench.advice.points import Point
-from bench.advice.recommendation import ENOUGH
+from bench.advice.recommendation import ENOUGH, Recommendation
 from bench.advice.scalability import ScalabilityLaw
 from bench.advice.words import answer, certainty
 from bench.analysis.inference import Interval
@@ -82,11 +82,7 @@ def answers_table(advice: AdviceAnalysis) -> Table[CrawlerAdvice]:
             ),
             of(
                 "as good",
-                lambda one: (
-                    f"{one.recommendation.low:,}-{one.recommendation.high:,}"
-                    if one.recommendation
-                    else "-"
-                ),
+                lambda one: _region(one.recommendation),
                 priority=1,
             ),
             of("throughput", from_point(",.1f", "good_per_s"), "requests/s"),
@@ -100,6 +96,12 @@ def answers_table(advice: AdviceAnalysis) -> Table[CrawlerAdvice]:
         ),
         advice.crawlers,
     )
+
+
+def _region(found: Recommendation | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found.low:,}" if found.low == found.high else f"{found.low:,}-{found.high:,}"
 
 
 def _of_interval(point: Point | None) -> str:
@@ -124,7 +126,7 @@ def points_table(advice: CrawlerAdvice) -> Table[Point]:
         f"{advice.crawler}: what was measured",
         (
             of("at a time", lambda one: f"{one.concurrency:,}"),
-            of("", mark, is_text=True),
+            of("answer", mark, is_text=True),
             of("throughput", lambda one: f"{one.good_per_s:,.1f}", "requests/s"),
             of("95 % interval", _of_interval, "requests/s", priority=2),
             of("p50", lambda one: format_number(one.p50_ns, ",.1f", 1e6), "ms", priority=3),

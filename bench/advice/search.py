@@ -115,7 +115,11 @@ def _lower_end(points: Points) -> Iterator[int]:
     for turn in range(_MOST_PROBES):
         # The best goodput may change with each point, and the bracket with it.
         target_per_s = ENOUGH * best_per_s(points)
-        enough = [one.concurrency for one in kept(points) if one.good_per_s >= target_per_s > 0]
+        enough = [
+            one.concurrency
+            for one in kept(points)
+            if one.good_per_s >= target_per_s > 0 and one.has_rate
+        ]
         below = [at for at in points if enough and at < enough[0]]
         if not below or _is_closed(max(below), enough[0]):
             return
