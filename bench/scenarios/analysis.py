@@ -108,7 +108,12 @@ class ScoredCell:
     def goodput(self) -> Goodput | None:
         """The medians over the trials that have results."""
         known = [run.goodput for run in self.runs if run.goodput is not None]
-        return Goodput(*map(median, zip(*known, strict=True))) if known else None
+        if not known:
+            return None
+        return Goodput(
+            good_per_s=median(one.good_per_s for one in known),
+            refused_per_s=median(one.refused_per_s for one in known),
+        )
 
     @property
     def summary(self) -> CellSummary:

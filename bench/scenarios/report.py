@@ -127,7 +127,8 @@ def _heading(entry: Entry) -> tuple[str, str]:
 
 
 def _score(score: float | None) -> str:
-    return format_number(score, ".2f")
+    # Rounded first, so that there is no "-0.00".
+    return format_number(None if score is None else round(score, 2) + 0.0, ".2f")
 
 
 def ranking_table(analysis: ScenariosAnalysis) -> Table[Ranked]:

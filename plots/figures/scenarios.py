@@ -89,7 +89,13 @@ def _draw_row(
     for x, name, score in zip(columns, names, (*one.scores, one.total), strict=True):
         cells = [cell for cell in analysis.of(one.entry) if cell.scenario.name == name]
         level = cells[0].level if is_entry and cells else Level.VALID
-        text = "-" if score is None else f"{score:.2f}" if score > -10 else f"{score:.0f}"
+        text = (
+            "-"
+            if score is None
+            else f"{round(score, 2) + 0.0:.2f}"
+            if score > -10
+            else f"{score:.0f}"
+        )
         text = {Level.SUSPECT: f"({text})", Level.INVALID: "×"}.get(level, text)
         colour = _COLOURS(shade(score)) if score is not None else "#EEEEEE"
         axes.fill(
