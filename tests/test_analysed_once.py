@@ -14,7 +14,8 @@ from plots import __main__ as plots
 _DATA = Path(__file__).parent / "data"
 STORED = [
     *sorted((_DATA / "schema-4").glob("*.sqlite")),
-    *(_DATA / "schema-5" / "crawl.sqlite", _DATA / "schema-7" / "scenarios.sqlite"),
+    _DATA / "schema-5" / "crawl.sqlite",
+    *(_DATA / "schema-7" / f"{name}.sqlite" for name in ("advice", "scenarios")),
 ]
 """One of each kind."""
 

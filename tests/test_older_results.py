@@ -23,6 +23,10 @@ Those of tests/data/schema-7 have a crawler that adapts:
 
     run --crawlers protocol,asyncio-aimd --concurrency 4 --delay 5 --trials 1 -n 12
     crawl asyncio-aimd -n 60 -c 20 --delay 5 --capacity 4
+
+and one is a search, with a ceiling of 200 requests, too:
+
+    advise protocol --capacity 2 --delay 20 --duration 0.2 --most 4
 """
 
 import shutil
@@ -59,6 +63,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         ("schema-6/open-loop", ("makespan 0.825 s", "efficiency 1.000", "offered 73.4 requests/s")),
         ("schema-7/sweep", ("protocol 412 - 4", "asyncio-aimd 574 - 4 3.3/4 4.0/4 0.718")),
         ("schema-7/crawl", ("efficiency 0.878", "its own limit 8.0 on average, 20 at most")),
+        ("schema-7/advice", ("protocol 2 2 97.9 97.6-98.1", "Use protocol with 2 at a time: 97.9")),
     ],
     indirect=["folder"],
 )
