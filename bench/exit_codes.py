@@ -15,7 +15,7 @@ MEANINGS = {
     EXIT_REQUESTS_FAILED: "requests or runs failed or are INVALID, or a rule is broken",
     EXIT_USAGE: "a mistake in the command line",
     EXIT_ENVIRONMENT: "this machine does not allow it: a missing library, a limit, a full disk",
-    EXIT_REGRESSION: "compare found a regression, or a threshold of --fail-if failed",
+    EXIT_REGRESSION: "a regression, a threshold that failed, or objectives that cannot be met",
     EXIT_INTERRUPTED: "interrupted",
 }
 """What the help says about each exit code."""

@@ -151,7 +151,8 @@ class Recorder:
     def limit(self, at_ns: int, most: int) -> None:
         """Record that the crawler has at most `most` in flight, by its own choice, from `at_ns` on.
 
-        Only crawlers that declare `adapts` call it: before their first fetch, and at each change.
+        Only crawlers that declare `adapts` call it: before their first fetch, and at each change,
+        which are no more than a thousand more than the fetches.
         Raises ValueError for a limit below 1, struct.error for an integer beyond 64 bits.
         """
         if most < 1:

@@ -243,7 +243,10 @@ class Outcome:
         _skip_to_outcome(stream)
         header, fetches = read_packed(stream, _FETCH_LAYOUT, most_rows)
         _, work = read_packed(stream, _WORK_LAYOUT, most_rows)
-        _, limits = read_packed(stream, _LIMIT_LAYOUT, most_rows)
+        try:
+            _, limits = read_packed(stream, _LIMIT_LAYOUT, most_rows)
+        except ValueError as error:
+            raise ValueError(f"its limits, by record.limit: {error}") from error
         if stream.read(1):
             raise ValueError("there is more data after it")
         if header.get("error_words") != list(ERROR_WORDS):

@@ -150,7 +150,8 @@ def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
     """Return the cell of each crawler at the concurrency that is nearest to _SHOWN_CONCURRENCY.
 
     It has the first delay that is not 0, if there is one: for a delay of 0, almost nothing is in
-    flight. In open loop, it is the cell with the highest rate that the crawler kept up with.
+    flight. Of a crawler that adapts, it is the largest concurrency, which leaves it the choice. In
+    open loop, it is the cell with the highest rate that the crawler kept up with.
     """
 
     def distance(cell: CellSummary) -> tuple[bool, int]:
@@ -159,7 +160,12 @@ def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
     by_crawler = analysis.by_crawler()
     if analysis.experiment.is_open:
         return {name: highest_kept_up(_of_one_request(cells)) for name, cells in by_crawler.items()}
-    return {name: min(cells, key=distance) for name, cells in by_crawler.items()}
+    return {
+        name: max(_of_one_request(cells), key=lambda cell: cell.cell.concurrency)
+        if cells[0].adapts
+        else min(cells, key=distance)
+        for name, cells in by_crawler.items()
+    }
 
 
 def _of_one_request(cells: Sequence[CellSummary]) -> list[CellSummary]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.advice.boxes import Box, rates_of
-from bench.advice.objectives import Objective
+from bench.advice.objectives import Objective, bounds_times
 from bench.advice.points import Point, points_of
 from bench.advice.recommendation import Recommendation, recommend
 from bench.advice.search import search, to_confirm
@@ -85,14 +85,12 @@ class SimulatedService:
 
     def advise(self) -> Recommendation | None:
         """Search, confirm, and return the answer."""
-        has_objectives = bool(self.objectives)
-        for at in search(
-            self.points, self.most, is_ours=self.is_ours, has_objectives=has_objectives
-        ):
+        is_bound = bounds_times(map(Objective.parse, self.objectives))
+        for at in search(self.points, self.most, is_ours=self.is_ours, bounds_times=is_bound):
             self.measure(at)
-        answer = recommend(self.points, has_objectives=has_objectives)
+        answer = recommend(self.points, bounds_times=is_bound)
         if answer is None:
             return None
         for at in 2 * to_confirm(self.points, answer):
             self.measure(at)
-        return recommend(self.points, has_objectives=has_objectives)
+        return recommend(self.points, bounds_times=is_bound)

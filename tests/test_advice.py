@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import brentq, curve_fit
-from scipy.stats import binom
+from scipy.stats import binom, sem, t
 
 from bench.advice.boxes import rates_of
 from bench.advice.limits import MOST, OBJECTIVE, limit_of
@@ -15,7 +15,7 @@ from bench.advice.recommendation import recommend
 from bench.advice.scalability import ScalabilityLaw, fit
 from bench.advice.search import search
 from bench.analysis.bottleneck import Bottleneck
-from bench.analysis.inference import quantile_interval
+from bench.analysis.inference import mean_interval, quantile_interval
 from bench.plan.delays import Delay
 from server.service import Service
 from tests.simulated_boxes import SimulatedService
@@ -94,8 +94,9 @@ def test_objectives_bound_the_answer() -> None:
     answer = slow.advise()
     assert answer is not None
     assert answer.high < 20
-    limit = limit_of(slow.points, answer, 4096, (Objective.parse("p99<=140"),))
+    limit = limit_of(slow.points, answer, 4096)
     assert limit.word == OBJECTIVE
+    assert "ms (wanted: p99 <= 140 ms)" in limit.evidence
 
     assert SimulatedService(FIXED, Service(), objectives=("p99<=90",)).advise() is None
 
@@ -107,10 +108,9 @@ def test_a_rate_may_be_an_objective() -> None:
     assert answer is not None
     assert 49 <= answer.concurrency <= 53
 
-    rate = Objective.parse("rate>=600")
     slow = SimulatedService(FIXED, service(capacity="50"), objectives=("rate>=600",))
     assert slow.advise() is None
-    assert limit_of(slow.points, None, 4096, (rate,)).word == OBJECTIVE
+    assert limit_of(slow.points, None, 4096).word == OBJECTIVE
 
 
 def test_a_tail_is_not_missed_by_a_few_requests() -> None:
@@ -131,7 +131,7 @@ def test_a_server_of_others_is_approached_with_care() -> None:
 
     asked = []
     simulated = SimulatedService(FIXED, Service(), is_ours=False, most=100)
-    for at in search(simulated.points, 100, is_ours=False, has_objectives=False):
+    for at in search(simulated.points, 100, is_ours=False, bounds_times=False):
         asked.append(at)
         simulated.measure(at)
     assert asked[:8] == [1, 2, 4, 8, 16, 32, 64, 100]
@@ -146,12 +146,12 @@ def test_says_what_limits() -> None:
         for box in simulated.boxes
     ]
     simulated.measure(1)
-    limit = limit_of(simulated.points, answer, 4096, ())
+    limit = limit_of(simulated.points, answer, 4096)
     assert limit.word == "capacity"
     assert limit.concurrency > 8
 
     wide = SimulatedService(FIXED, Service(), most=64)
-    assert limit_of(wide.points, wide.advise(), 64, ()).word == MOST
+    assert limit_of(wide.points, wide.advise(), 64).word == MOST
 
 
 def test_nothing_is_recommended_without_a_good_request() -> None:
@@ -161,7 +161,7 @@ def test_nothing_is_recommended_without_a_good_request() -> None:
     simulated.boxes = [replace(box, rates=(0.0,) * 10) for box in simulated.boxes]
     simulated.points = {1: replace(simulated.points[1], good_per_s=0.0)}
 
-    assert recommend(simulated.points, has_objectives=False) is None
+    assert recommend(simulated.points, bounds_times=False) is None
 
 
 def test_rates_are_those_of_a_count_by_hand() -> None:
@@ -215,6 +215,17 @@ def test_scalability_is_fitted_as_another_library_fits_it() -> None:
 def test_no_law_is_shown_where_none_holds(rates: list[float]) -> None:
     """A ceiling needs no such law, and other curves have another shape."""
     assert fit([1, 4, 16, 64, 256][: len(rates)], rates) is None
+
+
+@pytest.mark.parametrize("n", [6, 10, 40])
+def test_the_interval_of_a_mean_is_that_of_another_library(n: int) -> None:
+    """scipy has the quantile of Student's t."""
+    values = np.random.default_rng(n).normal(100, 5, n).tolist()
+    low, high = t.interval(0.95, n - 1, np.mean(values), sem(values))
+    interval = mean_interval(values)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.02)
+    assert mean_interval(values[:5]) is None
 
 
 @pytest.mark.parametrize(("n", "q"), [(30, 0.5), (1000, 0.99), (20_000, 0.99), (400, 0.9)])

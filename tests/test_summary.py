@@ -232,3 +232,11 @@ def test_a_start_far_from_its_place_in_the_order_of_the_jobs_is_out_of_order(
 ) -> None:
     rows = [(seq, at, at + 10, 200, 1, 0) for at, seq in enumerate(order)]
     assert summary_of(fetches(*rows), None, 8).out_of_order == expected
+
+
+def test_a_delay_beyond_4_seconds_is_the_one_that_was_planned() -> None:
+    """In ns, it does not fit into the 32 bits in which delays are drawn in µs."""
+    run = run_row(4, 5_000_000, concurrency=2, timeout_ns=60_000 * MS)
+    summary = summarise(run, queueing(2, 2, delay_ms=5000))
+    assert summary is not None
+    assert not [one for one in summary.impossible if "another delay" in one.what]

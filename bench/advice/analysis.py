@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.advice.boxes import Box, box_of
-from bench.advice.limits import Limit, limit_of
-from bench.advice.objectives import Objective, ObjectiveError
+from bench.advice.limits import UNFINISHED, Limit, limit_of
+from bench.advice.objectives import Objective, ObjectiveError, bounds_times
 from bench.advice.points import Point, points_of
 from bench.advice.recommendation import Recommendation, recommend
 from bench.advice.scalability import ScalabilityLaw, fit
@@ -27,7 +27,7 @@ class CrawlerAdvice:
     points: tuple[Point, ...]
     """What was measured, in ascending order of concurrency."""
     recommendation: Recommendation | None
-    """None if no concurrency keeps the objectives."""
+    """None if no concurrency keeps the objectives, or if the search did not come to its end."""
     limit: Limit
     law: ScalabilityLaw | None
     """The universal scalability law, if it holds."""
@@ -123,14 +123,17 @@ def advice_of(
     objectives: Sequence[Objective],
 ) -> CrawlerAdvice:
     """Return the advice that follows from the boxes of one crawler."""
-    has_objectives = bool(objectives)
+    is_bound = bounds_times(objectives)
     points = points_of(boxes, objectives)
-    answer = recommend(points, has_objectives=has_objectives)
+    answer = recommend(points, bounds_times=is_bound)
     of_search = points_of((box for box in boxes if box.trial == SEARCH), objectives)
-    searched = recommend(of_search, has_objectives=has_objectives)
+    searched = recommend(of_search, bounds_times=is_bound)
     known = [point for point in points.values() if point.is_steady]
     law = fit([one.concurrency for one in known], [one.good_per_s for one in known])
-    limit = limit_of(points, answer, asked.most, objectives)
+    limit = limit_of(points, answer, asked.most)
+    # No fresh run: the search was interrupted, or given up because its runs failed.
+    if answer is not None and not any(point.is_confirmed for point in points.values()):
+        answer, limit = None, Limit(UNFINISHED, max(points), "the search did not come to its end")
     return CrawlerAdvice(
         crawler,
         tuple(points.values()),
@@ -144,6 +147,8 @@ def advice_of(
 def _box(store: "Store", trial: Trial) -> Box | None:
     if trial.summary is None:
         return None
+    if not trial.run.load.ends_by_time or trial.run.load.warm_up_s >= trial.run.load.duration_s:
+        raise StoreError(f"cannot read {store.path}: its run {trial.run.number} is no time box")
     run, accounts = load_run(store, trial.run)
     return box_of(run, accounts, trial.summary, trial.verdict)
 

@@ -7,7 +7,7 @@ from itertools import count
 
 from bench.advice.analysis import objectives_of
 from bench.advice.boxes import Box, box_of
-from bench.advice.objectives import Objective
+from bench.advice.objectives import Objective, bounds_times
 from bench.advice.points import Point, points_of
 from bench.advice.recommendation import Recommendation, recommend
 from bench.advice.search import search, to_confirm
@@ -42,6 +42,8 @@ class _Crawler:
     objectives: Sequence[Objective]
     boxes: list[Box] = field(default_factory=list)
     points: dict[int, Point] = field(default_factory=dict)
+    has_failed: bool = False
+    """Whether a concurrency could not be measured, so that the search was given up."""
 
     def learn(self, box: Box) -> None:
         """Note a box that was measured."""
@@ -51,7 +53,7 @@ class _Crawler:
 
     def answer(self) -> Recommendation | None:
         """Return what would be recommended now."""
-        return recommend(self.points, has_objectives=bool(self.objectives))
+        return recommend(self.points, bounds_times=bounds_times(self.objectives))
 
 
 class AdviceSearch:
@@ -79,11 +81,12 @@ class AdviceSearch:
 
     @property
     def largest(self) -> tuple[PlannedRun, ...]:
-        """The largest run of each crawler."""
-        return tuple(
+        """The largest run of each crawler, and the one that measures the server."""
+        boxes = (
             self._asked.box(1, SEARCH, one, self._most[one.label], self._box_s)
             for one in self._asked.entrants
         )
+        return (*self._asked.ceiling_runs(), *boxes)
 
     def runs(self, store: Store) -> Iterator[PlannedRun]:
         """Yield each run. Those before it are in the store. Raises StoreError."""
@@ -104,13 +107,21 @@ class AdviceSearch:
                 if planned_run is None:
                     searches.remove(one)
                 else:
+                    self._expect(crawlers, searching=len(searches))
                     yield planned_run
         yield from self._confirmation(crawlers, store)
 
+    def _expect(self, crawlers: Sequence[_Crawler], *, searching: int) -> None:
+        """Expect each search to need two more runs at least, and the confirmation after them."""
+        each = _CONFIRMATION_RUNS * self._confirmations
+        self.progress.expect(2 * searching + each * len(crawlers))
+
     def _search(self, crawler: _Crawler, store: Store) -> Iterator[PlannedRun]:
-        has_objectives = bool(crawler.objectives)
         wanted = search(
-            crawler.points, crawler.most, is_ours=self._is_ours, has_objectives=has_objectives
+            crawler.points,
+            crawler.most,
+            is_ours=self._is_ours,
+            bounds_times=bounds_times(crawler.objectives),
         )
         for concurrency in wanted:
             for _ in range(_TRIES):
@@ -122,6 +133,7 @@ class AdviceSearch:
                 if concurrency in crawler.points:
                     break
             else:
+                crawler.has_failed = True
                 return
             self._lengthen(crawler.points)
 
@@ -133,7 +145,7 @@ class AdviceSearch:
 
     def _confirmation(self, crawlers: Sequence[_Crawler], store: Store) -> Iterator[PlannedRun]:
         order = random.Random(self._asked.seed)  # noqa: S311 - not for secrets
-        unsettled = {one: one.answer() for one in crawlers}
+        unsettled = {one: one.answer() for one in crawlers if not one.has_failed}
         for confirmation in range(1, MOST_CONFIRMATIONS + 1):
             wanted = [
                 (one, concurrency)
@@ -142,6 +154,7 @@ class AdviceSearch:
                 for concurrency in to_confirm(one.points, answer)
             ]
             order.shuffle(wanted)
+            self.progress.expect(len(wanted))
             for one, concurrency in wanted:
                 planned = self._box(SEARCH + confirmation, one.entrant, concurrency)
                 yield planned

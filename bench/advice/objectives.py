@@ -1,6 +1,7 @@
 """Objectives such as `p99<=500` that a concurrency has to keep. Pure."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +11,9 @@ RATE = "rate"
 KNOWN = ("p50", "p90", "p99", "errors", "refused", RATE)
 """The metrics that a time box has in closed loop. RATE must be at least a value, and all others at
 most."""
+
+
+_METRIC = re.compile(r"\s*([a-z0-9_.]+)\s*[<>]", re.ASCII)
 
 
 class ObjectiveError(ValueError):
@@ -25,16 +29,21 @@ class Objective:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the objective that a text such as `p99<=500` describes. Raises ObjectiveError."""
+        named = _METRIC.match(text)
+        if named is not None and named[1] in METRICS and named[1] not in KNOWN:
+            raise ObjectiveError(
+                f"{text!r}: {named[1]} needs {METRICS[named[1]].needs}, and advice is about a "
+                f"closed loop: use {', '.join(KNOWN)}"
+            )
+        if named is None or named[1] not in METRICS:
+            raise ObjectiveError(
+                f"{text!r} is not an objective: write one of {', '.join(KNOWN)} with a value, as "
+                "in 'p99<=500', 'errors<=0.1%' or 'rate>=900'"
+            )
         try:
             condition = Threshold.parse(text)
         except ThresholdError as error:
-            said = str(error).replace("is not a threshold", "is not an objective")
-            raise ObjectiveError(said) from None
-        if condition.metric not in KNOWN:
-            raise ObjectiveError(
-                f"{text!r}: {condition.metric} needs {METRICS[condition.metric].needs}, and advice "
-                f"is about a closed loop: use {', '.join(KNOWN)}"
-            )
+            raise ObjectiveError(str(error)) from None
         is_least = condition.operator.startswith(">")
         if is_least != (condition.metric == RATE):
             bound = "least" if condition.metric == RATE else "most"
@@ -55,7 +64,19 @@ class Objective:
         """The objective as it is printed: `p99 <= 500 ms`."""
         return self.condition.name
 
-    def is_kept_by(self, values: Mapping[str, float | None]) -> bool:
-        """Return whether the metrics meet the condition. One that is not known does not."""
+    def missed_by(self, values: Mapping[str, float | None]) -> str:
+        """Return `p99 is 612.0 ms`, or "" if the metrics meet the condition.
+
+        A metric that is not known does not.
+        """
         value = values[self.metric]
-        return value is not None and self.condition.is_crossed_by(value)
+        if value is None:
+            return f"{self.metric} is not known"
+        if self.condition.is_crossed_by(value):
+            return ""
+        return f"{self.metric} is {self.condition.format(value)}"
+
+
+def bounds_times(objectives: Iterable[Objective]) -> bool:
+    """Return whether one of the objectives bounds the times of requests."""
+    return any(one.condition.unit == "ms" for one in objectives)

@@ -11,9 +11,10 @@ import numpy as np
 from bench.advice.boxes import Box
 from bench.advice.objectives import RATE, Objective
 from bench.analysis.bottleneck import Bottleneck
-from bench.analysis.inference import Interval, pseudo_median_interval, quantile_interval
+from bench.analysis.inference import Interval, mean_interval, quantile_interval
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.validity import Level
+from bench.plan.advice import SEARCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,8 @@ class Point:
     concurrency: int
     boxes: int
     """How many time boxes there are."""
+    is_confirmed: bool
+    """Whether one of them is a fresh run that confirms a search."""
     good_per_s: float
     """The goodput, corrected as in bench.advice.boxes."""
     error_per_s: float
@@ -45,13 +48,24 @@ class Point:
     cpu_us_per_request: float
     level: Level
     limit: Bottleneck
-    is_kept: bool
-    """Whether all objectives are kept, but for those of a rate: more at a time may have it."""
-    has_rate: bool
-    """Whether the objectives of a rate are kept."""
+    missed: tuple[str, ...]
+    """The objectives that are missed, with what was measured, but for those of a rate: more at a
+    time may have it."""
+    missed_rate: tuple[str, ...]
+    """The objectives of a rate that are missed."""
     is_steady: bool
     """Whether a time box is long enough for the requests to come back at least twice. Otherwise
     the goodput is still on its way to what it would become."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all objectives are kept, but for those of a rate."""
+        return not self.missed
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether the objectives of a rate are kept."""
+        return not self.missed_rate
 
     @property
     def failed_share(self) -> float:
@@ -91,9 +105,10 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
     return Point(
         concurrency=at,
         boxes=len(boxes),
+        is_confirmed=any(box.trial > SEARCH for box in boxes),
         good_per_s=good_per_s,
         error_per_s=stdev(rates) / len(rates) ** 0.5,
-        interval=pseudo_median_interval(rates),
+        interval=mean_interval(rates),
         raw_per_s=median(box.raw_per_s for box in boxes),
         mean_ns=mean_ns,
         p50_ns=quantile(times_ns, 0.5) if has_times else None,
@@ -104,10 +119,15 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
         cpu_us_per_request=median(box.cpu_us_per_request for box in boxes),
         level=max(box.level for box in boxes),
         limit=by_rate[(len(by_rate) - 1) // 2].limit,
-        is_kept=all(one.is_kept_by(values) for one in objectives if one.metric != RATE),
-        has_rate=all(one.is_kept_by(values) for one in objectives if one.metric == RATE),
+        missed=_missed(values, (one for one in objectives if one.metric != RATE)),
+        missed_rate=_missed(values, (one for one in objectives if one.metric == RATE)),
         is_steady=all(2 * mean_ns <= box.counted_ns for box in boxes),
     )
+
+
+def _missed(values: Mapping[str, float | None], objectives: Iterable[Objective]) -> tuple[str, ...]:
+    found = ((one.missed_by(values), one.name) for one in objectives)
+    return tuple(f"{text} (wanted: {name})" for text, name in found if text)
 
 
 def _time_ms(times_ns: "NDArray[np.int64]", q: float) -> float:

@@ -89,7 +89,7 @@ def best_per_s(points: Mapping[int, Measured]) -> float:
     return sum(alike) / len(alike)
 
 
-def recommend(points: Mapping[int, Measured], *, has_objectives: bool) -> Recommendation | None:
+def recommend(points: Mapping[int, Measured], *, bounds_times: bool) -> Recommendation | None:
     """Return the answer, or None if no point keeps the objectives with a good request."""
     best = best_per_s(points)
     candidates = kept(points)
@@ -99,25 +99,24 @@ def recommend(points: Mapping[int, Measured], *, has_objectives: bool) -> Recomm
         return None
     low = high = chosen.concurrency
     for point in reversed([one for one in candidates if one.concurrency < low]):
-        if not is_as_good(point, chosen, has_objectives=has_objectives):
+        if not is_as_good(point, chosen, bounds_times=bounds_times):
             break
         low = point.concurrency
     for point in [one for one in candidates if one.concurrency > high]:
-        if not is_as_good(point, chosen, has_objectives=has_objectives):
+        if not is_as_good(point, chosen, bounds_times=bounds_times):
             break
         high = point.concurrency
     return Recommendation(chosen.concurrency, low, high, best)
 
 
-def is_as_good(point: Measured, chosen: Measured, *, has_objectives: bool) -> bool:
+def is_as_good(point: Measured, chosen: Measured, *, bounds_times: bool) -> bool:
     """Return whether a point is as good as the recommended one.
 
-    It has ENOUGH of its goodput, and keeps the objectives. Without objectives, its requests do not
-    take much longer, and no more of them fail.
+    It has ENOUGH of its goodput, keeps the objectives, and no more of its requests fail. Unless an
+    objective bounds their times (`bounds_times`), they do not take much longer, either.
     """
     if not (point.is_kept and point.has_rate) or point.good_per_s < ENOUGH * chosen.good_per_s:
         return False
-    return has_objectives or (
-        point.mean_ns <= SAME_TIME * chosen.mean_ns
-        and point.failed_share <= chosen.failed_share + SAME_FAILED
-    )
+    if point.failed_share > chosen.failed_share + SAME_FAILED:
+        return False
+    return bounds_times or point.mean_ns <= SAME_TIME * chosen.mean_ns

@@ -10,6 +10,7 @@ from bench.advice.scalability import ScalabilityLaw
 from bench.advice.words import answer, certainty
 from bench.analysis.inference import Interval
 from bench.analysis.validity import Level
+from bench.plan.experiment import CEILING
 from bench.report.finding import verdict_counts
 from bench.report.tables import (
     LEVEL_COLOURS,
@@ -47,17 +48,19 @@ def print_advice(
 
 def reasons(advice: AdviceAnalysis) -> list[str]:
     """Return why runs are SUSPECT or INVALID: each kind of reason once, with an example."""
-    found: dict[str, dict[int, str]] = {}
+    found: dict[str, list[str]] = {}
     for trial in advice.trials:
-        for reason in trial.verdict.reasons:
-            if reason.level >= Level.SUSPECT:
-                at = f"{trial.run.crawler} at {trial.run.concurrency:,}"
-                of_runs = found.setdefault(reason.word, {})
-                of_runs.setdefault(trial.run.number, f"{at}, {reason.text}")
+        verdict = trial.verdict
+        worst = [reason for reason in verdict.reasons if reason.level is verdict.level]
+        if verdict.level >= Level.SUSPECT and worst:
+            at = f"{trial.run.crawler} at {trial.run.concurrency:,}"
+            at = "the server's ceiling" if trial.run.role == CEILING else at
+            found.setdefault(verdict.level.name, []).append(f"{at}: {worst[0].text}")
     total = len(advice.trials)
     return [
-        f"{len(of_runs)} of {total} runs are {word}: {next(iter(of_runs.values()))}."
-        for word, of_runs in found.items()
+        f"{len(texts)} of {total} runs {'is' if len(texts) == 1 else 'are'} {name}, for example "
+        f"{texts[0]}."
+        for name, texts in found.items()
     ]
 
 

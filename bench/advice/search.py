@@ -39,13 +39,13 @@ _INSIDE = 0.98
 which side of it a point falls, so that a point a little below it is tried."""
 
 
-def search(points: Points, most: int, *, is_ours: bool, has_objectives: bool) -> Iterator[int]:
+def search(points: Points, most: int, *, is_ours: bool, bounds_times: bool) -> Iterator[int]:
     """Yield the concurrencies to measure, up to `most`."""
     yield from _grow(points, most, is_ours=is_ours)
     yield from _last_kept(points)
     yield from _peak(points)
     yield from _lower_end(points)
-    yield from _upper_end(points, has_objectives=has_objectives)
+    yield from _upper_end(points, bounds_times=bounds_times)
 
 
 def to_confirm(points: Points, answer: Recommendation) -> tuple[int, ...]:
@@ -132,16 +132,16 @@ def _lower_end(points: Points) -> Iterator[int]:
         yield _between(low.concurrency, high.concurrency, guess, turn)
 
 
-def _upper_end(points: Points, *, has_objectives: bool) -> Iterator[int]:
+def _upper_end(points: Points, *, bounds_times: bool) -> Iterator[int]:
     """Find the largest concurrency that is as good as the recommended one."""
     for turn in range(_MOST_PROBES):
-        answer = recommend(points, has_objectives=has_objectives)
+        answer = recommend(points, bounds_times=bounds_times)
         above = [at for at in points if answer is not None and at > answer.high]
-        close = CLOSE if has_objectives else CLOSE_ABOVE
+        close = CLOSE if bounds_times else CLOSE_ABOVE
         if answer is None or not above or _is_closed(answer.high, min(above), close):
             return
         guess = math.nan
-        if not has_objectives:  # by Little's law, with the best goodput
+        if not bounds_times:  # by Little's law, with the best goodput
             guess = SAME_TIME * points[answer.concurrency].mean_ns * answer.best_per_s / 1e9
             guess *= _INSIDE
         yield _between(answer.high, min(above), guess, turn, close)

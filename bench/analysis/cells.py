@@ -84,6 +84,11 @@ class CellSummary:
         return any(trial.run.conditions.queues for trial in self.trials)
 
     @property
+    def adapts(self) -> bool:
+        """Whether its crawler chooses itself how many are in flight."""
+        return any(trial.run.conditions.adapts for trial in self.trials)
+
+    @property
     def errors(self) -> dict[str, int]:
         """Number of errors of each kind over all trials, most frequent first."""
         total: Counter[str] = Counter()

@@ -7,7 +7,7 @@ random sample of the sign flips or orders, drawn from a fixed seed.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from statistics import NormalDist
+from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -52,6 +52,22 @@ def median_interval(values: Sequence[float]) -> Interval | None:
             break
         tail, rank = next_tail, rank + 1
     return Interval(ordered[rank - 1], ordered[n - rank], 1 - 2 * tail)
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Return the confidence interval of the mean by Student's t; None for fewer than LEAST_TRIALS.
+
+    It needs values that are about normal, as the means of batches are. The quantile of t follows
+    from that of the normal distribution (Abramowitz and Stegun, 26.7.5).
+    """
+    n = len(values)
+    if n < LEAST_TRIALS:
+        return None
+    z, freedom = NormalDist().inv_cdf(1 - ERROR_RATE / 2), n - 1
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    half = t * stdev(values) / math.sqrt(n)
+    return Interval(fmean(values) - half, fmean(values) + half, 1 - ERROR_RATE)
 
 
 def quantile_interval(ordered: "NDArray[np.int64]", q: float) -> Interval:

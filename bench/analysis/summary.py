@@ -420,7 +420,7 @@ def _from_ledger(
         in_slots=in_slots,
         queued_share=levels.share_above(most_sent),
         queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
-        impossible=(*impossible(split, np.array(delays_us)), *untrue_answers(join)),
+        impossible=(*impossible(split, np.array(delays_us, dtype=np.int64)), *untrue_answers(join)),
         beyond_slots_ns=_beyond_slots_ns(run, join),
         beyond_service_ns=_beyond_service_ns(run, join),
         client_stall=client_stall(join),

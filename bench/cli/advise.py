@@ -1,7 +1,7 @@
 """`crawlbench advise`: finds how many requests at a time to make, and with which crawler."""
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from bench.cli.options import (
 from bench.errors import UsageError
 from bench.plan.advice import LEAST_BOX_S, MOST
 from bench.plan.delays import Delay
-from bench.program import PROGRAM
+from bench.program import PROGRAM, say
 from crawlers.checked import (
     add_trust_options,
     checked_count,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bench.measure.session import Measured
     from bench.plan.advice import AdviceExperiment
     from bench.plan.entrants import Entrant
+    from server.service import Service
 
 _DEFAULT_DELAY = Delay.fixed(100_000)
 
@@ -86,6 +87,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="C",
         help=f"the largest concurrency to try (default: {MOST}, or what this machine allows)",
     )
+    parser.add_argument("--concurrency", type=_not_given, help=SUPPRESS)
     parser.add_argument(
         "--duration",
         type=checked_seconds,
@@ -109,12 +111,16 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON, and draw no figure")
     add_format(parser)
     add_wide(parser)
     add_service(parser)
     # Those of other loads, which an advice does not have.
     parser.set_defaults(rate=None, over=None, arrivals=None, warm_up=None, requests=None)
+
+
+def _not_given(_: str) -> str:
+    raise ArgumentTypeError("advise finds the concurrency; --most is the largest that it tries")
 
 
 def _checked_objectives(text: str) -> tuple[str, ...]:
@@ -140,11 +146,18 @@ def run(arguments: Namespace) -> int:
 
     entrants = chosen_entrants(arguments.crawlers)
     infos = {one.label: installed(one) for one in entrants}
+    adaptive = [info.name for info in infos.values() if info.adapts]
+    if adaptive:
+        raise UsageError(
+            f"{adaptive[0]} chooses how many it makes at a time, so that there is nothing to "
+            f"advise: {PROGRAM} run --scenario all shows how well it chooses"
+        )
     asked, target = _asked_for(arguments, entrants)
     most = {label: min(asked.most, info.max_concurrency) for label, info in infos.items()}
     is_ours = target is None or target.is_ours
     search = AdviceSearch(asked, most, is_ours=is_ours)
     announced = f"about {format_span(search.expected_s)}"
+    announced += "" if is_ours else ", or more if the server answers slowly"
     measured = measure_search(asked, search, arguments.out or DEFAULT_OUT, announced, target)
     return _show(measured, arguments)
 
@@ -171,7 +184,8 @@ def _asked_for(
     timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
     warn_of_timeout((delay,), timeout_s)
     span_s = arguments.duration or box_s(delay.mean_us, is_fixed=delay.is_fixed)
-    fields = load_arguments(arguments).as_fields()
+    load = load_arguments(arguments)
+    _check_service(load.service, span_s)
     asked = AdviceExperiment(
         entrants=entrants,
         concurrencies=(arguments.most or concurrency_allowed(MOST, target),),
@@ -185,14 +199,29 @@ def _asked_for(
         cafile=trust.cafile,
         is_insecure=trust.is_insecure,
         objectives=arguments.slo,
-        **fields,
+        **load.as_fields(),
     )
     return replace(asked, duration_s=span_s), target
+
+
+def _check_service(service: "Service", span_s: float) -> None:
+    """Refuse a capacity that changes, and say if a time box is too short for a stall."""
+    if len(service.capacity) > 1:
+        raise UsageError(
+            "advise finds one number, and this capacity changes: give one --capacity, or see how "
+            f"crawlers follow it with {PROGRAM} run --scenario all"
+        )
+    if span_s < 2 * service.stall_every_s:
+        say(
+            f"a time box of {span_s:g} s has no stall, because time begins anew in each: "
+            f"--duration {2 * service.stall_every_s:g} has one"
+        )
 
 
 def _show(measured: "Measured", arguments: Namespace) -> int:
     """Print the answer and draw its figure, and return the exit code."""
     from bench.advice.analysis import analyse_advice
+    from bench.advice.limits import OBJECTIVE
     from bench.advice.report import advice_as_json, print_advice
     from bench.cli.show import draw
     from bench.exit_codes import (
@@ -219,7 +248,8 @@ def _show(measured: "Measured", arguments: Namespace) -> int:
         if advice.crawlers and not arguments.json
         else EXIT_OK
     )
-    if advice.chosen is None:
+    if advice.chosen is None and any(one.limit.word == OBJECTIVE for one in advice.crawlers):
         return EXIT_THRESHOLD
     is_complete = measured.ending is Ending.DONE and advice.is_sound
+    is_complete &= advice.chosen is not None
     return drawn if is_complete else EXIT_REQUESTS_FAILED

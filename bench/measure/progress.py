@@ -195,6 +195,10 @@ class SearchProgress:
         """About how many runs there will be."""
         return f"about {max(self._expected, self.count + 1)}"
 
+    def expect(self, runs_left: int) -> None:
+        """Expect at least this many more runs."""
+        self._expected = max(self._expected, self.count + runs_left)
+
     def start(self, run: PlannedRun) -> None:
         """Note that a run begins."""
         if not self.count:
