@@ -1,7 +1,7 @@
 """Makes the runs of an advice: one search for each crawler in turn, then the confirmation."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -10,7 +10,7 @@ from bench.advice.boxes import Box, box_of
 from bench.advice.objectives import Objective, bounds_times
 from bench.advice.points import Point, points_of
 from bench.advice.recommendation import Recommendation, recommend
-from bench.advice.search import search, to_confirm
+from bench.advice.search import search, settle, to_confirm
 from bench.analysis.analyse import load_run
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import judge
@@ -125,11 +125,7 @@ class AdviceSearch:
         )
         for concurrency in wanted:
             for _ in range(_TRIES):
-                planned = self._box(SEARCH, crawler.entrant, concurrency)
-                yield planned
-                box = self._measured(store, planned.number)
-                if box is not None:
-                    crawler.learn(box)
+                yield from self._measure(crawler, SEARCH, concurrency, store)
                 if concurrency in crawler.points:
                     break
             else:
@@ -147,30 +143,45 @@ class AdviceSearch:
         order = random.Random(self._asked.seed)  # noqa: S311 - not for secrets
         unsettled = {one: one.answer() for one in crawlers if not one.has_failed}
         for confirmation in range(1, MOST_CONFIRMATIONS + 1):
+            trial = SEARCH + confirmation
+            if confirmation > 1:
+                yield from self._settle(unsettled, trial, store)
             wanted = [
                 (one, concurrency)
-                for one, answer in unsettled.items()
-                if answer is not None
+                for one in unsettled
+                if (answer := one.answer()) is not None
                 for concurrency in to_confirm(one.points, answer)
             ]
             order.shuffle(wanted)
             self.progress.expect(len(wanted))
             for one, concurrency in wanted:
-                planned = self._box(SEARCH + confirmation, one.entrant, concurrency)
-                yield planned
-                box = self._measured(store, planned.number)
-                if box is not None:
-                    one.learn(box)
+                yield from self._measure(one, trial, concurrency, store)
             unsettled = {
                 one: moved
                 for one, answer in unsettled.items()
                 if (moved := one.answer()) is not None
-                and (
-                    confirmation < self._confirmations
-                    or answer is None
-                    or moved.concurrency != answer.concurrency
-                )
+                and (confirmation < self._confirmations or not _agrees(answer, moved))
             }
+
+    def _settle(
+        self, crawlers: Iterable[_Crawler], trial: int, store: Store
+    ) -> Iterator[PlannedRun]:
+        """Close the brackets again, which fresh runs may have opened."""
+        for one in crawlers:
+            for concurrency in settle(one.points, bounds_times=bounds_times(one.objectives)):
+                yield from self._measure(one, trial, concurrency, store)
+                if concurrency not in one.points:
+                    break
+
+    def _measure(
+        self, crawler: _Crawler, trial: int, concurrency: int, store: Store
+    ) -> Iterator[PlannedRun]:
+        """Yield one run, and note its box if there is one."""
+        planned = self._box(trial, crawler.entrant, concurrency)
+        yield planned
+        box = self._measured(store, planned.number)
+        if box is not None:
+            crawler.learn(box)
 
     def _box(self, trial: int, entrant: Entrant, concurrency: int) -> PlannedRun:
         return self._asked.box(next(self._numbers), trial, entrant, concurrency, self._box_s)
@@ -182,6 +193,11 @@ class AdviceSearch:
         if summary is None:
             return None
         return box_of(run, accounts, summary, judge(run, summary, self._ceiling_per_s))
+
+
+def _agrees(answer: Recommendation | None, moved: Recommendation) -> bool:
+    """Return whether an answer is still as good after fresh runs."""
+    return answer is not None and moved.low <= answer.concurrency <= moved.high
 
 
 def _summary(store: Store) -> RunSummary | None:

@@ -19,6 +19,10 @@ from bench.plan.advice import SEARCH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SPEED_NOISE = 0.05
+"""By how much runs of the same crawler differ when its CPU is the limit, as a share: on a virtual
+machine with two cores, the standard deviation was about that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -32,7 +36,8 @@ class Point:
     good_per_s: float
     """The goodput, corrected as in bench.advice.boxes."""
     error_per_s: float
-    """The standard error of the goodput, from the spread of the batches."""
+    """The standard error of the goodput: from the spread of the batches, and from that of the speed
+    of a CPU, SPEED_NOISE, as far as the goodput depends on it."""
     interval: Interval | None
     """The confidence interval of the goodput."""
     raw_per_s: float
@@ -100,6 +105,7 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
         "rate": good_per_s,
     }
     at = boxes[0].concurrency
+    cpu_share = min(1.0, max(box.cpu_share for box in boxes))
     mean_ns = at / good_per_s * 1e9 if good_per_s else math.inf
     by_rate = sorted(boxes, key=lambda box: box.raw_per_s)
     return Point(
@@ -107,7 +113,10 @@ def _point(boxes: Sequence[Box], objectives: Sequence[Objective]) -> Point:
         boxes=len(boxes),
         is_confirmed=any(box.trial > SEARCH for box in boxes),
         good_per_s=good_per_s,
-        error_per_s=stdev(rates) / len(rates) ** 0.5,
+        error_per_s=math.hypot(
+            stdev(rates) / len(rates) ** 0.5,
+            SPEED_NOISE * cpu_share * good_per_s / len(boxes) ** 0.5,
+        ),
         interval=mean_interval(rates),
         raw_per_s=median(box.raw_per_s for box in boxes),
         mean_ns=mean_ns,

@@ -112,10 +112,13 @@ def recommend(points: Mapping[int, Measured], *, bounds_times: bool) -> Recommen
 def is_as_good(point: Measured, chosen: Measured, *, bounds_times: bool) -> bool:
     """Return whether a point is as good as the recommended one.
 
-    It has ENOUGH of its goodput, keeps the objectives, and no more of its requests fail. Unless an
-    objective bounds their times (`bounds_times`), they do not take much longer, either.
+    It has ENOUGH of its goodput within one standard error, keeps the objectives, and no more of its
+    requests fail. Unless an objective bounds their times (`bounds_times`), they do not take much
+    longer, either.
     """
-    if not (point.is_kept and point.has_rate) or point.good_per_s < ENOUGH * chosen.good_per_s:
+    if not (point.is_kept and point.has_rate):
+        return False
+    if point.good_per_s + point.error_per_s < ENOUGH * chosen.good_per_s:
         return False
     if point.failed_share > chosen.failed_share + SAME_FAILED:
         return False

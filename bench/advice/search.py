@@ -34,6 +34,9 @@ _CLOSE_TO_PEAK = 1.5
 _MOST_PROBES = 12
 _MIDDLE_EVERY = 4
 _CLEARLY_BETTER = 1.02
+_NOISE = 4.0
+"""A bracket stays open by as many relative standard errors of the best goodput more. Two would be
+the noise of one end."""
 _INSIDE = 0.98
 """A guess of the last concurrency that is as good is exact for a fixed capacity. Noise decides on
 which side of it a point falls, so that a point a little below it is tried."""
@@ -44,6 +47,11 @@ def search(points: Points, most: int, *, is_ours: bool, bounds_times: bool) -> I
     yield from _grow(points, most, is_ours=is_ours)
     yield from _last_kept(points)
     yield from _peak(points)
+    yield from settle(points, bounds_times=bounds_times)
+
+
+def settle(points: Points, *, bounds_times: bool) -> Iterator[int]:
+    """Yield what closes the brackets around the answer, as far as they are not."""
     yield from _lower_end(points)
     yield from _upper_end(points, bounds_times=bounds_times)
 
@@ -105,7 +113,7 @@ def _peak(points: Points) -> Iterator[int]:
         gaps = [(high / low, low, high) for low, high in pairwise(around)]
         ratio, low, high = max(gaps)
         probe = round(math.sqrt(low * high))
-        if ratio <= _CLOSE_TO_PEAK or probe in points:
+        if ratio <= _CLOSE_TO_PEAK + _noise(points) or probe in points:
             return
         yield probe
 
@@ -121,7 +129,8 @@ def _lower_end(points: Points) -> Iterator[int]:
             if one.good_per_s >= target_per_s > 0 and one.has_rate
         ]
         below = [at for at in points if enough and at < enough[0]]
-        if not below or _is_closed(max(below), enough[0]):
+        close = CLOSE + _noise(points)
+        if not below or _is_closed(max(below), enough[0], close):
             return
         low, high = points[max(below)], points[enough[0]]
         # Goodput grows in proportion to the concurrency at most, so that this is too low, or right.
@@ -129,7 +138,7 @@ def _lower_end(points: Points) -> Iterator[int]:
         if turn % _MIDDLE_EVERY == 1:  # It bends down, so that the chord is right, or too high.
             part = (target_per_s - low.good_per_s) / (high.good_per_s - low.good_per_s)
             guess = low.concurrency + part * (high.concurrency - low.concurrency)
-        yield _between(low.concurrency, high.concurrency, guess, turn)
+        yield _between(low.concurrency, high.concurrency, guess, turn, close)
 
 
 def _upper_end(points: Points, *, bounds_times: bool) -> Iterator[int]:
@@ -137,7 +146,7 @@ def _upper_end(points: Points, *, bounds_times: bool) -> Iterator[int]:
     for turn in range(_MOST_PROBES):
         answer = recommend(points, bounds_times=bounds_times)
         above = [at for at in points if answer is not None and at > answer.high]
-        close = CLOSE if bounds_times else CLOSE_ABOVE
+        close = (CLOSE if bounds_times else CLOSE_ABOVE) + _noise(points)
         if answer is None or not above or _is_closed(answer.high, min(above), close):
             return
         guess = math.nan
@@ -145,6 +154,12 @@ def _upper_end(points: Points, *, bounds_times: bool) -> Iterator[int]:
             guess = SAME_TIME * points[answer.concurrency].mean_ns * answer.best_per_s / 1e9
             guess *= _INSIDE
         yield _between(answer.high, min(above), guess, turn, close)
+
+
+def _noise(points: Points) -> float:
+    """Return by how much wider brackets are left open: noise hides where they would close."""
+    top = max(kept(points), key=lambda point: point.good_per_s, default=None)
+    return _NOISE * top.error_per_s / top.good_per_s if top and top.good_per_s else 0.0
 
 
 def _is_closed(low: int, high: int, close: float = CLOSE) -> bool:
