@@ -27,7 +27,7 @@ class CrawlerAdvice:
     points: tuple[Point, ...]
     """What was measured, in ascending order of concurrency."""
     recommendation: Recommendation | None
-    """None if no concurrency keeps the objectives, or if the search did not come to its end."""
+    """None if no concurrency meets the objectives, or if the search did not come to its end."""
     limit: Limit
     law: ScalabilityLaw | None
     """The universal scalability law, if it holds."""
@@ -58,7 +58,7 @@ class AdviceAnalysis:
     def chosen(self) -> CrawlerAdvice | None:
         """The crawler to use: of those that have enough of the best goodput, the cheapest in CPU.
 
-        None if no crawler keeps the objectives.
+        None if no crawler meets the objectives.
         """
         able = self.reaching()
         return min(able, key=_cpu_us) if able else None

@@ -53,16 +53,16 @@ class Recommendation:
     """The answer for one crawler."""
 
     concurrency: int
-    """The smallest concurrency that has ENOUGH of the best goodput and keeps the objectives."""
+    """The smallest concurrency that has ENOUGH of the best goodput and meets the objectives."""
     low: int
     high: int
     """The smallest and the largest measured concurrency that are as good."""
     best_per_s: float
-    """The best goodput of those that keep the objectives."""
+    """The best goodput of those that meet the objectives."""
 
 
 def kept(points: Mapping[int, Measured]) -> list[Measured]:
-    """Return the points that keep the objectives up to the first that does not, in order.
+    """Return the points that meet the objectives up to the first that does not, in order.
 
     Beyond that, a point that keeps them does so by accident.
     """
@@ -75,7 +75,7 @@ def kept(points: Mapping[int, Measured]) -> list[Measured]:
 
 
 def best_per_s(points: Mapping[int, Measured]) -> float:
-    """Return the best goodput of those that keep the objectives; 0 if none does.
+    """Return the best goodput of those that meet the objectives; 0 if none does.
 
     The maximum of several noisy values is too high. The mean of those that cannot be told from it
     is not.
@@ -90,7 +90,7 @@ def best_per_s(points: Mapping[int, Measured]) -> float:
 
 
 def recommend(points: Mapping[int, Measured], *, bounds_times: bool) -> Recommendation | None:
-    """Return the answer, or None if no point keeps the objectives with a good request."""
+    """Return the answer, or None if no point meets the objectives with a good request."""
     best = best_per_s(points)
     candidates = kept(points)
     enough = (one for one in candidates if one.good_per_s >= ENOUGH * best > 0 and one.has_rate)
@@ -112,7 +112,7 @@ def recommend(points: Mapping[int, Measured], *, bounds_times: bool) -> Recommen
 def is_as_good(point: Measured, chosen: Measured, *, bounds_times: bool) -> bool:
     """Return whether a point is as good as the recommended one.
 
-    It has ENOUGH of its goodput within one standard error, keeps the objectives, and no more of its
+    It has ENOUGH of its goodput within one standard error, meets the objectives, and no more of its
     requests fail. Unless an objective bounds their times (`bounds_times`), they do not take much
     longer, either.
     """

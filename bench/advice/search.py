@@ -91,7 +91,7 @@ def _grow(points: Points, most: int, *, is_ours: bool) -> Iterator[int]:
 
 
 def _last_kept(points: Points) -> Iterator[int]:
-    """Find the largest concurrency that keeps the objectives, if one missed them."""
+    """Find the largest concurrency that meets the objectives, if one missed them."""
     for turn in range(_MOST_PROBES):
         missed = [at for at in points if not points[at].is_kept]
         fine = kept(points)

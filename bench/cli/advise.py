@@ -47,7 +47,7 @@ _DEFAULT_DELAY = Delay.fixed(100_000)
 
 DESCRIPTION = """\
 Finds the smallest number of requests at a time that reaches 95 % of the best
-throughput and keeps your objectives, for a service that you describe or for
+throughput and meets your objectives, for a service that you describe or for
 the server at URL. It measures one concurrency after another, confirms its
 answer in fresh runs, and says what limits beyond it. Several crawlers are
 compared."""

@@ -94,13 +94,13 @@ SCENARIOS = (
     ),
     _scenario(
         "retrograde",
-        "Gets slower with each request in service: beyond 44, more in flight is less throughput.",
+        "Slows down with each request in service: beyond 44 at a time, throughput falls.",
         objective_ms=700.0,
         slowdown="0.02,0.0005",
     ),
     _scenario(
         "partner",
-        "Accepts 200 requests per second, and refuses what is beyond with 429.",
+        "Accepts 200 requests per second, and refuses all others with 429.",
         rate_limit="200",
     ),
     # 50 in flight take 250 ms each at a capacity of 20. With an objective of more than that, they

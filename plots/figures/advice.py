@@ -97,7 +97,7 @@ def draw(scene: AdviceScene) -> Drawn | None:
     if figure is None:
         return None
     about = _ABOUT.format(
-        kept=" of those that keep the objectives" if advice.experiment.objectives else "",
+        kept=" of those that meet the objectives" if advice.experiment.objectives else "",
         lost=", or fail" if any(point.failed_share for point in _points(advice)) else "",
     )
     how_to_read = (
@@ -371,7 +371,8 @@ def _of_lines(
         if found.low < found.high:
             yield Patch(color=colour, alpha=_BAND_ALPHA, label="as good", linewidth=0)
         text = f"{100 * ENOUGH:.0f} % of the best"
-        yield Line2D([], [], label=f"{text} of {chosen.crawler}", **_ENOUGH)
+        kept = "\nthat meets the objectives" if advice.experiment.objectives else ""
+        yield Line2D([], [], label=f"{text} of {chosen.crawler}{kept}", **_ENOUGH)
     if has_ideal:
         yield Line2D([], [], label="ideal: a client\nwithout overhead", **_IDEAL)
     if any(one.law for one in advice.crawlers):
