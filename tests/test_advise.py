@@ -20,16 +20,16 @@ from bench.analysis.inference import Interval
 from bench.analysis.validity import Level
 from bench.cli import advise
 from bench.cli.parser import parse
-from bench.errors import StoreError
+from bench.errors import StoreError, UsageError
 from bench.plan.advice import AdviceExperiment
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.results.folder import find_file
 from bench.results.store import Store
+from crawlers.registry import UnknownCrawlerError
 from server.service import Service
 from tests.foreign_servers import aiohttp_server
 from tests.simulated_boxes import SimulatedService
-from tests.test_command_line import bench
 
 ADVICE = Path(__file__).parent / "data" / "schema-7" / "advice.sqlite"
 SHORT = ("--duration", "0.2", "--most", "3")
@@ -96,11 +96,14 @@ def test_no_concurrency_keeps_the_objectives_of_a_foreign_server(
         (("asyncio-aimd",), "chooses how many it makes at a time"),
     ],
 )
-def test_mistakes_are_named_in_one_line(words: tuple[str, ...], why: str) -> None:
-    """They exit with 2 before anything is measured."""
-    done = bench("advise", *words)
-    assert done.returncode == 2
-    assert why in done.stderr.splitlines()[-1]
+def test_mistakes_are_named_in_one_line(
+    words: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are found before anything is measured."""
+    with pytest.raises((SystemExit, UsageError, UnknownCrawlerError)) as raised:
+        advise.run(parse(("advise", *words))[1])
+    said = capsys.readouterr().err.splitlines() or [str(raised.value)]
+    assert why in said[-1]
 
 
 def point(at: int, per_s: float, cpu_us: float = 100.0) -> Point:

@@ -83,16 +83,12 @@ def answers_table(advice: AdviceAnalysis) -> Table[CrawlerAdvice]:
                 "use",
                 lambda one: f"{one.recommendation.concurrency:,}" if one.recommendation else "none",
             ),
-            of(
-                "as good",
-                lambda one: _region(one.recommendation),
-                priority=1,
-            ),
+            of("as good", lambda one: _region(one.recommendation), priority=1),
             of("throughput", from_point(",.1f", "good_per_s"), "requests/s"),
             of(
                 "95 % interval", lambda one: _of_interval(one.recommended), "requests/s", priority=3
             ),
-            of("p50", from_point(",.1f", "p50_ns", 1e6), "ms", priority=4),
+            of("p50", from_point(",.1f", "p50_ns", 1e6), "ms", priority=5),
             of("p99", from_point(",.1f", "p99_ns", 1e6), "ms"),
             of("CPU", from_point(",.0f", "cpu_us_per_request"), "µs/req", priority=2),
             of("limited by", lambda one: one.limit.word, is_text=True),
@@ -131,8 +127,8 @@ def points_table(advice: CrawlerAdvice) -> Table[Point]:
             of("at a time", lambda one: f"{one.concurrency:,}"),
             of("answer", mark, is_text=True),
             of("throughput", lambda one: f"{one.good_per_s:,.1f}", "requests/s"),
-            of("95 % interval", _of_interval, "requests/s", priority=2),
-            of("p50", lambda one: format_number(one.p50_ns, ",.1f", 1e6), "ms", priority=3),
+            of("95 % interval", _of_interval, "requests/s", priority=4),
+            of("p50", lambda one: format_number(one.p50_ns, ",.1f", 1e6), "ms", priority=5),
             of("p99", lambda one: format_number(one.p99_ns, ",.1f", 1e6), "ms"),
             *(
                 (
@@ -142,14 +138,14 @@ def points_table(advice: CrawlerAdvice) -> Table[Point]:
                 if failing
                 else ()
             ),
-            of("runs", lambda one: str(one.boxes), priority=4),
-            of("limited by", lambda one: one.limit.word, is_text=True, priority=1),
+            of("runs", lambda one: str(one.boxes), priority=3),
+            of("limited by", lambda one: one.limit.word, is_text=True, priority=2),
             of(
                 "verdict",
                 lambda one: one.level.name,
                 is_text=True,
                 style=lambda one: LEVEL_COLOURS[one.level.name],
-                priority=5,
+                priority=1,
             ),
         ),
         advice.points,
