@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REFUSALS = "refusals"
 """The word for a limit that a server of others shows by refusing."""
+_CLEARLY_LESS = 0.5
 BATCHES = 10
 """Parts of a time box from whose spread the interval of the goodput follows."""
 
@@ -136,7 +137,8 @@ def rates_of(
     over the mean of the model, `mean_us`. That corrects for a sample that was shorter or longer
     than the model, which is most of the noise where slots or places limit: the ideal client then
     has the same rate in every sample. Where something else limits, such as a rate, it would add
-    that noise. Both have the same mean, so that the one whose parts differ less is used.
+    that noise. Both have the same mean, so that the plain one is used if its parts differ
+    clearly less.
     """
     edges_ns = np.linspace(from_ns, to_ns, BATCHES + 1)
     span_s = (to_ns - from_ns) / BATCHES / 1e9
@@ -148,4 +150,5 @@ def rates_of(
         plain.append(float(share.sum()) / span_s)
         if delay_us is not None:
             corrected.append(float((share * delay_us).sum()) / mean_us / span_s)
-    return tuple(corrected if corrected and stdev(corrected) < stdev(plain) else plain)
+    is_plain = not corrected or stdev(plain) < _CLEARLY_LESS * stdev(corrected)
+    return tuple(plain if is_plain else corrected)
