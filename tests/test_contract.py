@@ -33,9 +33,10 @@ from tests.accounts import cell
 
 _THOROUGH = (
     *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
-    *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas", "twisted"),
+    *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
+    *("twisted", "serial"),
 )
-"""Crawlers that resemble another one, in their client or in how they fetch; and twisted, whose
+"""Crawlers that resemble another one, in their client or in how they fetch; and those whose
 runs take longest."""
 OWN_CLIENTS = [
     pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _THOROUGH else [])
