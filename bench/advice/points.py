@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPEED_NOISE = 0.05
-"""By how much runs of the same crawler differ when its CPU is the limit, as a share: on a virtual
-machine with two cores, the standard deviation was about that."""
+"""By how much runs of the same crawler are taken to differ when its CPU is the limit, as a share.
+It is chosen, not derived: with it, brackets of such a crawler close at a quarter. Single runs on a
+shared machine with two cores differed by more."""
 
 
 @dataclass(frozen=True, slots=True)
