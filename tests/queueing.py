@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.plan.ideal import simulate
-from bench.plan.models import Exponential, Lognormal, Model, Trace, Uniform, Weighted
+from server.models import Exponential, Lognormal, Model, Trace, Uniform, Weighted
 from server.service import PLAIN, CapacityStep, Service
 
 ARRIVALS = 1_000_000

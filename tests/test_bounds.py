@@ -16,8 +16,8 @@ from bench.analysis.bounds import (
 )
 from bench.analysis.summary import summarise
 from bench.plan.ideal import is_bound, makespan_ns
-from bench.plan.models import Lognormal, Uniform
 from server.ledger import ANSWERED, CLIENT_GONE
+from server.models import Lognormal, Uniform
 from server.service import SERVED, Service, ServiceState
 from tests.accounts import arrivals, fetches, load
 from tests.factories import MS, run_row

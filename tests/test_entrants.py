@@ -11,8 +11,8 @@ from bench.measure.observation import Observation, parse_netstat, parse_stolen_n
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant, with_unique_labels
 from bench.plan.floor import FLOORS, cost_unit, fastest_floor
-from bench.plan.models import ModelError
 from crawlers.registry import REGISTRY
+from server.models import ModelError
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from scipy import stats
 
 from bench.plan.delays import Delay
 from bench.plan.ideal import simulate
-from bench.plan.models import (
+from bench.plan.rates import FIXED, POISSON, Rate
+from server.models import (
     Exponential,
     Lognormal,
     Model,
@@ -26,7 +27,6 @@ from bench.plan.models import (
     parse_model,
     split_models,
 )
-from bench.plan.rates import FIXED, POISSON, Rate
 from server.request_plan import quoted
 from tests.queueing import MODELS, QUANTILES, SERVICES, quantile_error
 

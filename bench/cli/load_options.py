@@ -14,12 +14,12 @@ from bench.errors import UsageError
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.load import OPEN_LOOP_S, most_in_flight
-from bench.plan.models import ModelError, split_models
 from bench.plan.rates import ARRIVALS, FIXED, Rate, RateError, split_rates
 from bench.plan.sizes import ONE_BYTE, Size
 from bench.program import PROGRAM, say
 from crawlers.checked import checked_seconds
 from crawlers.registry import find
+from server.models import ModelError, split_models
 from server.service import FLAGS, PLAIN, Service, ServiceError
 from server.service_options import add_service_options, service_of
 

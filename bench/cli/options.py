@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
-from bench.plan.models import ModelError
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
 from crawlers.checked import (
@@ -17,6 +16,7 @@ from crawlers.checked import (
     checked_seed,
     checked_url,
 )
+from server.models import ModelError
 
 if TYPE_CHECKING:
     from bench.analysis.thresholds import Threshold

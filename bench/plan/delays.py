@@ -1,14 +1,13 @@
 """Seeded delay models: how long each request of a run asks the server to wait. Pure."""
 
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
-from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
 from bench.plan.traces import check_values, read_trace, refuse_to_read
-from server.request_plan import MAX_DELAY_US, PlanError, parse_delay_us, quoted
+from server.models import Model, ModelError, Trace, clipped, format_ms, parse_delays
+from server.request_plan import MAX_DELAY_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +23,21 @@ class Delay:
     @classmethod
     def fixed(cls, delay_us: int) -> Self:
         """Return the same delay for all requests."""
-        return cls(_milliseconds(delay_us))
+        return cls(format_ms(delay_us))
 
     @classmethod
     def between(cls, low_us: int, high_us: int) -> Self:
         """Return delays that are uniform from `low_us` to `high_us`, both included."""
-        low = _milliseconds(low_us)
-        return cls(low if low_us == high_us else f"{low}-{_milliseconds(high_us)}")
+        low = format_ms(low_us)
+        return cls(low if low_us == high_us else f"{low}-{format_ms(high_us)}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a model of milliseconds, which may name a file to read. Raises ModelError."""
-        model = _parse(text, read_trace)
+        model = parse_delays(text, read_trace)
         if isinstance(model, Trace):
-            return cls(model.format(_milliseconds), model.digest, model.values)
-        return cls(model.format(_milliseconds))
+            return cls(model.format(format_ms), model.digest, model.values)
+        return cls(model.format(format_ms))
 
     @property
     def model(self) -> Model:
@@ -82,7 +81,7 @@ class Delay:
         """Raise ValueError for a text that is no model, or not as `parse` writes it."""
         check_values(self.text, self.trace_us, MAX_DELAY_US)
         model = self.model
-        if model.format(_milliseconds) != self.text:
+        if model.format(format_ms) != self.text:
             raise ModelError(f"delay {self.text!r} is not written as this version writes it")
 
     def __str__(self) -> str:
@@ -93,23 +92,4 @@ class Delay:
 def _model_of(delay: Delay) -> Model:
     if delay.trace_us:
         return Trace(delay.text.partition(":")[2], delay.trace_us)
-    return _parse(delay.text, refuse_to_read)
-
-
-def _parse(text: str, read: Callable[[str], str]) -> Model:
-    most = f"{_milliseconds(MAX_DELAY_US)} ms"
-    return parse_model(text, _microseconds, read, MAX_DELAY_US, most)
-
-
-def _microseconds(text: str) -> int:
-    try:
-        return parse_delay_us(text)
-    except PlanError:
-        raise ValueError(
-            f"{quoted(text)} is not a delay: give ms, 0 to {_milliseconds(MAX_DELAY_US)}, with up "
-            "to three decimals"
-        ) from None
-
-
-def _milliseconds(value_us: float) -> str:
-    return f"{value_us / 1000:.3f}".rstrip("0").rstrip(".")
+    return parse_delays(delay.text, refuse_to_read)

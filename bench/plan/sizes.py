@@ -1,16 +1,13 @@
 """Seeded size models: how many bytes each response, or each body that is sent, has. Pure."""
 
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
-from bench.plan.models import Model, ModelError, Trace, clipped, parse_model
 from bench.plan.traces import check_values, read_trace, refuse_to_read
-from server.request_plan import MAX_SIZE_BYTES, quoted
-
-_UNITS = {"k": 1024, "M": 1024 * 1024}
+from server.models import Model, ModelError, Trace, clipped, format_bytes, parse_sizes
+from server.request_plan import MAX_SIZE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +23,10 @@ class Size:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a model of bytes, which may name a file to read. Raises ModelError."""
-        model = _parse(text, read_trace)
+        model = parse_sizes(text, read_trace)
         if isinstance(model, Trace):
-            return cls(model.format(_text), model.digest, model.values)
-        return cls(model.format(_text))
+            return cls(model.format(format_bytes), model.digest, model.values)
+        return cls(model.format(format_bytes))
 
     @property
     def model(self) -> Model:
@@ -43,7 +40,7 @@ class Size:
     def check(self) -> None:
         """Raise ValueError for a text that is no model, or not as `parse` writes it."""
         check_values(self.text, self.trace_bytes, MAX_SIZE_BYTES)
-        if self.model.format(_text) != self.text:
+        if self.model.format(format_bytes) != self.text:
             raise ModelError(f"size {self.text!r} is not written as this version writes it")
 
     def __str__(self) -> str:
@@ -58,22 +55,4 @@ ONE_BYTE = Size("1")
 def _model_of(size: Size) -> Model:
     if size.trace_bytes:
         return Trace(size.text.partition(":")[2], size.trace_bytes)
-    return _parse(size.text, refuse_to_read)
-
-
-def _parse(text: str, read: Callable[[str], str]) -> Model:
-    return parse_model(text, _bytes, read, MAX_SIZE_BYTES, f"{MAX_SIZE_BYTES} bytes")
-
-
-def _bytes(text: str) -> int:
-    number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
-    if not (number.isascii() and number.isdigit() and len(number) <= 9):
-        raise ValueError(f"{quoted(text)} is not a size: give whole bytes, or 2k, or 1M")
-    value = int(number) * unit
-    if value > MAX_SIZE_BYTES:
-        raise ValueError(f"{quoted(text)} is too large: give 0 to {MAX_SIZE_BYTES} bytes")
-    return value
-
-
-def _text(value: float) -> str:
-    return str(round(value))
+    return parse_sizes(size.text, refuse_to_read)

@@ -1,5 +1,7 @@
 """Models of delays and sizes: distributions in whole numbers, by a text and a seed. Pure.
 
+The server and the bench share it. Standard library only.
+
 One grammar for both. Values are whole numbers of a unit: microseconds for delays, which users write
 in milliseconds, and bytes for sizes.
 
@@ -25,7 +27,13 @@ from itertools import accumulate, cycle, islice
 from statistics import NormalDist
 from typing import Protocol
 
-from server.request_plan import quoted
+from server.request_plan import (
+    MAX_DELAY_US,
+    MAX_SIZE_BYTES,
+    PlanError,
+    parse_delay_us,
+    quoted,
+)
 
 Z99 = NormalDist().inv_cdf(0.99)
 """The 99 % point of the standard normal distribution, 2.32635."""
@@ -37,6 +45,7 @@ MOST_TRACE_VALUES = 100_000
 MOST_WEIGHT = 999_999_999
 """Of one value."""
 _MOST_DRAWN = 2**32 - 1
+_UNITS = {"k": 1024, "M": 1024 * 1024}
 _LEAST_U = 2.0**-54
 """Half the smallest step of random(): `inv_cdf(0)` has no value."""
 
@@ -291,6 +300,30 @@ def parse_model(
     return model
 
 
+def parse_delays(text: str, read: Callable[[str], str]) -> Model:
+    """Return a model of delays in us, from a text in ms. Raises ModelError.
+
+    `read` returns the text of a trace's file and raises OSError or ValueError.
+    """
+    most = f"{format_ms(MAX_DELAY_US)} ms"
+    return parse_model(text, _microseconds, read, MAX_DELAY_US, most)
+
+
+def parse_sizes(text: str, read: Callable[[str], str]) -> Model:
+    """Return a model of sizes in bytes; `2k` and `1M` are allowed. Raises as `parse_delays`."""
+    return parse_model(text, _bytes, read, MAX_SIZE_BYTES, f"{MAX_SIZE_BYTES} bytes")
+
+
+def format_ms(value_us: float) -> str:
+    """Return microseconds as milliseconds, in at most three decimals."""
+    return f"{value_us / 1000:.3f}".rstrip("0").rstrip(".")
+
+
+def format_bytes(value: float) -> str:
+    """Return whole bytes."""
+    return str(round(value))
+
+
 def clipped(model: Model, drawn: "array[int]", most: int) -> "array[int]":
     """Return drawn values, none of them above `most`."""
     if not model.share_above(most):
@@ -411,6 +444,26 @@ def _value(text: str, value: str, parse: Callable[[str], int]) -> int:
         return parse(value)
     except ValueError as error:
         raise ModelError(str(error) if value == text else f"{quoted(text)}: {error}") from None
+
+
+def _microseconds(text: str) -> int:
+    try:
+        return parse_delay_us(text)
+    except PlanError:
+        raise ValueError(
+            f"{quoted(text)} is not a delay: give ms, 0 to {format_ms(MAX_DELAY_US)}, with up to "
+            "three decimals"
+        ) from None
+
+
+def _bytes(text: str) -> int:
+    number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
+    if not (number.isascii() and number.isdigit() and len(number) <= 9):
+        raise ValueError(f"{quoted(text)} is not a size: give whole bytes, or 2k, or 1M")
+    value = int(number) * unit
+    if value > MAX_SIZE_BYTES:
+        raise ValueError(f"{quoted(text)} is too large: give 0 to {MAX_SIZE_BYTES} bytes")
+    return value
 
 
 def _inside(u: float) -> float:
