@@ -6,8 +6,8 @@ from bench.cli.options import add_wide
 from bench.exit_codes import EXIT_OK
 
 DESCRIPTION = """\
-Lists the crawlers, and the spiders of site: their style, their libraries with the versions installed
-here, and what is declared of each."""
+Lists the crawlers, and the spiders of the verb site: their style, their
+libraries with the versions installed here, and what is declared of each."""
 
 EXAMPLES = (("list", "names for crawl, run --crawlers, check, audit and site"),)
 
