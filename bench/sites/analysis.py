@@ -8,8 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.analysis.validity import Level, Verdict
-from bench.plan.sizes import Size
 from bench.plan.site import SiteExperiment
+from bench.plan.sizes import Size
 from bench.results.schema import RunRow
 
 if TYPE_CHECKING:
