@@ -113,7 +113,7 @@ class Queue:
         return True
 
     def next(self, now_ns: int) -> Job | int | None:
-        """Return a job, or when there may be one (NEVER: once a job is done), or None at the end."""
+        """Return a job, or when there may be one (NEVER: once one is done); None at the end."""
         if self.is_spent:
             return None
         if self._ready:

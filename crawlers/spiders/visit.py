@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from time import thread_time_ns
 
@@ -28,8 +28,8 @@ class Visit:
 
     def __call__(self, job: Job, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
         """Return the canonical URLs that a response links to."""
-        content_type = headers.get("content-type", "")
-        if status != 200 or not has_links(content_type):
+        content_type = _content_type(job, status, headers)
+        if content_type is None:
             return self._other(job, status, headers, body)
         if self._blocking_pool is None:
             return self._canonical(job, find_links(content_type, body))
@@ -40,8 +40,8 @@ class Visit:
         self, job: Job, status: int, headers: Mapping[str, str], body: bytes
     ) -> list[str]:
         """Do the same while the event loop goes on, if the task has a pool for that."""
-        content_type = headers.get("content-type", "")
-        if self._pool is None or status != 200 or not has_links(content_type):
+        content_type = _content_type(job, status, headers)
+        if self._pool is None or content_type is None:
             return self(job, status, headers, body)
         loop = asyncio.get_running_loop()
         links = await loop.run_in_executor(self._pool, find_links, content_type, body)
@@ -63,7 +63,7 @@ class Visit:
 
     def _other(self, job: Job, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
         """Return the links of what is no document."""
-        if job.url.endswith(ROBOTS) and job.url.count("/") == 3:
+        if _is_robots(job.url):
             return self._robots(job, status, body)
         if 300 <= status < 400 and (location := headers.get("location")):
             return self._links.of(job.url, [location])
@@ -78,6 +78,17 @@ class Visit:
         return self._links.of(job.url, Protego.parse(text).sitemaps)
 
 
+def _content_type(job: Job, status: int, headers: Mapping[str, str]) -> str | None:
+    """Return the Content-Type of a document; None of what is none."""
+    content_type = headers.get("content-type", "")
+    is_document = status == 200 and has_links(content_type) and not _is_robots(job.url)
+    return content_type if is_document else None
+
+
+def _is_robots(url: str) -> bool:
+    return url.endswith(ROBOTS) and url.count("/") == 3
+
+
 def _open_pool(task: SiteTask) -> Executor | None:
     """Return the pool of a task, with all its threads or processes begun."""
     if task.parse == LOOP:
@@ -88,5 +99,6 @@ def _open_pool(task: SiteTask) -> Executor | None:
         pool = ProcessPoolExecutor(task.parsers, get_context("spawn"))
     else:
         pool = ThreadPoolExecutor(task.parsers)
-    wait([pool.submit(find_links, "text/html", b"") for _ in range(task.parsers)])
+    for begun in [pool.submit(find_links, "text/html", b"") for _ in range(task.parsers)]:
+        begun.result()
     return pool
