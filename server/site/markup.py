@@ -60,6 +60,12 @@ def _rest_of_page(page: int, nav: bytes, size: int) -> bytes:
     return b"%b</nav>\n%b%b</body></html>\n" % (nav, text[start:end], _DOTS[:dots])
 
 
+def body_bytes(characters: int, encoding: str) -> int:
+    """Return the size of a page of so many characters in an encoding; "" is UTF-8."""
+    # A byte order mark, and no character beyond the first plane.
+    return len(_BYTE_ORDER_MARK) + 2 * characters if encoding == _UTF_16 else characters
+
+
 class Markup:
     """The bodies of one site, whose hosts listen on one port."""
 

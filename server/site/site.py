@@ -9,7 +9,7 @@ from typing import NamedTuple
 from server.models import Model, Uniform
 from server.request_plan import MAX_DELAY_US, MAX_SIZE_BYTES
 from server.site.layout import Layout, Link
-from server.site.markup import Markup
+from server.site.markup import Markup, body_bytes
 from server.site.resources import MOST_INDEX, Kind, index_of, kind_of
 from server.site.spec import SiteSpec
 from server.site.targets import Targets
@@ -115,6 +115,15 @@ class Site:
             return 0
         delay_us = self._delay_us_at(self._layout, number, 0)
         return min(delay_us * (_SLOW_FACTOR if difficulty == "slow" else 1), MAX_DELAY_US)
+
+    def size_of_page(self, page: int) -> int:
+        """Return the size in bytes of a page that has content, without making its body."""
+        first = page * self.spec.branches + 1
+        children = range(first, min(first + self.spec.branches, self.spec.pages))
+        size = self._size_of(page, self.difficulty_of(page))
+        if any(self._layout.special_of(child) == "encodings" for child in children):
+            return body_bytes(size, self._layout.encoding_of_parent(page))
+        return size
 
     def answer(self, host: int, target: str) -> Answer:
         """Return the response to a request for a target on a host."""
