@@ -1,12 +1,12 @@
-"""The contract of spiders: a spider fetches what its frontier hands out, and tells it what it found.
+"""The contract of spiders: a spider fetches what its frontier hands out, and says what it found.
 
     def spider(frontier: Frontier, concurrency: int, timeout_s: float, record: Recorder,
                visit: Visit) -> None
 
-It takes jobs from the frontier, by `next` or by `async for`, with at most `concurrency` in flight.
-Each job is fetched as crawlers.contract says, recorded once under its seq, and handed back once by
-`frontier.done`, whether or not the fetch failed. Iteration ends when nothing is pending any more: no
-job waits, and none is being fetched. `next` waits while other jobs are in flight, because they may
+It takes jobs from the frontier, by `next` or by `async for`, at most `concurrency` at a time. Each
+job is fetched as crawlers.contract says, recorded once under its seq, and handed back once by
+`frontier.done`, whether or not the fetch failed. Iteration ends when nothing is pending: no job
+waits, and none is being fetched. `next` waits while other jobs are in flight, because they may
 find more. Redirects are not followed: their Location is a link like any other.
 
 `visit` is called with each response and returns what it links to. It keeps nothing of the body.

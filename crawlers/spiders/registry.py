@@ -76,5 +76,5 @@ SPIDERS = (
 
 
 def find_spider(name: str) -> SpiderInfo | None:
-    """Return the row of a spider by its name or its program; None for one that was brought along."""
+    """Return the row of a spider by its name or its program; None for one of a user."""
     return next((one for one in SPIDERS if name in (one.name, one.program)), None)

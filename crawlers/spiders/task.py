@@ -1,4 +1,4 @@
-"""What a spider is asked to crawl, and what it reports beyond its fetches. Standard library only."""
+"""What a spider is asked to crawl, and what it reports besides fetches. Standard library only."""
 
 from dataclasses import dataclass
 
@@ -37,8 +37,8 @@ class SiteTask:
     per_host: int = 0
     """The most fetches of one host at a time; 0 for no limit of its own."""
     host_delay_s: float = 0.0
-    """The least time between the starts of two fetches of one host. What robots.txt asks for is kept
-    as well."""
+    """The least time between the starts of two fetches of one host. What robots.txt asks for is
+    kept as well."""
     parse: str = LOOP
     """One of PARSES."""
     parsers: int = 1
