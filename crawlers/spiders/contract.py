@@ -23,7 +23,7 @@ from crawlers.contract import Job, Recorder
 from crawlers.spiders.task import SiteTask
 
 
-class Frontier(Iterator[Job], AsyncIterator[Job], Protocol):
+class Frontier(Iterator[Job], Protocol):
     """What was found, and not yet fetched. Threads may share it."""
 
     start_url: str
@@ -32,6 +32,11 @@ class Frontier(Iterator[Job], AsyncIterator[Job], Protocol):
     """`address:port` of each host of the site: no other is to be asked."""
     task: SiteTask
     """The limits to keep."""
+
+    # A Protocol can have Iterator as a base, and not AsyncIterator.
+    def __aiter__(self) -> AsyncIterator[Job]: ...
+
+    async def __anext__(self) -> Job: ...
 
     def add(self, url: str) -> bool:
         """Add a canonical URL at depth 0; return whether it is new and may be fetched."""
