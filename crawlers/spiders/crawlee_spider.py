@@ -59,9 +59,15 @@ def spider(
 
 async def _crawl(frontier: Frontier, concurrency: int, timeout_s: float, record: Recorder) -> None:
     task = frontier.task
+    of_site = [re.compile(rf"http://{re.escape(host)}/") for host in frontier.hosts]
+
+    async def follow(context: ParselCrawlingContext) -> None:
+        await context.enqueue_links(strategy="all", include=of_site)
+
     most = min(concurrency, task.per_host or concurrency)
     client = RecordingClient(frontier, record)
     crawler = ParselCrawler(
+        request_handler=follow,
         http_client=client,
         storage_client=MemoryStorageClient(),
         concurrency_settings=ConcurrencySettings(
@@ -76,12 +82,6 @@ async def _crawl(frontier: Frontier, concurrency: int, timeout_s: float, record:
         configure_logging=False,
     )
     client.when_spent = crawler.stop
-    of_site = [re.compile(rf"http://{re.escape(host)}/") for host in frontier.hosts]
-
-    @crawler.router.default_handler
-    async def follow(context: ParselCrawlingContext) -> None:
-        await context.enqueue_links(strategy="all", include=of_site)
-
     await crawler.run([frontier.start_url])
 
 

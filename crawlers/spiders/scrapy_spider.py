@@ -22,11 +22,10 @@ Scrapy does not tell the status of a response whose body breaks off.
 
 import asyncio
 from time import monotonic_ns
-from typing import Any
 
 from scrapy import Request
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
-from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.crawler import AsyncCrawlerProcess, Crawler
 from scrapy.exceptions import DownloadTimeoutError, IgnoreRequest
 from scrapy.http import Response
 from scrapy.linkextractors import LinkExtractor
@@ -82,10 +81,12 @@ class SiteSpider(CrawlSpider):
 class RecordingHandler(HTTP11DownloadHandler):
     """Scrapy's own handler, that takes and records each request."""
 
-    def __init__(self, crawler: Any) -> None:
+    def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._left = crawler.spider.frontier.task.max_fetches
-        self._hosts = frozenset(crawler.spider.frontier.hosts)
+        assert isinstance(crawler.spider, SiteSpider)
+        self._frontier, self._record = crawler.spider.frontier, crawler.spider.record
+        self._left = self._frontier.task.max_fetches
+        self._hosts = frozenset(self._frontier.hosts)
         self._stop: asyncio.Task[None] | None = None
 
     async def download_request(self, request: Request) -> Response:
@@ -95,9 +96,7 @@ class RecordingHandler(HTTP11DownloadHandler):
         self._left -= 1
         if self._left == 0:
             self._stop = asyncio.create_task(self.crawler.stop_async())
-        site_spider = self.crawler.spider
-        url = request.url.partition("#")[0]
-        job = site_spider.frontier.take(url, request.meta.get("depth", 0))
+        job = self._frontier.take(request.url.partition("#")[0], request.meta.get("depth", 0))
         status = size_bytes = 0
         error = ""
         start_ns = monotonic_ns()
@@ -108,7 +107,7 @@ class RecordingHandler(HTTP11DownloadHandler):
             error = _error_word(exception)
             raise
         finally:
-            site_spider.record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+            self._record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
         return response
 
 
