@@ -8,11 +8,13 @@ from bench.errors import StoreError
 from bench.plan.advice import ADVICE, AdviceExperiment
 from bench.plan.crawl import CRAWL, CrawlExperiment
 from bench.plan.experiment import CALIBRATION, SWEEP, Asked, Experiment
+from bench.plan.site import SITE, SiteExperiment
 from bench.primes.experiment import NAME as PRIMES
 from bench.primes.experiment import PrimesExperiment
 from bench.primes.savers import SAVERS
 from bench.scenarios.experiment import NAME as SCENARIOS
 from bench.scenarios.experiment import ScenariosExperiment
+from crawlers.spiders.registry import SPIDERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -131,6 +133,19 @@ def _report_advice(
     return bool(analysis.is_sound)
 
 
+def _analyse_site(store: "Store") -> Any:
+    from bench.sites.analysis import analyse_site
+
+    return analyse_site(store)
+
+
+def _report_site(store: "Store", analysis: Any, console: "Console", options: ReportOptions) -> bool:
+    from bench.sites.report import print_site
+
+    print_site(store, analysis, console, show_all=options.show_all)
+    return bool(analysis.is_sound)
+
+
 KINDS = (
     Kind(SWEEP, Experiment, _analyse, _report_sweep),
     Kind(CALIBRATION, Experiment, _analyse, _report_calibration, has_figures=False),
@@ -156,6 +171,13 @@ KINDS = (
         programs=frozenset(saver.crawler for saver in SAVERS),
     ),
     Kind(SCENARIOS, ScenariosExperiment, _analyse_scenarios, _report_scenarios),
+    Kind(
+        SITE,
+        SiteExperiment,
+        _analyse_site,
+        _report_site,
+        programs=frozenset(spider.program for spider in SPIDERS),
+    ),
 )
 
 

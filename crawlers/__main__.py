@@ -97,12 +97,14 @@ def _work() -> int:
     spec = Spec.receive(sys.stdin.buffer)
     info = find(spec.crawler, spec.declared_as)
     recorder, log, meter = Recorder(), WorkLog(), Meter()
+    site = None
     leaving = allocate_lock()  # before a crawler can patch it
 
     def leave(usage: Usage, recorder: Recorder, log: WorkLog) -> None:
         # The bench reads no further than it must, and says why itself.
         with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib
-            write_outcome(stream, usage, _versions(info), recorder, log)
+            records = site.records() if site is not None else None
+            write_outcome(stream, usage, _versions(info), recorder, log, records)
 
     def leave_early() -> None:
         """The bench was interrupted: leave what there is so far, whatever the crawler is doing."""
@@ -119,6 +121,11 @@ def _work() -> int:
     crawl = load(info)
     if spec.work is not None:
         spec.work.load()  # now, while the clock is not running
+    if spec.site is not None:  # only now, because gevent must come first
+        from crawlers.spiders.running import SiteRun
+
+        site = SiteRun(crawl, spec.site, spec.base_url)
+        crawl = site.crawl
     usage = _measure(crawl, spec, recorder, log, meter)
     leaving.acquire()  # and if it is taken, wait for the end of this process
     leave(usage, recorder, log)

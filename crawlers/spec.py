@@ -22,6 +22,7 @@ from crawlers.contract import (
     Job,
     Recorder,
 )
+from crawlers.spiders.task import JOB_COLUMNS, SiteRecords, SiteTask, SiteUsage, no_jobs
 from crawlers.trust import Trust
 from crawlers.work import WORK_COLUMNS, Found, Work, WorkLog
 from server.packed_columns import HUGE, Columns, check_range, pack, read_packed
@@ -38,6 +39,7 @@ _SPEC_LAYOUT = {"delays_us": "I", "due_after_ns": "q", "sizes_bytes": "I", "body
 _FETCH_LAYOUT = dict.fromkeys(FETCH_COLUMNS, "q")
 _WORK_LAYOUT = dict.fromkeys(WORK_COLUMNS, "q")
 _LIMIT_LAYOUT = dict.fromkeys(LIMIT_COLUMNS, "q")
+_JOB_LAYOUT = dict.fromkeys(JOB_COLUMNS, "q")
 _RANGES = {
     "seq": (0, HUGE - 1),
     "start_ns": (0, HUGE - 1),
@@ -48,6 +50,9 @@ _RANGES = {
     "item": (-HUGE, HUGE - 1),
     "at_ns": (0, HUGE - 1),
     "most": (1, HUGE - 1),
+    "resource": (-1, HUGE - 1),
+    "added_ns": (0, HUGE - 1),
+    "depth": (0, HUGE - 1),
 }
 """Ranges of the numbers in an outcome. bench.analysis.validity looks for numbers that are in range
 but not true."""
@@ -90,6 +95,8 @@ class Spec:
     """The size of each response of our server; if empty, 1 byte each."""
     body_bytes: "array[int]" = field(default_factory=lambda: array("I"))
     """The size of the JSON that each request sends by POST; if empty, they are GETs."""
+    site: SiteTask | None = None
+    """The site that a spider is to crawl, at `base_url`; there are no other jobs then."""
     duration_s: float = 0.0
     """In a closed loop, how long after the first `next` the jobs end, if they last so long; 0 means
     never."""
@@ -98,7 +105,8 @@ class Spec:
         """Write the spec; the stream is flushed and stays open."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         columns = {name: values.pop(name) for name in _SPEC_LAYOUT}
-        values["work"] = asdict(self.work) if self.work is not None else None
+        for name in ("work", "site"):
+            values[name] = asdict(values[name]) if values[name] is not None else None
         for piece in pack(values, columns):
             stream.write(piece)
         stream.flush()
@@ -109,6 +117,8 @@ class Spec:
         header, columns = read_packed(stream, _SPEC_LAYOUT, sys.maxsize, sys.maxsize)
         if header["work"] is not None:
             header["work"] = Work(**header["work"])
+        if header["site"] is not None:
+            header["site"] = SiteTask(**header["site"])
         return cls(**(header | columns))
 
     @property
@@ -232,6 +242,8 @@ class Outcome:
     """When the first job was due; 0 in closed loop."""
     limits: Columns = field(default_factory=lambda: Recorder().limits())
     """The limits, as in Recorder.limits, in the order of time; empty if none was recorded."""
+    site: SiteRecords | None = None
+    """What a spider found; None of a crawl that is of no site."""
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -247,11 +259,12 @@ class Outcome:
             _, limits = read_packed(stream, _LIMIT_LAYOUT, most_rows)
         except ValueError as error:
             raise ValueError(f"its limits, by record.limit: {error}") from error
+        _, jobs = read_packed(stream, _JOB_LAYOUT, most_rows)
         if stream.read(1):
             raise ValueError("there is more data after it")
         if header.get("error_words") != list(ERROR_WORDS):
             raise ValueError("its error words are not those of this version of the bench")
-        for columns in (fetches, work, limits):
+        for columns in (fetches, work, limits, jobs):
             if len({len(column) for column in columns.values()}) != 1:
                 raise ValueError("its columns differ in length")
             for name, column in columns.items():
@@ -265,7 +278,8 @@ class Outcome:
         first_due_ns = header.get("first_due_ns")
         if type(first_due_ns) is not int or not 0 <= first_due_ns < HUGE:
             raise ValueError("it does not report when its first job was due")
-        return cls(usage, versions, fetches, work, first_due_ns, limits)
+        site = _site_records(header.get("site"), jobs)
+        return cls(usage, versions, fetches, work, first_due_ns, limits, site)
 
 
 def _skip_to_outcome(stream: IO[bytes]) -> None:
@@ -290,6 +304,19 @@ def _usage(found: object) -> Usage:
     return usage
 
 
+def _site_records(found: object, jobs: Columns) -> SiteRecords | None:
+    if found is None:
+        return None
+    try:
+        usage = SiteUsage(**found) if isinstance(found, dict) else None
+    except TypeError:
+        usage = None
+    if usage is None:
+        raise ValueError("it does not report its frontier in the right form")
+    usage.check()
+    return SiteRecords(jobs, usage)
+
+
 def _versions(found: object) -> dict[str, str]:
     if not isinstance(found, dict) or len(found) > _MOST_VERSIONS:
         raise ValueError("it does not report its versions")
@@ -300,7 +327,12 @@ def _versions(found: object) -> dict[str, str]:
 
 
 def write_outcome(
-    stream: IO[bytes], usage: Usage, versions: dict[str, str], recorder: Recorder, log: WorkLog
+    stream: IO[bytes],
+    usage: Usage,
+    versions: dict[str, str],
+    recorder: Recorder,
+    log: WorkLog,
+    site: SiteRecords | None = None,
 ) -> None:
     """Write what `Outcome.read` reads."""
     header: dict[str, Any] = {
@@ -308,8 +340,14 @@ def write_outcome(
         "versions": versions,
         "error_words": ERROR_WORDS,
         "first_due_ns": log.first_due_ns,
+        "site": asdict(site.usage) if site is not None else None,
     }
     stream.write(b"\n" + _OUTCOME_FOLLOWS)
-    parts = (pack(header, recorder.columns()), pack({}, log.columns()), pack({}, recorder.limits()))
+    parts = (
+        pack(header, recorder.columns()),
+        pack({}, log.columns()),
+        pack({}, recorder.limits()),
+        pack({}, site.jobs if site is not None else no_jobs()),
+    )
     for piece in chain.from_iterable(parts):
         stream.write(piece)

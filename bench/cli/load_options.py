@@ -66,7 +66,7 @@ def add_delay(parser: ArgumentParser, *, may_be_many: bool, default: Delay | Non
     shown = default.text if default is not None else "100"
     parser.add_argument(
         "--delay",
-        type=_checked_models(Delay.parse) if may_be_many else _checked_model(Delay.parse),
+        type=checked_models(Delay.parse) if may_be_many else _checked_model(Delay.parse),
         default=default,
         metavar="MS,MS" if may_be_many else "MS",
         help="delay of each response in ms: 100, 20-200 (evenly from that range), or a model: "
@@ -79,7 +79,7 @@ def add_size(parser: ArgumentParser, *, may_be_many: bool) -> None:
     """Add `size`: a tuple of size models, of one if there may not be many, or None."""
     parser.add_argument(
         "--size",
-        type=_checked_models(Size.parse) if may_be_many else _checked_tuple(Size.parse),
+        type=checked_models(Size.parse) if may_be_many else _checked_tuple(Size.parse),
         metavar="BYTES,BYTES" if may_be_many else "BYTES",
         help="size of each response in bytes (500, 2k, 1M), or a model of it as for --delay "
         "(default: 1)",
@@ -276,7 +276,7 @@ def _checked_model(parse: Callable[[str], Model]) -> Callable[[str], Model]:
     return checked
 
 
-def _checked_models(parse: Callable[[str], Model]) -> Callable[[str], tuple[Model, ...]]:
+def checked_models(parse: Callable[[str], Model]) -> Callable[[str], tuple[Model, ...]]:
     checked = _checked_model(parse)
 
     def checked_all(text: str) -> tuple[Model, ...]:

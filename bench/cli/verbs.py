@@ -43,6 +43,7 @@ VERBS = (
     Verb("compare", "tell whether one crawler, or experiment, beats another"),
     Verb("calibrate", "measure how many ms each crawler adds to known delays"),
     Verb("export", "print runs or requests as CSV or JSON"),
+    Verb("site", "crawl a whole site by following its links"),
     Verb("primes", "find primes and save each one to a slow service"),
     Verb("check", "check whether a crawler keeps the contract"),
     Verb("audit", "show what each crawler sends, opens and costs"),

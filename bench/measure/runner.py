@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +14,13 @@ from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
+from server.site.spec import SiteSpec
+
 from bench.errors import MachineError
 from bench.exit_codes import signal_name
 from bench.measure.descendants import kill_descendants
 from bench.measure.interpreters import crawler_command
+from bench.measure.memory import MemorySampler
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning, pin
 from bench.plan.experiment import PlannedRun
@@ -24,9 +28,11 @@ from bench.plan.ideal import expected_ns
 from bench.results.run_result import RunResult
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import NoOutcomeError, Outcome, Spec
+from crawlers.spiders.task import PROCESSES
 from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, announce_run, delete_run, fetch_run, stats
 from server.ledger import MOST_ROWS, WAITING, RunRecord
+from server.packed_columns import Columns
 from server.process import LastWords
 from server.request_plan import Plan
 
@@ -131,7 +137,8 @@ class ProcessRunner:
         started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         counted = self._counted()
         before = Observation.now()
-        failure, stderr_tail, outcome = self._crawl(planned)
+        memory = MemorySampler() if planned.site is not None else None
+        failure, stderr_tail, outcome = self._crawl(planned, memory)
         after = Observation.now()
         try:
             counted_after = self._counted()
@@ -146,6 +153,7 @@ class ProcessRunner:
                 ledger=None,
                 conditions=before.until(after, None, None),
                 timeout_s=self._timeout_s,
+                memory=_columns_of(memory),
             )
             raise
         beside = turned_away = accepted = None
@@ -166,13 +174,16 @@ class ProcessRunner:
             ledger=ledger,
             conditions=before.until(after, turned_away, beside, accepted),
             timeout_s=self._timeout_s,
+            memory=_columns_of(memory),
         )
 
-    def _crawl(self, planned: PlannedRun) -> tuple[str, str, Outcome | None]:
+    def _crawl(
+        self, planned: PlannedRun, memory: MemorySampler | None
+    ) -> tuple[str, str, Outcome | None]:
         """Return the failure in one line or "", the end of stderr, and the outcome if any."""
         cell = planned.cell
         info = find(planned.entrant.crawler, planned.entrant.declared_as)
-        delays_us = planned.delays_us()
+        delays_us = planned.delays_us() if planned.site is None else array("I")
         spec = Spec(
             crawler=info.name,
             concurrency=cell.concurrency,
@@ -186,6 +197,7 @@ class ProcessRunner:
             cafile=self._target.trust.cafile,
             is_insecure=self._target.trust.is_insecure,
             work=planned.work,
+            site=planned.site,
             declared_as=planned.entrant.declared_as,
             due_after_ns=planned.due_after_ns(),
             sizes_bytes=planned.sizes_bytes(),
@@ -208,11 +220,15 @@ class ProcessRunner:
             assert process.stderr is not None
             reader = _Reader(process.stdout, _MOST_ROWS_EACH * planned.requests + _MOST_ROWS_MORE)
             last_words = LastWords(process.stderr)
+            if memory is not None:
+                memory.begin(process.pid)
             try:
                 failure = self._converse(
                     process, spec, self._cpus(spec, info), self.limit_s(planned)
                 )
             finally:
+                if memory is not None:
+                    memory.end()
                 _end(process)
         outcome = None
         if failure in ("", _INTERRUPTED):
@@ -281,7 +297,10 @@ class ProcessRunner:
         )
 
     def _cpus(self, spec: Spec, info: CrawlerInfo) -> frozenset[int]:
-        if spec.work is not None and spec.work.processes > 1:
+        processes = spec.work.processes if spec.work is not None else 1
+        if spec.site is not None and spec.site.parse == PROCESSES:
+            processes = spec.site.parsers
+        if processes > 1:
             return self._pinning.everything
         if info.cores > 1:
             return self._pinning.multi_core_crawler
@@ -290,6 +309,8 @@ class ProcessRunner:
     def _name(self, planned: PlannedRun) -> str:
         if self._target.plans:
             return self._target.plans[0].name
+        if planned.site is not None:
+            return SiteSpec.parse(planned.site.site).key
         return f"{planned.name}-{self._token}"
 
     def _counted(self) -> _Counted:
@@ -312,7 +333,8 @@ class ProcessRunner:
             return
         control_url, name = self._target.control_url, self._name(planned)
         try:
-            announce_run(control_url, name, ledger_rows(planned), planned.service)
+            site = planned.site.site if planned.site is not None else ""
+            announce_run(control_url, name, ledger_rows(planned), planned.service, site)
         except ControlError as error:
             what = "the server refuses the run" if error.status else "the server is gone"
             raise ServerGoneError(f"{what}: {error}") from error
@@ -340,6 +362,10 @@ class ProcessRunner:
 def ledger_rows(planned: PlannedRun) -> int:
     """Return the rows to reserve for a run: a crawler that sends all twice can be detected."""
     return max(1000, 2 * planned.requests)
+
+
+def _columns_of(memory: MemorySampler | None) -> Columns | None:
+    return memory.columns() if memory is not None else None
 
 
 class _Reader:

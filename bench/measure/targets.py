@@ -10,6 +10,8 @@ from socket import create_connection
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
+from server.site.spec import SiteSpec
+
 from bench.errors import MachineError, UsageError
 from bench.measure.loopback import check_loopback
 from bench.measure.pinning import Pinning, pin
@@ -35,7 +37,11 @@ def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Tar
     Raises server.process.ServerStartError.
     """
     rows = max(ledger_rows(run) for run in runs)
-    with ServerProcess("--ledger-rows", str(rows)) as server:
+    flags = ["--ledger-rows", str(rows)]
+    sites = [SiteSpec.parse(run.site.site) for run in runs if run.site is not None]
+    if sites:  # and one host that links of the site lead to, but that is not of the site
+        flags += ["--site-hosts", str(max(site.hosts for site in sites) + 1)]
+    with ServerProcess(*flags) as server:
         pin(server.pid, pinning.server)
         yield Target(server.addresses.data_url, server.addresses.control_url, ledger_rows=rows)
 

@@ -23,6 +23,7 @@ from bench.plan.load import (
 from bench.plan.rates import FIXED, POISSON, Rate
 from bench.plan.sizes import ONE_BYTE, Size
 from bench.program import PROGRAM
+from crawlers.spiders.task import SiteTask
 from crawlers.work import Work
 from server.request_plan import Plan
 from server.service import PLAIN, Service
@@ -104,6 +105,8 @@ class PlannedRun:
     service: Service = PLAIN
     body: Size | None = None
     """The size of a body that each request sends by POST; None for GET."""
+    site: SiteTask | None = None
+    """The site that a spider crawls, if any. `requests` is then the most that it may fetch."""
 
     @property
     def name(self) -> str:

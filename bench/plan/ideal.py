@@ -19,6 +19,7 @@ from typing import NamedTuple
 from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment, PlannedRun, ideal_makespan_ns
 from bench.plan.load import most_requests
+from bench.plan.site import expected_site_ns
 from server.service import MOST_CAPACITY, SERVED, CapacityStep, Service, ServiceState
 
 GOOD = 200
@@ -138,7 +139,9 @@ def makespan_ns(
 
 
 def expected_ns(run: PlannedRun, slots: int) -> int:
-    """Return how long the ideal client takes for a run on this many slots."""
+    """Return how long the ideal client takes for a run on this many slots; roughly, for a site."""
+    if run.site is not None:
+        return expected_site_ns(run, slots)
     if run.load.ends_by_time:
         return round((run.load.duration_s + run.cell.delay.mean_us / 1e6) * 1e9)
     due_after_ns = run.due_after_ns()

@@ -199,7 +199,16 @@ def _from_6(connection: sqlite3.Connection) -> None:
     _add_fields(connection, "conditions", {"adapts": False})
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5, 6: _from_6}
+def _from_7(connection: sqlite3.Connection) -> None:
+    """Nothing: no run was of a site, which is what the defaults say."""
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    4: _from_4,
+    5: _from_5,
+    6: _from_6,
+    7: _from_7,
+}
 """The steps, by the version that each one starts from. A step changes `experiment`, `run` and so
 on, which are the tables of the file or copies of them."""
 

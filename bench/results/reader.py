@@ -18,7 +18,7 @@ from bench.results.columns import IntColumns
 from bench.results.environment import Resumption
 from bench.results.migrations import OLDEST_VERSION, migrate_copies
 from bench.results.rows import RUN_COLUMNS, from_sql
-from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA_VERSION, RunRow
+from bench.results.schema import ARRIVAL_COLUMNS, MEMORY_COLUMNS, SCHEMA_VERSION, RunRow
 from bench.results.sqlite_file import (
     SqliteFileError,
     check_tables,
@@ -27,6 +27,7 @@ from bench.results.sqlite_file import (
     long_values,
 )
 from crawlers.contract import FETCH_COLUMNS, LIMIT_COLUMNS
+from crawlers.spiders.task import JOB_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server import __version__
 from server.ledger import LOAD_COLUMNS
@@ -199,6 +200,14 @@ class Reader:
     def limits(self, number: int) -> IntColumns:
         """Return the limits that a run recorded as LIMIT_COLUMNS of int64, in the order of time."""
         return self._columns("limit_change", number, LIMIT_COLUMNS)
+
+    def jobs(self, number: int) -> IntColumns:
+        """Return the jobs of a spider as JOB_COLUMNS of int64, in the order of seq."""
+        return self._columns("job", number, JOB_COLUMNS)
+
+    def memory(self, number: int) -> IntColumns:
+        """Return the samples of a spider's memory as MEMORY_COLUMNS of int64."""
+        return self._columns("memory", number, MEMORY_COLUMNS)
 
     def server_load(self, number: int) -> IntColumns:
         """Return the samples of the server's load during a run as LOAD_COLUMNS of int64."""

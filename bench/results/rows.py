@@ -22,8 +22,10 @@ _JSON_COLUMNS = (
     "body",
     "load",
     "service",
+    "site",
+    "site_usage",
 )
-_NOTHING = {"usage": None, "work": "", "body": ""}
+_NOTHING = {"usage": None, "work": "", "body": "", "site": "", "site_usage": ""}
 """Values of columns whose object is missing."""
 
 
@@ -69,6 +71,8 @@ def row_of(result: RunResult) -> RunRow:
         load=planned.load,
         service=planned.service,
         first_due_ns=outcome.first_due_ns if outcome else 0,
+        site=planned.site,
+        site_usage=outcome.site.usage if outcome and outcome.site else None,
     )
 
 

@@ -6,6 +6,7 @@ from bench.plan.experiment import PlannedRun
 from bench.results.conditions import Conditions
 from crawlers.spec import Outcome
 from server.ledger import RunRecord
+from server.packed_columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,5 @@ class RunResult:
     ledger: RunRecord | None
     conditions: Conditions
     timeout_s: float
+    memory: Columns | None = None
+    """The MEMORY_COLUMNS of bench.results.schema for a spider; None for other crawlers."""

@@ -10,18 +10,22 @@ from bench.plan.sizes import Size
 from bench.results.conditions import Conditions
 from crawlers.registry import RESEND_CONDITIONS
 from crawlers.spec import Usage
+from crawlers.spiders.task import SiteTask, SiteUsage
 from crawlers.work import Work
 from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 from server.service import Service
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Stored as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
 MAX_CONCURRENCY = 2**31
 SPARE_DESCRIPTORS = 100
 """Descriptors that a process needs in addition to those of its connections."""
+
+MEMORY_COLUMNS = ("at_ns", "bytes")
+"""Samples of the memory that a spider and its processes held, in bytes."""
 
 ARRIVAL_COLUMNS = tuple(name for name, _ in COLUMNS)
 """The columns of the server's ledger, in the same order. Those of the table have another order."""
@@ -64,7 +68,9 @@ CREATE TABLE run (
     body TEXT NOT NULL DEFAULT '',
     load TEXT NOT NULL DEFAULT '',
     service TEXT NOT NULL DEFAULT '',
-    first_due_ns INTEGER NOT NULL DEFAULT 0
+    first_due_ns INTEGER NOT NULL DEFAULT 0,
+    site TEXT NOT NULL DEFAULT '',
+    site_usage TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE work (
     run INTEGER NOT NULL REFERENCES run,
@@ -113,6 +119,21 @@ CREATE TABLE limit_change (
     ordinal INTEGER NOT NULL,
     at_ns INTEGER NOT NULL,
     most INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE job (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    resource INTEGER NOT NULL,
+    added_ns INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE memory (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
     PRIMARY KEY (run, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE error_word (code INTEGER PRIMARY KEY, word TEXT NOT NULL);
@@ -185,6 +206,10 @@ class RunRow:
     service: Service
     first_due_ns: int
     """When the first request was due, on the clock of the fetches; 0 in closed loop."""
+    site: SiteTask | None = None
+    """The site that a spider crawled; None of a run that was of no site."""
+    site_usage: SiteUsage | None = None
+    """What the spider reported of itself; None without one, or if it failed."""
 
     @property
     def cell(self) -> Cell:
@@ -210,7 +235,7 @@ class RunRow:
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"
             )
-        parts = ("usage", "work", "delay", "size", "body", "load", "service")
+        parts = ("usage", "work", "delay", "size", "body", "load", "service", "site", "site_usage")
         for name, part in ((name, getattr(self, name)) for name in parts):
             try:
                 if part is not None:

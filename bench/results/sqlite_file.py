@@ -12,9 +12,19 @@ from typing import Any
 from bench.printable import shortened
 from bench.results.schema import SCHEMA
 
-TABLES = ("experiment", "run", "fetch", "arrival", "server_load", "work", "limit_change")
+TABLES = (
+    "experiment",
+    "run",
+    "fetch",
+    "arrival",
+    "server_load",
+    "work",
+    "limit_change",
+    "job",
+    "memory",
+)
 """The tables that crawlbench reads."""
-_SINCE = {"limit_change": 7}
+_SINCE = {"limit_change": 7, "job": 8, "memory": 8}
 """Tables that were added, each with the first version of the schema that has it."""
 _MOST_BYTES = 1_000_000
 """Maximum size of a value that is read or written."""

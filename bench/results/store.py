@@ -20,9 +20,10 @@ from bench.results.migrations import migrate_file
 from bench.results.reader import Reader, open_connection
 from bench.results.rows import RUN_COLUMNS, row_of, to_sql
 from bench.results.run_result import RunResult
-from bench.results.schema import ARRIVAL_COLUMNS, SCHEMA, SCHEMA_VERSION
+from bench.results.schema import ARRIVAL_COLUMNS, MEMORY_COLUMNS, SCHEMA, SCHEMA_VERSION
 from bench.results.sqlite_file import check_nothing_added, long_values, make_durable
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, LIMIT_COLUMNS
+from crawlers.spiders.task import JOB_COLUMNS
 from crawlers.work import WORK_COLUMNS
 from server.ledger import LOAD_COLUMNS
 from server.packed_columns import Columns
@@ -123,6 +124,10 @@ class Store(Reader):
                     self._insert("fetch", number, outcome.fetches, FETCH_COLUMNS)
                     self._insert("work", number, outcome.work, WORK_COLUMNS)
                     self._insert("limit_change", number, outcome.limits, LIMIT_COLUMNS)
+                    if outcome.site:
+                        self._insert("job", number, outcome.site.jobs, JOB_COLUMNS)
+                if result.memory:
+                    self._insert("memory", number, result.memory, MEMORY_COLUMNS)
                 if ledger:
                     self._insert("arrival", number, ledger.columns, ARRIVAL_COLUMNS)
                     if ledger.load:

@@ -1,8 +1,9 @@
 """What a spider is asked to crawl, and what it reports besides fetches. Standard library only."""
 
+from array import array
 from dataclasses import dataclass
 
-from server.packed_columns import HUGE
+from server.packed_columns import HUGE, Columns
 
 LOOP, THREADS, PROCESSES = "loop", "threads", "processes"
 PARSES = (LOOP, THREADS, PROCESSES)
@@ -83,3 +84,17 @@ class SiteUsage:
                 raise ValueError(f"a spider with a {name} of {value!r}")
         if self.ended not in ENDINGS:
             raise ValueError(f"a spider that ended by {self.ended!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecords:
+    """What a spider leaves besides its fetches."""
+
+    jobs: Columns
+    """The JOB_COLUMNS."""
+    usage: SiteUsage
+
+
+def no_jobs() -> Columns:
+    """Return empty JOB_COLUMNS, of a crawl that is of no site."""
+    return {name: array("q") for name in JOB_COLUMNS}
