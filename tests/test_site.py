@@ -5,6 +5,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -328,3 +329,11 @@ def test_with_all_means_all_difficulties_at_their_shares() -> None:
     shares = {name: one.share_percent for name, one in DIFFICULTIES.items() if name != "loops"}
     assert dict(spec.difficulties) == {**shares, "missing": 2}
     assert SiteSpec.parse("with=loops,slow").difficulties == (("loops", 0.2), ("slow", 1))
+
+
+def test_the_document_has_every_difficulty_with_its_share() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "server.md").read_text()
+    rows = re.findall(r"^\| `([a-z_]+)` \| ([0-9.]+) (?:%|\(on\))", text, re.MULTILINE)
+    assert [(name, float(share)) for name, share in rows] == [
+        (name, one.share_percent) for name, one in DIFFICULTIES.items()
+    ]
