@@ -122,9 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         "--site",
         metavar="SPEC",
         help="serve a generated web site, whose URL is printed on stderr. SPEC is KEY=VALUE pairs, "
-        "as in 'seed=1;pages=1000;links=20;size=5000;delay=20;hosts=1;crawl-delay=0;with=all'. "
-        f"with= takes difficulties: all, or some of {', '.join(DIFFICULTIES)}; slow=3 is a share "
-        "of 3 %%",
+        "as in 'pages=5000;hosts=3;with=all'. The keys are seed, pages, links, size (bytes), delay "
+        "(ms), hosts, crawl-delay (s), with (difficulties, or all), and each difficulty with its "
+        f"share in percent: {', '.join(DIFFICULTIES)}",
     )
     parser.add_argument(
         "--site-hosts",
