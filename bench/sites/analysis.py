@@ -11,18 +11,10 @@ from bench.analysis.validity import Level, Verdict
 from bench.plan.sizes import Size
 from bench.plan.site import SiteExperiment
 from bench.results.schema import RunRow
+from bench.sites.curves import Curve
 
 if TYPE_CHECKING:
     from bench.results.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Numbers over time, at most a few hundred points, each valid until the next."""
-
-    at_s: tuple[float, ...] = ()
-    """Seconds since the first fetch was started."""
-    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hashlib import shake_128
 from itertools import accumulate
 from typing import NamedTuple
 
-from server.site.resources import Kind, index_of, kind_of, number_of
+from server.site.resources import MOST_INDEX, Kind, index_of, kind_of, number_of
 from server.site.spec import ORDINARY, SPECIAL, SiteSpec
 
 SITEMAP_PAGES = 1000
@@ -35,13 +35,14 @@ class Link(NamedTuple):
 
 
 class PageLinks(NamedTuple):
-    """All links of one page, in the order of the document: first `own`, then `further`."""
+    """All links of one page, in the order of the document: first `special`, then `pages`."""
 
-    own: list[Link]
-    further: list[int]
-    """Random pages that are not special; never the home page."""
+    special: list[Link]
+    """To the home page, to special pages, and to what is no page."""
+    pages: list[int]
+    """To pages that are not special: children, the parent, and random ones."""
     spellings: bytes
-    """One random byte for each of `further`: how it is spelled."""
+    """One random byte for each of `pages`: how it is spelled."""
     encoding: str
     """Of the page; "" for UTF-8."""
 
@@ -91,7 +92,7 @@ class Layout:
         self._is_off_site = spec.count("off_site") > 0
         self._key = f"{spec.seed}:".encode()
         self._draws = struct.Struct(f"<{spec.links}I")
-        self._digest_bytes = _TWO_DRAWS.size + 5 * spec.links
+        self._digest_bytes = _TWO_DRAWS.size + 5 * spec.links + spec.branches
 
     def draws(self, number: int) -> tuple[float, float]:
         """Return two random numbers from 0 to below 1 for a resource."""
@@ -101,6 +102,8 @@ class Layout:
 
     def host_of(self, number: int) -> int:
         """Return the host of a resource that exists."""
+        if number <= MOST_INDEX:
+            return self.host_of_page(number)
         kind, index = kind_of(number), index_of(number)
         if kind == Kind.OFF_SITE:
             return self.spec.hosts
@@ -116,13 +119,15 @@ class Layout:
 
     def special_of(self, page: int) -> str:
         """Return which of SPECIAL a page is; "" for any other."""
-        if page < self.parents:
+        if page < self.parents or not self.special:
             return ""
         slot = self.leaves.slot(page - self.parents)
         return SPECIAL[bisect_right(self._special_ends, slot)] if slot < self.special else ""
 
     def ordinary_of(self, page: int) -> tuple[str, int]:
         """Return which of ORDINARY a page that is not special is, and its number among them."""
+        if not self._ordinary:
+            return "", 0
         rank = page
         if page >= self.parents:
             slot = self.leaves.slot(page - self.parents)
@@ -156,9 +161,9 @@ class Layout:
 
     def exists(self, number: int) -> bool:
         """Return whether the site has a resource of this number, which is 0 or more."""
+        if number <= MOST_INDEX:
+            return number < self.pages and self.special_of(number) != "binary"
         kind, index = kind_of(number), index_of(number)
-        if kind == Kind.PAGE:
-            return index < self.pages and self.special_of(index) != "binary"
         if kind == Kind.ROBOTS:
             return index < self.spec.hosts
         if kind == Kind.SITEMAP:
@@ -192,43 +197,56 @@ class Layout:
 
     def links_of_page(self, page: int) -> PageLinks:
         """Return the links of a page that has content."""
-        own, encoding = [], ""
+        special: list[Link] = []
+        pages: list[int] = []
+        encoding = ""
+        if page < self.parents:
+            special, pages, encoding = self._links_to_children(page)
+        if page and len(special) + len(pages) < self.spec.links:
+            parent = (page - 1) // self.branches
+            if parent:
+                pages.append(parent)
+            else:
+                special.append(Link(0))
+        further = self.spec.links - len(special) - len(pages)
+        ordinary, nth = self.ordinary_of(page)
+        if ordinary == "off_site":
+            special.append(Link(number_of(Kind.OFF_SITE, page)))
+        elif ordinary == "loops":
+            special.append(Link(number_of(Kind.LOOP, nth * HOPS)))
+        if not page and self.has_calendar:
+            special.append(Link(number_of(Kind.CALENDAR, 0)))
+        digest = shake_128(self._key + page.to_bytes(8, "little")).digest(self._digest_bytes)
+        if further > 0 and self.plain > 1:
+            # A rank from 1 on, by a multiplication and a shift, and the page of that rank.
+            draws = self._draws.unpack_from(digest, _TWO_DRAWS.size)[:further]
+            others, parents, leaves = self.plain - 1, self.parents, self.leaves.count
+            shift, inverse = self.special - parents - self.leaves.shift, self.leaves.inverse
+            pages += [
+                rank if rank < parents else parents + (rank + shift) * inverse % leaves
+                for draw in draws
+                for rank in (1 + (draw * others >> _HASHED_BITS),)
+            ]
+        spellings = digest[len(digest) - len(pages) :]
+        return PageLinks(special, pages, spellings, encoding)
+
+    def _links_to_children(self, page: int) -> tuple[list[Link], list[int], str]:
+        """Return links to special pages, to others, and the encoding of this page, a parent."""
+        links, pages, encoding = [], [], ""
         first = self.branches * page + 1
         for child in range(first, min(first + self.branches, self.pages)):
             special = self.special_of(child)
-            if special == "sitemap":
-                continue
+            if not special:
+                pages.append(child)
+            elif special == "redirects":
+                links.append(Link(number_of(Kind.REDIRECT, child * HOPS)))
+            elif special == "binary":
+                links.append(Link(number_of(Kind.BINARY, child)))
+            elif special != "sitemap":
+                links.append(Link(child, special == "nofollow"))
             if special == "encodings":
                 encoding = self.encoding_of_parent(page)
-            number = child
-            if special == "redirects":
-                number = number_of(Kind.REDIRECT, child * HOPS)
-            elif special == "binary":
-                number = number_of(Kind.BINARY, child)
-            own.append(Link(number, special == "nofollow"))
-        if page and len(own) < self.spec.links:
-            own.append(Link((page - 1) // self.branches))
-        further = min(self.spec.links - len(own), self.spec.links if self.plain > 1 else 0)
-        ordinary, nth = self.ordinary_of(page)
-        if ordinary == "off_site":
-            own.append(Link(number_of(Kind.OFF_SITE, page)))
-        elif ordinary == "loops":
-            own.append(Link(number_of(Kind.LOOP, nth * HOPS)))
-        if page == 0 and self.has_calendar:
-            own.append(Link(number_of(Kind.CALENDAR, 0)))
-        if further <= 0:
-            return PageLinks(own, [], b"", encoding)
-        digest = shake_128(self._key + page.to_bytes(8, "little")).digest(self._digest_bytes)
-        draws = self._draws.unpack_from(digest, _TWO_DRAWS.size)[:further]
-        # A rank from 1 on, by a multiplication and a shift, and the page of that rank.
-        others, parents, leaves = self.plain - 1, self.parents, self.leaves.count
-        shift, inverse = self.special - parents - self.leaves.shift, self.leaves.inverse
-        pages = [
-            rank if rank < parents else parents + (rank + shift) * inverse % leaves
-            for draw in draws
-            for rank in (1 + (draw * others >> _HASHED_BITS),)
-        ]
-        return PageLinks(own, pages, digest[-further:], encoding)
+        return links, pages, encoding
 
     def links_of(self, number: int) -> tuple[Link, ...]:
         """Return what a spider that makes no mistake finds at a resource, in order."""
@@ -238,8 +256,8 @@ class Layout:
         if kind == Kind.PAGE:
             if self.special_of(index) in ("missing", "errors"):
                 return ()
-            own, further, _, _ = self.links_of_page(index)
-            return (*own, *map(Link, further))
+            links = self.links_of_page(index)
+            return (*links.special, *map(Link, links.pages))
         if kind in (Kind.REDIRECT, Kind.LOOP):
             return (Link(self.next_hop(number)),)
         if kind == Kind.ROBOTS:

@@ -26,7 +26,8 @@ _WORDS = (
     "had not but what all were when we there can an your which their said if do will each about "
     "how up out them then she many some so these would other into has more her two like him see "
 )
-_END = b"</body></html>\n"
+_FIXED = b"</nav>\n</body></html>\n"
+_DOTS = b"." * _PARAGRAPH_BYTES
 
 _FORMS = 8
 """A page is linked in one of so many forms, by its index."""
@@ -47,15 +48,22 @@ def _paragraphs(count: int) -> bytes:
 _TEXT = _paragraphs(_PARAGRAPHS)
 
 
-def _filler(page: int, size: int) -> bytes:
-    """Return paragraphs and then dots of a size; each page begins at a paragraph of its own."""
-    if size <= 0:
-        return b""
-    whole, rest = divmod(size, _PARAGRAPH_BYTES)
+def _rest_of_page(page: int, nav: bytes, size: int) -> bytes:
+    """Return the end of <nav>, then paragraphs and dots up to a size, and the end of the page.
+
+    Each page begins at a paragraph of its own.
+    """
+    whole, dots = divmod(max(0, size - len(nav) - len(_FIXED)), _PARAGRAPH_BYTES)
     start = page % _PARAGRAPHS * _PARAGRAPH_BYTES
     end = start + whole * _PARAGRAPH_BYTES
     text = _TEXT * (-(-end // len(_TEXT))) if end > len(_TEXT) else _TEXT
-    return text[start:end] + b"." * rest
+    return b"%b</nav>\n%b%b</body></html>\n" % (nav, text[start:end], _DOTS[:dots])
+
+
+def body_bytes(characters: int, encoding: str) -> int:
+    """Return the size of a page of so many characters in an encoding; "" is UTF-8."""
+    # A byte order mark, and no character beyond the first plane.
+    return len(_BYTE_ORDER_MARK) + 2 * characters if encoding == _UTF_16 else characters
 
 
 class Markup:
@@ -91,37 +99,37 @@ class Markup:
     def page(self, page: int, size: int) -> tuple[str, bytes]:
         """Return the Content-Type line and the body of a page that has content."""
         layout = self._layout
-        own, further, spellings, encoding = layout.links_of_page(page)
+        special, pages, spellings, encoding = layout.links_of_page(page)
         host, canonical = layout.host_of_page(page), self._targets.of(page)
         near = self._in_folder if self._targets.is_in_folder(canonical) else self._elsewhere
-        choices = zip(further, spellings.translate(self._choices), strict=True)
+        choices = zip(pages, spellings.translate(self._choices), strict=True)
         if not self._far:
-            anchors = [near[form | other & 7] % (other, other) for other, form in choices]
+            anchors = [near[form | other & 7] for other, form in choices]
         else:
             tables = [*self._far[:host], near, *self._far[host + 1 :]]
             host_of = layout.host_of_page
-            anchors = [
-                tables[host_of(other)][form | other & 7] % (other, other) for other, form in choices
-            ]
+            anchors = [tables[host_of(other)][form | other & 7] for other, form in choices]
         is_told = encoding in _TYPES or encoding == _UTF_16
         meta = "" if is_told else f'<meta charset="{encoding}">'
         top = (
             f'<!DOCTYPE html>\n<html lang="en"><head>{meta}<title>Page {page}</title>'
             f'<link rel="canonical" href="{escape(canonical)}"></head>\n'
             f"<body><h1>Page {page}</h1>\n<nav>\n"
-            f"{self._own_anchors(own, host)}{''.join(anchors)}</nav>\n"
+            f"{self._special_anchors(special, host) if special else ''}"
         )
+        # One formatting of bytes takes a sixth of the time of twenty of texts.
+        nav = b"".join(anchors) % tuple(pages)
         if encoding == _UTF_16:
-            text = _filler(page, size - len(top) - len(_END)) + _END
-            body = _BYTE_ORDER_MARK + f"{top}{text.decode()}".encode(_UTF_16)
+            text = _rest_of_page(page, nav, size - len(top)).decode()
+            body = _BYTE_ORDER_MARK + f"{top}{text}".encode(_UTF_16)
         else:
             head = top.encode(encoding or "utf-8")
-            body = head + _filler(page, size - len(head) - len(_END)) + _END
+            body = head + _rest_of_page(page, nav, size - len(head))
         return _TYPES.get(encoding, _TYPE_WITHOUT_CHARSET), body
 
     def month(self, month: int, links: Iterable[int]) -> tuple[str, bytes]:
         """Return the Content-Type line and the body of a month of the calendar."""
-        anchors = self._own_anchors(map(Link, links), 0)
+        anchors = self._special_anchors(map(Link, links), 0)
         return HTML, _short_page(f"Month {month}", f"<nav>\n{anchors}</nav>")
 
     def redirect(self, number: int, following: int) -> tuple[str, bytes]:
@@ -164,7 +172,7 @@ class Markup:
         body = start + random_bytes.digest(max(0, size - len(start)))
         return "Content-Type: application/octet-stream\r\n", body
 
-    def _own_anchors(self, links: Iterable[Link], host: int) -> str:
+    def _special_anchors(self, links: Iterable[Link], host: int) -> str:
         layout, targets = self._layout, self._targets
         anchors = []
         for number, is_nofollow in links:
@@ -183,12 +191,12 @@ def _short_page(title: str, content: str) -> bytes:
     ).encode()
 
 
-def _anchors(bases: Iterable[str]) -> list[str]:
-    """Return formats of links to a page, which take its index twice.
+def _anchors(bases: Iterable[str]) -> list[bytes]:
+    """Return formats of links to a page, which take its index.
 
     There is one for each of _FORMS, canonical; and then as many for each of _SPELLINGS.
     """
-    rows: list[list[str]] = [[] for _ in range(1 + _SPELLINGS)]
+    rows: list[list[bytes]] = [[] for _ in range(1 + _SPELLINGS)]
     for form, base in enumerate(bases):
         is_query = is_in_query(form)
         name = "item?id=%d&amp;view=all" if is_query else "%d.html"
@@ -203,5 +211,5 @@ def _anchors(bases: Iterable[str]) -> list[str]:
             f"{base}item?view=all&amp;id=%d" if is_query else f"{base}{name}#",
         )
         for row, href in zip(rows, hrefs, strict=True):
-            row.append(f'<a href="{href}">Page %d</a>\n')
+            row.append(f'<a href="{href}">A page</a>\n'.encode())
     return [anchor for row in rows for anchor in row]

@@ -3,19 +3,21 @@
 Nothing is stored: each answer is made from the spec and the number of the resource.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from server.models import Model, Uniform
 from server.request_plan import MAX_DELAY_US, MAX_SIZE_BYTES
 from server.site.layout import Layout, Link
-from server.site.markup import Markup
-from server.site.resources import Kind, index_of, kind_of
+from server.site.markup import Markup, body_bytes
+from server.site.resources import MOST_INDEX, Kind, index_of, kind_of
 from server.site.spec import SiteSpec
 from server.site.targets import Targets
 
 _SLOW_FACTOR = 10
 _LARGE_FACTOR = 100
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-_DIFFICULTIES = {
+_DIFFICULTIES: dict[int, str] = {
     Kind.REDIRECT: "redirects",
     Kind.LOOP: "loops",
     Kind.CALENDAR: "calendar",
@@ -50,7 +52,7 @@ class Site:
         self._layout = Layout(spec)
         self._targets = Targets(self._layout)
         self._markup = Markup(self._layout, self._targets, port)
-        self._delays, self._sizes = spec.delay_model(), spec.size_model()
+        self._delay_us_at, self._size_at = map(_quantile, (spec.delay_model(), spec.size_model()))
         self.prefix = self._targets.prefix
         """What the targets of all its resources begin with, but those of robots.txt."""
         self.start_target = self.prefix
@@ -84,44 +86,64 @@ class Site:
 
     def difficulty_of(self, number: int) -> str:
         """Return the name of what is difficult about a resource; "" for a plain one."""
-        kind, index = kind_of(number), index_of(number)
-        if kind != Kind.PAGE:
-            return _DIFFICULTIES.get(Kind(kind), "") if number >= 0 else ""
-        ordinary = self._layout.ordinary_of(index)[0]
-        return self._layout.special_of(index) or (ordinary if ordinary in ("slow", "large") else "")
+        if number > MOST_INDEX:
+            return _DIFFICULTIES.get(kind_of(number), "")
+        special = self._layout.special_of(number)
+        if special or number < 0:
+            return special
+        ordinary = self._layout.ordinary_of(number)[0]
+        return ordinary if ordinary in ("slow", "large") else ""
 
     def status_of(self, number: int) -> int:
         """Return the status of the response to requests for a resource."""
+        return self._status_of(number, self.difficulty_of(number))
+
+    def _status_of(self, number: int, difficulty: str) -> int:
+        if number <= MOST_INDEX:
+            return _ERRORS.get(difficulty, 200) if number >= 0 else 404
         kind, index = kind_of(number), index_of(number)
         if kind in (Kind.REDIRECT, Kind.LOOP):
             return _REDIRECT_STATUSES[index % len(_REDIRECT_STATUSES)]
-        if kind == Kind.PAGE:
-            return _ERRORS.get(self._layout.special_of(index), 200)
-        return 200 if number >= 0 else 404
+        return 200
 
     def delay_us_of(self, number: int) -> int:
         """Return how long the server waits before it answers a request for a resource."""
+        return self._delay_us_of(number, self.difficulty_of(number))
+
+    def _delay_us_of(self, number: int, difficulty: str) -> int:
         if number < 0:
             return 0
-        is_slow = self.difficulty_of(number) == "slow"
-        delay_us = self._delays.quantile(self._layout.draws(number)[0])
-        return min(delay_us * (_SLOW_FACTOR if is_slow else 1), MAX_DELAY_US)
+        delay_us = self._delay_us_at(self._layout, number, 0)
+        return min(delay_us * (_SLOW_FACTOR if difficulty == "slow" else 1), MAX_DELAY_US)
+
+    def size_of_page(self, page: int) -> int:
+        """Return the size in bytes of a page that has content, without making its body."""
+        first = page * self.spec.branches + 1
+        children = range(first, min(first + self.spec.branches, self.spec.pages))
+        size = self._size_of(page, self.difficulty_of(page))
+        if any(self._layout.special_of(child) == "encodings" for child in children):
+            return body_bytes(size, self._layout.encoding_of_parent(page))
+        return size
 
     def answer(self, host: int, target: str) -> Answer:
         """Return the response to a request for a target on a host."""
         number = self.number_of(host, target)
-        status = self.status_of(number)
-        extra, body = self._content(number, status)
-        return Answer(number, status, self.delay_us_of(number), extra, body)
+        difficulty = self.difficulty_of(number)
+        status = self._status_of(number, difficulty)
+        delay_us = self._delay_us_of(number, difficulty)
+        if status == 200 and number <= MOST_INDEX:
+            extra, body = self._markup.page(number, self._size_of(number, difficulty))
+        else:
+            extra, body = self._other_content(number, status)
+        return Answer(number, status, delay_us, extra, body)
 
-    def _content(self, number: int, status: int) -> tuple[str, bytes]:
+    def _other_content(self, number: int, status: int) -> tuple[str, bytes]:
+        """Return the header lines and the body of what is no page with content."""
         kind, index, markup, layout = kind_of(number), index_of(number), self._markup, self._layout
         if status == 404:
             return markup.plain("There is no such page")
-        if kind == Kind.PAGE:
-            if status != 200:
-                return markup.plain("This page has an error")
-            return markup.page(index, self._size_of(number))
+        if status == 500:
+            return markup.plain("This page has an error")
         if kind in (Kind.REDIRECT, Kind.LOOP):
             return markup.redirect(number, layout.next_hop(number))
         if kind == Kind.ROBOTS:
@@ -131,10 +153,17 @@ class Site:
         if kind == Kind.CALENDAR:
             return markup.month(index, layout.links_of_month(number))
         if kind == Kind.BINARY:
-            return markup.file(index, self._size_of(number))
+            return markup.file(index, self._size_of(number, "binary"))
         return markup.plain("Another site")
 
-    def _size_of(self, number: int) -> int:
-        is_large = self.difficulty_of(number) == "large"
-        size = self._sizes.quantile(self._layout.draws(number)[1])
-        return min(size * (_LARGE_FACTOR if is_large else 1), MAX_SIZE_BYTES)
+    def _size_of(self, number: int, difficulty: str) -> int:
+        size = self._size_at(self._layout, number, 1)
+        return min(size * (_LARGE_FACTOR if difficulty == "large" else 1), MAX_SIZE_BYTES)
+
+
+def _quantile(model: Model) -> Callable[[Layout, int, int], int]:
+    """Return the value of a model for a resource, by one of its draws."""
+    fixed = model.quantile(0.0)
+    if isinstance(model, Uniform) and model.low == model.high:
+        return lambda layout, number, draw: fixed
+    return lambda layout, number, draw: model.quantile(layout.draws(number)[draw])

@@ -5,7 +5,7 @@ from string import ascii_letters, digits
 from urllib.parse import quote
 
 from server.site.layout import HOPS, Layout
-from server.site.resources import NO_RESOURCE, Kind, index_of, kind_of, number_of
+from server.site.resources import MOST_INDEX, NO_RESOURCE, Kind, index_of, kind_of, number_of
 
 ROBOTS_TARGET = "/robots.txt"
 SITE_PATH = "/site/"
@@ -59,9 +59,9 @@ class Targets:
 
     def iri_of(self, number: int) -> str:
         """Return the canonical target of a resource, with letters beyond ASCII as they are."""
+        if number <= MOST_INDEX:
+            return self._page(number)
         kind, index = kind_of(number), index_of(number)
-        if kind == Kind.PAGE:
-            return self._page(index)
         if kind == Kind.ROBOTS:
             return ROBOTS_TARGET
         if kind == Kind.SITEMAP:
