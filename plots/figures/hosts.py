@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bench.plan.site import SiteExperiment
@@ -13,6 +15,7 @@ from plots.scenes import Drawn, SiteScene
 from plots.style import (
     FAILED,
     GREY,
+    LEGEND_INCHES,
     SERVER,
     add_small_print,
     add_title,
@@ -29,6 +32,8 @@ _HOW_TO_READ = (
 )
 _LEAST_MS = 0.001
 """Shorter gaps are drawn here, because the axis is logarithmic."""
+_FEW_TICKS = 20
+"""From this ratio of the ends of the axis on, only powers of ten have ticks."""
 _ALL_NAMED = 12
 """Of more hosts than this, not every one is named."""
 _SHADES = "Blues"
@@ -73,12 +78,13 @@ def hosts_figure(
         _draw_gaps(gaps, cell.spider, hosts, _asked_ms(asked))
         _name_hosts(flying, hosts)
         flying.set_xlim(0, end_s)
-        flying.set_title(f"{cell.spider} at {cell.concurrency}: requests in flight", fontsize=12)
-        at_once.set_title("most at once", fontsize=12)
-        gaps.set_title("time between arrivals", fontsize=12)
-    for axes, what in zip(grid[-1], ("time (s)", "requests", "ms, least to median"), strict=True):
+        flying.set_title(f"{cell.spider} at {cell.concurrency}", fontsize=12)
+    for axes, what in zip(
+        grid[-1], ("time (s)", "most requests at once", "least and median gap (ms)"), strict=True
+    ):
         axes.set_xlabel(what)
-    add_title(figure, "What each host saw", asked.format_plan())
+    figure.legend(handles=_shades(darkest), loc="upper right", fontsize=10)
+    add_title(figure, "What each host saw", asked.format_plan(), LEGEND_INCHES)
     add_small_print(figure, small_print)
     return figure
 
@@ -112,6 +118,18 @@ def _draw_flying(
     )
     cells.set_gid(gid)
     axes.grid(visible=False)
+
+
+def _shades(darkest: int) -> list[Patch]:
+    """Return the entries of the legend for the colours of requests in flight."""
+    shown = sorted({1, -(-darkest // 2), darkest})
+    shades = colormaps[_SHADES]
+    return [
+        Patch(
+            color=shades(number / darkest), label=f"{number} request{'s' * (number > 1)} in flight"
+        )
+        for number in shown
+    ]
 
 
 def _name_hosts(axes: Axes, hosts: Sequence[HostSummary]) -> None:
@@ -154,7 +172,8 @@ def _draw_gaps(axes: Axes, spider: str, hosts: Sequence[HostSummary], asked_ms: 
         axes.axvline(asked_ms, gid="asked", **_LIMIT)
     every = [x for _, *gaps in known for x in gaps] + [asked_ms] * bool(asked_ms)
     axes.set_xlim(min(every, default=1) / 1.5, max(every, default=1) * 1.5)
-    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    subs = (1,) if every and max(every) > _FEW_TICKS * min(every) else (1, 2, 3, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.validity import Level
 from bench.plan.sizes import Size
 from bench.sites.analysis import SiteAnalysis, SiteCell
-from crawlers.spiders.task import PARSES
+from crawlers.spiders.task import LOOP, PARSES
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
     FAILED,
@@ -22,15 +22,17 @@ from plots.style import (
 )
 
 _HOW_TO_READ = (
-    "A row for each place in which a spider parses pages: on its loop (where it fetches), in "
-    "threads, or in processes. Left: pages per second, at the highest concurrency measured. Right: "
-    "the CPU time of a page, in all processes, by what it was used for. While a page is parsed on "
-    "the loop, nothing else is done there, which does not matter for small pages and decides for "
-    "large ones. Other places cost more CPU time, because pages must get there and links must come "
-    "back; threads of one Python process take turns. INVALID rows are hollow."
+    "A row for each place in which a spider parses pages: loop (where it fetches), threads or "
+    "processes, with their number. Left: pages per second, at the highest concurrency measured. "
+    "Right: the CPU time of a page, in all processes, by what it was used for. While a page is "
+    "parsed on the loop, nothing else is done there, which does not matter for small pages and "
+    "decides for large ones. Other places cost more CPU time, because pages must get there and "
+    "links must come back; threads of one Python process take turns. INVALID rows are hollow."
 )
+_GAP = 0.5
+"""Room between two spiders, in rows."""
 _PARTS = (
-    ("fetching and all else", "fetch_cpu_ns", "#56B4E9"),
+    ("fetching and all else", "fetch_cpu_ns", "#BBBBBB"),
     ("parsing", "parse_cpu_ns", "#D55E00"),
     ("keeping the frontier", "frontier_cpu_ns", "#009E73"),
 )
@@ -55,9 +57,9 @@ def site_parse_figure(analysis: SiteAnalysis, small_print: str) -> Figure | None
     by_size = {size: groups for size, groups in by_size.items() if groups}
     if not by_size:
         return None
-    bars = [sum(map(len, groups)) + len(groups) for groups in by_size.values()]
+    bars = [sum(map(len, groups)) + _GAP * len(groups) for groups in by_size.values()]
     figure = new_figure()
-    figure.set_size_inches(11.5, 2.2 + 0.36 * sum(bars) + 0.5 * len(bars))
+    figure.set_size_inches(11.5, 1.7 + 0.4 * sum(bars) + 1.0 * len(bars))
     grid = figure.subplots(len(by_size), 2, squeeze=False, height_ratios=bars, sharey="row")
     for (rates, costs), (size, groups) in zip(grid, by_size.items(), strict=True):
         _draw_panels(rates, costs, groups, str(size))
@@ -88,7 +90,7 @@ def _compared(analysis: SiteAnalysis, size: Size) -> list[list[SiteCell]]:
 
 
 def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]], size: str) -> None:
-    row = 0
+    row = 0.0
     names = {}
     styles = styles_of([_name(group[0]) for group in groups])
     for group in groups:
@@ -98,15 +100,17 @@ def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]],
             _draw_rate(rates, row, cell, colour, f"{cell.spider} {size} rate")
             _draw_cost(costs, row, cell, f"{cell.spider} {size}")
             row += 1
-        row += 1
+        row += _GAP
     rates.set_yticks(list(names), list(names.values()))
-    rates.set_ylim(row - 1.4, -0.6)
+    rates.set_ylim(row - _GAP - 0.4, -0.6)
     for axes, what in ((rates, "pages fetched / s"), (costs, "CPU time per page (ms)")):
-        axes.set_xlim(0, 1.22 * axes.dataLim.x1)  # the numbers have room
+        axes.set_xlim(0, 1.3 * axes.dataLim.x1)  # the numbers have room
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel(what)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def _name(cell: SiteCell) -> str:
@@ -115,13 +119,12 @@ def _name(cell: SiteCell) -> str:
 
 
 def _place(cell: SiteCell) -> str:
-    parsers = cell.trials[0].run.site.parsers if cell.trials[0].run.site else 1
-    if parsers > 1:
-        return f"{parsers} {cell.parse}"
-    return {"loop": "on the loop", "threads": "a thread", "processes": "a process"}[cell.parse]
+    """Return `loop`, or `processes (2)`."""
+    site = cell.trials[0].run.site
+    return cell.parse if cell.parse == LOOP or site is None else f"{cell.parse} ({site.parsers})"
 
 
-def _draw_rate(axes: Axes, row: int, cell: SiteCell, colour: str, gid: str) -> None:
+def _draw_rate(axes: Axes, row: float, cell: SiteCell, colour: str, gid: str) -> None:
     is_invalid = cell.level is Level.INVALID
     rate = _rate(cell)
     looks = {"edgecolor": colour, "linewidth": 1.5}
@@ -130,7 +133,7 @@ def _draw_rate(axes: Axes, row: int, cell: SiteCell, colour: str, gid: str) -> N
     _annotate(axes, rate, row, text, FAILED if is_invalid else "black")
 
 
-def _draw_cost(axes: Axes, row: int, cell: SiteCell, gid: str) -> None:
+def _draw_cost(axes: Axes, row: float, cell: SiteCell, gid: str) -> None:
     left = 0.0
     for what, attribute, colour in _PARTS:
         value = _cost_ms(cell, attribute)
@@ -139,7 +142,7 @@ def _draw_cost(axes: Axes, row: int, cell: SiteCell, gid: str) -> None:
     _annotate(axes, left, row, f"{left:.2f}" if left < 10 else f"{left:.0f}", "black")
 
 
-def _annotate(axes: Axes, x: float, row: int, text: str, colour: str) -> None:
+def _annotate(axes: Axes, x: float, row: float, text: str, colour: str) -> None:
     axes.annotate(
         text,
         (x, row),
@@ -168,17 +171,17 @@ def findings(analysis: SiteAnalysis) -> str:
     texts = []
     for size in analysis.experiment.sizes:
         for group in _compared(analysis, size):
-            best = max(group, key=lambda cell: (cell.level is not Level.INVALID, _rate(cell)))
-            others = [
-                f"{_place(cell)} {_format_rate(cell)}{_doubt(cell)}"
-                for cell in group
-                if cell is not best
-            ]
+            ranked = sorted(group, key=_rank, reverse=True)
+            said = [f"{_place(one)} {_format_rate(one)}{_doubt(one)}" for one in ranked]
             texts.append(
-                f"{_name(best)}, pages of {size}: most with {_place(best)}, {_format_rate(best)} "
-                f"pages/s{_doubt(best)} ({', '.join(others)}); {_share_of_parsing(best)}"
+                f"{_name(ranked[0])}, pages of {size}, in pages/s: {', '.join(said)}; with "
+                f"{_place(ranked[0])}, {_share_of_parsing(ranked[0])}"
             )
     return "".join(f"{text}. " for text in texts).strip()
+
+
+def _rank(cell: SiteCell) -> tuple[bool, float]:
+    return cell.level is not Level.INVALID, _rate(cell)
 
 
 def _format_rate(cell: SiteCell) -> str:
@@ -191,7 +194,7 @@ def _doubt(cell: SiteCell) -> str:
 
 
 def _share_of_parsing(cell: SiteCell) -> str:
-    """Return `parsing is 83 % of the CPU time there`."""
+    """Return `parsing is 83 % of the CPU time`."""
     parts = {what: _cost_ms(cell, attribute) for what, attribute, _ in _PARTS}
     share = parts["parsing"] / (sum(parts.values()) or 1.0)
-    return f"parsing is {100 * share:.0f} % of the CPU time there"
+    return f"parsing is {100 * share:.0f} % of the CPU time"

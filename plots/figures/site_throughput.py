@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -40,6 +41,8 @@ _HOW_TO_READ = (
     "should not, is not fast. No line leads to it."
 )
 _IDEAL = "ideal: the same links, no time but the delays"
+_ABOVE: tuple[float, float] = (12, 50)
+"""Where the name of a line that ends early stands: above the ideal, where few lines are."""
 _NOTHING = float("nan")
 _MOST_COLUMNS = 2
 
@@ -122,11 +125,12 @@ def _draw_panel(
     axes.set_xscale("log")
     axes.set_yscale("log")
     if ideal:
+        # A single concurrency has a short line, because a point would be taken for a spider.
+        at = list(ideal) if len(ideal) > 1 else [share * min(ideal) for share in (1 / 1.1, 1.1)]
         axes.plot(
-            list(ideal),
-            list(ideal.values()),
-            "--" if len(ideal) > 1 else "_",
-            markersize=40,
+            at,
+            np.broadcast_to(list(ideal.values()), len(at)),
+            "--",
             color=GREY,
             linewidth=1.3,
             zorder=2,
@@ -152,7 +156,7 @@ def _draw_panel(
     handles += marker_legend([point.level for point in every])
     if handles:  # above the ideal, where no line can be
         axes.legend(handles=handles, loc="upper left", fontsize=10)
-    name_ends(axes, {name: points[-1] for name, points in lines.items()}, styles)
+    name_ends(axes, {name: points[-1] for name, points in lines.items()}, styles, _ABOVE)
 
 
 def _draw_spider(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) -> None:
