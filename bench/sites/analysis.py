@@ -3,86 +3,37 @@
 docs/site.md explains the numbers and the verdicts.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench.analysis.validity import Level, Verdict
-from bench.plan.sizes import Size
+from bench.analysis.analyse import load_run
+from bench.analysis.summary import summarise
+from bench.analysis.validity import Level, Verdict, judge
+from bench.errors import StoreError
 from bench.plan.site import SiteExperiment
+from bench.plan.sizes import Size
 from bench.results.schema import RunRow
+from bench.sites.accounts import SiteAccounts
 from bench.sites.curves import Curve
+from bench.sites.ideal import Limits, SiteIdeal, ideal_of
+from bench.sites.summary import HostSummary, Records, SiteSummary, summarise_site
+from bench.sites.truth import truth_of
+from bench.sites.validity import judge_site
+from crawlers.spiders.registry import SpiderInfo, find_spider
 
 if TYPE_CHECKING:
     from bench.results.store import Store
 
-
-@dataclass(frozen=True, slots=True)
-class HostSummary:
-    """What one host saw of a run."""
-
-    host: str
-    """Its address."""
-    requests: int
-    most_at_once: int
-    """The most requests that were being answered at a time."""
-    least_gap_ns: int | None
-    """The least time between two arrivals; None for fewer than two."""
-    median_gap_ns: int | None
-    in_flight: Curve = field(default_factory=Curve)
-    """The most requests at a time in each interval of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class SiteSummary:
-    """The numbers of a run."""
-
-    makespan_ns: int
-    """From the start of the first fetch to the end of the last."""
-    pages: int
-    """Distinct pages that were fetched with their true content, of those that should be."""
-    pages_per_s: float
-    should: int
-    """Pages that should be fetched."""
-    coverage: float
-    """pages / should."""
-    fetched_twice: int
-    """Requests of a resource after the first, without declared retries and resends."""
-    retried: int
-    """Declared retries of an answer 500, and declared resends of the library."""
-    disallowed: int
-    """Requests that robots.txt disallows."""
-    nofollow: int
-    """Distinct pages that were fetched though every link to them says nofollow."""
-    off_site: int
-    """Distinct links to an address that is not of the site and that were fetched."""
-    in_trap: int
-    """Distinct months of the endless calendar."""
-    missed: dict[str, tuple[int, int]]
-    """By difficulty, "" for a plain page: how many pages were missed, of how many."""
-    hosts: tuple[HostSummary, ...]
-    ideal_ns: int
-    """The makespan of the ideal client on the same site with the same limits."""
-    efficiency: float
-    """pages_per_s over those of the ideal client."""
-    fetch_cpu_ns: int
-    """CPU time of the run that is neither of the next two."""
-    parse_cpu_ns: int
-    frontier_cpu_ns: int
-    peak_memory_bytes: int
-    """Of all processes of the spider; 0 if unknown."""
-    pending: int
-    """URLs that were found and not fetched when the spider ended."""
-    errors: dict[str, int]
-    """Failed fetches by their error words."""
-    found: Curve = field(default_factory=Curve)
-    """Distinct resources that the spider had found."""
-    fetched: Curve = field(default_factory=Curve)
-    """Pages that were fetched, of those that should be."""
-    frontier: Curve = field(default_factory=Curve)
-    """Jobs that were found and not yet fetched."""
-    memory: Curve = field(default_factory=Curve)
-    """Bytes that the spider and its processes held."""
+__all__ = [
+    "Curve",
+    "HostSummary",
+    "SiteAnalysis",
+    "SiteCell",
+    "SiteSummary",
+    "SiteTrial",
+    "analyse_site",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +60,13 @@ class SiteCell:
     trials: tuple[SiteTrial, ...]
     should: int
     """Pages that the spider should fetch."""
-    ideal_ns: int
-    """The makespan of the ideal client with the same slots and limits."""
+    ideal: SiteIdeal
+    """The ideal client with the same slots and limits."""
+
+    @property
+    def ideal_ns(self) -> int:
+        """The makespan of the ideal client."""
+        return self.ideal.makespan_ns
 
     @property
     def measured(self) -> tuple[SiteSummary, ...]:
@@ -161,4 +117,64 @@ class SiteAnalysis:
 
 def analyse_site(store: "Store") -> SiteAnalysis:
     """Analyse a results file of this kind. Raises StoreError."""
-    raise NotImplementedError
+    asked = store.read_asked(SiteExperiment)
+    labels = asked.crawlers
+    trials: dict[tuple[str, Size, int], list[SiteTrial]] = {}
+    for run in store.runs():
+        if run.site is None or run.crawler not in labels or run.size not in asked.sizes:
+            raise StoreError(f"cannot read {store.path}: run {run.number} is not in the plan")
+        key = (run.crawler, run.size, run.slots)
+        trials.setdefault(key, []).append(_trial(store, run))
+    ordered = sorted(
+        trials, key=lambda key: (labels.index(key[0]), asked.sizes.index(key[1]), key[2])
+    )
+    return SiteAnalysis(asked, tuple(_cell(asked, trials[key]) for key in ordered))
+
+
+def _cell(asked: SiteExperiment, trials: list[SiteTrial]) -> SiteCell:
+    run = trials[0].run
+    assert run.site is not None, "it is of a site"
+    info = _info(run)
+    omits = info.omits if info is not None else ()
+    return SiteCell(
+        spider=run.crawler,
+        concurrency=run.slots,
+        size=run.size,
+        parse=asked.parse_of(run.crawler),
+        trials=tuple(trials),
+        should=int(truth_of(run.site.site).should_be_fetched(omits).sum()),
+        ideal=_ideal(run),
+    )
+
+
+def _trial(store: "Store", kept: RunRow) -> SiteTrial:
+    run, accounts = load_run(store, kept)
+    jobs = store.jobs(run.number)
+    assert run.site is not None, "it is of a site"
+    if accounts.arrivals is None or run.site_usage is None or run.failure:
+        return SiteTrial(run, None, judge(run, None, None))
+    truth = truth_of(run.site.site)
+    joined = SiteAccounts.of(run, accounts, jobs, truth)
+    plain = summarise(joined.run, joined.accounts)
+    if plain is None:
+        return SiteTrial(run, None, judge(run, None, None))
+    records = Records(joined, jobs, store.memory(run.number), truth, run.site, _info(run))
+    summary = summarise_site(records, plain, _ideal(run))
+    return SiteTrial(run, summary, judge_site(records, summary, plain))
+
+
+def _info(run: RunRow) -> SpiderInfo | None:
+    return find_spider(run.program.partition("@")[0])
+
+
+def _ideal(run: RunRow) -> SiteIdeal:
+    assert run.site is not None, "it is of a site"
+    info, task = _info(run), run.site
+    limits = Limits(
+        slots=run.slots,
+        per_host=task.per_host,
+        host_delay_ns=round(task.host_delay_s * 1e9),
+        crawl_delay_ns=round(truth_of(task.site).site.spec.crawl_delay_s * 1e9),
+        max_depth=task.max_depth,
+    )
+    return ideal_of(task.site, limits, info.omits if info is not None else ())

@@ -28,9 +28,7 @@ NO_CONTENT = ("missing", "errors", "binary")
 """Difficulties of pages that a spider may ask for, and that have no content of their own."""
 FORBIDDEN = "disallowed"
 AGAINST_ADVICE = "nofollow"
-REACHABLE = tuple(
-    name for name in NAMES if name not in (*NO_CONTENT, FORBIDDEN, AGAINST_ADVICE)
-)
+REACHABLE = tuple(name for name in NAMES if name not in (*NO_CONTENT, FORBIDDEN, AGAINST_ADVICE))
 """Difficulties of pages that should be fetched."""
 _CODE = {name: code for code, name in enumerate(NAMES)}
 
@@ -174,7 +172,8 @@ class LinkGraph:
 
     @cached_property
     def _delays_us(self) -> list[int]:
-        return self.truth.delay_us.tolist()
+        delays: list[int] = self.truth.delay_us.tolist()
+        return delays
 
     def _may_go(self, number: int) -> bool:
         kind = kind_of(number)
