@@ -15,6 +15,7 @@ from bench.sites.analysis import (
     SiteSummary,
     SiteTrial,
 )
+from bench.sites.ideal import SiteIdeal
 from crawlers.spiders.task import LOOP, SiteTask
 from tests.factories import run_row
 
@@ -41,7 +42,9 @@ def asked_site(
     return SiteExperiment(entrants, parses, sizes=sizes_asked, **(fields | changes))  # type: ignore[arg-type]
 
 
-def host(number: int, most: int = 2, least_ms: float = 50, median_ms: float = 60) -> HostSummary:
+def host(
+    number: int, most: int = 2, least_ms: float = 50, median_ms: float = 60, short_gaps: int = 0
+) -> HostSummary:
     """Return what one host saw, whose requests in flight rise and fall."""
     levels = tuple(float(round(most * (1 - abs(2 * n / _POINTS - 1)))) for n in range(_POINTS))
     return HostSummary(
@@ -50,6 +53,9 @@ def host(number: int, most: int = 2, least_ms: float = 50, median_ms: float = 60
         most_at_once=most,
         least_gap_ns=round(least_ms * 1e6),
         median_gap_ns=round(median_ms * 1e6),
+        gaps=99,
+        gaps_span_ns=round(99 * median_ms * 1e6),
+        short_gaps=short_gaps,
         in_flight=Curve(tuple(4 * n / _POINTS for n in range(_POINTS)), levels),
     )
 
@@ -90,16 +96,27 @@ def crawl(pages_per_s: float, pages: int = SHOULD, **changes: object) -> SiteSum
     return replace(summary, **changes)  # type: ignore[arg-type]
 
 
+def ideal(pages_per_s: float) -> SiteIdeal:
+    """Return the ideal client that fetches all pages at a steady pace."""
+    end_s = SHOULD / pages_per_s
+    return SiteIdeal(
+        makespan_ns=round(end_s * 1e9),
+        fetches=SHOULD,
+        fetched=Curve((0.0, end_s / 2, end_s), (0.0, SHOULD / 2, float(SHOULD))),
+    )
+
+
 def cell(
     spider: str,
     concurrency: int,
     *crawls: SiteSummary,
     level: Level = Level.VALID,
+    check: str = "missed",
     size: str = "5000",
 ) -> SiteCell:
     """Return a cell with these crawls as its trials."""
     parse = spider.partition("+")[2] or LOOP
-    reasons = (Reason(level, "coverage", "it skipped pages"),) if level else ()
+    reasons = (Reason(level, check, "as the test wants it"),) if level else ()
     trials = tuple(
         SiteTrial(
             run=run_row(
@@ -122,7 +139,7 @@ def cell(
         parse=parse,
         trials=trials,
         should=SHOULD,
-        ideal_ns=round(SHOULD / (45 * concurrency**0.97) * 1e9),
+        ideal=ideal(45 * concurrency**0.97),
     )
 
 

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bench.plan.site import SiteExperiment
 from bench.sites.analysis import HostSummary, SiteCell
+from bench.sites.validity import SHORT_GAP_SHARE, broken_gap
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
     FAILED,
@@ -24,11 +27,12 @@ from plots.style import (
 
 _HOW_TO_READ = (
     "A row of panels for each spider, at the concurrency at which it is fastest, and in each a row "
-    "for each host, as its server saw it. Left: requests in flight over time, the darker the more; "
-    "a host that is white in between was left alone. Middle: the most at once, and the limit as a "
-    "dashed line. Right: the time from one arrival to the next, from the least to the median (the "
-    "dot); the delay that was asked for is dashed. What breaks a limit is a red cross. Arrivals "
-    "are a little less apart than the starts of requests, if one of them was longer on its way."
+    "for each host, as its server saw it. Left: requests in flight over time; a host that is white "
+    "was left alone. Middle: the most at once. Right: the time from one arrival to the next, from "
+    "the least to the median, which is the dot. Limits that were asked for are dashed, and a red "
+    "cross is a host whose limit was broken, as the verdict says. A single gap may be shorter than "
+    "the delay and break nothing: the one after robots.txt, whose Crawl-delay is not known before "
+    "it is read, and one after a request that was long on its way."
 )
 _LEAST_MS = 0.001
 """Shorter gaps are drawn here, because the axis is logarithmic."""
@@ -38,6 +42,8 @@ _ALL_NAMED = 12
 """Of more hosts than this, not every one is named."""
 _SHADES = "Blues"
 _LIMIT: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.3, "zorder": 1}
+
+_BROKEN: dict[str, Any] = {"marker": "x", "color": FAILED, "markeredgewidth": 2.0}
 
 
 def draw(scene: SiteScene) -> Drawn | None:
@@ -75,7 +81,7 @@ def hosts_figure(
         for y, host in enumerate(hosts):
             _draw_flying(flying, y, host, end_s, darkest, f"{cell.spider} in flight")
         _draw_at_once(at_once, cell.spider, hosts, asked.per_host)
-        _draw_gaps(gaps, cell.spider, hosts, _asked_ms(asked))
+        _draw_gaps(gaps, cell, hosts, _asked_ms(asked))
         _name_hosts(flying, hosts)
         flying.set_xlim(0, end_s)
         flying.set_title(f"{cell.spider} at {cell.concurrency}", fontsize=12)
@@ -83,8 +89,14 @@ def hosts_figure(
         grid[-1], ("time (s)", "most requests at once", "least and median gap (ms)"), strict=True
     ):
         axes.set_xlabel(what)
-    figure.legend(handles=_shades(darkest), loc="upper right", fontsize=10)
-    add_title(figure, "What each host saw", asked.format_plan(), LEGEND_INCHES)
+    handles = _shades(darkest)
+    if asked.per_host or _asked_ms(asked):
+        handles += [
+            Line2D([], [], label="limit asked for", **_LIMIT),
+            Line2D([], [], linestyle="", label="breaks a limit", **_BROKEN),
+        ]
+    figure.legend(handles=handles, loc="upper right", fontsize=10, ncols=2)
+    add_title(figure, "What each host saw", asked.format_plan(), LEGEND_INCHES + 1.8)
     add_small_print(figure, small_print)
     return figure
 
@@ -120,7 +132,7 @@ def _draw_flying(
     axes.grid(visible=False)
 
 
-def _shades(darkest: int) -> list[Patch]:
+def _shades(darkest: int) -> list[Artist]:
     """Return the entries of the legend for the colours of requests in flight."""
     shown = sorted({1, -(-darkest // 2), darkest})
     shades = colormaps[_SHADES]
@@ -149,7 +161,8 @@ def _draw_at_once(axes: Axes, spider: str, hosts: Sequence[HostSummary], limit: 
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _draw_gaps(axes: Axes, spider: str, hosts: Sequence[HostSummary], asked_ms: float) -> None:
+def _draw_gaps(axes: Axes, cell: SiteCell, hosts: Sequence[HostSummary], asked_ms: float) -> None:
+    spider = cell.spider
     known = [
         (y, _gap_ms(host.least_gap_ns), _gap_ms(host.median_gap_ns))
         for y, host in enumerate(hosts)
@@ -159,7 +172,7 @@ def _draw_gaps(axes: Axes, spider: str, hosts: Sequence[HostSummary], asked_ms: 
     for y, least, middle in known:
         axes.plot([least, middle], [y, y], color=SERVER, linewidth=1.5, alpha=0.6)
     least_points = [(least, y) for y, least, _ in known]
-    broken = [is_too_soon(least, asked_ms) for _, least, _ in known]
+    broken = [_breaks(cell) and is_too_soon(hosts[y], asked_ms) for y, _, _ in known]
     axes.plot(
         *_columns([(middle, y) for y, _, middle in known]),
         "o",
@@ -193,20 +206,30 @@ def _draw_points(
     kept = [point for point, is_broken in zip(points, broken, strict=True) if not is_broken]
     wrong = [point for point, is_broken in zip(points, broken, strict=True) if is_broken]
     axes.plot(*_columns(kept), marker, color=SERVER, markersize=5, gid=gid)
-    axes.plot(*_columns(wrong), "x", color=FAILED, markeredgewidth=2, gid=gid_of_broken)
+    axes.plot(*_columns(wrong), linestyle="", gid=gid_of_broken, **_BROKEN)
 
 
 def _columns(points: Sequence[tuple[float, int]]) -> tuple[list[float], list[int]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def is_too_soon(gap_ms: float, asked_ms: float) -> bool:
-    """Return whether a gap is shorter than was asked for."""
-    return gap_ms < asked_ms
+def is_too_soon(host: HostSummary, asked_ms: float) -> bool:
+    """Return whether a host was asked more often than the delay allows. Single gaps may be short:
+    the one after robots.txt, and those after a request that was long on its way."""
+    return bool(asked_ms and broken_gap(host, round(asked_ms * 1e6), SHORT_GAP_SHARE))
+
+
+def _breaks(cell: SiteCell) -> bool:
+    """Return whether the shown run was found to break a limit of a host."""
+    trial = cell.middle
+    return trial is not None and trial.verdict.finds("host limit")
 
 
 def findings(asked: SiteExperiment, cells: Sequence[SiteCell]) -> str:
-    """Say for each spider how many requests one host had at once, and how close they came."""
+    """Say for each spider how many requests a host had at once, and how close they came.
+
+    Of the hosts, the one with the shortest median gap is taken.
+    """
     limit, asked_ms = asked.per_host, _asked_ms(asked)
     texts = []
     for cell in cells:
@@ -215,11 +238,11 @@ def findings(asked: SiteExperiment, cells: Sequence[SiteCell]) -> str:
             continue
         most = max(host.most_at_once for host in hosts)
         text = f"{cell.spider}: at most {most} at a time at one host"
-        gaps = [host.least_gap_ns for host in hosts if host.least_gap_ns is not None]
+        gaps = [host.median_gap_ns for host in hosts if host.median_gap_ns is not None]
         if asked_ms and gaps:
-            text += f", at least {min(gaps) / 1e6:,.1f} ms apart"
-        texts.append(text)
+            text += f", with a median gap of {min(gaps) / 1e6:,.1f} ms"
+        texts.append(f"{text} (breaks the limits)" if _breaks(cell) else text)
     limits = [f"at most {limit} at a time"] * bool(limit)
-    limits += [f"at least {asked_ms:g} ms apart"] * bool(asked_ms)
+    limits += [f"{asked_ms:g} ms from one request to the next"] * bool(asked_ms)
     allowed = f" Asked for: {' and '.join(limits)}." if limits else ""
     return f"{'; '.join(texts)}.{allowed}" if texts else ""

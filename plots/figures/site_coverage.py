@@ -70,8 +70,8 @@ def site_coverage_figure(cells: Sequence[SiteCell], plan: str, small_print: str)
     for panel in panels[: len(cells) : columns]:
         panel.set_ylabel("number")
     handles = {str(line.get_label()): line for line in panels[0].lines}
-    figure.legend(handles=handles.values(), loc="upper right", fontsize=10)
-    add_title(figure, "Pages found and fetched over time", plan, LEGEND_INCHES + 0.8)
+    figure.legend(handles=handles.values(), loc="upper right", fontsize=10, ncols=2)
+    add_title(figure, "Pages found and fetched over time", plan, 2 * LEGEND_INCHES)
     add_small_print(figure, small_print)
     return figure
 
@@ -84,6 +84,9 @@ def _draw_panel(axes: Axes, cell: SiteCell) -> None:
     end_s = summary.makespan_ns / 1e9
     _draw_curve(axes, summary.found, end_s, color=CLIENT, gid=f"{name} found", label=_FOUND)
     _draw_curve(axes, summary.fetched, end_s, color=SERVER, gid=f"{name} fetched", label=_FETCHED)
+    ideal_end_s = cell.ideal_ns / 1e9
+    looks = {"color": GREY, "linestyle": "--", "linewidth": 1.3}
+    _draw_curve(axes, cell.ideal.fetched, ideal_end_s, gid=f"{name} ideal", label=_IDEAL, **looks)
     axes.axhline(
         summary.should,
         color=GREY,
@@ -92,7 +95,7 @@ def _draw_panel(axes: Axes, cell: SiteCell) -> None:
         gid=f"{name} should",
         label=_SHOULD,
     )
-    axes.set_xlim(0, end_s)
+    axes.set_xlim(0, max(end_s, ideal_end_s))
     axes.set_ylim(0, None)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
