@@ -27,12 +27,17 @@ from server import __version__
 from server.control_token import TOKEN_VARIABLE, TokenError, token_of_environment
 from server.service import Service, ServiceError
 from server.service_options import add_service_options, service_of
+from server.site.spec import SiteError, SiteSpec
+from server.site.targets import SITE_PATH
 from server.standard_streams import run_program
 
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
 
+_FIRST_ADDRESS = "127.0.0.1"
+_MOST_ADDRESSES = 254
+_PORT_TRIES = 20
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SPARE_DESCRIPTORS = 64
 """Descriptors kept free for the control port, the listening sockets and the interpreter."""
@@ -44,12 +49,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         service = service_of(arguments)
+        site = _site_of(arguments)
     except ServiceError as error:
         parser.error(str(error))
+    except SiteError as error:
+        parser.error(f"--{error}")
     try:
         loop_factory = _loop_factory(arguments.loop)
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(_serve(arguments, service))
+            runner.run(_serve(arguments, service, site))
     except _StartError as error:
         print(f"server: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
@@ -61,6 +69,10 @@ def main(argv: list[str] | None = None) -> int:
 
 class _StartError(Exception):
     """This machine does not let the server start; the text names the cause and the fix."""
+
+
+class _PortTakenError(_StartError):
+    """Another process listens on the port."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bind",
         type=_address,
-        default="127.0.0.1",
+        default=_FIRST_ADDRESS,
         metavar="ADDRESS",
         help="address to listen on (default: %(default)s). Unless it is a loopback address, every "
         "machine that can reach it can use the data port, and also the control port with the token "
@@ -105,6 +117,20 @@ def _parser() -> argparse.ArgumentParser:
         help="most requests to record, about 55 bytes each (default: %(default)s): this many for "
         "announced runs, and as many again for others. Further requests are answered and counted, "
         "but not recorded",
+    )
+    parser.add_argument(
+        "--site",
+        metavar="SPEC",
+        help="serve a generated web site, whose URL is printed on stderr. SPEC is KEY=VALUE pairs, "
+        "as in 'pages=1000;links=20;size=5000;delay=20;hosts=1;with=all'; docs/server.md has them "
+        "all",
+    )
+    parser.add_argument(
+        "--site-hosts",
+        type=_hosts,
+        metavar="N",
+        help="listen on the data port of N addresses, 127.0.0.1 to 127.0.0.N, for sites with "
+        "several hosts; Linux only (default: as many as the site of --site needs, or 1)",
     )
     parser.add_argument(
         "--stop-on-stdin-eof",
@@ -140,6 +166,25 @@ def _rows(text: str) -> int:
     return int(text)
 
 
+def _hosts(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_ADDRESSES):
+        reason = f"{text!r} is not a number of hosts: give 1 to {_MOST_ADDRESSES}"
+        raise argparse.ArgumentTypeError(reason)
+    return int(text)
+
+
+def _site_of(arguments: argparse.Namespace) -> SiteSpec | None:
+    """Return the site of --site, and set how many addresses to listen on. Raises SiteError."""
+    site = SiteSpec.parse(arguments.site) if arguments.site is not None else None
+    if arguments.site_hosts is None:
+        arguments.site_hosts = site.addresses if site is not None else 1
+    if site is not None and site.addresses > arguments.site_hosts:
+        raise SiteError(f"site-hosts {arguments.site_hosts}: the site needs {site.addresses}")
+    if arguments.site_hosts > 1 and arguments.bind != _FIRST_ADDRESS:
+        raise SiteError(f"site-hosts {arguments.site_hosts}: several hosts need --bind 127.0.0.1")
+    return site
+
+
 def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     if name == "asyncio":
         from server.precise_selector import new_event_loop
@@ -153,7 +198,7 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(arguments: argparse.Namespace, service: Service) -> None:
+async def _serve(arguments: argparse.Namespace, service: Service, site: SiteSpec | None) -> None:
     from server.announcement import Addresses, listening_line, url_of
     from server.control_port import ControlServer, control_application
     from server.data_port import DataPort
@@ -162,12 +207,14 @@ async def _serve(arguments: argparse.Namespace, service: Service) -> None:
     from server.loop_lag import LoopLag
     from server.precise_selector import least_wait_s
     from server.process_usage import raise_descriptor_limit
+    from server.sites import Sites
 
-    max_connections = raise_descriptor_limit() - _SPARE_DESCRIPTORS
+    spare = _SPARE_DESCRIPTORS + arguments.site_hosts - 1
+    max_connections = raise_descriptor_limit() - spare
     if max_connections < 1:
         raise _StartError(
-            f"this system allows {max_connections + _SPARE_DESCRIPTORS} open files, and the server "
-            f"needs at least {_SPARE_DESCRIPTORS + 1}: raise the limit (ulimit -n)"
+            f"this system allows {max_connections + spare} open files, and the server needs at "
+            f"least {spare + 1}: raise the limit (ulimit -n)"
         )
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -178,7 +225,7 @@ async def _serve(arguments: argparse.Namespace, service: Service) -> None:
         token = token_of_environment()
     except TokenError as error:
         raise _StartError(str(error)) from None
-    data_sockets = _listen(arguments.bind, "--port", arguments.port)
+    data_sockets = _listen_on_hosts(arguments.bind, arguments.port, arguments.site_hosts)
     control_sockets = _listen(arguments.bind, "--control-port", arguments.control_port)
     host, port = data_sockets[0].getsockname()[:2]
     control_port = control_sockets[0].getsockname()[1]
@@ -190,6 +237,7 @@ async def _serve(arguments: argparse.Namespace, service: Service) -> None:
         control_port,
         max_connections,
         least_wait_s=least_wait_s(arguments.loop == "asyncio"),
+        sites=Sites(port, arguments.site_hosts, site),
     )
     lag = LoopLag()
     if not all(map(_is_loopback, (*data_sockets, *control_sockets))):
@@ -206,7 +254,29 @@ async def _serve(arguments: argparse.Namespace, service: Service) -> None:
 
     addresses = Addresses(url_of(host, port), url_of(host, control_port))
     print(listening_line(addresses), flush=True)
+    if site is not None:
+        url = f"{addresses.data_url}{SITE_PATH}{site.key}/"
+        print(f"server: the site {site.text} is at {url}", file=sys.stderr)
     await stop.wait()
+
+
+def _listen_on_hosts(bind: str, port: int, hosts: int) -> list[socket.socket]:
+    """Return sockets on one port of `hosts` addresses that follow each other."""
+    for tries_left in reversed(range(_PORT_TRIES)):
+        sockets = _listen(bind, "--port", port)
+        chosen = sockets[0].getsockname()[1]
+        try:
+            for number in range(2, hosts + 1):
+                sockets += _listen(f"127.0.0.{number}", "--port", chosen)
+        except _StartError as error:
+            for one in sockets:
+                one.close()
+            # A port that is free on one address may be taken on another: try the next free one.
+            if port or not tries_left or not isinstance(error, _PortTakenError):
+                raise
+        else:
+            break
+    return sockets
 
 
 def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
@@ -218,9 +288,13 @@ def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
         return bind_sockets(port, bind, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        is_port_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        fix = f"{flag} 0 takes a free port" if is_port_taken else "choose another --bind"
-        raise _StartError(f"cannot listen on {bind}:{port}: {reason.lower()}; {fix}") from None
+        cannot = f"cannot listen on {bind}:{port}: {reason.lower()}"
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise _PortTakenError(f"{cannot}; {flag} 0 takes a free port") from None
+        if bind != _FIRST_ADDRESS and getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            only_linux = "--site-hosts needs Linux, where all of 127.0.0.0/8 is this machine"
+            raise _StartError(f"{cannot}; {only_linux}") from None
+        raise _StartError(f"{cannot}; choose another --bind") from None
 
 
 def _is_loopback(listening: socket.socket) -> bool:

@@ -22,6 +22,7 @@ from server.faults import RESET, Piece, script_of
 from server.ledger import ANSWERED, CLIENT_GONE, MISBEHAVED, RunLedger
 from server.request_reader import Limits, RefusalError, RequestReader
 from server.responses import CONTINUE, Heads
+from server.sites import host_index
 
 READ_BYTES = 16_384
 _CORK_BYTES = 1
@@ -120,6 +121,11 @@ class Connection(IOStream):
     def local_host(self) -> str:
         """Return the local address that the client connected to; "" once it is closed."""
         return str(self.socket.getsockname()[0]) if not self.closed() else ""
+
+    @functools.cached_property
+    def host_index(self) -> int:
+        """Which host of a site the client connected to."""
+        return host_index(self.local_host())
 
     @property
     def is_receiving(self) -> bool:

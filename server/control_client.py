@@ -66,12 +66,16 @@ def fetch_run(control_url: str, name: str, most_rows: int = MOST_ROWS) -> RunRec
         return RunRecord.read(response, most_rows)
 
 
-def announce_run(control_url: str, name: str, rows: int, service: Service = PLAIN) -> None:
+def announce_run(
+    control_url: str, name: str, rows: int, service: Service = PLAIN, site: str = ""
+) -> None:
     """Reserve rows for a run before its first request, and set its service. Raises ControlError.
 
-    `delete_run` frees them, whether or not a request has arrived.
+    `site` is the text of the site that the run crawls, if any; its key must be the run's name.
+    `delete_run` frees the rows and forgets the site, whether or not a request has arrived.
     """
-    path = f"{_run_path(name)}?{urlencode({'rows': rows, **service.flags()})}"
+    arguments = {"rows": rows, **service.flags(), **({"site": site} if site else {})}
+    path = f"{_run_path(name)}?{urlencode(arguments)}"
     with _answer(control_url, "PUT", path, _WITHIN_S):
         pass
 

@@ -22,6 +22,7 @@ from server.process_usage import peak_memory_bytes
 from server.request_plan import quoted
 from server.request_reader import SECOND_NS
 from server.service import Service, ServiceError
+from server.site.spec import SiteError, SiteSpec
 
 _MAX_CONNECTIONS = 32
 _TICK_S = 1.0
@@ -185,20 +186,37 @@ class _Run(_Handler):
                 await self.flush()
 
     def put(self, name: str) -> None:
-        """Announce a run, its service, and reserve `rows` rows for it."""
+        """Announce a run, its service and its site, and reserve `rows` rows for it."""
         rows = self.get_query_argument("rows", "")
         if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
             raise web.HTTPError(400, reason="rows must be a whole number from 0 to 999999999")
-        service = self._service()
+        service, site = self._service(), self._site(name)
         ledger = self.data_port.ledger
         if ledger.find(name) is not None:
             raise web.HTTPError(409, reason="a run of that name already exists")
         if not ledger.announce(name, int(rows), service):
             raise web.HTTPError(409, reason="too many runs are announced: DELETE some of them")
+        if site is not None:
+            self.data_port.sites.add(site)
         self.set_status(204)
 
+    def _site(self, name: str) -> SiteSpec | None:
+        """Return the site that the argument `site` describes; None without one."""
+        text = self.get_query_argument("site", None)
+        if text is None:
+            return None
+        try:
+            spec = SiteSpec.parse(text)
+            self.data_port.sites.check(spec)
+        except SiteError as error:
+            raise web.HTTPError(400, reason=str(error)) from None
+        if name != spec.key:
+            reason = f"the run of this site must have its key as its name: {spec.key}"
+            raise web.HTTPError(400, reason=reason)
+        return spec
+
     def _service(self) -> Service:
-        """Return the service that the arguments other than `rows` describe."""
+        """Return the service that the arguments other than `rows` and `site` describe."""
         flags = {}
         for flag in self.request.query_arguments:
             values = self.get_query_arguments(flag)
@@ -206,15 +224,17 @@ class _Run(_Handler):
                 raise web.HTTPError(400, reason=f"{quoted(flag)} is given twice")
             flags[flag] = values[0]
         flags.pop("rows", None)
+        flags.pop("site", None)
         try:
             return Service.parse(flags)
         except ServiceError as error:
             raise web.HTTPError(400, reason=str(error)) from None
 
     def delete(self, name: str) -> None:
-        """Forget a run."""
+        """Forget a run, and its site."""
         if not self.data_port.ledger.delete(name):
             raise web.HTTPError(404, reason="no run of that name")
+        self.data_port.sites.forget(name)
         self.set_status(204)
 
 

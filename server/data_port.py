@@ -17,13 +17,17 @@ from server.request_plan import NO_SEQ, PATH, Plan, PlanError, parse_query
 from server.request_reader import Limits
 from server.responses import JSON_LINE, Bodies, Heads, error_body
 from server.service import SERVED, TOO_MANY_REQUESTS, Admission
+from server.site.site import Answer
+from server.site.targets import ROBOTS_TARGET, SITE_PATH
+from server.sites import UNKNOWN_SITE, Sites
 
 BACKLOG = 4096
 """Length of the accept queue. With Tornado's default of 128, SYNs are dropped when a thousand
 clients connect at once. A dropped SYN is sent again after a second and shows up as a latency of 1
 s."""
 
-_METHODS = ("GET", "HEAD", "POST")
+_READING = ("GET", "HEAD")
+_METHODS = (*_READING, "POST")
 _TICK_S = 1.0
 _SLICE = 200
 """Connections checked in one go, which takes about half a millisecond."""
@@ -47,9 +51,11 @@ class DataPort(TCPServer):
         max_connections: int,
         limits: Limits | None = None,
         least_wait_s: float = 0.001,
+        sites: Sites | None = None,
     ) -> None:
         super().__init__()
         self.ledger = ledger
+        self.sites = sites or Sites()
         self.limits = limits or Limits()
         self.least_wait_s = least_wait_s
         self.heads = Heads()
@@ -155,40 +161,63 @@ class DataPort(TCPServer):
                 plan = parse_query(query)
             except PlanError as error:
                 return _error(arrived_ns, 400, str(error))
-            if method not in _METHODS:
-                at_once = plan._replace(delay_us=0)
-                run = self._run_of(plan.name, connection)
-                run, row = self._record(run, at_once, 405, arrived_ns, connection)
-                refused = _method_not_allowed(arrived_ns, ", ".join(_METHODS))
-                return refused._replace(run=run, row=row)
-            run = self._run_of(plan.name, connection)
-            service = self._service if run is None else run.service
-            admission, fault, due_ns = None, plan.fault, arrived_ns + plan.delay_us * 1000
-            if service is not None:
-                admission = service.admit(arrived_ns, plan.delay_us)
-                if admission.status != SERVED:
-                    run, row = self._record(
-                        run, plan, admission.status, arrived_ns, connection, admission
-                    )
-                    return _refusal(admission)._replace(run=run, row=row)
-                due_ns = admission.due_ns
-                seq = plan.seq if plan.seq != NO_SEQ else self.requests
-                fault = fault or service.service.fault_of(seq)
-            status = STATUSES.get(fault, 200) if fault else 200
-            run, row = self._record(run, plan, status, arrived_ns, connection, admission)
-            bodies, extra = self._dots, EXTRA_LINES.get(status, "")
-            if method == "POST":
-                bodies, extra = self._json, JSON_LINE + extra
-            body = bodies.body(plan.size_bytes)
-            return Reply(due_ns, status, body, extra, run, row, fault if status == 200 else "")
+            return self._serve(plan, method, arrived_ns, connection)
+        if path.startswith(SITE_PATH) or path == ROBOTS_TARGET:
+            site = self.sites.find(path)
+            if site is None:
+                return _error(arrived_ns, 404, UNKNOWN_SITE)
+            answer = site.answer(connection.host_index, f"{path}?{query}" if query else path)
+            # NO_RESOURCE is NO_SEQ, too.
+            plan = Plan(site.key, answer.number, answer.delay_us, len(answer.body))
+            return self._serve(plan, method, arrived_ns, connection, answer)
         if path == "/":
-            if method not in ("GET", "HEAD"):
-                return _method_not_allowed(arrived_ns, "GET, HEAD")
+            if method not in _READING:
+                return _method_not_allowed(arrived_ns, _READING)
             control_url = url_of(connection.local_host(), self._control_port)
             return Reply(arrived_ns, 200, greeting(control_url).encode("ascii"))
         return _error(
-            arrived_ns, 404, f"there is no such page: the paths of this server are / and {PATH}"
+            arrived_ns,
+            404,
+            f"there is no such page: the paths of this server are /, {PATH} and {SITE_PATH}",
         )
+
+    def _serve(
+        self,
+        plan: Plan,
+        method: str,
+        arrived_ns: int,
+        connection: Connection,
+        answer: Answer | None = None,
+    ) -> Reply:
+        """Do what a plan asks for, by the service of its run; `answer` is that of a site."""
+        run = self._run_of(plan.name, connection)
+        allowed = _METHODS if answer is None else _READING
+        if method not in allowed:
+            at_once = plan._replace(delay_us=0)
+            run, row = self._record(run, at_once, 405, arrived_ns, connection)
+            return _method_not_allowed(arrived_ns, allowed)._replace(run=run, row=row)
+        service = self._service if run is None else run.service
+        admission, fault, due_ns = None, plan.fault, arrived_ns + plan.delay_us * 1000
+        if service is not None:
+            admission = service.admit(arrived_ns, plan.delay_us)
+            if admission.status != SERVED:
+                run, row = self._record(
+                    run, plan, admission.status, arrived_ns, connection, admission
+                )
+                return _refusal(admission)._replace(run=run, row=row)
+            due_ns = admission.due_ns
+            seq = plan.seq if plan.seq != NO_SEQ else self.requests
+            fault = fault or service.service.fault_of(seq)
+        if answer is not None and fault not in STATUSES:
+            run, row = self._record(run, plan, answer.status, arrived_ns, connection, admission)
+            return Reply(due_ns, answer.status, answer.body, answer.extra, run, row, fault)
+        status = STATUSES.get(fault, 200) if fault else 200
+        run, row = self._record(run, plan, status, arrived_ns, connection, admission)
+        bodies, extra = self._dots, EXTRA_LINES.get(status, "")
+        if method == "POST":
+            bodies, extra = self._json, JSON_LINE + extra
+        body = bodies.body(plan.size_bytes)
+        return Reply(due_ns, status, body, extra, run, row, fault if status == 200 else "")
 
     def _run_of(self, name: str, connection: Connection) -> RunLedger | None:
         """Return the run of a request; None if it names none, or if there are too many."""
@@ -239,7 +268,8 @@ def _error(due_ns: int, status: int, reason: str) -> Reply:
     return Reply(due_ns, status, error_body(reason))
 
 
-def _method_not_allowed(due_ns: int, allowed: str) -> Reply:
+def _method_not_allowed(due_ns: int, methods: Sequence[str]) -> Reply:
+    allowed = ", ".join(methods)
     reply = _error(due_ns, 405, f"this method is not allowed here: use {allowed}")
     return reply._replace(extra=f"Allow: {allowed}\r\n")
 

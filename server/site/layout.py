@@ -89,7 +89,6 @@ class Layout:
         self.loops = spec.count("loops")
         self.has_calendar = spec.count("calendar") > 0
         self.sitemaps = -(-spec.count("sitemap") // SITEMAP_PAGES)
-        self._is_off_site = spec.count("off_site") > 0
         self._key = f"{spec.seed}:".encode()
         self._draws = struct.Struct(f"<{spec.links}I")
         self._digest_bytes = _TWO_DRAWS.size + 5 * spec.links + spec.branches
