@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from time import monotonic_ns
 
@@ -32,21 +32,43 @@ def crawl_on(
     is_open_loop: bool = False,
 ) -> None:
     """Fetch every job, on an event loop that this function makes."""
+    if not is_open_loop:
+        work_on(new_loop, concurrency, timeout_s, lambda session: fetch_each(jobs, session, record))
+        return
 
     async def crawl() -> None:
         async with open_session(concurrency, timeout_s) as session:
-            if is_open_loop:
-                await fetch_when_due(
-                    jobs, concurrency, lambda job: fetch_each((job,), session, record)
-                )
-                return
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(concurrency):
-                    workers.create_task(fetch_each(jobs, session, record))
+            await fetch_when_due(jobs, concurrency, lambda job: fetch_each((job,), session, record))
 
+    run_on(new_loop, crawl())
+
+
+def work_on(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    concurrency: int,
+    timeout_s: float,
+    work: Callable[[aiohttp.ClientSession], Coroutine[None, None, None]],
+) -> None:
+    """Run `concurrency` workers that share a session, on an event loop that this function makes."""
+
+    async def crawl() -> None:
+        async with (
+            open_session(concurrency, timeout_s) as session,
+            asyncio.TaskGroup() as workers,
+        ):
+            for _ in range(concurrency):
+                workers.create_task(work(session))
+
+    run_on(new_loop, crawl())
+
+
+def run_on(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], crawl: Coroutine[None, None, None]
+) -> None:
+    """Run a crawl on an event loop that this function makes."""
     collect_less_often()
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(crawl())
+        runner.run(crawl)
 
 
 def open_session(
@@ -82,21 +104,35 @@ async def fetch_each(
 ) -> None:
     """Fetch these jobs, one after another."""
     for job in jobs:
-        status = size_bytes = 0
-        error = ""
-        start_ns = monotonic_ns()
-        try:
-            # The URL is sent as it is, and is not quoted again for every request.
-            url = URL(job.url, encoded=True)
-            async with session.request(
-                job.method, url, data=job.body, headers=job.headers, allow_redirects=False
-            ) as response:
-                status = response.status
-                async for chunk in response.content.iter_any():
-                    size_bytes += len(chunk)
-        except (aiohttp.ClientError, OSError, ValueError) as exception:
-            error = _error_word(exception)
-        record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+        await fetch_one(job, session, record)
+
+
+async def fetch_one(
+    job: Job,
+    session: aiohttp.ClientSession,
+    record: Callable[[int, int, int, int, int, str], None],
+    chunks: list[bytes] | None = None,
+) -> aiohttp.ClientResponse | None:
+    """Fetch one job; return its response unless it failed, and leave its body in `chunks`."""
+    status = size_bytes = 0
+    error = ""
+    response = None
+    start_ns = monotonic_ns()
+    try:
+        # The URL is sent as it is, and is not quoted again for every request.
+        url = URL(job.url, encoded=True)
+        async with session.request(
+            job.method, url, data=job.body, headers=job.headers, allow_redirects=False
+        ) as response:
+            status = response.status
+            async for chunk in response.content.iter_any():
+                size_bytes += len(chunk)
+                if chunks is not None:
+                    chunks.append(chunk)
+    except (aiohttp.ClientError, OSError, ValueError) as exception:
+        error = _error_word(exception)
+    record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+    return None if error else response
 
 
 def _error_word(exception: Exception) -> str:

@@ -9,7 +9,7 @@ from crawlers.contract import Job
 from crawlers.dispatch import look_ahead, when_due
 
 
-def fetch_all(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None]) -> None:
+def fetch_all(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], object]) -> None:
     """Fetch each job: when it is due, or as soon as one of C greenlets is free."""
     jobs, is_open_loop = look_ahead(jobs)
     if is_open_loop:
@@ -23,9 +23,9 @@ def fetch_all(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None
     gevent.joinall([gevent.spawn(work) for _ in range(concurrency)], raise_error=True)
 
 
-def _fetch_when_due(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None]) -> None:
+def _fetch_when_due(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], object]) -> None:
     slots, due = Pool(concurrency), when_due(jobs, gevent.sleep)
-    failed: list[gevent.Greenlet[..., None]] = []
+    failed: list[gevent.Greenlet[..., object]] = []
     while slots.wait_available() and not failed and (job := next(due, None)) is not None:
         slots.spawn(fetch, job).link_exception(failed.append)
     slots.join()

@@ -28,8 +28,14 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
     pools.clear()
 
 
-def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Recorder) -> None:
-    """Fetch one job."""
+def fetch_one(
+    job: Job,
+    pools: urllib3.PoolManager,
+    timeout_s: float,
+    record: Recorder,
+    chunks: list[bytes] | None = None,
+) -> urllib3.BaseHTTPResponse | None:
+    """Fetch one job; return its response unless it failed, and leave its body in `chunks`."""
     status = size_bytes = 0
     error = ""
     start_ns = monotonic_ns()
@@ -53,6 +59,8 @@ def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Re
             if size_bytes:
                 gevent.sleep(0)  # data that has arrived is read without letting other greenlets run
             size_bytes += len(chunk)
+            if chunks is not None:
+                chunks.append(chunk)
         response.release_conn()
     except gevent.Timeout as expired:
         if expired is not deadline:
@@ -65,3 +73,4 @@ def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Re
         if error and response is not None:
             response.close()
     record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+    return None if error else response

@@ -27,7 +27,7 @@ def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
     pools.clear()
 
 
-def _fetch_at_once(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None]) -> None:
+def _fetch_at_once(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], object]) -> None:
     def work() -> None:
         for job in jobs:
             fetch(job)
@@ -37,11 +37,11 @@ def _fetch_at_once(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job],
             worker.result()
 
 
-def _fetch_when_due(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], None]) -> None:
+def _fetch_when_due(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job], object]) -> None:
     slots, due = Semaphore(concurrency), when_due(jobs, sleep)
     failures: list[BaseException] = []
 
-    def finished(fetched: "Future[None]") -> None:
+    def finished(fetched: "Future[object]") -> None:
         if failure := fetched.exception():
             failures.append(failure)
         slots.release()
@@ -53,8 +53,14 @@ def _fetch_when_due(jobs: Iterator[Job], concurrency: int, fetch: Callable[[Job]
         raise failures[0]
 
 
-def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Recorder) -> None:
-    """Fetch one job."""
+def fetch_one(
+    job: Job,
+    pools: urllib3.PoolManager,
+    timeout_s: float,
+    record: Recorder,
+    chunks: list[bytes] | None = None,
+) -> urllib3.BaseHTTPResponse | None:
+    """Fetch one job; return its response unless it failed, and leave its body in `chunks`."""
     status = size_bytes = 0
     error = ""
     start_ns = monotonic_ns()
@@ -71,9 +77,12 @@ def fetch_one(job: Job, pools: urllib3.PoolManager, timeout_s: float, record: Re
             timeout=timeout_s,
         )
         status = response.status
-        for chunk_bytes in read_whole(response, start_ns + int(timeout_s * 1e9)):
-            size_bytes += chunk_bytes
+        for chunk in read_whole(response, start_ns + int(timeout_s * 1e9)):
+            size_bytes += len(chunk)
+            if chunks is not None:
+                chunks.append(chunk)
         response.release_conn()
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as exception:
         error = error_word(exception)
     record(job.seq, start_ns, monotonic_ns(), status, size_bytes, error)
+    return None if error else response

@@ -8,8 +8,8 @@ import urllib3
 _CHUNK_BYTES = 65_536
 
 
-def read_whole(response: urllib3.BaseHTTPResponse, deadline_ns: int) -> Iterator[int]:
-    """Yield the sizes of the pieces of the body, as they are read.
+def read_whole(response: urllib3.BaseHTTPResponse, deadline_ns: int) -> Iterator[bytes]:
+    """Yield the pieces of the body, as they are read.
 
     Raises TimeoutError at the deadline, an instant of CLOCK_MONOTONIC, and urllib3's own
     exceptions; the connection is then closed.
@@ -28,7 +28,7 @@ def read_whole(response: urllib3.BaseHTTPResponse, deadline_ns: int) -> Iterator
                     raise TimeoutError
                 is_whole = True
                 return
-            yield len(chunk)
+            yield chunk
     finally:
         if not is_whole:
             response.close()

@@ -16,14 +16,14 @@ limits of the task: how far from the start, and how many fetches. A spider that 
 itself, as frameworks do, calls `frontier.take` for each URL that it is about to fetch.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from crawlers.contract import Job, Recorder
 from crawlers.spiders.task import SiteTask
 
 
-class Frontier(Iterator[Job], AsyncIterator[Job], Protocol):
+class Frontier(Iterator[Job], AsyncIterable[Job], Protocol):
     """What was found, and not yet fetched. Threads may share it."""
 
     start_url: str
