@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -38,9 +40,11 @@ _LEAST_MS = 0.001
 """Shorter gaps are drawn here, because the axis is logarithmic."""
 _FEW_TICKS = 20
 """From this ratio of the ends of the axis on, only powers of ten have ticks."""
+_STEPS = (1, 2, 5, 10)
 _ALL_NAMED = 12
 """Of more hosts than this, not every one is named."""
-_SHADES = "Blues"
+_SHADES = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256))).with_extremes(under="white")
+"""Of requests in flight; nothing in flight is white."""
 _LIMIT: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.3, "zorder": 1}
 
 _BROKEN: dict[str, Any] = {"marker": "x", "color": FAILED, "markeredgewidth": 2.0}
@@ -126,7 +130,7 @@ def _draw_flying(
         return
     edges = [*curve.at_s, max(end_s, curve.at_s[-1])]
     cells = axes.pcolormesh(
-        edges, [y - 0.45, y + 0.45], [curve.values], cmap=_SHADES, vmin=0, vmax=darkest
+        edges, [y - 0.45, y + 0.45], [curve.values], cmap=_SHADES, norm=_shade_of(darkest)
     )
     cells.set_gid(gid)
     axes.grid(visible=False)
@@ -135,13 +139,15 @@ def _draw_flying(
 def _shades(darkest: int) -> list[Artist]:
     """Return the entries of the legend for the colours of requests in flight."""
     shown = sorted({1, -(-darkest // 2), darkest})
-    shades = colormaps[_SHADES]
+    shade = _shade_of(darkest)
     return [
-        Patch(
-            color=shades(number / darkest), label=f"{number} request{'s' * (number > 1)} in flight"
-        )
+        Patch(color=_SHADES(shade(number)), label=f"{number} request{'s' * (number > 1)} in flight")
         for number in shown
     ]
+
+
+def _shade_of(darkest: int) -> Normalize:
+    return Normalize(0.5, max(1, darkest))
 
 
 def _name_hosts(axes: Axes, hosts: Sequence[HostSummary]) -> None:
@@ -158,7 +164,7 @@ def _draw_at_once(axes: Axes, spider: str, hosts: Sequence[HostSummary], limit: 
     if limit:
         axes.axvline(limit, gid="limit", **_LIMIT)
     axes.set_xlim(0, 1.15 * max(limit, *(x for x, _ in points)))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=_STEPS))
 
 
 def _draw_gaps(axes: Axes, cell: SiteCell, hosts: Sequence[HostSummary], asked_ms: float) -> None:

@@ -97,7 +97,7 @@ def _draw_panel(axes: Axes, cell: SiteCell) -> None:
     )
     axes.set_xlim(0, max(end_s, ideal_end_s))
     axes.set_ylim(0, None)
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 5, 10)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("time since the first fetch was started (s)", fontsize=10)
     level = trial.verdict.level
@@ -117,7 +117,7 @@ def _draw_curve(axes: Axes, curve: Curve, end_s: float, **looks: object) -> None
 
 
 def findings(cells: Sequence[SiteCell]) -> str:
-    """Say which spiders fetched all pages, what the others missed, and what was too much."""
+    """Say which spiders fetched all pages, what the others missed, and what was fetched besides."""
     shown = [(cell, one.summary) for cell in cells if (one := cell.middle) is not None]
     known = [(cell, summary) for cell, summary in shown if summary is not None]
     whole = [f"{cell.spider} {_time(one)}" for cell, one in known if one.pages == one.should]
@@ -125,9 +125,9 @@ def findings(cells: Sequence[SiteCell]) -> str:
     texts += [
         f"{cell.spider} missed {_missed(one)}" for cell, one in known if one.pages < one.should
     ]
-    too_much = [f"{cell.spider} {said}" for cell, one in known if (said := _too_much(one))]
-    if too_much:
-        texts.append(f"More than should be was fetched by {'; '.join(too_much)}")
+    besides = [f"{cell.spider} {said}" for cell, one in known if (said := _besides(one))]
+    if besides:
+        texts.append(f"Fetched besides: {'; '.join(besides)}")
     return "".join(f"{text}. " for text in texts).strip()
 
 
@@ -143,14 +143,13 @@ def _missed(summary: SiteSummary) -> str:
     return f"{text}: {', '.join(parts)}" if parts else text
 
 
-def _too_much(summary: SiteSummary) -> str:
-    """Return `(15 disallowed, 20 months of the calendar)`, or "" if there is nothing."""
+def _besides(summary: SiteSummary) -> str:
+    """Return `15 disallowed, 20 months of the calendar`, or "" if there is nothing."""
     counts = {
-        "fetched twice": summary.fetched_twice,
+        "pages again": summary.fetched_twice,
         "disallowed": summary.disallowed,
         "nofollow": summary.nofollow,
         "off the site": summary.off_site,
         "months of the calendar": summary.in_trap,
     }
-    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    return said and f"({said})"
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

@@ -61,7 +61,7 @@ def site_memory_figure(cells: Sequence[SiteCell], plan: str, small_print: str) -
     memory.set_xlim(0, 100)
     for axes in (frontier, memory):
         axes.set_ylim(0, None)
-        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=(1, 2, 5, 10)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     frontier.legend(loc="upper left", bbox_to_anchor=(1.005, 1.03), fontsize=10)
     add_title(figure, "Frontier and memory over time", plan)

@@ -105,7 +105,7 @@ def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]],
     rates.set_ylim(row - _GAP - 0.4, -0.6)
     for axes, what in ((rates, "pages fetched / s"), (costs, "CPU time per page (ms)")):
         axes.set_xlim(0, 1.3 * axes.dataLim.x1)  # the numbers have room
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
         axes.set_xlabel(what)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
@@ -127,8 +127,8 @@ def _place(cell: SiteCell) -> str:
 def _draw_rate(axes: Axes, row: float, cell: SiteCell, colour: str, gid: str) -> None:
     is_invalid = cell.level is Level.INVALID
     rate = _rate(cell)
-    looks = {"edgecolor": colour, "linewidth": 1.5}
-    axes.barh(row, rate, 0.72, facecolor="white" if is_invalid else colour, gid=gid, **looks)
+    fill = "white" if is_invalid else colour
+    axes.barh(row, rate, 0.72, color=fill, edgecolor=colour, linewidth=1.5, gid=gid)
     text = f"{_format_rate(cell)}{_doubt(cell)}"
     _annotate(axes, rate, row, text, FAILED if is_invalid else "black")
 

@@ -163,10 +163,12 @@ def _draw_spider(axes: Axes, name: str, style: LineStyle, points: Sequence[Point
     invalid = [point for point in points if point.level is Level.INVALID]
     if len(invalid) < len(points):
         # A line has a gap where a value is missing.
-        gap = {"y": _NOTHING, "low": _NOTHING, "high": _NOTHING, "level": Level.VALID}
-        joined = [replace(one, **gap) if one in invalid else one for one in points]
-        draw_line(axes, name, style, joined)
+        draw_line(axes, name, style, [_gap(one) if one in invalid else one for one in points])
     draw_markers(axes, name, style, invalid)
+
+
+def _gap(point: Point) -> Point:
+    return replace(point, y=_NOTHING, low=_NOTHING, high=_NOTHING, level=Level.VALID)
 
 
 def findings(analysis: SiteAnalysis) -> str:
