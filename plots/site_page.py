@@ -18,6 +18,7 @@ _NOTE = (
 def site_page(store: Store, analysis: SiteAnalysis, pictures: Sequence[Picture]) -> str:
     """Return the page as HTML. Raises StoreError."""
     asked = analysis.experiment
+    tables = tuple(site_tables(analysis, show_all=True))
     several = len(asked.sizes) > 1
     content = Content(
         title=f"a whole site, {format_names(asked.crawlers, 'spiders')}",
@@ -25,10 +26,9 @@ def site_page(store: Store, analysis: SiteAnalysis, pictures: Sequence[Picture])
         plan=asked.format_plan(),
         note=_NOTE,
         summary=tuple(
-            page_table(f"table-{number}", table)
-            for number, table in enumerate(site_tables(analysis, show_all=True), 1)
+            page_table(f"table-{number}", table) for number, table in enumerate(tables, 1)
         ),
-        remarks=(),
+        remarks=tuple(filter(None, (table.notes() for table in tables[1:]))),
         verdicts=[trial.verdict for cell in analysis.cells for trial in cell.trials],
         doubts=doubts(
             (_name(cell, several=several), [trial.verdict for trial in cell.trials])
