@@ -349,6 +349,27 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
 )
 
 
+ONLY_SPIDERS: tuple[CrawlerInfo, ...] = (
+    CrawlerInfo(
+        name="scrapy",
+        module="crawlers.spiders.scrapy_spider",
+        function="spider",
+        libraries=("scrapy", "twisted"),
+        style="a framework on Twisted's reactor",
+        extra="scrapy",
+    ),
+    CrawlerInfo(
+        name="crawlee",
+        module="crawlers.spiders.crawlee_spider",
+        function="spider",
+        libraries=("crawlee", "impit"),
+        style="a framework on asyncio",
+        extra="crawlee",
+    ),
+)
+"""Rows that no crawler has, but spiders of crawlers.spiders.registry."""
+
+
 FORMER_NAMES = {"tornado-curl": "tornado"}
 """Names that crawlers had in earlier versions, and the names that they have now."""
 
@@ -377,7 +398,7 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
     module, _, function = name.rpartition(":") if is_file_name(name) else name.partition(":")
     if module and function:
         if declared_as:
-            return replace(find(declared_as), name=name, module=module, function=function)
+            return replace(_row(declared_as), name=name, module=module, function=function)
         return CrawlerInfo(
             name,
             module,
@@ -391,6 +412,11 @@ def find(name: str, declared_as: str = "") -> CrawlerInfo:
         if info.name == name:
             return info
     raise UnknownCrawlerError(f"there is no crawler {name!r}; {_meant(name)}")
+
+
+def _row(name: str) -> CrawlerInfo:
+    spider = next((info for info in ONLY_SPIDERS if info.name == name), None)
+    return spider or find(name)
 
 
 def _meant(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Spiders: crawlers that find their work by following links."""
