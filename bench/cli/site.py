@@ -5,6 +5,8 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
+from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
+
 from bench.cli.load_options import add_delay, checked_models
 from bench.cli.options import (
     DEFAULT_OUT,
@@ -23,7 +25,6 @@ from bench.program import say
 from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
 from crawlers.spiders.registry import SPIDERS
 from crawlers.spiders.task import LOOP, PARSES
-from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
 
 if TYPE_CHECKING:
     from bench.measure.session import Measured

@@ -14,6 +14,8 @@ from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
+from server.site.spec import SiteSpec
+
 from bench.errors import MachineError
 from bench.exit_codes import signal_name
 from bench.measure.descendants import kill_descendants
@@ -33,7 +35,6 @@ from server.ledger import MOST_ROWS, WAITING, RunRecord
 from server.packed_columns import Columns
 from server.process import LastWords
 from server.request_plan import Plan
-from server.site.spec import SiteSpec
 
 _GRACE_S = 30.0
 """Time beyond the crawl: to start a process, import a library, write the outcome."""

@@ -5,6 +5,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from server.site.site import Site
+from server.site.spec import SiteSpec
+
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun, check_counts, seed_of_trial
@@ -12,8 +15,6 @@ from bench.plan.sizes import Size
 from bench.program import PROGRAM
 from crawlers.spiders.registry import find_spider
 from crawlers.spiders.task import LOOP, PARSES, SiteTask
-from server.site.site import Site
-from server.site.spec import SiteSpec
 
 SITE = "site"
 """The name of this kind of experiment."""
