@@ -6,7 +6,7 @@ from io import BytesIO
 from time import monotonic_ns
 from typing import Any
 
-from twisted.internet import defer, error, task
+from twisted.internet import defer, task
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -16,8 +16,6 @@ from twisted.web.client import (
     FileBodyProducer,
     HTTPConnectionPool,
     ResponseDone,
-    ResponseFailed,
-    ResponseNeverReceived,
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
@@ -25,6 +23,7 @@ from twisted.web.http_headers import Headers
 from crawlers.contract import HEADERS, Job, Recorder
 from crawlers.dispatch import dispatch, look_ahead
 from crawlers.trust import BY_DEFAULT, trusted
+from crawlers.twisted_errors import error_word
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -149,7 +148,7 @@ async def _fetch(
         # This bounds the whole fetch: cancelling closes the connection.
         await Deferred.fromCoroutine(get()).addTimeout(timeout_s, reactor)
     except Exception as exception:
-        word = _error_word(exception)
+        word = error_word(exception)
     record(job.seq, start_ns, monotonic_ns(), body.status, body.size_bytes, word)
 
 
@@ -181,43 +180,3 @@ class _Body(Protocol):
             self.done.callback(None)
         else:
             self.done.errback(reason)
-
-
-_MALFORMED = ("ParseError", "BadResponseVersion", "_MalformedChunkedDataError")
-"""Private exception names of Twisted."""
-_TLS = ("OpenSSL", "service_identity")
-"""Packages with which Twisted checks certificates; Twisted imports them when https is used."""
-
-
-def _error_word(exception: BaseException) -> str:
-    for one in _with_causes(exception):
-        match one:
-            # Only fetches that take too long are cancelled.
-            case (
-                defer.CancelledError()
-                | defer.TimeoutError()
-                | error.TimeoutError()
-                | error.ConnectingCancelledError()
-            ):
-                return "timeout"
-            case error.ConnectError() | error.DNSLookupError():
-                return "connect"
-            case error.ConnectionLost():
-                return "reset"
-            case error.ConnectionDone():
-                return "closed"
-            case ValueError():
-                return "malformed"
-        if type(one).__module__.partition(".")[0] in _TLS:
-            return "connect"
-        if type(one).__name__ in _MALFORMED:
-            return "malformed"
-    return "failed"
-
-
-def _with_causes(exception: BaseException) -> Iterator[BaseException]:
-    """Yield a failure and its causes, which Twisted wraps in lists of failures."""
-    if isinstance(exception, ResponseFailed | ResponseNeverReceived):
-        for failure in exception.reasons:
-            yield from _with_causes(failure.value)
-    yield exception

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.plan.entrants import Entrant
+from bench.measure.spiders import spider_entrant
 from bench.plan.experiment import PlannedRun
 from bench.plan.site import SiteExperiment
 from bench.plan.sizes import Size
@@ -22,6 +22,7 @@ from server.ledger import ANSWERED, RunLedger
 from server.site.spec import SiteSpec
 from tests.factories import MS, conditions, record_of, usage
 
+ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
 T0_NS = 10**12
 WAY_NS = MS // 10
 
@@ -60,8 +61,7 @@ def site_experiment(
     **changes: object,
 ) -> SiteExperiment:
     spec = SiteSpec.parse(site)
-    infos = [(name, find_spider(name)) for name in spiders]
-    entrants = tuple(Entrant(name, one.program if one else name) for name, one in infos)
+    entrants = tuple(map(spider_entrant, spiders))
     fields: dict[str, object] = {
         "entrants": entrants,
         "parses": (LOOP,) * len(entrants),
@@ -179,9 +179,9 @@ def site_store(
     asked: SiteExperiment, faults_of: dict[str, tuple[Fault, ...]] | None = None
 ) -> Store:
     """Results in memory, in which some spiders have faults."""
-    runs = asked.order(dict.fromkeys(asked.crawlers, 10_000))
+    runs = asked.order({name: 1 if name == "serial" else 1000 for name in asked.crawlers})
     store = Store.create(
-        Path("results/sites.db"), asked, len(runs), {}, "2026-01-01T00:00:00", is_in_memory=True
+        Path("results/sites.db"), asked, len(runs), ABOUT, "2026-01-01T00:00:00", is_in_memory=True
     )
     for run in runs:
         store.append(site_result(run, *(faults_of or {}).get(run.cell.crawler, ())))

@@ -43,8 +43,10 @@ TREE = ByHand({0: [1, 2], 1: [3, 4], 2: [5, 6]})
 """A binary tree of 7."""
 
 
-def star(pages: int, **more: dict[int, int]) -> ByHand:
-    return ByHand({0: list(range(1, pages))}, **more)
+def star(
+    pages: int, hosts: dict[int, int] | None = None, robots: dict[int, int] | None = None
+) -> ByHand:
+    return ByHand({0: list(range(1, pages))}, {}, hosts or {}, robots or {})
 
 
 @pytest.mark.parametrize(("pages", "slots"), [(1, 5), (101, 10), (102, 10), (50, 100)])

@@ -2,18 +2,20 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.options import add_plot, checked_entrant
 from bench.documents import document
+from bench.errors import UsageError
 from bench.exit_codes import EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.entrants import Entrant
 from bench.program import PROGRAM
 from bench.report.tables import format_number, make_console
 from crawlers.installed import installed_versions
 from crawlers.registry import find
+from crawlers.spiders.task import LOOP
 
 if TYPE_CHECKING:
     from bench.contract.faults import AllPlayed, Played
@@ -30,6 +32,7 @@ said of the crawler less precise."""
 
 EXAMPLES = (
     ("check mine:crawl", "the function crawl of your own mine.py"),
+    ("check --site ./mine.py:spider", "the function spider, which follows links"),
     ("check all --faults", "Markdown tables: what each crawler makes of each fault"),
 )
 
@@ -42,6 +45,11 @@ def add_options(parser: ArgumentParser) -> None:
         type=checked_entrant,
         metavar="NAME",
         help=f"a crawler, as {PROGRAM} list names it, or all, or your own as ./mine.py:crawl",
+    )
+    parser.add_argument(
+        "--site",
+        action="store_true",
+        help="NAME is a spider, of the verb site: check the contract of spiders on small sites",
     )
     parser.add_argument(
         "--faults",
@@ -57,23 +65,46 @@ def run(arguments: Namespace) -> int:
     from bench.contract.checking import check_contract
     from bench.measure.readiness import chosen_entrants, installed
 
+    if arguments.site:
+        return _check_spiders(arguments)
     entrants = chosen_entrants(arguments.crawlers)
     for entrant in entrants:
         installed(entrant)
     if arguments.faults or arguments.plot is not None:
         return _check_faults(entrants, arguments)
+    return _report(entrants, check_contract, as_json=arguments.json)
+
+
+def _check_spiders(arguments: Namespace) -> int:
+    """Check spiders instead of crawlers."""
+    from bench.contract.site_rules import check_spider
+    from bench.measure.spiders import chosen_spiders
+
+    if arguments.faults or arguments.plot is not None:
+        raise UsageError("--faults and --plot are for crawlers: leave them out with --site")
+    chosen = chosen_spiders([str(one) for one in arguments.crawlers], (LOOP,))
+    return _report([entrant for entrant, _ in chosen], check_spider, as_json=arguments.json)
+
+
+def _report(
+    entrants: Sequence[Entrant],
+    check: "Callable[[Entrant], Iterator[Finding]]",
+    *,
+    as_json: bool,
+) -> int:
+    """Print what is found of each entrant, and return the exit code."""
     found: dict[str, list[Finding]] = {}
     for entrant in entrants:
         found[entrant.label] = []
-        if not arguments.json:
+        if not as_json:
             make_console().print(entrant.label, markup=False, style="bold")
-        for finding in check_contract(entrant):
+        for finding in check(entrant):
             found[entrant.label].append(finding)
-            if not arguments.json:
+            if not as_json:
                 _print_finding(finding)
-        if not arguments.json:
+        if not as_json:
             print(f"  {_summed_up(found[entrant.label])}")
-    if arguments.json:
+    if as_json:
         report = {label: [_finding_json(one) for one in all_] for label, all_ in found.items()}
         print(json.dumps(report, indent=2))
     is_broken = any(one.is_broken for findings in found.values() for one in findings)

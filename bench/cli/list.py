@@ -1,4 +1,4 @@
-"""`crawlbench list`: lists the crawlers."""
+"""`crawlbench list`: lists the crawlers and the spiders."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -6,10 +6,10 @@ from bench.cli.options import add_wide
 from bench.exit_codes import EXIT_OK
 
 DESCRIPTION = """\
-Lists the crawlers: their style, their libraries with the versions installed
-here, and what is declared of each."""
+Lists the crawlers, and the spiders of the verb site: their style, their
+libraries with the versions installed here, and what is declared of each."""
 
-EXAMPLES = (("list", "names for crawl, run --crawlers, check and audit"),)
+EXAMPLES = (("list", "names for crawl, run --crawlers, check, audit and site"),)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -19,8 +19,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the table of crawlers, and return the exit code."""
-    from bench.report.crawlers import print_crawlers
+    from bench.report.crawlers import print_crawlers, print_spiders
     from bench.report.tables import make_console
 
     print_crawlers(make_console(is_wide=arguments.wide))
+    print_spiders(make_console(is_wide=arguments.wide))
     return EXIT_OK

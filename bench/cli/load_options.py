@@ -277,6 +277,7 @@ def _checked_model(parse: Callable[[str], Model]) -> Callable[[str], Model]:
 
 
 def checked_models(parse: Callable[[str], Model]) -> Callable[[str], tuple[Model, ...]]:
+    """Return a type for argparse: a list of models, separated by commas, without repetitions."""
     checked = _checked_model(parse)
 
     def checked_all(text: str) -> tuple[Model, ...]:

@@ -5,8 +5,6 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
-
 from bench.cli.load_options import add_delay, checked_models
 from bench.cli.options import (
     DEFAULT_OUT,
@@ -25,6 +23,7 @@ from bench.program import say
 from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
 from crawlers.spiders.registry import SPIDERS
 from crawlers.spiders.task import LOOP, PARSES
+from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
 
 if TYPE_CHECKING:
     from bench.measure.session import Measured
@@ -211,9 +210,10 @@ def _spec(arguments: Namespace, size: Size) -> SiteSpec:
         "crawl-delay": arguments.crawl_delay,
     }
     pairs = [f"{name}={value}" for name, value in values.items() if value is not None]
-    names = [one for one in arguments.difficulties.split(",") if one]
-    pairs += [f"with={','.join(name for name in names if '@' not in name)}"] if names else []
-    pairs += [name.replace("@", "=") for name in names if "@" in name]
+    named = [one.partition("@") for one in arguments.difficulties.split(",") if one]
+    usual = [name for name, at, _ in named if not at]
+    pairs += [f"with={','.join(usual)}"] if usual else []
+    pairs += [f"{name}={share}" for name, at, share in named if at]
     try:
         return SiteSpec.parse(";".join(pairs))
     except SiteError as error:

@@ -1,10 +1,11 @@
-"""Prints the registry of crawlers as a table, with the installed versions."""
+"""Prints the registries of crawlers and spiders as tables, with the installed versions."""
 
 from typing import TYPE_CHECKING
 
 from bench.report.tables import Column, Table, print_table
 from crawlers.installed import install_command, installed_versions
-from crawlers.registry import ANY, REGISTRY, CrawlerInfo
+from crawlers.registry import ANY, REGISTRY, CrawlerInfo, find
+from crawlers.spiders.registry import SPIDERS, SpiderInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +46,30 @@ def print_crawlers(console: "Console") -> None:
         ),
     )
     print_table(Table("", columns, REGISTRY), console)
+
+
+def print_spiders(console: "Console") -> None:
+    """Print every spider with its declarations."""
+    of = Column[SpiderInfo]
+    columns = (
+        of("spider", lambda info: info.name),
+        of("style", lambda info: info.style, is_text=True),
+        of("library", lambda info: _library(_row_of(info)), is_text=True, may_stack=True),
+        of("parses in", lambda info: ", ".join(info.parses), is_text=True, priority=1),
+        of(
+            "limits per host",
+            lambda info: "yes" if info.keeps_host_limits else "no",
+            is_text=True,
+            priority=2,
+        ),
+        of("leaves out", lambda info: ", ".join(info.omits) or "-", is_text=True, priority=3),
+        of("retries", lambda info: str(info.retries), priority=4),
+    )
+    print_table(Table("Spiders, for the verb site", columns, SPIDERS), console)
+
+
+def _row_of(info: SpiderInfo) -> CrawlerInfo:
+    return find(info.program, info.declared_as)
 
 
 def _library(info: CrawlerInfo) -> str:

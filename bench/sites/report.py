@@ -71,8 +71,10 @@ def _share(value: float | None) -> str:
     """Return a share in percent, never rounded up to 100."""
     if value is None:
         return "-"
+    if value == 1:
+        return "100"
     text = f"{100 * value:.1f}"
-    return f"{99.9}" if text == "100.0" and value < 1 else text.removesuffix(".0")
+    return "99.9" if text == "100.0" and value < 1 else text
 
 
 def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
@@ -104,10 +106,11 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
         ),
         of("disallowed", lambda cell: _count(cell, "disallowed"), priority=1),
         of(
-            "in trap",
+            "in",
             lambda cell: _count(cell, "in_trap"),
+            "trap",
             priority=1,
-            about="in trap: months of the endless calendar.",
+            about=_about_trap(analysis),
         ),
         of(
             "verdict",
@@ -119,6 +122,12 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
     trials = analysis.experiment.trials
     caption = f"Medians of {trials} trials." if trials > 1 else ""
     return Table("Crawls of the whole site", columns, analysis.cells, caption)
+
+
+def _about_trap(analysis: SiteAnalysis) -> str:
+    limits = {run.site.max_depth for run in analysis.runs if run.site is not None}
+    allowed = f"; the depth limit allows {max(limits)}" if limits else ""
+    return f"in trap: months of the endless calendar{allowed}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,13 +63,17 @@ SPIDERS = (
         name="scrapy",
         program="crawlers.spiders.scrapy_spider:spider",
         declared_as="scrapy",
-        style="Scrapy, as its tutorial has it",
+        style="Scrapy's CrawlSpider, as its documentation has it",
+        omits=("sitemap",),
+        retries=2,
     ),
     SpiderInfo(
         name="crawlee",
         program="crawlers.spiders.crawlee_spider:spider",
         declared_as="crawlee",
         style="Crawlee's ParselCrawler, as its tutorial has it",
+        omits=("sitemap",),
+        retries=3,
         keeps_host_limits=False,
     ),
 )
