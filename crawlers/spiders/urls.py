@@ -22,14 +22,15 @@ _OTHER_SCHEME = re.compile(r"(?i)(?!https?:)[a-z][a-z0-9+.-]*:")
 _PATH = re.compile("[^?#]*")
 _PLAIN = re.compile(r"/?[A-Za-z0-9_-]+(?:[/.][A-Za-z0-9_-]+)*")
 """A path that is canonical as it is: w3lib would take twenty times as long to find nothing."""
-_OF_THE_PAGE = re.compile(r"(?i)(https?:)?([?#]|$)")
-"""A link whose result depends on the whole base URL, and not on its folder alone."""
+_OF_THE_FOLDER = re.compile(r"(?i)(?!https?:(?!//))(https?://|[/.]*)\w")
+"""How a link begins that has a path of its own, so that its base URL matters only by its folder."""
 
 
 def canonical(base_url: str, href: str, encoding: str = "utf-8") -> str:
     """Return the canonical URL that a link leads to; "" for one that leads to nothing by HTTP.
 
-    `base_url` must be canonical. `encoding` is that of the page: what is not ASCII in a query is sent in it.
+    `base_url` must be canonical. `encoding` is that of the page: what is not ASCII in a query is
+    sent in it.
     """
     if len(href) > _MOST_CHARS:
         return ""
@@ -55,6 +56,12 @@ def _folder(url: str) -> str:
     return path[: path.rindex("/") + 1]
 
 
+def _is_of_folder(href: str) -> bool:
+    """Return whether a link leads to the same URL from all pages of a folder."""
+    is_of_encoding = "?" in href and not href.isascii()
+    return bool(_OF_THE_FOLDER.match(href)) and not is_of_encoding and not _UNUSUAL.search(href)
+
+
 class CanonicalLinks:
     """Resolves the links of pages. Threads may share it."""
 
@@ -73,7 +80,7 @@ class CanonicalLinks:
             url = known.get(href)
             if url is None:
                 url = canonical(base_url, href, encoding)
-                if href.isascii() and not _OF_THE_PAGE.match(href.strip(_STRIPPED)):
+                if _is_of_folder(href):
                     known[href] = url
                     self._count += 1
             if url:

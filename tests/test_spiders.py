@@ -1,0 +1,166 @@
+"""Every spider on a small site with all difficulties, by what the server saw."""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import pytest
+
+from bench.measure.pinning import UNPINNED
+from bench.measure.runner import ProcessRunner, Target
+from bench.plan.delays import Delay
+from bench.plan.entrants import Entrant
+from bench.plan.experiment import Cell, PlannedRun
+from crawlers.contract import ERROR_WORDS
+from crawlers.spiders.registry import find_spider
+from crawlers.spiders.task import BUDGET_SPENT, DONE, SiteTask
+from server.announcement import Addresses
+from server.process import ServerProcess
+from server.site.resources import Kind, index_of, kind_of
+from server.site.site import Site
+from server.site.spec import SiteSpec
+
+OWN = ("serial", "threads", "gevent", "asyncio", "asyncio-uvloop")
+SPEC = SiteSpec.parse("pages=300;links=8;size=3000;delay=1;hosts=2;with=all")
+SITE = Site(SPEC)
+HOSTS = SPEC.hosts + 1
+"""One is not of the site, and links lead there."""
+
+
+class Crawl(NamedTuple):
+    """What both ends recorded."""
+
+    arrived: list[int]
+    """Resources, by the server."""
+    hosts: list[tuple[int, int, int]]
+    """Of each request: its host, and when it was there."""
+    recorded: list[tuple[int, int, str]]
+    """Of each fetch: resource, status, error."""
+    depths: list[int]
+    ended: str
+    pending: int
+
+
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[Addresses]:
+    server = ServerProcess("--site-hosts", str(HOSTS))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def crawl(
+    name: str,
+    addresses: Addresses,
+    concurrency: int = 8,
+    timeout_s: float = 10.0,
+    **limits: float | str,
+) -> Crawl:
+    info = find_spider(name)
+    assert info is not None
+    values = {"max_depth": SITE.depth_limit, "max_fetches": 5000} | limits
+    task = SiteTask(site=SPEC.text, **values)  # type: ignore[arg-type]
+    run = PlannedRun(
+        number=1,
+        trial=1,
+        cell=Cell(name, 1 if name == "serial" else concurrency, Delay.fixed(0)),
+        requests=task.max_fetches,
+        entrant=Entrant(name, info.program, declared_as=info.declared_as),
+        site=task,
+    )
+    target = Target(addresses.data_url, addresses.control_url)
+    result = ProcessRunner(target, timeout_s, UNPINNED).run(run)
+    assert result.outcome is not None, result
+    assert result.outcome.site is not None
+    assert result.ledger is not None
+    jobs, usage = result.outcome.site.jobs, result.outcome.site.usage
+    fetches, ledger = result.outcome.fetches, result.ledger.columns
+    assert sorted(fetches["seq"]) == list(range(len(jobs["resource"])))
+    return Crawl(
+        arrived=list(ledger["seq"]),
+        hosts=[
+            (SITE.host_of(number), arrived_ns, replied_ns)
+            for number, arrived_ns, replied_ns in zip(
+                ledger["seq"], ledger["arrived_ns"], ledger["replied_ns"], strict=True
+            )
+        ],
+        recorded=[
+            (jobs["resource"][seq], status, ERROR_WORDS[error])
+            for seq, status, error in zip(
+                fetches["seq"], fetches["status"], fetches["error"], strict=True
+            )
+        ],
+        depths=list(jobs["depth"]),
+        ended=usage.ended,
+        pending=usage.pending,
+    )
+
+
+@cache
+def resources_to_fetch() -> frozenset[int]:
+    """By a plain search from the home page and the robots.txt of each host."""
+    robots = [int(Kind.ROBOTS) << 40 | host for host in range(SPEC.hosts)]
+    depths = dict.fromkeys([0, *robots], 0)
+    waiting = deque(depths)
+    while waiting:
+        number = waiting.popleft()
+        for link in SITE.links_of(number):
+            is_good = not link.is_nofollow and SITE.host_of(link.number) < SPEC.hosts
+            if (
+                is_good
+                and SITE.difficulty_of(link.number) != "disallowed"
+                and link.number not in depths
+                and depths[number] < SITE.depth_limit
+            ):
+                depths[link.number] = depths[number] + 1
+                waiting.append(link.number)
+    return frozenset(depths)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_spider_fetches_what_it_should_once_and_nothing_else(
+    name: str, addresses: Addresses
+) -> None:
+    seen = crawl(name, addresses)
+    assert Counter(seen.arrived) == dict.fromkeys(resources_to_fetch(), 1)
+    assert sorted(seen.recorded) == sorted(
+        (number, SITE.status_of(number), "") for number in resources_to_fetch()
+    )
+    months = [index_of(number) for number in seen.arrived if kind_of(number) == Kind.CALENDAR]
+    assert 0 < len(months) <= SITE.depth_limit
+    assert max(seen.depths) == SITE.depth_limit
+    assert (seen.ended, seen.pending) == (DONE, 0)
+
+
+@pytest.mark.parametrize("parse", ["threads", "processes"])
+def test_pages_can_be_parsed_elsewhere(parse: str, addresses: Addresses) -> None:
+    seen = crawl("asyncio", addresses, parse=parse, parsers=2)
+    assert Counter(seen.arrived) == dict.fromkeys(resources_to_fetch(), 1)
+
+
+@pytest.mark.parametrize("name", ["threads", "gevent", "asyncio"])
+def test_a_spider_keeps_the_limit_of_a_host(name: str, addresses: Addresses) -> None:
+    seen = crawl(name, addresses, per_host=2)
+    assert Counter(seen.arrived) == dict.fromkeys(resources_to_fetch(), 1)
+    for host in range(SPEC.hosts):
+        changes = [(at_ns, 1) for one, at_ns, _ in seen.hosts if one == host]
+        changes += [(at_ns, -1) for one, _, at_ns in seen.hosts if one == host]
+        at_once, most = 0, 0
+        for _, change in sorted(changes):
+            at_once += change
+            most = max(most, at_once)
+        assert 1 <= most <= 2
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_pages_that_fail_do_not_end_a_crawl(name: str, addresses: Addresses) -> None:
+    seen = crawl(name, addresses, site=FAILING)
+
+
+def test_a_spider_ends_when_it_has_fetched_enough(addresses: Addresses) -> None:
+    seen = crawl("asyncio", addresses, max_fetches=50)
+    assert len(seen.recorded) == len(seen.arrived) == 50
+    assert seen.ended == BUDGET_SPENT
+    assert seen.pending > 0
