@@ -164,9 +164,8 @@ def _draw_panel(
 
 
 def _handle(name: str, style: LineStyle, point: Point) -> Line2D:
-    marker = marker_of(Level.VALID, style.marker, style.colour)
-    label = f"{name} (up to {point.concurrency:g})"
-    return Line2D([], [], linestyle=style.line, label=label, **marker)
+    looks = marker_of(Level.VALID, style.marker, style.colour) | {"linestyle": style.line}
+    return Line2D([], [], label=f"{name} (up to {point.concurrency:g})", **looks)
 
 
 def _draw_spider(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) -> None:
