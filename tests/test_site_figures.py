@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,14 +27,14 @@ from plots.style import styles_of
 from tests.site_analyses import SHOULD, analysis, asked_site, cell, crawl, host
 
 
-def lines(figure: Figure | None, panel: int | None = None) -> dict[str, list[tuple[float, float]]]:
+def lines(figure: Figure | None, panel: int | None = None) -> dict[str, Any]:
+    """Return the points of each line by its gid."""
     assert figure is not None
     panels = figure.axes if panel is None else [figure.axes[panel]]
     return {
-        str(line.get_gid()): [
-            (float(x), float(y))
-            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)  # type: ignore[arg-type]
-        ]
+        str(line.get_gid()): list(
+            zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True)
+        )
         for axes in panels
         for line in axes.lines
     }

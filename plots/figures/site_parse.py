@@ -26,8 +26,8 @@ _HOW_TO_READ = (
     "processes, with their number. Left: pages per second, at the highest concurrency measured. "
     "Right: the CPU time of a page, in all processes, by what it was used for. While a page is "
     "parsed on the loop, nothing else is done there, which does not matter for small pages and "
-    "decides for large ones. Other places cost more CPU time, because pages must get there and "
-    "links must come back; threads of one Python process take turns. INVALID rows are hollow."
+    "decides for large ones. Other places mostly cost more CPU time, because pages must get there "
+    "and links must come back; threads of one Python process take turns. INVALID rows are hollow."
 )
 _GAP = 0.5
 """Room between two spiders, in rows."""
