@@ -213,6 +213,19 @@ def _of_advice(
     return advice_figures(store, analysis), partial(advice_page, store, analysis)
 
 
+def _of_site(
+    store: Store, analysis: Any, timeline_at: Sequence[int]
+) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
+    from bench.sites.analysis import analyse_site
+    from plots.figures import site_figures
+    from plots.site_page import site_page
+
+    if timeline_at:
+        raise StoreError(f"--timeline-at is for crawls and sweeps, and {store.path} is neither")
+    analysis = analysis or analyse_site(store)
+    return site_figures(store, analysis), partial(site_page, store, analysis)
+
+
 _DRAWN: dict[str, "Callable[[Store, Any, Sequence[int]], _FiguresAndPage]"] = {
     "sweep": _of_sweep,
     "calibration": _of_sweep,
@@ -220,6 +233,7 @@ _DRAWN: dict[str, "Callable[[Store, Any, Sequence[int]], _FiguresAndPage]"] = {
     "advice": _of_advice,
     "primes": _of_primes,
     "scenarios": _of_scenarios,
+    "site": _of_site,
 }
 """How to draw each kind of experiment in bench.kinds. A test checks that none is missing."""
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from bench.analysis.quantiles import least_requests
 from bench.analysis.validity import Level
 from bench.plan.experiment import Experiment
-from plots.style import GREY, LineStyle, keep_inside, marker_of, spread_labels
+from plots.style import FAILED, GREY, LineStyle, keep_inside, marker_of, spread_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -189,6 +189,18 @@ def name_ends(
                 color=styles[name].colour,
                 fontweight="bold",
             )
+
+
+def name_failed(axes: Axes, names: Sequence[str]) -> None:
+    """Name the crawlers without a single result. They are INVALID and have no line."""
+    if names:
+        axes.annotate(
+            f"INVALID, no result: {', '.join(names)}",
+            (0.01, 0.8),
+            xycoords="axes fraction",
+            color=FAILED,
+            fontsize=11,
+        )
 
 
 def _height(axes: Axes, point: Point) -> float:

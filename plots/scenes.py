@@ -11,6 +11,7 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.comparison import Neighbours
 from bench.analysis.keeping_up import highest_kept_up
+from bench.analysis.validity import Level
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
 from bench.results.columns import IntColumns
@@ -18,6 +19,8 @@ from bench.results.environment import format_machine, format_versions
 from bench.results.schema import RunRow
 from bench.results.store import Store
 from bench.scenarios.analysis import ScenariosAnalysis
+from bench.sites.analysis import SiteAnalysis, SiteCell
+from server.site.spec import DIFFICULTIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,6 +127,37 @@ class ScenariosScene:
     small_print: str
 
 
+@dataclass(frozen=True, slots=True)
+class SiteScene:
+    """The crawls of a whole site, or of the sites that differ in the size of their pages."""
+
+    analysis: SiteAnalysis
+    small_print: str
+    suffix: str = ""
+    """Part of the file names that names the size of the pages, or "" if the figure has them all."""
+    title: str = ""
+    """Part of the headings that names the size of the pages, or "" if the figure has them all."""
+
+    @property
+    def chosen(self) -> dict[str, SiteCell]:
+        """The cell of each spider that is shown if only one can be: that of most pages per second.
+
+        A cell with an INVALID run is only chosen if its spider has no other.
+        """
+        chosen: dict[str, SiteCell] = {}
+        for cell in self.analysis.cells:
+            if not cell.measured:
+                continue
+            known = chosen.get(cell.spider)
+            if known is None or _rank(cell) > _rank(known):
+                chosen[cell.spider] = cell
+        return chosen
+
+
+def _rank(cell: SiteCell) -> tuple[bool, float]:
+    return cell.level is not Level.INVALID, cell.median_of("pages_per_s") or 0.0
+
+
 def small_print_of(store: Store, analysis: Analysis) -> str:
     """Return the small print of every figure: the machine, the date and what was measured."""
     is_open = analysis.experiment.is_open
@@ -135,6 +169,15 @@ def small_print_of_primes(store: Store, analysis: PrimesAnalysis) -> str:
     """Return the small print of the figures of `crawlbench primes`."""
     runs = [run.run for cell in analysis.cells for run in cell.runs]
     return small_print_of_runs(store, runs, analysis.experiment.format_plan())
+
+
+def small_print_of_site(store: Store, analysis: SiteAnalysis) -> str:
+    """Return the small print of the figures of `crawlbench site`, with the difficulties."""
+    spec = analysis.experiment.spec
+    names = [name for name, _ in spec.difficulties]
+    text = "every difficulty" if len(names) == len(DIFFICULTIES) else ", ".join(names)
+    plan = "; with ".join(filter(None, [analysis.experiment.format_plan(), text]))
+    return small_print_of_runs(store, analysis.runs, plan)
 
 
 def small_print_of_runs(store: Store, runs: Iterable[RunRow], plan: str) -> str:

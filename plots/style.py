@@ -46,6 +46,8 @@ _OWN: dict[str, tuple[str, str, _Line]] = {
     "asyncio-queue": ("#004488", "v", "-."),
     "gevent-pool": ("#228833", "P", _LONG),
     "threads-map": ("#6699CC", "*", "-"),
+    "scrapy": ("#D55E00", "P", _LONG),
+    "crawlee": ("#E69F00", "h", _DASH_DOTS),
     # Savers of bench.primes have the colours of the crawlers that they are made from.
     "no-io": ("#777777", "P", "-"),
     "file-io": ("#999933", "8", _DASH_DOTS),

@@ -27,7 +27,7 @@ from server import __version__
 from server.control_token import TOKEN_VARIABLE, TokenError, token_of_environment
 from server.service import Service, ServiceError
 from server.service_options import add_service_options, service_of
-from server.site.spec import SiteError, SiteSpec
+from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
 from server.site.targets import SITE_PATH
 from server.standard_streams import run_program
 
@@ -122,8 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         "--site",
         metavar="SPEC",
         help="serve a generated web site, whose URL is printed on stderr. SPEC is KEY=VALUE pairs, "
-        "as in 'pages=1000;links=20;size=5000;delay=20;hosts=1;with=all'; docs/server.md has them "
-        "all",
+        "as in 'pages=5000;hosts=3;with=all'. The keys are seed, pages, links, size (bytes), delay "
+        "(ms), hosts, crawl-delay (s), with (difficulties, or all), and each difficulty with its "
+        f"share in percent: {', '.join(DIFFICULTIES)}",
     )
     parser.add_argument(
         "--site-hosts",

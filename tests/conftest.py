@@ -13,6 +13,7 @@ from server.host_rule import HostRule
 from server.ledger import Ledger
 from server.loop_lag import LoopLag
 from server.request_reader import Limits
+from server.sites import Sites
 from tests.raw_client import RawClient, until
 
 # How long an example takes depends on the machine, and says nothing about the code.
@@ -46,7 +47,8 @@ class InProcessServer:
         )
         rule = HostRule("127.0.0.1")
         self.ledger = ledger
-        self.data = DataPort(ledger, rule, control_port, max_connections, limits)
+        sites = Sites(self.port, addresses=2)
+        self.data = DataPort(ledger, rule, control_port, max_connections, limits, sites=sites)
         self.control = ControlServer(control_application(self.data, rule, LoopLag()))
         self.data.add_sockets(data_sockets)
         self.control.add_sockets(control_sockets)

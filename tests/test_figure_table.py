@@ -19,6 +19,8 @@ TABLES = (
         figures.OF_ASYNC,
         figures.OF_SCENARIOS,
         figures.OF_ADVICE,
+        figures.OF_SITES,
+        figures.OF_SITE,
     ),
 )
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bench.analysis.in_flight import Levels
+from bench.analysis.validity.verdict import format_counts
 from bench.contract.evidence import abbreviated, require
 from bench.contract.rules import MUST, SHOULD, Finding, Rule
 from bench.contract.runs import BrokenError, UnknownError
@@ -199,8 +200,8 @@ def _failure_rules(runner: SiteRunner) -> Iterator[Rule]:
 
     def timeouts() -> str:
         errors = crawled.summary.errors
-        require(set(errors) == {"timeout"}, f"recorded as {errors}")
-        return f"{errors}, and the others go on"
+        require(set(errors) == {"timeout"}, f"recorded as: {format_counts(errors) or 'no failure'}")
+        return f"{errors['timeout']} timeouts, and the others go on"
 
     yield Rule(MUST, "a fetch that takes too long ends, and the others go on", timeouts)
     with socket.create_server(("127.0.0.1", 0)) as gone:

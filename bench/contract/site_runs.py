@@ -74,7 +74,7 @@ class SiteRunner:
         assert result.outcome is not None
         assert result.outcome.site is not None
         assert result.ledger is not None
-        with Store.create(Path(), asked, 1, {}, "", is_in_memory=True) as store:
+        with Store.create(Path("memory"), asked, 1, {}, "", is_in_memory=True) as store:
             store.append(result)
             ((trial,),) = (cell.trials for cell in analyse_site(store).cells)
         if trial.summary is None:

@@ -14,8 +14,6 @@ from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, NamedTuple, Protocol
 
-from server.site.spec import SiteSpec
-
 from bench.errors import MachineError
 from bench.exit_codes import signal_name
 from bench.measure.descendants import kill_descendants
@@ -35,6 +33,7 @@ from server.ledger import MOST_ROWS, WAITING, RunRecord
 from server.packed_columns import Columns
 from server.process import LastWords
 from server.request_plan import Plan
+from server.site.spec import SiteSpec
 
 _GRACE_S = 30.0
 """Time beyond the crawl: to start a process, import a library, write the outcome."""
@@ -218,7 +217,7 @@ class ProcessRunner:
                 return f"cannot be started: {error.strerror}", "", None
             assert process.stdout is not None
             assert process.stderr is not None
-            reader = _Reader(process.stdout, _MOST_ROWS_EACH * planned.requests + _MOST_ROWS_MORE)
+            reader = _Reader(process.stdout, _most_rows(planned))
             last_words = LastWords(process.stderr)
             if memory is not None:
                 memory.begin(process.pid)
@@ -362,6 +361,11 @@ class ProcessRunner:
 def ledger_rows(planned: PlannedRun) -> int:
     """Return the rows to reserve for a run: a crawler that sends all twice can be detected."""
     return max(1000, 2 * planned.requests)
+
+
+def _most_rows(planned: PlannedRun) -> int:
+    most = planned.site.max_fetches if planned.site is not None else planned.requests
+    return _MOST_ROWS_EACH * most + _MOST_ROWS_MORE
 
 
 def _columns_of(memory: MemorySampler | None) -> Columns | None:

@@ -134,7 +134,7 @@ class SiteExperiment:
         hosts = f" on {spec.hosts} hosts" if spec.hosts > 1 else ""
         at = ", ".join(map(str, self.concurrencies))
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        text = f"{spec.pages:,} pages{hosts} of {sizes}, {spec.links} links each, delay "
+        text = f"{spec.pages:,} pages of {sizes}{hosts}, {spec.links} links each, delay "
         text += f"{self.delay}; concurrency {at}; {trials}"
         return "; ".join((text, *self._format_limits()))
 

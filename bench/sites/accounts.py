@@ -96,8 +96,7 @@ def jobs_of_arrivals(
 ) -> "NDArray[np.int64]":
     """Return the job of each arrival, or NO_JOB.
 
-    Usually a resource has one job, and all arrivals are that job's. Of several jobs, the time
-    decides: see `_by_time`.
+    Usually a resource has one job and one arrival. Of several, the time decides: see `_by_time`.
     """
     found = np.full(len(arrived_ns), NO_JOB, dtype=np.int64)
     order = np.argsort(resource_of_job, kind="stable")
@@ -108,7 +107,8 @@ def jobs_of_arrivals(
         return found
     place = np.minimum(np.searchsorted(resources, resource_of_arrival), len(resources) - 1)
     is_known = resources[place] == resource_of_arrival
-    is_single = is_known & (count[place] == 1)
+    arrivals = np.bincount(place[is_known], minlength=len(resources))
+    is_single = is_known & (count[place] == 1) & (arrivals[place] == 1)
     found[is_single] = order[first[place[is_single]]]
     rows = np.flatnonzero(is_known & ~is_single)
     rows = rows[np.lexsort((arrived_ns[rows], place[rows]))]

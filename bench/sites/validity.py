@@ -144,14 +144,17 @@ def _hosts(evidence: Evidence) -> Iterator[Reason]:
         return
     allowed = SHORT_GAP_SHARE + held_up_share(records, gap_ns / 2)
     for host in evidence.summary.hosts:
-        text = _broken_gap(host, gap_ns, allowed)
+        text = broken_gap(host, gap_ns, allowed)
         if text:
             yield invalid("host limit", f"{host.host}: {text}{declared}")
             return
 
 
-def _broken_gap(host: HostSummary, gap_ns: int, allowed: float) -> str:
-    """Say how a host was asked too soon; "" if it was not."""
+def broken_gap(host: HostSummary, gap_ns: int, allowed: float) -> str:
+    """Say how a host was asked too soon; "" if it was not.
+
+    `allowed` is the share of short gaps that is no fault.
+    """
     asked = f"the delay to keep is {gap_ns / 1e6:g} ms"
     if host.gaps and host.short_gaps > max(1, allowed * host.gaps):
         return (

@@ -1,12 +1,13 @@
 """Finds the links of a document: HTML, or a sitemap. Pure, so that any process can do it."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 from time import thread_time_ns
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser
 from w3lib.encoding import html_to_unicode, http_content_type_encoding, read_bom
 
+_declared = lru_cache(http_content_type_encoding)
 _HTML = ("text/html", "application/xhtml+xml")
 _XML = ("application/xml", "text/xml")
 
@@ -37,19 +38,20 @@ def find_links(content_type: str, body: bytes) -> Links:
         return Links(locations, cpu_ns=thread_time_ns() - start_ns)
     encoding, text = _decoded(content_type, body)
     tree = LexborHTMLParser(text)
-    base = next((one["href"] for one in _attributes(tree, "base") if one.get("href")), None)
+    bases = [node.attributes.get("href") for node in tree.tags("base")]
     hrefs: list[str] = []
-    if not any(map(_forbids, _attributes(tree, "meta"))):
-        for tag in ("a", "area"):
-            for one in _attributes(tree, tag):
-                href = one.get("href")
-                if href and "nofollow" not in (one.get("rel") or "").lower().split():
-                    hrefs.append(href)
+    if not any(_forbids(node.attributes) for node in tree.tags("meta")):
+        for node in tree.tags("a") + tree.tags("area"):
+            attributes = node.attributes
+            href = attributes.get("href")
+            if href and not ("rel" in attributes and _is_nofollow(attributes["rel"])):
+                hrefs.append(href)
+    base = next(filter(None, bases), None)
     return Links(hrefs, base, encoding, thread_time_ns() - start_ns)
 
 
-def _attributes(tree: LexborHTMLParser, tag: str) -> Iterator[dict[str, str | None]]:
-    return (node.attributes for node in tree.tags(tag))
+def _is_nofollow(rel: str | None) -> bool:
+    return rel is not None and "nofollow" in rel.lower().split()
 
 
 def _forbids(meta: dict[str, str | None]) -> bool:
@@ -65,7 +67,7 @@ def _decoded(content_type: str, body: bytes) -> tuple[str, bytes | str]:
 
     What is UTF-8 is left to the parser, which saves decoding it twice.
     """
-    declared = http_content_type_encoding(content_type)
+    declared = _declared(content_type)
     if declared == "utf-8" and read_bom(body)[0] in (None, "utf-8"):
         return declared, body
     encoding, text = html_to_unicode(content_type, body, default_encoding="cp1252")

@@ -62,7 +62,8 @@ class SiteRun:
 
     def _resource(self, url: str) -> int:
         """Return the number of what a URL names; NO_RESOURCE for what is nothing of the site."""
-        _, _, rest = url.partition("://")
+        # A spider of a user's may leave a fragment, which is never sent.
+        _, _, rest = url.partition("#")[0].partition("://")
         netloc, _, target = rest.partition("/")
         host = self._numbers.get(netloc)
         return NO_RESOURCE if host is None else self._site.number_of(host, f"/{target}")

@@ -12,13 +12,16 @@ from w3lib.url import canonicalize_url
 
 _MOST_CHARS = 8_192
 """Longer links are dropped: servers refuse them, and some steps take time by the square."""
-_MOST_REMEMBERED = 131_072
-"""Links that are remembered at a time: some 30 MB."""
+_MOST_REMEMBERED = 262_144
+"""Links that are remembered at a time: some 40 MB, besides the URLs, which the frontier keeps."""
 
 _STRIPPED = "".join(map(chr, range(33)))
+_UNUSUAL = re.compile(rf"[{_STRIPPED}\\]")
 _DROPPED = str.maketrans("", "", "\t\r\n")
-_SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]*):")
-_FOLLOWED = ("http", "https")
+_OTHER_SCHEME = re.compile(r"(?i)(?!https?:)[a-z][a-z0-9+.-]*:")
+_PATH = re.compile("[^?#]*")
+_PLAIN = re.compile(r"/?[A-Za-z0-9_-]+(?:[/.][A-Za-z0-9_-]+)*")
+"""A path that is canonical as it is: w3lib would take twenty times as long to find nothing."""
 _OF_THE_PAGE = re.compile(r"(?i)(https?:)?([?#]|$)")
 """A link whose result depends on the whole base URL, and not on its folder alone."""
 
@@ -26,22 +29,30 @@ _OF_THE_PAGE = re.compile(r"(?i)(https?:)?([?#]|$)")
 def canonical(base_url: str, href: str, encoding: str = "utf-8") -> str:
     """Return the canonical URL that a link leads to; "" for one that leads to nothing by HTTP.
 
-    `encoding` is that of the page: what is not ASCII in a query is sent in it.
+    `base_url` must be canonical. `encoding` is that of the page: what is not ASCII in a query is sent in it.
     """
     if len(href) > _MOST_CHARS:
         return ""
-    # https://url.spec.whatwg.org/#concept-basic-url-parser, its first steps and its backslashes
-    href = href.strip(_STRIPPED).translate(_DROPPED)
-    scheme = _SCHEME.match(href)
-    if scheme and scheme[1].lower() not in _FOLLOWED:
+    if _PLAIN.fullmatch(href):
+        if href[0] == "/":
+            return base_url[: base_url.find("/", 8)] + href
+        return _folder(base_url) + href
+    if _UNUSUAL.search(href):
+        # https://url.spec.whatwg.org/#concept-basic-url-parser, its first steps and its backslashes
+        href = href.strip(_STRIPPED).translate(_DROPPED)
+        href = _PATH.sub(lambda path: path[0].replace("\\", "/"), href, count=1)
+    if _OTHER_SCHEME.match(href):
         return ""
-    end = min((at for mark in "?#" if (at := href.find(mark)) >= 0), default=len(href))
-    href = href[:end].replace("\\", "/") + href[end:]
     try:
         url = canonicalize_url(urljoin(base_url, href), encoding=encoding)
     except ValueError:  # of ports, brackets and characters that no URL can have
         return ""
     return url if url.startswith(("http://", "https://")) else ""
+
+
+def _folder(url: str) -> str:
+    path = url.partition("?")[0]
+    return path[: path.rindex("/") + 1]
 
 
 class CanonicalLinks:
@@ -52,12 +63,8 @@ class CanonicalLinks:
         self._count = 0
 
     def of(self, base_url: str, hrefs: Iterable[str], encoding: str = "utf-8") -> list[str]:
-        """Return the canonical URLs of links, in order, without those that lead to nothing.
-
-        `base_url` must be canonical.
-        """
-        path = base_url.partition("?")[0]
-        folder = path[: path.rindex("/") + 1]
+        """Return the canonical URLs of links, in order, without those that lead to nothing."""
+        folder = _folder(base_url)
         known = self._known.get(folder)
         if known is None:
             known = self._known.setdefault(folder, {})

@@ -5,6 +5,7 @@ figure needs a new module with a function `draw`, and an entry in one of the tab
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -17,12 +18,14 @@ from bench.primes.experiment import BCRYPT, PRIMES
 from bench.primes.report import format_work
 from bench.results.store import Store
 from bench.scenarios.analysis import ScenariosAnalysis
+from bench.sites.analysis import SiteAnalysis
 from plots.figures import (
     advice,
     async_callgraph,
     cost,
     delays,
     efficiency,
+    hosts,
     in_flight,
     latency_split,
     latency_vs_load,
@@ -32,6 +35,10 @@ from plots.figures import (
     primes,
     scenarios,
     service_time,
+    site_coverage,
+    site_memory,
+    site_parse,
+    site_throughput,
     throughput,
     time_vs_concurrency,
     timeline,
@@ -46,12 +53,14 @@ from plots.scenes import (
     RunScene,
     SaverScene,
     ScenariosScene,
+    SiteScene,
     SweepScene,
     chosen_cells,
     file_name,
     small_print_of,
     small_print_of_primes,
     small_print_of_runs,
+    small_print_of_site,
 )
 
 _Scene = TypeVar("_Scene")
@@ -93,6 +102,14 @@ OF_SAVER: tuple[Callable[[SaverScene], Drawn | None], ...] = (overlap.draw,)
 OF_ASYNC: tuple[Callable[[SaverScene], Drawn | None], ...] = (async_callgraph.draw,)
 """Figures of one run of bcrypt by the asynchronous saver."""
 OF_SCENARIOS: tuple[Callable[[ScenariosScene], Drawn | None], ...] = (scenarios.draw,)
+OF_SITES: tuple[Callable[[SiteScene], Drawn | None], ...] = (site_throughput.draw, site_parse.draw)
+"""Figures of the sites of all sizes of pages."""
+OF_SITE: tuple[Callable[[SiteScene], Drawn | None], ...] = (
+    site_coverage.draw,
+    hosts.draw,
+    site_memory.draw,
+)
+"""Figures that are drawn once for each size of pages."""
 OF_STEPS: tuple[Callable[[RunScene], Drawn | None], ...] = (limit_over_time.draw, over_time.draw)
 """Figures of OF_RUN that are drawn for each crawler that adapts, where the capacity changes."""
 ON_REQUEST = ("compare", "faults")
@@ -193,6 +210,23 @@ def scenarios_figures(store: Store, analysis: ScenariosAnalysis) -> Iterator[Dra
             options = f"scenario {cell.scenario.name}; closed loop"
             small_print = small_print_of_runs(store, [trial.run], options)
             yield from _of(RunScene(trial, load_accounts(store, trial.run), small_print), OF_STEPS)
+
+
+def site_figures(store: Store, analysis: SiteAnalysis) -> Iterator[Drawn]:
+    """Yield all figures of `crawlbench site`, one at a time. Raises StoreError.
+
+    If there are several sizes of pages, the figures of a single site are drawn for each of them,
+    with the size in their names.
+    """
+    small_print = small_print_of_site(store, analysis)
+    yield from _of(SiteScene(analysis, small_print), OF_SITES)
+    sizes = analysis.experiment.sizes
+    for size in sizes:
+        cells = tuple(cell for cell in analysis.cells if cell.size == size)
+        suffix = f"-{file_name(size.text)}" if len(sizes) > 1 else ""
+        title = f", pages of {size}" if len(sizes) > 1 else ""
+        of_size = replace(analysis, cells=cells)
+        yield from _of(SiteScene(of_size, small_print, suffix, title), OF_SITE)
 
 
 def _saver_scene(store: Store, cell: SavedCell, small_print: str) -> SaverScene | None:

@@ -17,10 +17,17 @@ from bench.analysis.validity import CEILING_SHARE, Level
 from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment
 from bench.plan.ideal import Ceiling, IdealCurve, ceilings, ideal_curve
-from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.lines import (
+    Point,
+    Shape,
+    draw_line,
+    marker_legend,
+    name_ends,
+    name_failed,
+    plan_and_spread,
+)
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
-    FAILED,
     GREY,
     add_axes_title,
     add_small_print,
@@ -92,7 +99,7 @@ def throughput_figure(analysis: Analysis, small_print: str) -> Figure:
         draw_line(axes, name, styles[name], points, shape)
         knees.append(_mark_knee(axes, measured, styles[name].colour, name))
         last[name] = points[-1]
-    _name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
+    name_failed(axes, [name for name in experiment.crawlers if name not in by_crawler])
     rates = [cell.requests_per_s[2] for cell in cells if cell.measured]
     highest = max(rates, default=0.0) or 1.0  # 0 if every request failed
     limits = ceilings(experiment.service, delay.mean_us)
@@ -140,18 +147,6 @@ def _mark_knee(axes: Axes, cells: Sequence[CellSummary], colour: str, name: str)
         **_RING | {"markeredgecolor": colour},
     )
     return True
-
-
-def _name_failed(axes: Axes, names: Sequence[str]) -> None:
-    """Name the crawlers without a single result. They are INVALID and have no line."""
-    if names:
-        axes.annotate(
-            f"INVALID, no result: {', '.join(names)}",
-            (0.01, 0.8),
-            xycoords="axes fraction",
-            color=FAILED,
-            fontsize=11,
-        )
 
 
 def _explain_markers(axes: Axes, levels: Sequence[Level], has_knees: bool) -> None:

@@ -1,0 +1,78 @@
+"""The report of a site: what it prints at 80 columns, and what `--json` gives."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bench.results.store import Store
+from bench.sites.analysis import SiteAnalysis, analyse_site
+from bench.sites.report import finding_of_site, print_site, site_as_json
+from tests.site_runs import Request, site_experiment, site_store
+
+SPIDERS = ("serial", "threads", "gevent", "asyncio", "asyncio-uvloop", "scrapy", "crawlee")
+NUMBERS = ("pages_per_s", "coverage", "fetched_twice", "disallowed", "in_trap", "verdict")
+
+
+def drops(requests: list[Request]) -> list[Request]:
+    return [one for one in requests if one.resource % 100 != 99]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    asked = site_experiment(
+        "pages=1000;links=12;with=all;hosts=4;crawl-delay=0.001", SPIDERS, (10, 100), per_host=20
+    )
+    with site_store(asked, {"threads": (drops,)}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def analysis(store: Store) -> SiteAnalysis:
+    return analyse_site(store)
+
+
+def printed(store: Store, analysis: SiteAnalysis, width: int, *, show_all: bool = False) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, highlight=False)
+    print_site(store, analysis, console, show_all=show_all)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("show_all", [False, True])
+def test_it_fits_80_columns(store: Store, analysis: SiteAnalysis, show_all: bool) -> None:
+    text = printed(store, analysis, 80, show_all=show_all)
+    assert max(map(len, text.splitlines())) <= 80
+    for heading in ("pages/s", "coverage", "twice", "disallowed", "trap", "verdict", "redirects"):
+        assert heading in text
+    assert ("127.0.0.4" in text) is show_all
+    assert "INVALID: threads at 10: it missed 9 of 930 pages: 9 of " in " ".join(text.split())
+
+
+def test_the_last_sentence_names_the_fastest_that_misses_nothing(
+    store: Store, analysis: SiteAnalysis
+) -> None:
+    assert printed(store, analysis, 80).splitlines()[-1].strip().endswith("site.md.")
+    finding = finding_of_site(analysis)
+    assert finding.startswith("Fastest that crawls the site as it should: ")
+    assert "threads" not in finding
+    none_is_right = tuple(cell for cell in analysis.cells if cell.spider == "threads")
+    assert "No spider crawled the site as it should" in finding_of_site(
+        replace(analysis, cells=none_is_right)
+    )
+
+
+def test_json_has_an_object_for_each_run(store: Store, analysis: SiteAnalysis) -> None:
+    runs = json.loads(json.dumps(site_as_json(store, analysis)))
+    assert [(one["spider"], one["concurrency"]) for one in runs][:2] == [
+        ("serial", 1),
+        ("threads", 10),
+    ]
+    assert all(name in one for one in runs for name in NUMBERS)
+    threads = runs[1]
+    assert (threads["verdict"], threads["coverage"]) == ("INVALID", 921 / 930)
+    assert threads["missed"]["plain"] == {"missed": 9, "of": 865}
+    assert [host["host"] for host in threads["hosts"]] == [f"127.0.0.{n}" for n in range(1, 5)]
