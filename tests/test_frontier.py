@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import Counter, deque
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -190,7 +191,7 @@ def follow(frontier: Frontier, job: Job, seen: list[str]) -> None:
     frontier.done(job, tree(job))
 
 
-LIMITS = ({}, {"per_host": 1}, {"host_delay_s": 0.001})
+LIMITS: tuple[dict[str, Any], ...] = ({}, {"per_host": 1}, {"host_delay_s": 0.001})
 
 
 @pytest.mark.parametrize("limits", LIMITS)
