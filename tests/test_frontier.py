@@ -190,7 +190,7 @@ def follow(frontier: Frontier, job: Job, seen: list[str]) -> None:
     frontier.done(job, tree(job))
 
 
-LIMITS = ({}, {"per_host": 1}, {"host_delay_s": 0.001})
+LIMITS: tuple[dict[str, float], ...] = ({}, {"per_host": 1}, {"host_delay_s": 0.001})
 
 
 @pytest.mark.parametrize("limits", LIMITS)

@@ -20,6 +20,7 @@ ALLOWED = {
         "server.parent",
         "server.precise_selector",
         "server.process_usage",
+        "server.site",
         "server.standard_streams",
     },
     "bench": {"bench", "crawlers", "server"},
