@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections import Counter, deque
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -191,7 +190,7 @@ def follow(frontier: Frontier, job: Job, seen: list[str]) -> None:
     frontier.done(job, tree(job))
 
 
-LIMITS: tuple[dict[str, Any], ...] = ({}, {"per_host": 1}, {"host_delay_s": 0.001})
+LIMITS: tuple[dict[str, float], ...] = ({}, {"per_host": 1}, {"host_delay_s": 0.001})
 
 
 @pytest.mark.parametrize("limits", LIMITS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from crawlers.contract import Job, Recorder
+from crawlers.spiders.contract import Spider
 from crawlers.spiders.frontier import Frontier
 from crawlers.spiders.task import BUDGET_SPENT, DONE, SiteRecords, SiteTask, SiteUsage
 from crawlers.spiders.visit import Visit
@@ -20,7 +21,7 @@ class SiteRun:
     """A spider, as in crawlers.spiders.contract, and a site whose host 0 is at `base_url`."""
 
     def __init__(self, spider: Callable[..., None], task: SiteTask, base_url: str) -> None:
-        self._spider = spider
+        self._spider: Spider = spider
         self._site = Site(SiteSpec.parse(task.site))
         base = urlsplit(base_url)
         suffix = f":{base.port}" if base.port else ""
