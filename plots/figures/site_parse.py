@@ -1,6 +1,6 @@
 """site-parse.png: pages per second and CPU time by where pages are parsed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.validity import Level
 from bench.plan.sizes import Size
-from bench.sites.analysis import SiteAnalysis, SiteCell
+from bench.sites.analysis import SiteAnalysis, SiteCell, SiteSummary
 from crawlers.spiders.task import LOOP, PARSES
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
@@ -31,11 +31,12 @@ _HOW_TO_READ = (
 )
 _GAP = 0.5
 """Room between two spiders, in rows."""
-_PARTS = (
-    ("fetching and all else", "fetch_cpu_ns", "#BBBBBB"),
-    ("parsing", "parse_cpu_ns", "#D55E00"),
-    ("keeping the frontier", "frontier_cpu_ns", "#009E73"),
+_PARTS: tuple[tuple[str, Callable[[SiteSummary], int], str], ...] = (
+    ("fetching and all else", lambda summary: summary.fetch_cpu_ns, "#BBBBBB"),
+    ("parsing", lambda summary: summary.parse_cpu_ns, "#D55E00"),
+    ("keeping the frontier", lambda summary: summary.frontier_cpu_ns, "#009E73"),
 )
+"""The parts of the CPU time: name, time in a run, and colour."""
 
 
 def draw(scene: SiteScene) -> Drawn | None:
@@ -135,8 +136,8 @@ def _draw_rate(axes: Axes, row: float, cell: SiteCell, colour: str, gid: str) ->
 
 def _draw_cost(axes: Axes, row: float, cell: SiteCell, gid: str) -> None:
     left = 0.0
-    for what, attribute, colour in _PARTS:
-        value = _cost_ms(cell, attribute)
+    for what, cpu_ns_of, colour in _PARTS:
+        value = _cost_ms(cell, cpu_ns_of)
         axes.barh(row, value, 0.72, left, color=colour, gid=f"{gid} {what}")
         left += value
     _annotate(axes, left, row, f"{left:.2f}" if left < 10 else f"{left:.0f}", "black")
@@ -158,12 +159,12 @@ def _rate(cell: SiteCell) -> float:
     return cell.median_of("pages_per_s") or 0.0
 
 
-def _cost_ms(cell: SiteCell, attribute: str) -> float:
+def _cost_ms(cell: SiteCell, cpu_ns_of: Callable[[SiteSummary], int]) -> float:
     """Return the CPU time per page of one part in ms, in the median trial."""
     trial = cell.middle
     assert trial is not None
     assert trial.summary is not None
-    return float(getattr(trial.summary, attribute)) / trial.summary.pages / 1e6
+    return cpu_ns_of(trial.summary) / trial.summary.pages / 1e6
 
 
 def findings(analysis: SiteAnalysis) -> str:
@@ -195,6 +196,6 @@ def _doubt(cell: SiteCell) -> str:
 
 def _share_of_parsing(cell: SiteCell) -> str:
     """Return `parsing is 83 % of the CPU time`."""
-    parts = {what: _cost_ms(cell, attribute) for what, attribute, _ in _PARTS}
+    parts = {what: _cost_ms(cell, cpu_ns_of) for what, cpu_ns_of, _ in _PARTS}
     share = parts["parsing"] / (sum(parts.values()) or 1.0)
     return f"parsing is {100 * share:.0f} % of the CPU time"
