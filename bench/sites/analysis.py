@@ -21,6 +21,7 @@ from bench.sites.summary import HostSummary, Records, SiteSummary, summarise_sit
 from bench.sites.truth import truth_of
 from bench.sites.validity import judge_site
 from crawlers.spiders.registry import SpiderInfo, find_spider
+from crawlers.spiders.task import LOOP
 from server.site.resources import NO_RESOURCE, Kind, kind_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ class SiteCell:
     """Pages that the spider should fetch."""
     ideal: SiteIdeal
     """The ideal client with the same slots and limits."""
+
+    def format_place(self) -> str:
+        """Return where it parses: `loop`, or `processes (2)`."""
+        site = self.trials[0].run.site
+        return (
+            self.parse if self.parse == LOOP or site is None else f"{self.parse} ({site.parsers})"
+        )
 
     @property
     def ideal_ns(self) -> int:

@@ -10,7 +10,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bench.analysis.validity import Level
 from bench.plan.sizes import Size
 from bench.sites.analysis import SiteAnalysis, SiteCell, SiteSummary
-from crawlers.spiders.task import LOOP, PARSES
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
     FAILED,
@@ -86,8 +85,7 @@ def _compared(analysis: SiteAnalysis, size: Size) -> list[list[SiteCell]]:
         if entrant.label in highest:
             program = entrant.crawler, entrant.python
             groups.setdefault(program, []).append(highest[entrant.label])
-    several = [group for group in groups.values() if len(group) > 1]
-    return [sorted(group, key=lambda cell: PARSES.index(cell.parse)) for group in several]
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]], size: str) -> None:
@@ -96,7 +94,7 @@ def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]],
     styles = styles_of([_name(group[0]) for group in groups])
     for group in groups:
         for cell in group:
-            names[row] = f"{_name(cell)} at {cell.concurrency}: {_place(cell)}"
+            names[row] = f"{_name(cell)} at {cell.concurrency}: {cell.format_place()}"
             colour = styles[_name(cell)].colour
             _draw_rate(rates, row, cell, colour, f"{cell.spider} {size} rate")
             _draw_cost(costs, row, cell, f"{cell.spider} {size}")
@@ -117,12 +115,6 @@ def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]],
 def _name(cell: SiteCell) -> str:
     """Return the label of a spider without the place."""
     return cell.spider.removesuffix(f"+{cell.parse}")
-
-
-def _place(cell: SiteCell) -> str:
-    """Return `loop`, or `processes (2)`."""
-    site = cell.trials[0].run.site
-    return cell.parse if cell.parse == LOOP or site is None else f"{cell.parse} ({site.parsers})"
 
 
 def _draw_rate(axes: Axes, row: float, cell: SiteCell, colour: str, gid: str) -> None:
