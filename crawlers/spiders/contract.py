@@ -16,10 +16,10 @@ limits of the task: how far from the start, and how many fetches. A spider that 
 itself, as frameworks do, calls `frontier.take` for each URL that it is about to fetch.
 """
 
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from crawlers.contract import Job
+from crawlers.contract import Job, Recorder
 from crawlers.spiders.task import SiteTask
 
 
@@ -56,3 +56,6 @@ class Visit(Protocol):
         self, job: Job, status: int, headers: Mapping[str, str], body: bytes
     ) -> list[str]:
         """Do the same where the task says, in a thread or a process, while the loop goes on."""
+
+
+Spider = Callable[[Frontier, int, float, Recorder, Visit], None]

@@ -165,10 +165,10 @@ def findings(analysis: SiteAnalysis) -> str:
     for size in analysis.experiment.sizes:
         for group in _compared(analysis, size):
             ranked = sorted(group, key=_rank, reverse=True)
-            said = [f"{_place(one)} {_format_rate(one)}{_doubt(one)}" for one in ranked]
+            said = [f"{one.format_place()} {_format_rate(one)}{_doubt(one)}" for one in ranked]
             texts.append(
                 f"{_name(ranked[0])}, pages of {size}, in pages/s: {', '.join(said)}; with "
-                f"{_place(ranked[0])}, {_share_of_parsing(ranked[0])}"
+                f"{ranked[0].format_place()}, {_share_of_parsing(ranked[0])}"
             )
     return "".join(f"{text}. " for text in texts).strip()
 
