@@ -20,7 +20,6 @@ from bench.results.schema import RunRow
 from bench.results.store import Store
 from bench.scenarios.analysis import ScenariosAnalysis
 from bench.sites.analysis import SiteAnalysis, SiteCell
-from server.site.spec import DIFFICULTIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -173,10 +172,8 @@ def small_print_of_primes(store: Store, analysis: PrimesAnalysis) -> str:
 
 def small_print_of_site(store: Store, analysis: SiteAnalysis) -> str:
     """Return the small print of the figures of `crawlbench site`, with the difficulties."""
-    spec = analysis.experiment.spec
-    names = [name for name, _ in spec.difficulties]
-    text = "every difficulty" if len(names) == len(DIFFICULTIES) else ", ".join(names)
-    plan = "; with ".join(filter(None, [analysis.experiment.format_plan(), text]))
+    asked = analysis.experiment
+    plan = "; with ".join(filter(None, [asked.format_plan(), asked.format_difficulties()]))
     return small_print_of_runs(store, analysis.runs, plan)
 
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, LIMIT_COLUMNS, Job, Recorder
 from crawlers.spec import Usage, write_outcome
+from crawlers.spiders.task import JOB_COLUMNS
 from crawlers.work import WORK_COLUMNS, WorkLog
 from server.packed_columns import Columns
 
@@ -19,7 +20,7 @@ BEGIN = b"crawlbench outcome\n"
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 
 Crawl = Callable[[Iterator[Job], int, float, Recorder], None]
-Write = Callable[[IO[bytes], Usage, dict[str, str], Recorder, WorkLog], object]
+Write = Callable[[IO[bytes], Usage, dict[str, str], Recorder, WorkLog, None], object]
 
 
 def _instead(write: Write) -> Crawl:
@@ -69,9 +70,14 @@ class _Rows(Recorder):
 
 def _row(count: int = 1, **changes: int) -> Crawl:
     def write(
-        stream: IO[bytes], usage: Usage, versions: dict[str, str], _: Recorder, log: WorkLog
+        stream: IO[bytes],
+        usage: Usage,
+        versions: dict[str, str],
+        _: Recorder,
+        log: WorkLog,
+        site: None,
     ) -> None:
-        write_outcome(stream, usage, versions, _Rows(count, changes), log)
+        write_outcome(stream, usage, versions, _Rows(count, changes), log, site)
 
     return _instead(write)
 
@@ -100,7 +106,8 @@ _FETCHES = [[name, "q", 1] for name in FETCH_COLUMNS]
 _NOT_OURS = {"byteorder": "little", "columns": [[name, "q", 0] for name in FETCH_COLUMNS]}
 _WORK = {"byteorder": "little", "columns": [[name, "q", 0] for name in WORK_COLUMNS]}
 _LIMITS = {"byteorder": "little", "columns": [[name, "q", 0] for name in LIMIT_COLUMNS]}
-_REST = b"".join(b"\n" + json.dumps(one).encode() for one in (_WORK, _LIMITS)) + b"\n"
+_JOBS = {"byteorder": "little", "columns": [[name, "q", 0] for name in JOB_COLUMNS]}
+_REST = b"".join(b"\n" + json.dumps(one).encode() for one in (_WORK, _LIMITS, _JOBS)) + b"\n"
 
 CRAWLS: dict[str, tuple[Crawl, str]] = {
     "five": (_line(5), "without a header"),

@@ -176,13 +176,20 @@ def site_result(
 
 
 def site_store(
-    asked: SiteExperiment, faults_of: dict[str, tuple[Fault, ...]] | None = None
+    asked: SiteExperiment,
+    faults_of: dict[str, tuple[Fault, ...]] | None = None,
+    *,
+    ended: str = DONE,
+    failed: tuple[str, ...] = (),
 ) -> Store:
-    """Results in memory, in which some spiders have faults."""
+    """Results in memory, in which some spiders have faults, and some have failed altogether."""
     runs = asked.order({name: 1 if name == "serial" else 1000 for name in asked.crawlers})
     store = Store.create(
         Path("results/sites.db"), asked, len(runs), ABOUT, "2026-01-01T00:00:00", is_in_memory=True
     )
     for run in runs:
-        store.append(site_result(run, *(faults_of or {}).get(run.cell.crawler, ())))
+        made = site_result(run, *(faults_of or {}).get(run.cell.crawler, ()), ended=ended)
+        if run.cell.crawler in failed:
+            made = replace(made, failure="it crashed", outcome=None)
+        store.append(made)
     return store

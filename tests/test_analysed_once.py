@@ -16,6 +16,7 @@ STORED = [
     *sorted((_DATA / "schema-4").glob("*.sqlite")),
     _DATA / "schema-5" / "crawl.sqlite",
     *(_DATA / "schema-7" / f"{name}.sqlite" for name in ("advice", "scenarios")),
+    _DATA / "schema-8" / "site.sqlite",
 ]
 """One of each kind."""
 

@@ -30,7 +30,8 @@ def _page(*links: str) -> tuple[int, str, bytes]:
 HOME = (
     *("a", "a#part", "./folder/../a", "q?x=1&y=2", "q?y=2&x=1"),
     *("chain", "loop", "missing", "broken", "private/page", "month/0"),
-    *("http://127.0.0.2:PORT/second", "http://127.0.0.3:PORT/elsewhere"),
+    *("http://127.0.0.2:PORT/second", "http://127.0.0.2:PORT/caf\u00e9"),
+    "http://127.0.0.3:PORT/elsewhere",
 )
 
 PAGES: dict[str, tuple[int, str, bytes]] = {
@@ -41,6 +42,7 @@ PAGES: dict[str, tuple[int, str, bytes]] = {
     "/hop": (301, "/end", b""),
     "/end": _page("/"),
     "/loop": (302, "/loop", b""),
+    "/caf%C3%A9": _page(),
     "/missing": (404, "text/plain", b"none"),
     "/broken": (500, "text/plain", b"oh"),
     "/private/page": _page(),

@@ -27,6 +27,13 @@ Those of tests/data/schema-7 have a crawler that adapts:
 and one is a search, with a ceiling of 200 requests, too:
 
     advise protocol --capacity 2 --delay 20 --duration 0.2 --most 4
+
+Those of tests/data/schema-8 have spiders, with ceilings of 200 requests, too:
+
+    run --crawlers protocol --concurrency 1,4 --delay 5 --trials 1 -n 12
+    crawl protocol -n 60 -c 6 --delay 5
+    site --spiders asyncio,serial --pages 40 --links 4 --size 2k --delay 5 --hosts 2 \\
+        --with redirects@5,missing@5,disallowed@5 --concurrency 4 --per-host 3
 """
 
 import shutil
@@ -63,6 +70,9 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         ("schema-6/open-loop", ("makespan 0.825 s", "efficiency 1.000", "offered 73.4 requests/s")),
         ("schema-7/sweep", ("protocol 412 - 4", "asyncio-aimd 574 - 4 3.3/4 4.0/4 0.718")),
         ("schema-7/crawl", ("efficiency 0.878", "its own limit 8.0 on average, 20 at most")),
+        ("schema-8/sweep", ("protocol 179 - 1", "protocol 551 - 4 3.8/4 0.689")),
+        ("schema-8/crawl", ("makespan 0.058 s", "efficiency 0.860", "60 matched,")),
+        ("schema-8/site", ("asyncio 4 414 480 86.2 100 0 0 0", "serial 1 135 164 82.4 100")),
         ("schema-7/advice", ("protocol 2 2 97.9 97.6-98.1", "Use protocol with 2 at a time: 97.9")),
     ],
     indirect=["folder"],

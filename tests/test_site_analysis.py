@@ -9,6 +9,8 @@ from bench.analysis.validity import Level
 from bench.sites.accounts import NO_JOB, jobs_of_arrivals
 from bench.sites.analysis import SiteCell, SiteSummary, SiteTrial, analyse_site
 from crawlers.contract import ERROR_WORDS
+from crawlers.spiders.registry import find_spider
+from crawlers.spiders.task import BUDGET_SPENT
 from server.site.resources import Kind, number_of
 from server.site.site import Site
 from server.site.spec import SiteSpec
@@ -156,11 +158,51 @@ def test_what_is_missed_is_counted_by_difficulty() -> None:
     assert summary.coverage == 927 / 930
 
 
-def test_declared_retries_are_apart() -> None:
+def declared(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+    info = find_spider("asyncio")
+    assert info is not None
+    other = replace(info, **changes)  # type: ignore[arg-type]
+    for place in ("bench.sites.analysis.find_spider", "tests.site_runs.find_spider"):
+        monkeypatch.setattr(place, lambda _: other)
+
+
+@pytest.mark.parametrize(("retries", "twice"), [(0, 3), (1, 2), (2, 1)])
+def test_declared_retries_are_apart(
+    monkeypatch: pytest.MonkeyPatch, retries: int, twice: int
+) -> None:
+    declared(monkeypatch, retries=retries)
     error = first("errors")
-    again = (further(error), further(error))
-    _, summary = trial_of(analysed(*again))
-    assert (summary.fetched_twice, summary.retried) == (2, 0)
+    trial, summary = trial_of(analysed(further(error), further(error), further(5)))
+    assert (summary.fetched_twice, summary.retried) == (twice, retries)
+    assert trial.verdict.level is Level.SUSPECT
+
+
+def test_what_is_omitted_as_declared_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared(monkeypatch, omits=("sitemap",))
+    cell = analysed()
+    trial, summary = trial_of(cell)
+    assert [one.check for one in trial.verdict.reasons] == ["omitted"]
+    assert (trial.verdict.level, summary.coverage, cell.should) == (Level.VALID, 1.0, 920)
+    assert "sitemap" not in summary.missed
+
+
+def test_a_spent_budget_and_a_crash_are_said() -> None:
+    plan = site_experiment()
+    with site_store(plan, ended=BUDGET_SPENT) as store:
+        trial, _ = trial_of(analyse_site(store).cells[0])
+    assert [(one.level, one.check) for one in trial.verdict.reasons] == [(Level.SUSPECT, "budget")]
+    with site_store(plan, failed=plan.crawlers) as store:
+        analysis = analyse_site(store)
+    (trial,) = analysis.cells[0].trials
+    assert (trial.summary, trial.verdict.level) == (None, Level.INVALID)
+    assert not analysis.is_sound
+
+
+@pytest.mark.parametrize("number", [-2, 99 << 40])
+def test_a_number_that_no_resource_has_is_an_impossible_record(number: int) -> None:
+    (trial,) = analysed(changed(5, resource=number, has_arrived=number > 0)).trials
+    assert trial.run.failure == f"impossible record: resource {number}"
+    assert trial.summary is None
 
 
 def test_a_host_limit_that_is_broken_is_found() -> None:

@@ -1,7 +1,9 @@
 """Figures of a whole site, by the data of what is drawn, and what is said beside them."""
 
+import html
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,29 +13,34 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench.analysis.validity import Level
-from bench.sites.analysis import Curve, SiteAnalysis
+from bench.plan.sizes import Size
+from bench.sites.analysis import Curve, SiteAnalysis, analyse_site
+from bench.sites.report import finding_of_site, site_tables
 from plots.figures import (
     OF_SITE,
     OF_SITES,
     hosts,
     site_coverage,
+    site_figures,
     site_memory,
     site_parse,
     site_throughput,
 )
 from plots.scenes import SiteScene
+from plots.site_page import site_page
 from plots.style import styles_of
 from tests.site_analyses import SHOULD, analysis, asked_site, cell, crawl, host
+from tests.site_runs import site_experiment, site_store
 
 
-def lines(figure: Figure | None, panel: int | None = None) -> dict[str, list[tuple[float, float]]]:
+def lines(figure: Figure | None, panel: int | None = None) -> dict[str, Any]:
+    """Return the points of each line by its gid."""
     assert figure is not None
     panels = figure.axes if panel is None else [figure.axes[panel]]
     return {
-        str(line.get_gid()): [
-            (float(x), float(y))
-            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)  # type: ignore[arg-type]
-        ]
+        str(line.get_gid()): list(
+            zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True)
+        )
         for axes in panels
         for line in axes.lines
     }
@@ -124,8 +131,8 @@ def test_what_is_missed_and_what_is_fetched_besides_is_said() -> None:
     )
     assert said == (
         "All pages were fetched by asyncio (in 2.0 s; ideal 1.8 s). wrong missed 11 of 400 pages: "
-        "encodings 8 of 10, plain 3 of 300. Fetched besides: wrong 15 disallowed, 22 months of the "
-        "calendar."
+        "encodings 8 of 10, plain 3 of 300. Fetched besides by wrong: disallowed 15, months of the "
+        "calendar, of which 20 are allowed, 22."
     )
 
 
@@ -243,6 +250,22 @@ def test_spiders_have_looks_of_their_own() -> None:
     names = ("serial", "threads", "gevent", "asyncio", "asyncio-uvloop", "scrapy", "crawlee")
     styles = styles_of(names).values()
     assert len({style.colour for style in styles}) == len({style.marker for style in styles}) == 7
+
+
+def test_the_page_has_the_tables_and_each_size_of_pages_its_figures() -> None:
+    sizes = (Size("5000"), Size("9000"))
+    with site_store(site_experiment("pages=50;links=5;hosts=2", sizes=sizes)) as store:
+        found = analyse_site(store)
+        stems = [drawn.stem for drawn in site_figures(store, found)]
+        page = site_page(store, found, ())
+    of_size = ("site-coverage", "hosts", "site-memory")
+    assert stems == [
+        "site-throughput",
+        *(f"{stem}-{size.text}" for size in sizes for stem in of_size),
+    ]
+    assert finding_of_site(found) in html.unescape(page)
+    for table in site_tables(found, show_all=True):
+        assert table.title in page
 
 
 def crowded() -> SiteAnalysis:

@@ -152,7 +152,7 @@ def graphs(draw: st.DrawFn) -> ByHand:
     return ByHand(links, delays, hosts, robots)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     graphs(),
     st.builds(

@@ -86,9 +86,10 @@ def test_the_graph_has_the_links_that_may_be_followed(truth: Truth) -> None:
             if link not in found and (kind_of(link) != Kind.CALENDAR or index_of(link) <= LONG):
                 found.add(link)
                 ways.append(link)
-    robots = {one for one in reached(truth.site, follows_all=False) if kind_of(one) == Kind.ROBOTS}
-    of_sitemap = {number_of(Kind.SITEMAP, 0), *np.flatnonzero(truth.difficulty == 9)}
-    rest = reached(truth.site, follows_all=False) - robots
-    assert found <= rest
-    assert {truth.site.difficulty_of(one) for one in rest - found - of_sitemap} <= {"sitemap"}
-    assert not {one for one in found if kind_of(one) == Kind.OFF_SITE}
+    site = truth.site
+    assert found == {
+        one
+        for one in reached(site, follows_all=False)
+        if kind_of(one) not in (Kind.ROBOTS, Kind.SITEMAP) and site.difficulty_of(one) != "sitemap"
+    }
+    assert set(graph.links_of(number_of(Kind.ROBOTS, 0))) == {number_of(Kind.SITEMAP, 0)}

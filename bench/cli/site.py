@@ -49,7 +49,7 @@ EXAMPLES = (
         "every spider on a site with every difficulty",
     ),
     (
-        "site --spiders asyncio-uvloop --parse loop,processes --size 5k,500k",
+        "site --spiders asyncio --parse loop,processes --size 5k,500k",
         "where to parse pages, by their size",
     ),
     ("site --spiders ./mine.py:spider --with all", "your own spider"),

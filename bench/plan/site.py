@@ -5,9 +5,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from server.site.site import Site
-from server.site.spec import SiteSpec
-
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun, check_counts, seed_of_trial
@@ -15,6 +12,8 @@ from bench.plan.sizes import Size
 from bench.program import PROGRAM
 from crawlers.spiders.registry import find_spider
 from crawlers.spiders.task import LOOP, PARSES, SiteTask
+from server.site.site import Site
+from server.site.spec import DIFFICULTIES, SiteSpec
 
 SITE = "site"
 """The name of this kind of experiment."""
@@ -143,6 +142,11 @@ class SiteExperiment:
             yield f"at most {self.per_host} per host at a time"
         if self.host_delay_s:
             yield f"{1000 * self.host_delay_s:g} ms between fetches of a host"
+
+    def format_difficulties(self) -> str:
+        """Return `every difficulty`, their names, or "" for a plain site."""
+        names = [name for name, _ in self.spec.difficulties]
+        return "every difficulty" if len(names) == len(DIFFICULTIES) else ", ".join(names)
 
     def command(self) -> str:
         """Return the command that asks for the same experiment."""

@@ -3,7 +3,7 @@
 docs/site.md explains the numbers and the verdicts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,13 @@ from bench.sites.summary import HostSummary, Records, SiteSummary, summarise_sit
 from bench.sites.truth import truth_of
 from bench.sites.validity import judge_site
 from crawlers.spiders.registry import SpiderInfo, find_spider
+from crawlers.spiders.task import LOOP
+from server.site.resources import NO_RESOURCE, Kind, kind_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bench.results.store import Store
 
 __all__ = [
@@ -62,6 +67,13 @@ class SiteCell:
     """Pages that the spider should fetch."""
     ideal: SiteIdeal
     """The ideal client with the same slots and limits."""
+
+    def format_place(self) -> str:
+        """Return where it parses: `loop`, or `processes (2)`."""
+        site = self.trials[0].run.site
+        return (
+            self.parse if self.parse == LOOP or site is None else f"{self.parse} ({site.parsers})"
+        )
 
     @property
     def ideal_ns(self) -> int:
@@ -153,6 +165,10 @@ def _trial(store: "Store", kept: RunRow) -> SiteTrial:
     assert run.site is not None, "it is of a site"
     if accounts.arrivals is None or run.site_usage is None or run.failure:
         return SiteTrial(run, None, judge(run, None, None))
+    wrong = _unknown(jobs["resource"], accounts.arrivals["seq"])
+    if wrong is not None:
+        failed = replace(run, failure=f"impossible record: resource {wrong}")
+        return SiteTrial(failed, None, judge(failed, None, None))
     truth = truth_of(run.site.site)
     joined = SiteAccounts.of(run, accounts, jobs, truth)
     plain = summarise(joined.run, joined.accounts)
@@ -161,6 +177,15 @@ def _trial(store: "Store", kept: RunRow) -> SiteTrial:
     records = Records(joined, jobs, store.memory(run.number), truth, run.site, _info(run))
     summary = summarise_site(records, plain, _ideal(run))
     return SiteTrial(run, summary, judge_site(records, summary, plain))
+
+
+def _unknown(*columns: "NDArray[np.int64]") -> int | None:
+    """Return a number that no resource can have; None if there is none."""
+    for numbers in columns:
+        is_wrong = (numbers < NO_RESOURCE) | (kind_of(numbers) > max(Kind))
+        if is_wrong.any():
+            return int(numbers[is_wrong][0])
+    return None
 
 
 def _info(run: RunRow) -> SpiderInfo | None:

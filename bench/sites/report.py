@@ -1,6 +1,6 @@
 """Prints the tables of `site`: what each spider reached, what it missed, and what it cost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -241,13 +241,12 @@ def _limits(analysis: SiteAnalysis) -> str:
 def cost_table(analysis: SiteAnalysis) -> Table[SiteCell]:
     """Return the table of where the CPU time goes, and of memory."""
 
-    def per_page(attribute: str) -> Any:
+    def per_page(cpu_ns: Callable[[SiteSummary], int]) -> Callable[[SiteCell], str]:
         def value(cell: SiteCell) -> str:
-            middle = cell.middle
-            if middle is None or middle.summary is None or not middle.summary.pages:
+            summary = cell.middle.summary if cell.middle is not None else None
+            if summary is None or not summary.pages:
                 return "-"
-            cpu_ns: int = getattr(middle.summary, attribute)
-            return f"{cpu_ns / middle.summary.pages / 1e3:,.0f}"
+            return f"{cpu_ns(summary) / summary.pages / 1e3:,.0f}"
 
         return value
 
@@ -256,9 +255,9 @@ def cost_table(analysis: SiteAnalysis) -> Table[SiteCell]:
         of("spider", lambda cell: _spider(analysis, cell)),
         of("C", lambda cell: str(cell.concurrency)),
         of("parses in", lambda cell: cell.parse, is_text=True, priority=1),
-        of("fetching", per_page("fetch_cpu_ns"), "µs/page"),
-        of("parsing", per_page("parse_cpu_ns"), "µs/page"),
-        of("frontier", per_page("frontier_cpu_ns"), "µs/page"),
+        of("fetching", per_page(lambda one: one.fetch_cpu_ns), "µs/page"),
+        of("parsing", per_page(lambda one: one.parse_cpu_ns), "µs/page"),
+        of("frontier", per_page(lambda one: one.frontier_cpu_ns), "µs/page"),
         of(
             "memory",
             lambda cell: format_number(cell.median_of("peak_memory_bytes"), ",.0f", 1e6),

@@ -41,6 +41,7 @@ from crawlee import ConcurrencySettings, Request
 from crawlee.crawlers import ParselCrawler, ParselCrawlingContext
 from crawlee.http_clients import HttpCrawlingResult, ImpitHttpClient
 from crawlee.storage_clients import MemoryStorageClient
+from w3lib.url import safe_url_string
 
 from crawlers.contract import Recorder
 from crawlers.spiders.contract import Frontier, Visit
@@ -122,7 +123,8 @@ class RecordingClient(ImpitHttpClient):
         self._left -= 1
         if self._left == 0 and self.when_spent is not None:
             self.when_spent()
-        job = self._frontier.take(url.partition("#")[0], _depth.get())
+        # impit encodes what is not ASCII, in UTF-8, and drops the fragment.
+        job = self._frontier.take(safe_url_string(url).partition("#")[0], _depth.get())
         status = size_bytes = 0
         error = ""
         start_ns = monotonic_ns()

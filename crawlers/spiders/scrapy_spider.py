@@ -7,13 +7,15 @@ Set, because the task asks for it:
 - DOWNLOAD_TIMEOUT, DEPTH_LIMIT, allowed_domains.
 - DOWNLOAD_DELAY, with a DOWNLOAD_DELAY_JITTER of 0: by default half of the delays are too short.
 - ROBOTSTXT_OBEY. Scrapy itself does not keep Crawl-delay.
+- breadth first, as its FAQ says how to. By default the link that was found last is followed first:
+  pages near the start are met far from it, and what only they link to is lost to DEPTH_LIMIT.
 
 Set, because a crawl must leave no traces and depend on nothing around it: no log, telnet console,
 remote control, cookies, or proxies of the environment.
 
 Everything else is at its default: retries (2 after a 5xx, 408, 429 or a lost connection), redirects
-(up to 20), the order (the link that was found last is followed first), the filter of duplicates
-(w3lib's canonical URL), the parser (lxml), the file extensions that are not followed, compression.
+(up to 20), the filter of duplicates (w3lib's canonical URL), the parser (lxml), the file extensions
+that are not followed, compression.
 
 Each request that is sent is recorded by a download handler, Scrapy's own otherwise: robots.txt,
 each hop of a redirect and each retry are fetches of their own. There a request has a free slot.
@@ -49,6 +51,8 @@ def spider(
             "DOWNLOAD_DELAY": task.host_delay_s,
             "DOWNLOAD_DELAY_JITTER": 0,
             "DEPTH_LIMIT": task.max_depth,
+            "DEPTH_PRIORITY": 1,
+            "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
             "ROBOTSTXT_OBEY": True,
             "COOKIES_ENABLED": False,
             "HTTPPROXY_ENABLED": False,

@@ -218,15 +218,16 @@ def site_figures(store: Store, analysis: SiteAnalysis) -> Iterator[Drawn]:
     If there are several sizes of pages, the figures of a single site are drawn for each of them,
     with the size in their names.
     """
-    small_print = small_print_of_site(store, analysis)
-    yield from _of(SiteScene(analysis, small_print), OF_SITES)
-    sizes = analysis.experiment.sizes
-    for size in sizes:
+    yield from _of(SiteScene(analysis, small_print_of_site(store, analysis)), OF_SITES)
+    asked = analysis.experiment
+    several = len(asked.sizes) > 1
+    for size in asked.sizes:
         cells = tuple(cell for cell in analysis.cells if cell.size == size)
-        suffix = f"-{file_name(size.text)}" if len(sizes) > 1 else ""
-        title = f", pages of {size}" if len(sizes) > 1 else ""
-        of_size = replace(analysis, cells=cells)
-        yield from _of(SiteScene(of_size, small_print, suffix, title), OF_SITE)
+        of_size = replace(analysis, experiment=replace(asked, sizes=(size,)), cells=cells)
+        suffix = f"-{file_name(size.text)}" if several else ""
+        title = f", pages of {size}" if several else ""
+        scene = SiteScene(of_size, small_print_of_site(store, of_size), suffix, title)
+        yield from _of(scene, OF_SITE)
 
 
 def _saver_scene(store: Store, cell: SavedCell, small_print: str) -> SaverScene | None:

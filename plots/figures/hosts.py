@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from bench.plan.site import SiteExperiment
 from bench.sites.analysis import HostSummary, SiteCell
 from bench.sites.validity import SHORT_GAP_SHARE, broken_gap
+from plots.figures.site_coverage import name_cell
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
     FAILED,
@@ -88,7 +89,7 @@ def hosts_figure(
         _draw_gaps(gaps, cell, hosts, _asked_ms(asked))
         _name_hosts(flying, hosts)
         flying.set_xlim(0, end_s)
-        flying.set_title(f"{cell.spider} at {cell.concurrency}", fontsize=12)
+        name_cell(flying, cell)
     for axes, what in zip(
         grid[-1], ("time (s)", "most requests at once", "least and median gap (ms)"), strict=True
     ):

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.validity import Level
+from bench.results.schema import RunRow
 from bench.sites.analysis import Curve, SiteCell, SiteSummary
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
@@ -26,9 +27,11 @@ _HOW_TO_READ = (
     "panel has a time of its own. The upper line is what the spider had found so far: pages, and "
     "also redirects, robots.txt and whatever else links name. The lower one is the pages that "
     "should be fetched and were; it must end on the dotted line, which is their number. Between "
-    "the two is the frontier. Where they meet early, the spider waits for links to follow. The "
-    "dashed line is the ideal client on the same links. A line that goes on rising above the "
-    "dotted one is a spider in the endless calendar."
+    "the two is the frontier. Where they meet early, the spider waits for links to follow. (Of "
+    "scrapy and crawlee, which keep a frontier of their own, it is not known when they find a "
+    "link: their upper line is what they had asked for.) The dashed line is the ideal client on "
+    "the same links. A line that goes on rising above the dotted one is a spider in the endless "
+    "calendar."
 )
 _MOST_COLUMNS = 3
 _FOUND, _FETCHED = "found (all that links name)", "pages fetched"
@@ -100,10 +103,17 @@ def _draw_panel(axes: Axes, cell: SiteCell) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 5, 10)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel("time since the first fetch was started (s)", fontsize=10)
+    name_cell(axes, cell)
+
+
+def name_cell(axes: Axes, cell: SiteCell) -> None:
+    """Give a panel the title `SPIDER at CONCURRENCY`, with the verdict of the shown run if it is
+    not VALID."""
+    trial = cell.middle
+    assert trial is not None
     level = trial.verdict.level
-    doubt = f", {level.name}" if level else ""
     axes.set_title(
-        f"{name} at {cell.concurrency}{doubt}",
+        f"{cell.spider} at {cell.concurrency}{f', {level.name}' if level else ''}",
         fontsize=12,
         color=FAILED if level is Level.INVALID else "black",
     )
@@ -118,16 +128,17 @@ def _draw_curve(axes: Axes, curve: Curve, end_s: float, **looks: object) -> None
 
 def findings(cells: Sequence[SiteCell]) -> str:
     """Say which spiders fetched all pages, what the others missed, and what was fetched besides."""
-    shown = [(cell, one.summary) for cell in cells if (one := cell.middle) is not None]
-    known = [(cell, summary) for cell, summary in shown if summary is not None]
-    whole = [f"{cell.spider} {_time(one)}" for cell, one in known if one.pages == one.should]
-    texts = [f"All pages were fetched by {', '.join(whole)}"] if whole else []
-    texts += [
-        f"{cell.spider} missed {_missed(one)}" for cell, one in known if one.pages < one.should
+    known = [
+        (cell.spider, trial.run, trial.summary)
+        for cell in cells
+        if (trial := cell.middle) is not None and trial.summary is not None
     ]
-    besides = [f"{cell.spider} {said}" for cell, one in known if (said := _besides(one))]
+    whole = [f"{name} {_time(one)}" for name, _, one in known if one.pages == one.should]
+    texts = [f"All pages were fetched by {', '.join(whole)}"] if whole else []
+    texts += [f"{name} missed {_missed(one)}" for name, _, one in known if one.pages < one.should]
+    besides = [f"{name}: {said}" for name, run, one in known if (said := _besides(run, one))]
     if besides:
-        texts.append(f"Fetched besides: {'; '.join(besides)}")
+        texts.append(f"Fetched besides by {'; '.join(besides)}")
     return "".join(f"{text}. " for text in texts).strip()
 
 
@@ -143,13 +154,19 @@ def _missed(summary: SiteSummary) -> str:
     return f"{text}: {', '.join(parts)}" if parts else text
 
 
-def _besides(summary: SiteSummary) -> str:
-    """Return `15 disallowed, 20 months of the calendar`, or "" if there is nothing."""
+def _besides(run: RunRow, summary: SiteSummary) -> str:
+    """Return `repeated 3, disallowed 15`, or "" if there is nothing.
+
+    Months of the calendar are left out that the limit of depth allows.
+    """
+    allowed = run.site.max_depth if run.site else 0
     counts = {
-        "pages again": summary.fetched_twice,
+        "repeated": summary.fetched_twice,
         "disallowed": summary.disallowed,
         "nofollow": summary.nofollow,
         "off the site": summary.off_site,
-        "months of the calendar": summary.in_trap,
+        f"months of the calendar, of which {allowed} are allowed,": (
+            summary.in_trap if summary.in_trap > allowed else 0
+        ),
     }
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    return ", ".join(f"{what} {count:,}" for what, count in counts.items() if count)

@@ -13,9 +13,10 @@ from plots.style import LineStyle, add_small_print, add_title, new_figure, style
 
 _HOW_TO_READ = (
     "One run of each spider, at the concurrency at which it is fastest; all are stretched to the "
-    "same width. Above: links that it had found and not yet fetched. Below: the memory of the "
-    "spider and of the processes in which it parses. Memory that goes on rising while the frontier "
-    "falls is kept for each page that was fetched."
+    "same width. Above: links that it had found and not yet fetched. (The frontiers that scrapy "
+    "and crawlee keep of their own are not known: theirs are the pages under way.) Below: the "
+    "memory of the spider and of the processes in which it parses. Memory that goes on rising "
+    "while the frontier falls is kept for each page that was fetched."
 )
 _MB = 1e6
 

@@ -1,6 +1,6 @@
 """site-parse.png: pages per second and CPU time by where pages are parsed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,8 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.validity import Level
 from bench.plan.sizes import Size
-from bench.sites.analysis import SiteAnalysis, SiteCell
-from crawlers.spiders.task import LOOP, PARSES
+from bench.sites.analysis import SiteAnalysis, SiteCell, SiteSummary
 from plots.scenes import Drawn, SiteScene
 from plots.style import (
     FAILED,
@@ -26,16 +25,17 @@ _HOW_TO_READ = (
     "processes, with their number. Left: pages per second, at the highest concurrency measured. "
     "Right: the CPU time of a page, in all processes, by what it was used for. While a page is "
     "parsed on the loop, nothing else is done there, which does not matter for small pages and "
-    "decides for large ones. Other places cost more CPU time, because pages must get there and "
-    "links must come back; threads of one Python process take turns. INVALID rows are hollow."
+    "decides for large ones. Other places mostly cost more CPU time, because pages must get there "
+    "and links must come back; threads of one Python process take turns. INVALID rows are hollow."
 )
 _GAP = 0.5
 """Room between two spiders, in rows."""
-_PARTS = (
-    ("fetching and all else", "fetch_cpu_ns", "#BBBBBB"),
-    ("parsing", "parse_cpu_ns", "#D55E00"),
-    ("keeping the frontier", "frontier_cpu_ns", "#009E73"),
+_PARTS: tuple[tuple[str, Callable[[SiteSummary], int], str], ...] = (
+    ("fetching and all else", lambda summary: summary.fetch_cpu_ns, "#BBBBBB"),
+    ("parsing", lambda summary: summary.parse_cpu_ns, "#D55E00"),
+    ("keeping the frontier", lambda summary: summary.frontier_cpu_ns, "#009E73"),
 )
+"""The parts of the CPU time: name, time in a run, and colour."""
 
 
 def draw(scene: SiteScene) -> Drawn | None:
@@ -85,8 +85,7 @@ def _compared(analysis: SiteAnalysis, size: Size) -> list[list[SiteCell]]:
         if entrant.label in highest:
             program = entrant.crawler, entrant.python
             groups.setdefault(program, []).append(highest[entrant.label])
-    several = [group for group in groups.values() if len(group) > 1]
-    return [sorted(group, key=lambda cell: PARSES.index(cell.parse)) for group in several]
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]], size: str) -> None:
@@ -95,7 +94,7 @@ def _draw_panels(rates: Axes, costs: Axes, groups: Sequence[Sequence[SiteCell]],
     styles = styles_of([_name(group[0]) for group in groups])
     for group in groups:
         for cell in group:
-            names[row] = f"{_name(cell)} at {cell.concurrency}: {_place(cell)}"
+            names[row] = f"{_name(cell)} at {cell.concurrency}: {cell.format_place()}"
             colour = styles[_name(cell)].colour
             _draw_rate(rates, row, cell, colour, f"{cell.spider} {size} rate")
             _draw_cost(costs, row, cell, f"{cell.spider} {size}")
@@ -118,12 +117,6 @@ def _name(cell: SiteCell) -> str:
     return cell.spider.removesuffix(f"+{cell.parse}")
 
 
-def _place(cell: SiteCell) -> str:
-    """Return `loop`, or `processes (2)`."""
-    site = cell.trials[0].run.site
-    return cell.parse if cell.parse == LOOP or site is None else f"{cell.parse} ({site.parsers})"
-
-
 def _draw_rate(axes: Axes, row: float, cell: SiteCell, colour: str, gid: str) -> None:
     is_invalid = cell.level is Level.INVALID
     rate = _rate(cell)
@@ -135,8 +128,8 @@ def _draw_rate(axes: Axes, row: float, cell: SiteCell, colour: str, gid: str) ->
 
 def _draw_cost(axes: Axes, row: float, cell: SiteCell, gid: str) -> None:
     left = 0.0
-    for what, attribute, colour in _PARTS:
-        value = _cost_ms(cell, attribute)
+    for what, cpu_ns_of, colour in _PARTS:
+        value = _cost_ms(cell, cpu_ns_of)
         axes.barh(row, value, 0.72, left, color=colour, gid=f"{gid} {what}")
         left += value
     _annotate(axes, left, row, f"{left:.2f}" if left < 10 else f"{left:.0f}", "black")
@@ -158,12 +151,12 @@ def _rate(cell: SiteCell) -> float:
     return cell.median_of("pages_per_s") or 0.0
 
 
-def _cost_ms(cell: SiteCell, attribute: str) -> float:
+def _cost_ms(cell: SiteCell, cpu_ns_of: Callable[[SiteSummary], int]) -> float:
     """Return the CPU time per page of one part in ms, in the median trial."""
     trial = cell.middle
     assert trial is not None
     assert trial.summary is not None
-    return float(getattr(trial.summary, attribute)) / trial.summary.pages / 1e6
+    return cpu_ns_of(trial.summary) / trial.summary.pages / 1e6
 
 
 def findings(analysis: SiteAnalysis) -> str:
@@ -172,10 +165,10 @@ def findings(analysis: SiteAnalysis) -> str:
     for size in analysis.experiment.sizes:
         for group in _compared(analysis, size):
             ranked = sorted(group, key=_rank, reverse=True)
-            said = [f"{_place(one)} {_format_rate(one)}{_doubt(one)}" for one in ranked]
+            said = [f"{one.format_place()} {_format_rate(one)}{_doubt(one)}" for one in ranked]
             texts.append(
                 f"{_name(ranked[0])}, pages of {size}, in pages/s: {', '.join(said)}; with "
-                f"{_place(ranked[0])}, {_share_of_parsing(ranked[0])}"
+                f"{ranked[0].format_place()}, {_share_of_parsing(ranked[0])}"
             )
     return "".join(f"{text}. " for text in texts).strip()
 
@@ -195,6 +188,6 @@ def _doubt(cell: SiteCell) -> str:
 
 def _share_of_parsing(cell: SiteCell) -> str:
     """Return `parsing is 83 % of the CPU time`."""
-    parts = {what: _cost_ms(cell, attribute) for what, attribute, _ in _PARTS}
+    parts = {what: _cost_ms(cell, cpu_ns_of) for what, cpu_ns_of, _ in _PARTS}
     share = parts["parsing"] / (sum(parts.values()) or 1.0)
     return f"parsing is {100 * share:.0f} % of the CPU time"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.validity import Level
@@ -26,6 +27,7 @@ from plots.style import (
     LineStyle,
     add_small_print,
     add_title,
+    marker_of,
     new_figure,
     spread_ticks_log,
     styles_of,
@@ -41,8 +43,6 @@ _HOW_TO_READ = (
     "should not, is not fast. No line leads to it."
 )
 _IDEAL = "ideal: the same links, no time but the delays"
-_ABOVE: tuple[float, float] = (12, 50)
-"""Where the name of a line that ends early stands: above the ideal, where few lines are."""
 _NOTHING = float("nan")
 _MOST_COLUMNS = 2
 
@@ -153,10 +153,19 @@ def _draw_panel(
     axes.set_xlabel("concurrency (pages fetched at a time)")
     axes.set_ylabel("pages fetched / s")
     handles = [line for line in axes.lines if line.get_label() == _IDEAL]
+    last = {name: points[-1] for name, points in lines.items()}
+    # Next to a line that ends early, its name would be among the other lines.
+    early = {name: last.pop(name) for name in lines if last[name].concurrency < asked[-1]}
+    handles += [_handle(name, styles[name], point) for name, point in early.items()]
     handles += marker_legend([point.level for point in every])
-    if handles:  # above the ideal, where no line can be
+    if handles:  # above the ideal, where few lines are
         axes.legend(handles=handles, loc="upper left", fontsize=10)
-    name_ends(axes, {name: points[-1] for name, points in lines.items()}, styles, _ABOVE)
+    name_ends(axes, last, styles)
+
+
+def _handle(name: str, style: LineStyle, point: Point) -> Line2D:
+    looks = marker_of(Level.VALID, style.marker, style.colour) | {"linestyle": style.line}
+    return Line2D([], [], label=f"{name} (up to {point.concurrency:g})", **looks)
 
 
 def _draw_spider(axes: Axes, name: str, style: LineStyle, points: Sequence[Point]) -> None:

@@ -9,6 +9,7 @@ SHAKE-128 of the seed and a number, or from a permutation that the seed chooses.
 import math
 import struct
 from bisect import bisect_right
+from collections.abc import Iterable
 from hashlib import shake_128
 from itertools import accumulate
 from typing import NamedTuple
@@ -217,17 +218,24 @@ class Layout:
             special.append(Link(number_of(Kind.CALENDAR, 0)))
         digest = shake_128(self._key + page.to_bytes(8, "little")).digest(self._digest_bytes)
         if further > 0 and self.plain > 1:
-            # A rank from 1 on, by a multiplication and a shift, and the page of that rank.
             draws = self._draws.unpack_from(digest, _TWO_DRAWS.size)[:further]
-            others, parents, leaves = self.plain - 1, self.parents, self.leaves.count
-            shift, inverse = self.special - parents - self.leaves.shift, self.leaves.inverse
-            pages += [
-                rank if rank < parents else parents + (rank + shift) * inverse % leaves
-                for draw in draws
-                for rank in (1 + (draw * others >> _HASHED_BITS),)
-            ]
+            pages += self._pages_of(draws)
         spellings = digest[len(digest) - len(pages) :]
         return PageLinks(special, pages, spellings, encoding)
+
+    def _pages_of(self, draws: Iterable[int]) -> list[int]:
+        """Return a page that is not special, nor the home page, for each random number."""
+        others = self.plain - 1
+        ranks = [1 + (draw * others >> _HASHED_BITS) for draw in draws]
+        if not self.special:
+            return ranks  # any order of the pages will do
+        # Of each rank, the page, as Permutation.index finds it.
+        parents, leaves, inverse = self.parents, self.leaves.count, self.leaves.inverse
+        shift = self.special - parents - self.leaves.shift
+        return [
+            rank if rank < parents else parents + (rank + shift) * inverse % leaves
+            for rank in ranks
+        ]
 
     def _links_to_children(self, page: int) -> tuple[list[Link], list[int], str]:
         """Return links to special pages, to others, and the encoding of this page, a parent."""
