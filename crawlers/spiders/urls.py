@@ -29,6 +29,8 @@ _PLAIN = re.compile(
 """A link that is canonical as it is, if its query is sorted: an address, or none, a path, a query.
 
 w3lib would take twenty times as long to find nothing to do."""
+_FROM_ROOT = re.compile("/(?!/)")
+_FROM_FOLDER = re.compile(r"(?i)(?!https?:)[\w.%]")
 _OF_THE_FOLDER = re.compile(r"(?i)(?!https?:(?!//))(https?://|[/.]*)\w")
 """How a link begins that has a path of its own, so that its base URL matters only by its folder."""
 
@@ -52,10 +54,22 @@ def canonical(base_url: str, href: str, encoding: str = "utf-8") -> str:
     if _OTHER_SCHEME.match(href):
         return ""
     try:
-        url = canonicalize_url(urljoin(base_url, href), encoding=encoding)
+        url = canonicalize_url(_joined(base_url, href), encoding=encoding)
     except ValueError:  # of ports, brackets and characters that no URL can have
         return ""
     return url if url.startswith(("http://", "https://")) else ""
+
+
+def _joined(base_url: str, href: str) -> str:
+    """Return the absolute URL, in which w3lib resolves what is left of dot segments.
+
+    urljoin takes as long as all the rest, and drops empty segments, which browsers do not.
+    """
+    if _FROM_ROOT.match(href):
+        return base_url[: base_url.find("/", 8)] + href
+    if _FROM_FOLDER.match(href):
+        return _folder(base_url) + href
+    return urljoin(base_url, href)
 
 
 def _is_sorted(query: str | None) -> bool:
@@ -92,6 +106,9 @@ class CanonicalLinks:
         urls = []
         for href in hrefs:
             url = known.get(href)
+            if url is None and "#" in href and not _UNUSUAL.search(href):
+                href = href.partition("#")[0]
+                url = known.get(href)
             if url is None:
                 url = canonical(base_url, href, encoding)
                 if _is_of_folder(href):
