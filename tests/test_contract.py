@@ -34,10 +34,10 @@ from tests.accounts import cell
 _THOROUGH = (
     *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
     *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
-    *("twisted", "serial"),
+    *("twisted", "serial", "gevent", "httpx", "asyncio-aimd"),
 )
 """Crawlers that resemble another one, in their client or in how they fetch; and those whose
-runs take longest."""
+runs take longest. tests/test_foreign_servers.py has each of them."""
 OWN_CLIENTS = [
     pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _THOROUGH else [])
     for info in REGISTRY

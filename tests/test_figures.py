@@ -296,7 +296,10 @@ def test_the_chapters_sweep_is_that_of_the_book() -> None:
     assert (CHAPTER.requests, CHAPTER.trials, CHAPTER.crawlers) == (500, 1, ("asyncio",))
 
 
-@pytest.mark.parametrize(("form", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("form", "magic"),
+    [("svg", b"<?xml"), pytest.param("pdf", b"%PDF", marks=pytest.mark.thorough)],
+)
 def test_figures_come_in_other_formats_and_the_page_is_whole_all_the_same(
     store: Store, form: str, magic: bytes
 ) -> None:

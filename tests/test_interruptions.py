@@ -60,7 +60,9 @@ def assert_all_end(children: list[psutil.Process]) -> None:
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)]
+)
 def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -205,7 +205,7 @@ def test_an_interrupted_crawl_of_a_foreign_server_is_kept_as_far_as_it_went(
     assert (trial.run.requests, trial.summary.good, trial.summary.errors) == (50, 7, {})
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("again", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_an_interrupted_crawler_that_says_nothing_is_counted_by_the_ledger_or_killed_at_once(
     tmp_path: Path, again: bool
 ) -> None:

@@ -271,7 +271,9 @@ def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: fl
         assert placed == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("seqs", [[], [-1, -5], [10**15], [3, 3, 99]])
+@pytest.mark.parametrize(
+    "seqs", [[], pytest.param([-1, -5], marks=pytest.mark.thorough), [10**15], [3, 3, 99]]
+)
 def test_odd_records_do_not_cost_the_other_figures(store: Store, seqs: list[int]) -> None:
     odd = result(planned("serial", 1, number=99, trial=1, waves=4))
     recorder = Recorder()

@@ -117,7 +117,7 @@ ignores_robots = _with(_ignore_robots)
 falls_into_the_trap = _with(_ignore_depth)
 
 
-def records_nothing(
+def forgets_some(
     frontier: Frontier, concurrency: int, timeout_s: float, record: Recorder, visit: Visit
 ) -> None:
     """Fetch all, and leave one in ten out of the records."""

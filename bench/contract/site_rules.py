@@ -1,9 +1,8 @@
 """The contract of spiders, as rules that are tried on small sites."""
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -40,14 +39,15 @@ class SiteRules:
     """Crawls, and yields the rules. Raises BrokenError."""
 
 
-def check_spider(
-    entrant: Entrant, environment: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Finding]:
-    """Yield a finding for every rule. Raises server.process.ServerStartError."""
+def check_spider(entrant: Entrant, groups: Sequence[SiteRules] = ()) -> Iterator[Finding]:
+    """Yield a finding for every rule, or for those of some groups.
+
+    Raises server.process.ServerStartError.
+    """
     with ServerProcess("--site-hosts", str(MOST_HOSTS)) as server:
         info = find(entrant.crawler, entrant.declared_as)
-        runner = SiteRunner(entrant, info, server, environment)
-        for group in GROUPS:
+        runner = SiteRunner(entrant, info, server)
+        for group in groups or GROUPS:
             try:
                 for rule in group.rules(runner):
                     yield rule.finding()
@@ -217,9 +217,10 @@ def _failure_rules(runner: SiteRunner) -> Iterator[Rule]:
     yield Rule(MUST, "a server that is not there is a recorded failure", refused)
 
 
+DIFFICULT = SiteRules("A site with every difficulty is crawled to its end", _difficult_rules)
 GROUPS = (
     SiteRules("A plain site is crawled to its end", _plain_rules),
-    SiteRules("A site with every difficulty is crawled to its end", _difficult_rules),
+    DIFFICULT,
     SiteRules("Limits per host do not end the crawl", _host_rules),
     SiteRules("Failures do not end the crawl", _failure_rules),
 )

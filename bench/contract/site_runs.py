@@ -46,7 +46,6 @@ class SiteRunner:
     entrant: Entrant
     info: CrawlerInfo
     server: ServerProcess
-    environment: Mapping[str, str]
 
     @property
     def declared(self) -> SpiderInfo | None:
@@ -94,7 +93,7 @@ class SiteRunner:
         return self._run(Target(url, ""), planned, PATIENT_S)
 
     def _run(self, target: Target, planned: PlannedRun, timeout_s: float) -> RunResult:
-        runner = ProcessRunner(target, timeout_s, UNPINNED, self.environment, GRACE_S)
+        runner = ProcessRunner(target, timeout_s, UNPINNED, grace_s=GRACE_S)
         result = runner.run(planned)
         if result.outcome is None:
             raise NoOutcomeError(result)

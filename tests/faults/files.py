@@ -178,7 +178,6 @@ def _(place: Place, path: Path) -> None:
     GROUP,
     "results that name a foreign program, with --resume",
     "refused in one line that names it and --allow-foreign; it is not run",
-    is_fast=True,
 )
 def _(place: Place) -> str:
     path = _copy(place)
