@@ -112,6 +112,7 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
             priority=1,
             about=_about_trap(analysis),
         ),
+        *_limit_columns(analysis),
         of(
             "verdict",
             lambda cell: cell.level.name,
@@ -122,6 +123,18 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
     trials = analysis.experiment.trials
     caption = f"Medians of {trials} trials." if trials > 1 else ""
     return Table("Crawls of the whole site", columns, analysis.cells, caption)
+
+
+def _limit_columns(analysis: SiteAnalysis) -> Iterator[Column[SiteCell]]:
+    """Yield the column that says whether the limits of each host were kept, if there are any."""
+    asked = analysis.experiment
+    if asked.per_host or asked.host_delay_s or asked.spec.crawl_delay_s:
+        yield Column("host", _limits_kept, "limits", is_text=True, priority=1)
+
+
+def _limits_kept(cell: SiteCell) -> str:
+    is_broken = any(trial.verdict.finds("host limit") for trial in cell.trials)
+    return "broken" if is_broken else "kept" if cell.measured else "-"
 
 
 def _about_trap(analysis: SiteAnalysis) -> str:
