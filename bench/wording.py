@@ -6,6 +6,11 @@ def format_percent(share: float | None, digits: int = 0) -> str:
     return "-" if share is None else f"{share * 100:.{digits}f} %"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Return `1 request` or `1,200 requests`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def format_rate(per_s: float) -> str:
     """`4,351` or `97.3`, of requests/s."""
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.1f}"

@@ -423,6 +423,8 @@ def _meant(name: str) -> str:
     """Return a hint at the crawler that may have been meant by an unknown name."""
     from difflib import get_close_matches  # a crawler that runs needs it no more
 
+    if name in [info.name for info in ONLY_SPIDERS]:
+        return "it is a spider, which follows links: see the verb site"
     names = [info.name for info in REGISTRY]
     if near := get_close_matches(name, (*names, *GROUPS), 1):
         return f"did you mean {near[0]!r}?"

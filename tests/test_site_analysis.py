@@ -11,7 +11,7 @@ from bench.sites.analysis import SiteCell, SiteSummary, SiteTrial, analyse_site
 from crawlers.contract import ERROR_WORDS
 from crawlers.spiders.registry import find_spider
 from crawlers.spiders.task import BUDGET_SPENT
-from server.site.resources import Kind, number_of
+from server.site.resources import NO_RESOURCE, Kind, number_of
 from server.site.site import Site
 from server.site.spec import SiteSpec
 from tests.factories import MS
@@ -120,10 +120,10 @@ OFF_SITE = number_of(Kind.OFF_SITE, next(
 
 FAULTS = {
     "drops 1 in 1000": (drop_one_in_1000, Level.INVALID, "missed", "1 of 930 pages: 1 of"),
-    "twice": (further(5), Level.SUSPECT, "twice", "1 of its requests"),
+    "twice": (further(5), Level.SUSPECT, "twice", "1 request for"),
     "disallowed": (further(first("disallowed")), Level.INVALID, "disallowed", "robots.txt"),
     "nofollow": (further(first("nofollow")), Level.VALID, "nofollow", "1 pages"),
-    "off the site": (further(OFF_SITE), Level.INVALID, "off-site", "1 links"),
+    "off the site": (further(OFF_SITE), Level.INVALID, "off-site", "1 link"),
     "trap": (fall_into_trap, Level.INVALID, "trap", "of an endless calendar"),
     "not recorded": (
         further(5, is_recorded=False), Level.INVALID, "ledger", f"as one for {SITE.prefix}p/",
@@ -262,3 +262,12 @@ def test_arrivals_belong_to_the_jobs_of_their_resource_by_time() -> None:
     # The first job failed before it arrived; what is sent again while a job is under way is its.
     found = jobs_of_arrivals(resource, start, end, np.array([7, 7, 7]), np.array([110, 130, 220]))
     assert found.tolist() == [2, 2, 3]
+
+
+def test_arrivals_of_several_jobs_for_one_resource_are_matched_as_many_as_can_be() -> None:
+    """Two requests at a time for what the site does not have: the one that ends first is short."""
+    resource = np.array([NO_RESOURCE, NO_RESOURCE])
+    start_ns, end_ns = np.array([0, 10]), np.array([100, 30])
+    arrivals = np.array([NO_RESOURCE, NO_RESOURCE])
+    found = jobs_of_arrivals(resource, start_ns, end_ns, arrivals, np.array([20, 50]))
+    assert found.tolist() == [1, 0]

@@ -6,7 +6,9 @@ from argparse import ArgumentParser, Namespace
 
 from bench.cli.options import add_folder
 from bench.documents import document
+from bench.errors import UsageError
 from bench.exit_codes import EXIT_OK
+from bench.program import PROGRAM
 
 DESCRIPTION = f"""\
 Prints every run of a sweep or a calibration with its numbers and its verdict,
@@ -40,6 +42,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Print the runs or requests, and return the exit code."""
     from bench.plan.experiment import SWEEP
+    from bench.plan.site import SITE
     from bench.report.export import export_requests, export_runs
     from bench.results.folder import find_file
     from bench.results.store import Store
@@ -47,6 +50,11 @@ def run(arguments: Namespace) -> int:
 
     end_when_unread()  # the reader may only want the first few of a million rows
     with Store.open(find_file(arguments.folder, SWEEP)) as store:
+        if store.asked()["kind"] == SITE:
+            raise UsageError(
+                f"{store.path} is of kind {SITE}: {PROGRAM} site --json prints its runs, and "
+                f"its tables have all requests ({document('results.md')})"
+            )
         write = export_requests if arguments.what == "requests" else export_runs
         with contextlib.suppress(BrokenPipeError):
             write(store, arguments.form, sys.stdout)

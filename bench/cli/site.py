@@ -210,6 +210,8 @@ def _spec(arguments: Namespace, size: Size) -> SiteSpec:
         "crawl-delay": arguments.crawl_delay,
     }
     pairs = [f"{name}={value}" for name, value in values.items() if value is not None]
+    if "all@" in arguments.difficulties:
+        raise UsageError(f"--with: {_ALL} has no share: give {_ALL}, or names with shares")
     named = [one.partition("@") for one in arguments.difficulties.split(",") if one]
     usual = [name for name, at, _ in named if not at]
     pairs += [f"with={','.join(usual)}"] if usual else []
@@ -228,7 +230,7 @@ def _warn_of_limits(asked: "SiteExperiment") -> None:
     for entrant in asked.entrants:
         info = find_spider(entrant.crawler)
         if info is not None and not info.keeps_host_limits:
-            say(f"{info.name} has no limits per host: its runs break those that were asked for")
+            say(f"{info.name} has no limits per host: its runs may break those that were asked for")
 
 
 def _show(measured: "Measured", arguments: Namespace) -> int:

@@ -45,8 +45,8 @@ VERBS = (
     Verb("export", "print runs or requests as CSV or JSON"),
     Verb("site", "crawl a whole site by following its links"),
     Verb("primes", "find primes and save each one to a slow service"),
-    Verb("check", "check whether a crawler keeps the contract"),
+    Verb("check", "check whether a crawler or spider keeps its contract"),
     Verb("audit", "show what each crawler sends, opens and costs"),
     Verb("scenarios", "list the services that run --scenario has"),
-    Verb("list", "list the crawlers and their libraries"),
+    Verb("list", "list the crawlers, the spiders and their libraries"),
 )

@@ -48,7 +48,8 @@ _MOST_ROWS_EACH, _MOST_ROWS_MORE = 2, 1000
 request twice is thus read, and detected."""
 _STOP_S = 5.0
 """Time that an interrupted crawler has to report what it has fetched."""
-_INTERRUPTED = "interrupted"
+_INTERRUPTED, _LATE = "interrupted", "late"
+"""Why a crawl was ended."""
 _EOF_S = 5.0
 """Time for the pipes of killed processes to end."""
 _SETTLE_S = 2.0
@@ -230,10 +231,14 @@ class ProcessRunner:
                     memory.end()
                 _end(process)
         outcome = None
-        if failure in ("", _INTERRUPTED):
+        if failure in ("", _INTERRUPTED) or (failure == _LATE and planned.site is not None):
             unread = reader.failure(_EOF_S)
             failure = failure or unread
             outcome = None if unread else reader.outcome
+        if failure == _LATE:
+            failure = f"not done after {self.limit_s(planned):.0f} s, and killed"
+            if outcome is not None and outcome.site is not None:
+                failure += f": {outcome.site.usage.pending:,} URLs were found and not fetched"
         return failure, last_words.text(_EOF_S), outcome
 
     def _converse(
@@ -250,6 +255,8 @@ class ProcessRunner:
 
         def give_up() -> None:
             is_late.set()
+            if spec.site is not None:  # it says how far it was
+                _stopped(process)
             _kill(process)
 
         # We use a timer, because a process that never reads the spec would block us here, too.
@@ -275,7 +282,7 @@ class ProcessRunner:
         finally:
             timer.cancel()
         if is_late.is_set():
-            return f"not done after {deadline_s:.0f} s, and killed"
+            return _LATE
         if code < 0:
             return f"died of {signal_name(-code)}"
         return f"crashed with exit code {code}" if code else ""

@@ -25,7 +25,7 @@ from bench.results.folder import exclusive_lock, find_file, link_latest, new_fol
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
-from bench.wording import format_span
+from bench.wording import format_count, format_span
 from crawlers.registry import REGISTRY, find
 from crawlers.trust import Trust
 
@@ -256,7 +256,7 @@ def _announce(runs: Sequence[PlannedRun], folder: Path, target: Target | None) -
     is_foreign = target is not None and not target.is_ours
     span = "" if is_foreign else f", about {format_span(sum(expected_s(run) for run in runs))}"
     note = _pinning(target).note
-    print(f"{len(runs)} runs{span}; results in {folder}\n{note}", file=sys.stderr)
+    print(f"{format_count(len(runs), 'run')}{span}; results in {folder}\n{note}", file=sys.stderr)
 
 
 class _Session(NamedTuple):

@@ -6,6 +6,7 @@ from bench.errors import UsageError
 from bench.measure.readiness import installed
 from bench.plan.entrants import Entrant, parse_entrant
 from bench.program import say
+from crawlers.crawler_file import is_file_name
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import find, located
 from crawlers.spiders.registry import SPIDERS, SpiderInfo, find_spider
@@ -19,7 +20,7 @@ def spider_entrant(name: str) -> Entrant:
     info = find_spider(name)
     if info is not None:
         return Entrant(info.name, info.program, declared_as=info.declared_as)
-    if ":" not in name:
+    if ":" not in name and not is_file_name(name):
         from difflib import get_close_matches
 
         names = [one.name for one in SPIDERS]
@@ -33,8 +34,8 @@ def spider_entrant(name: str) -> Entrant:
 def chosen_spiders(names: Sequence[str], parses: Sequence[str]) -> tuple[tuple[Entrant, str], ...]:
     """Return every spider with every place in which it is to parse, and can.
 
-    A spider that cannot parse in any of these places parses where it fetches. Raises UsageError,
-    EntrantError, CrawlerNotInstalledError.
+    Raises UsageError, also for a spider that can parse in none of these places, EntrantError and
+    CrawlerNotInstalledError.
     """
     chosen = []
     for name in dict.fromkeys(_named(names)):
@@ -44,9 +45,14 @@ def chosen_spiders(names: Sequence[str], parses: Sequence[str]) -> tuple[tuple[E
         possible = info.parses if info is not None else PARSES
         places = [one for one in dict.fromkeys(parses) if one in possible]
         left_out = [one for one in parses if one not in possible]
-        if left_out:
-            say(f"{name} does not parse in {' or '.join(left_out)}")
-        for place in places or [LOOP]:
+        if not places:
+            raise UsageError(
+                f"the spider {name} can only parse in {', '.join(possible)}: choose one with "
+                "--parse, or another spider"
+            )
+        for place in left_out:
+            say(f"the spider {name} cannot parse in {place}: this is left out")
+        for place in places:
             label = entrant.label if place == LOOP else f"{entrant.label}+{place}"
             own = Entrant(label, entrant.crawler, entrant.python, entrant.declared_as)
             chosen.append((own, place))

@@ -142,6 +142,8 @@ class SiteExperiment:
             yield f"at most {self.per_host} per host at a time"
         if self.host_delay_s:
             yield f"{1000 * self.host_delay_s:g} ms between fetches of a host"
+        if self.spec.crawl_delay_s:
+            yield f"Crawl-delay {self.spec.crawl_delay_s:g} s"
 
     def format_difficulties(self) -> str:
         """Return `every difficulty`, their names, or "" for a plain site."""

@@ -6,6 +6,7 @@ job that it belongs to, so that everything that judges a crawl by its requests j
 
 from collections import deque
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -116,7 +117,7 @@ def jobs_of_arrivals(
         at = place[group[0]]
         jobs = order[first[at] : first[at] + count[at]]
         jobs = jobs[np.argsort(start_ns[jobs], kind="stable")]
-        spans = zip(jobs.tolist(), start_ns[jobs].tolist(), end_ns[jobs].tolist(), strict=True)
+        spans = zip(start_ns[jobs].tolist(), end_ns[jobs].tolist(), jobs.tolist(), strict=True)
         found[group] = _by_time(deque(spans), arrived_ns[group].tolist())
     return found
 
@@ -124,19 +125,25 @@ def jobs_of_arrivals(
 def _by_time(jobs: deque[tuple[int, int, int]], arrived_ns: list[int]) -> list[int]:
     """Return the job of each arrival of one resource; both are in the order of time.
 
-    An arrival belongs to the first job under way that has none yet; else it is the last one's, sent
-    again; else, as the server may learn late of what a client gave up, that of the last job that
-    had ended without an arrival.
+    An arrival belongs to the job under way without an arrival that ends first, which matches as
+    many as can be; else it is one that was sent again, by the job with an arrival that ends last;
+    else, as the server may learn late of what a client gave up, it is of the last job that had
+    ended without an arrival. Many jobs at a time are for one resource if the site has none of them.
     """
     given_up: list[int] = []
     found = []
-    taken, until_ns = NO_JOB, -1
+    under_way: list[tuple[int, int]] = []
+    until_ns, taken = -1, NO_JOB
     for at_ns in arrived_ns:
-        while jobs and jobs[0][2] < at_ns:
-            given_up.append(jobs.popleft()[0])
-        if jobs and jobs[0][1] <= at_ns:
-            taken, _, until_ns = jobs.popleft()
-            found.append(taken)
+        while jobs and jobs[0][0] <= at_ns:
+            _, end_ns, job = jobs.popleft()
+            heappush(under_way, (end_ns, job))
+        while under_way and under_way[0][0] < at_ns:
+            given_up.append(heappop(under_way)[1])
+        if under_way:
+            end_ns, job = heappop(under_way)
+            until_ns, taken = max((until_ns, taken), (end_ns, job))
+            found.append(job)
         elif at_ns <= until_ns:
             found.append(taken)
         else:

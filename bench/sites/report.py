@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.validity import Level
 from bench.documents import document
+from bench.program import PROGRAM
 from bench.report.finding import verdict_counts
 from bench.report.tables import (
     LEVEL_COLOURS,
@@ -25,6 +26,8 @@ from bench.wording import format_percent
 if TYPE_CHECKING:
     from rich.console import Console
 
+_ALIKE = 0.95
+"""Two spiders are called alike if one trial has the slower one at this share of the faster one."""
 _SHOWN = 3
 """How many runs are shown for each check that found something."""
 
@@ -39,7 +42,7 @@ def print_site(store: Store, analysis: SiteAnalysis, console: "Console", *, show
     print_text("", console)
     for table in site_tables(analysis, show_all=show_all):
         print_table(table, console)
-    _print_reasons(analysis, console)
+    _print_reasons(analysis, console, show_all=show_all)
     missing = store.runs_asked() - len(analysis.runs)
     if missing:
         print_text(f"{missing} of the runs asked for were not done", console)
@@ -93,7 +96,7 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
         ),
         of(
             "eff.",
-            lambda cell: _share(cell.median_of("efficiency")),
+            _efficiency,
             "%",
             priority=1,
             about="eff.: efficiency, pages/s over those of the ideal client.",
@@ -123,6 +126,10 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
     trials = analysis.experiment.trials
     caption = f"Medians of {trials} trials." if trials > 1 else ""
     return Table("Crawls of the whole site", columns, analysis.cells, caption)
+
+
+def _efficiency(cell: SiteCell) -> str:
+    return "-" if cell.level is Level.INVALID else _share(cell.median_of("efficiency"))
 
 
 def _limit_columns(analysis: SiteAnalysis) -> Iterator[Column[SiteCell]]:
@@ -181,8 +188,8 @@ def difficulty_table(analysis: SiteAnalysis) -> Table[_Missed]:
         if name in has
     ]
     caption = (
-        "Pages that were missed, at worst, of how many. -: left out by design, as declared. "
-        "nofollow, off-site: what was fetched against advice, and beyond the site."
+        "Pages that were missed in the worst run; 2/9: two of nine. -: left out by design, as "
+        "declared. Difficulties without a column have no pages to miss."
     )
     return Table("What each spider missed, by difficulty", columns, rows, caption)
 
@@ -192,7 +199,13 @@ def _missed_column(name: str) -> Column[_Missed]:
 
 
 def _wrong_column(title: str, attribute: str) -> Column[_Missed]:
-    return Column(title, lambda row: row.most(attribute), priority=2)
+    return Column(
+        title,
+        lambda row: row.most(attribute),
+        "fetched",
+        priority=2,
+        about=f"{title}: what was fetched and should not have been.",
+    )
 
 
 def hosts_table(analysis: SiteAnalysis) -> Table[SiteCell]:
@@ -257,9 +270,9 @@ def cost_table(analysis: SiteAnalysis) -> Table[SiteCell]:
     def per_page(cpu_ns: Callable[[SiteSummary], int]) -> Callable[[SiteCell], str]:
         def value(cell: SiteCell) -> str:
             summary = cell.middle.summary if cell.middle is not None else None
-            if summary is None or not summary.pages:
+            if summary is None or not summary.pages or not (spent_ns := cpu_ns(summary)):
                 return "-"
-            return f"{cpu_ns(summary) / summary.pages / 1e3:,.0f}"
+            return f"{spent_ns / summary.pages / 1e3:,.0f}"
 
         return value
 
@@ -279,40 +292,58 @@ def cost_table(analysis: SiteAnalysis) -> Table[SiteCell]:
         of("left over", lambda cell: _count(cell, "pending"), "URLs", priority=2),
     )
     caption = (
-        "CPU time; a spider that reports none for parsing and the frontier has all of it under "
+        "CPU time; that of a spider with -, which does not tell its parts apart, is all under "
         "fetching. memory: the peak."
     )
     return Table("Where the CPU time goes", columns, analysis.cells, caption)
 
 
 def finding_of_site(analysis: SiteAnalysis) -> str:
-    """Say which spider is the fastest of those that crawl the site as they should."""
-    right = [
-        (speed, cell)
-        for cell in analysis.cells
-        if cell.level < Level.INVALID and (speed := cell.median_of("pages_per_s")) is not None
-    ]
+    """Say which spider is the fastest of those that crawl the site as they should, for each size of
+    pages. One that is not VALID is only named if none is."""
     where = f"see site-throughput.png, and {document('site.md')}."
-    if not right:
+    found = [
+        (size, text)
+        for size in analysis.experiment.sizes
+        if (text := _fastest(analysis, [one for one in analysis.cells if one.size == size]))
+    ]
+    if not found:
         return f"No spider crawled the site as it should: {where}"
-    best_of: dict[str, tuple[float, SiteCell]] = {}
-    for speed, cell in right:
-        name = _spider(analysis, cell)
-        best_of[name] = max(best_of.get(name, (0.0, cell)), (speed, cell), key=lambda one: one[0])
-    ranked = sorted(best_of.items(), key=lambda one: -one[1][0])
-    name, (speed, cell) = ranked[0]
-    text = f"Fastest that crawls the site as it should: {name} at {cell.concurrency}, "
-    text += f"{speed:,.0f} pages/s"
-    efficiency = cell.median_of("efficiency")
-    if efficiency is not None:
+    if len(analysis.experiment.sizes) == 1:
+        return f"Fastest that crawls the site as it should: {found[0][1]}: {where}"
+    each = "; ".join(f"with pages of {size}, {text}" for size, text in found)
+    return f"Fastest that crawl the site as they should: {each}: {where}"
+
+
+def _fastest(analysis: SiteAnalysis, cells: list[SiteCell]) -> str:
+    """Return `asyncio at 50, 631 pages/s, 40 % of the ideal client's; threads is next (400)`."""
+    known = [cell for cell in cells if cell.level < Level.INVALID and cell.measured]
+    if not known:
+        return ""
+    least = min(cell.level for cell in known)
+    best_of: dict[str, SiteCell] = {}
+    for cell in (cell for cell in known if cell.level == least):
+        best_of[cell.spider] = max(best_of.get(cell.spider, cell), cell, key=_speed)
+    best, *others = sorted(best_of.values(), key=_speed, reverse=True)
+    doubt = f" ({least.name})" if least > Level.UNCHECKED else ""
+    text = f"{best.spider} at {best.concurrency}, {_speed(best):,.0f} pages/s{doubt}"
+    if (efficiency := best.median_of("efficiency")) is not None:
         text += f", {format_percent(efficiency)} of the ideal client's"
-    if len(ranked) > 1:
-        text += f"; {ranked[1][0]} is next ({ranked[1][1][0]:,.0f})"
-    return f"{text}: {where}"
+    if others:
+        rival = others[0]
+        is_alike = analysis.experiment.trials == 1 and _speed(rival) > _ALIKE * _speed(best)
+        how = "is as fast, as far as one trial can tell" if is_alike else "is next"
+        text += f"; {rival.spider} {how} ({_speed(rival):,.0f})"
+    return text
 
 
-def _print_reasons(analysis: SiteAnalysis, console: "Console") -> None:
-    """Print what the checks found, the worst first, of a few runs for each check."""
+def _speed(cell: SiteCell) -> float:
+    return cell.median_of("pages_per_s") or 0.0
+
+
+def _print_reasons(analysis: SiteAnalysis, console: "Console", *, show_all: bool) -> None:
+    """Print what the checks found, the worst first: what is INVALID, and of the rest a few runs for
+    each check, or all."""
     found: dict[tuple[Level, str], list[str]] = {}
     for cell in analysis.cells:
         for trial in cell.trials:
@@ -322,10 +353,11 @@ def _print_reasons(analysis: SiteAnalysis, console: "Console") -> None:
                 )
     for (level, check), lines in sorted(found.items(), key=lambda one: -one[0][0]):
         style = LEVEL_COLOURS[level.name] if level else None
-        for line in lines[:_SHOWN]:
+        shown = lines if show_all or level is Level.INVALID else lines[:_SHOWN]
+        for line in shown:
             print_text(line, console, style=style)
-        if len(lines) > _SHOWN:
-            more = f"and {len(lines) - _SHOWN} more of {check} ({document('validity.md')})"
+        if len(lines) > len(shown):
+            more = f"and {len(lines) - len(shown)} more of {check}: {PROGRAM} report --all"
             print_text(more, console, style=style)
     if found:
         print_text("", console)

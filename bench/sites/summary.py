@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FIRST_ERROR = 500
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ class SiteSummary:
     """Bytes that the spider and its processes held."""
     nameless: int = 0
     """Requests for nothing that the site has."""
+    examples: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """A few of the resources that were `missed`, `disallowed`, `off_site` or fetched `twice`."""
     unrecorded: tuple[int, int] = (0, NO_RESOURCE)
     """Arrivals that the spider did not record, and the resource of one."""
 
@@ -167,8 +170,25 @@ def summarise_site(records: Records, plain: RunSummary, ideal: SiteIdeal) -> Sit
         frontier=difference(handed, counted(fetches["end_ns"] - first_ns, plain.makespan_ns)),
         memory=sampled(records.memory["at_ns"] - first_ns, records.memory["bytes"]),
         nameless=int((resource == NO_RESOURCE).sum()),
+        examples=_examples(records, page, is_wanted),
         unrecorded=(len(unrecorded), int(unrecorded[0]) if len(unrecorded) else NO_RESOURCE),
     )
+
+
+def _examples(
+    records: Records, page: "NDArray[np.int64]", is_wanted: "NDArray[np.bool_]"
+) -> dict[str, tuple[int, ...]]:
+    truth, arrived = records.truth, records.joined.arrivals["seq"]
+    is_missed = is_wanted.copy()
+    is_missed[page] = False
+    named, times = np.unique(arrived[arrived != NO_RESOURCE], return_counts=True)
+    found = {
+        "missed": np.flatnonzero(is_missed),
+        "disallowed": np.unique(arrived[truth.is_of(arrived, FORBIDDEN)]),
+        "off_site": np.unique(arrived[kind_of(arrived) == Kind.OFF_SITE]),
+        "twice": named[times > 1],
+    }
+    return {name: tuple(numbers[:_EXAMPLES].tolist()) for name, numbers in found.items()}
 
 
 def _distinct(numbers: "NDArray[np.int64]") -> int:

@@ -12,6 +12,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Reason, Verdict, judge
 from bench.analysis.validity.verdict import invalid, note, suspect
 from bench.sites.summary import HostSummary, Records, SiteSummary, held_up_share, host_gap_ns
+from bench.wording import format_count
 from crawlers.spiders.task import BUDGET_SPENT
 
 SHORT_GAP_SHARE = 0.05
@@ -24,6 +25,9 @@ held up makes one short gap at most. So the share of these that it records itsel
 MEAN_GAP_SHARE = 0.95
 GAPS_SLACK_NS = 50_000_000
 """All gaps together last as long as they must, but for one request that is held up: the first."""
+
+_FEW_SLOTS = 0.5
+"""A spider whose CPU is the limit may never fill all slots, so that only few are a finding."""
 
 _NOT_OF_SITES = frozenset(("capped", "last wave", "few waves"))
 """Checks for the number in flight, which the order of discovery decides here, and of the plan."""
@@ -61,8 +65,16 @@ def _coverage(evidence: Evidence) -> Iterator[Reason]:
         )
         yield invalid(
             "missed",
-            f"it missed {summary.should - summary.pages:,} of {summary.should:,} pages: {kinds}",
+            f"it missed {summary.should - summary.pages:,} of {summary.should:,} pages: {kinds}"
+            f"{_such_as(evidence, 'missed')}",
         )
+
+
+def _such_as(evidence: Evidence, what: str) -> str:
+    """Return `, such as /site/1-0a1b2c3d/p/7.html`; "" if there is no example."""
+    numbers = evidence.summary.examples.get(what, ())
+    site = evidence.records.truth.site
+    return f", such as {', '.join(map(site.target_of, numbers))}" if numbers else ""
 
 
 def _omissions(evidence: Evidence) -> Iterator[Reason]:
@@ -79,8 +91,8 @@ def _disallowed(evidence: Evidence) -> Iterator[Reason]:
     if evidence.summary.disallowed:
         yield invalid(
             "disallowed",
-            f"{evidence.summary.disallowed:,} of its requests were for pages that robots.txt "
-            "disallows",
+            f"{format_count(evidence.summary.disallowed, 'request')} for pages that robots.txt "
+            f"disallows{_such_as(evidence, 'disallowed')}",
         )
 
 
@@ -98,8 +110,8 @@ def _off_site(evidence: Evidence) -> Iterator[Reason]:
     if evidence.summary.off_site:
         yield invalid(
             "off-site",
-            f"it followed {evidence.summary.off_site:,} links to an address that is not of the "
-            "site",
+            f"it followed {format_count(evidence.summary.off_site, 'link')} to an address that is "
+            f"not of the site{_such_as(evidence, 'off_site')}",
         )
 
 
@@ -119,8 +131,8 @@ def _twice(evidence: Evidence) -> Iterator[Reason]:
     if evidence.summary.fetched_twice:
         yield suspect(
             "twice",
-            f"{evidence.summary.fetched_twice:,} of its requests were for what it had asked for "
-            "before",
+            f"{format_count(evidence.summary.fetched_twice, 'request')} for what it had asked for "
+            f"before{_such_as(evidence, 'twice')}",
         )
     if evidence.summary.retried:
         yield note("retried", f"{evidence.summary.retried:,} requests were declared retries")
@@ -183,7 +195,25 @@ def _ends_differ(evidence: Evidence) -> Iterator[Reason]:
     if evidence.summary.nameless:
         yield note(
             "nameless",
-            f"{evidence.summary.nameless:,} of its requests were for nothing that the site has",
+            f"{format_count(evidence.summary.nameless, 'request')} for URLs that the site does not "
+            "have",
+        )
+
+
+def _as_many_as_asked(evidence: Evidence) -> Iterator[Reason]:
+    """It has as many in flight as it may, if there is as much to fetch.
+
+    Less is usual while little is known, and where a host may only be asked so often.
+    """
+    records, in_flight = evidence.records, evidence.plain.in_flight
+    slots, waited = records.joined.run.slots, max(evidence.summary.frontier.values, default=0)
+    if in_flight is None or records.task.per_host or host_gap_ns(records):
+        return
+    if in_flight.peak < _FEW_SLOTS * slots and waited > slots:
+        yield suspect(
+            "slots",
+            f"it never had more than {in_flight.peak} in flight, of {slots} asked for, although up "
+            f"to {waited:,.0f} URLs waited",
         )
 
 
@@ -208,5 +238,6 @@ _CHECKS: tuple[Callable[[Evidence], Iterator[Reason]], ...] = (
     _twice,
     _hosts,
     _ends_differ,
+    _as_many_as_asked,
     _budget,
 )

@@ -38,7 +38,11 @@ class SiteRun:
         """Crawl the site; this is called as a crawler is, whose jobs it does not need."""
         del jobs
         try:
-            self._spider(self._frontier, concurrency, timeout_s, record, self._visit)
+            left = self._spider(self._frontier, concurrency, timeout_s, record, self._visit)
+            if left is not None:  # of an `async def`
+                import asyncio
+
+                asyncio.run(left)
         finally:
             self._visit.close()
 
