@@ -1,5 +1,8 @@
 """The contract of spiders: rules that a right spider keeps, and that wrong ones break."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bench.contract.rules import MUST
@@ -44,3 +47,19 @@ def test_the_spiders_of_this_project_keep_the_contract(name: str) -> None:
     findings = list(check_spider(spider_entrant(name)))
     assert [one for one in findings if one.is_broken] == []
     assert any(one.level is MUST and one.is_kept for one in findings)
+
+
+@pytest.mark.thorough
+def test_the_spiders_in_the_documents_keep_every_must_rule(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "site.md").read_text()
+    programs = [
+        "\n".join(line[4:] for line in block.splitlines())
+        for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, flags=re.MULTILINE)
+        if "def spider(" in block and "import" in block
+    ]
+    assert len(programs) == 2
+    for number, program in enumerate(programs):
+        path = tmp_path / f"mine{number}.py"
+        path.write_text(program)
+        entrant = spider_entrant(f"{path}:spider")
+        assert [one for one in check_spider(entrant) if one.is_broken] == []

@@ -72,7 +72,7 @@ def run(arguments: Namespace) -> int:
         installed(entrant)
     if arguments.faults or arguments.plot is not None:
         return _check_faults(entrants, arguments)
-    return _report(entrants, check_contract, as_json=arguments.json)
+    return _report(entrants, check_contract, "crawlers.md", as_json=arguments.json)
 
 
 def _check_spiders(arguments: Namespace) -> int:
@@ -83,12 +83,14 @@ def _check_spiders(arguments: Namespace) -> int:
     if arguments.faults or arguments.plot is not None:
         raise UsageError("--faults and --plot are for crawlers: leave them out with --site")
     chosen = chosen_spiders([str(one) for one in arguments.crawlers], (LOOP,))
-    return _report([entrant for entrant, _ in chosen], check_spider, as_json=arguments.json)
+    spiders = [entrant for entrant, _ in chosen]
+    return _report(spiders, check_spider, "site.md", as_json=arguments.json)
 
 
 def _report(
     entrants: Sequence[Entrant],
     check: "Callable[[Entrant], Iterator[Finding]]",
+    manual: str,
     *,
     as_json: bool,
 ) -> int:
@@ -103,7 +105,7 @@ def _report(
             if not as_json:
                 _print_finding(finding)
         if not as_json:
-            print(f"  {_summed_up(found[entrant.label])}")
+            print(f"  {_summed_up(found[entrant.label], manual)}")
     if as_json:
         report = {label: [_finding_json(one) for one in all_] for label, all_ in found.items()}
         print(json.dumps(report, indent=2))
@@ -122,7 +124,7 @@ def _print_finding(finding: "Finding") -> None:
     console.print(f"{finding.rule}: {finding.evidence}", soft_wrap=True, markup=False)
 
 
-def _summed_up(findings: "Sequence[Finding]") -> str:
+def _summed_up(findings: "Sequence[Finding]", manual: str) -> str:
     """Return a summary, as in `2 MUST rules broken, 5 SHOULD missed`."""
     broken = sum(one.is_broken for one in findings)
     missed = sum(one.is_kept is False for one in findings) - broken
@@ -131,7 +133,7 @@ def _summed_up(findings: "Sequence[Finding]") -> str:
         return "all rules kept"
     said = f"{broken or 'no'} MUST rule{'' if broken == 1 else 's'} broken, {missed} SHOULD missed"
     said += f", {unknown} unknown" if unknown else ""
-    return f"{said}; {document('crawlers.md')} explains MUST and SHOULD"
+    return f"{said}; {document(manual)} explains MUST and SHOULD"
 
 
 def _finding_json(finding: "Finding") -> dict[str, Any]:
