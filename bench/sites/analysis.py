@@ -135,6 +135,8 @@ def analyse_site(store: "Store") -> SiteAnalysis:
     for run in store.runs():
         if run.site is None or run.crawler not in labels or run.size not in asked.sizes:
             raise StoreError(f"cannot read {store.path}: run {run.number} is not in the plan")
+        if run.site.site != asked.spec_of(run.size).text:
+            raise StoreError(f"cannot read {store.path}: run {run.number} is of another site")
         key = (run.crawler, run.size, run.slots)
         trials.setdefault(key, []).append(_trial(store, run))
     ordered = sorted(
