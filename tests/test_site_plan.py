@@ -118,6 +118,7 @@ def test_a_misspelt_spider_is_named_with_the_one_that_was_meant() -> None:
         ("--parse forks", "'forks' is not one of loop, threads, processes"),
         ("--spiders nobody", "there is no spider 'nobody'"),
         ("--pages 0", "--pages"),
+        ("--spiders serial,asyncio --parse threads --parsers 1001", "parsers of 1001"),
     ],
 )
 def test_a_site_that_makes_no_sense_is_refused_in_one_line(words: str, said: str) -> None:

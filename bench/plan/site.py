@@ -185,7 +185,8 @@ class SiteExperiment:
         for size in self.sizes:
             size.check()
             self.spec_of(size).check()
-        self._task(self.entrants[0].label, self.sizes[0]).check()
+        for label in self.crawlers:
+            self._task(label, self.sizes[0]).check()
         check_counts(
             {
                 "concurrency": min(self.concurrencies),
