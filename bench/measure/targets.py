@@ -10,8 +10,6 @@ from socket import create_connection
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
-from server.site.spec import SiteSpec
-
 from bench.errors import MachineError, UsageError
 from bench.measure.loopback import check_loopback
 from bench.measure.pinning import Pinning, pin
@@ -24,6 +22,7 @@ from server.announcement import parse_greeting
 from server.control_client import ControlError, fetch_run
 from server.process import ServerProcess
 from server.request_plan import PATH, Plan, PlanError, parse_query
+from server.site.spec import SiteSpec
 
 _RECOGNISE_TIMEOUT_S = 5.0
 _RECOGNISE_BYTES = 10_000
