@@ -118,7 +118,14 @@ def test_a_misspelt_spider_is_named_with_the_one_that_was_meant() -> None:
         ("--parse forks", "'forks' is not one of loop, threads, processes"),
         ("--spiders nobody", "there is no spider 'nobody'"),
         ("--pages 0", "--pages"),
-        ("--spiders serial,asyncio --parse threads --parsers 1001", "parsers of 1001"),
+        ("--spiders serial,asyncio --parse threads --parsers 1001", "--parsers: '1001'"),
+        ("--host-delay nan", "'nan' is not a number of ms"),
+        ("--host-delay 0", "'0' is not a number of ms"),
+        ("--with links@3", "give NAME@SHARE"),
+        ("--with missing@", "give NAME@SHARE"),
+        ("--with missing;pages=30", "give NAME,NAME@SHARE"),
+        ("--with missing@1,missing@2", "each name once"),
+        ("--with all,missing", "all has every difficulty"),
     ],
 )
 def test_a_site_that_makes_no_sense_is_refused_in_one_line(words: str, said: str) -> None:
@@ -126,3 +133,9 @@ def test_a_site_that_makes_no_sense_is_refused_in_one_line(words: str, said: str
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_limits_of_each_spider_are_checked() -> None:
+    both = asked("--spiders serial,asyncio --parse threads")
+    with pytest.raises(ValueError, match="parsers of 1001"):
+        replace(both, parsers=1001).check()
