@@ -95,3 +95,10 @@ def test_a_run_of_another_site_than_the_plan_says_is_refused(text: str, said: st
         made._connection.execute("UPDATE run SET site = ?", (task,))  # noqa: SLF001 - in memory
         with pytest.raises(StoreError, match=said):
             analyse_site(made)
+
+
+def test_without_delays_there_is_no_efficiency() -> None:
+    with site_store(site_experiment("pages=40;links=4;delay=0", ("asyncio",), (2,))) as made:
+        analysis = analyse_site(made)
+        assert analysis.cells[0].efficiency is None
+        assert "% of the ideal client's" not in finding_of_site(analysis)

@@ -91,6 +91,11 @@ class SiteCell:
         return self.should / self.ideal_ns * 1e9 if self.ideal_ns else 0.0
 
     @property
+    def efficiency(self) -> float | None:
+        """The median over the trials; None without results, or if the ideal takes no time."""
+        return self.median_of("efficiency") if self.ideal_ns else None
+
+    @property
     def level(self) -> Level:
         """The worst verdict of its trials."""
         return max(one.verdict.level for one in self.trials)

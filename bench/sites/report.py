@@ -86,14 +86,14 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
         of("pages/s", lambda cell: _count(cell, "pages_per_s")),
         of(
             "ideal",
-            lambda cell: format_number(cell.ideal_pages_per_s, ",.0f"),
+            lambda cell: format_number(cell.ideal_pages_per_s or None, ",.0f"),
             "pages/s",
             priority=3,
             about="ideal: the ideal client on the same links, with the same limits.",
         ),
         of(
             "eff.",
-            lambda cell: _share(cell.median_of("efficiency")),
+            lambda cell: _share(cell.efficiency),
             "%",
             priority=1,
             about="eff.: efficiency, pages/s over those of the ideal client.",
@@ -290,9 +290,8 @@ def finding_of_site(analysis: SiteAnalysis) -> str:
     name, (speed, cell) = ranked[0]
     text = f"Fastest that crawls the site as it should: {name} at {cell.concurrency}, "
     text += f"{speed:,.0f} pages/s"
-    efficiency = cell.median_of("efficiency")
-    if efficiency is not None:
-        text += f", {format_percent(efficiency)} of the ideal client's"
+    if cell.efficiency is not None:
+        text += f", {format_percent(cell.efficiency)} of the ideal client's"
     if len(ranked) > 1:
         text += f"; {ranked[1][0]} is next ({ranked[1][1][0]:,.0f})"
     return f"{text}: {where}"
