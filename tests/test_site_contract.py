@@ -24,6 +24,12 @@ def test_a_right_spider_breaks_no_rule() -> None:
     assert broken("tests.wrong_spiders:right") == []
 
 
+def test_a_spider_that_does_nothing_is_told_so() -> None:
+    first, *_ = check_spider(spider_entrant("tests.wrong_spiders:does_nothing"))
+    assert first.is_broken
+    assert first.evidence == "the crawler recorded nothing"
+
+
 @pytest.mark.parametrize(
     "name",
     [
