@@ -47,10 +47,9 @@ def _main(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         print("crawlbench: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except OSError:
-        if not _has_current_folder():
-            error = OSError("the current folder no longer exists: change to another one")
-        print(f"crawlbench: {error}", file=sys.stderr)
+    except OSError as error:
+        gone = "the current folder no longer exists: change to another one"
+        print(f"crawlbench: {error if _has_current_folder() else gone}", file=sys.stderr)
         return EXIT_ENVIRONMENT
 
 

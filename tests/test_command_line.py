@@ -456,3 +456,13 @@ def test_a_crawler_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> N
         assert (done.returncode, done.stderr.count("\n")) == (3, 1)
         assert f"crawler '{name}:crawl' cannot be" in done.stderr
         assert said in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that cannot be written to")
+def test_an_error_of_the_system_is_said_in_one_line() -> None:
+    done = bench("site", "--pages", "30", "--spiders", "serial", "--out", "/proc/none")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == (
+        "crawlbench: [Errno 2] No such file or directory: '/proc/none'"
+    )
+    assert "Traceback" not in done.stderr

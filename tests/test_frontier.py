@@ -222,3 +222,10 @@ def test_threads_that_wait_are_woken(limits: dict[str, float]) -> None:
     for thread in threads:
         thread.join()
     assert len(seen) == len(set(seen)) == 43
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:80", "http://127.0.0.1:809", "", "x", "http://"])
+def test_a_url_without_a_path_is_of_no_host(url: str) -> None:
+    queue = Queue(ORIGINS, task())
+    assert not queue.add(url, 0, 0)
+    assert queue.next(0) is None

@@ -33,6 +33,12 @@ def test_a_right_spider_breaks_no_rule() -> None:
     assert broken("right") == []
 
 
+def test_a_spider_that_does_nothing_is_told_so() -> None:
+    first, *_ = check_spider(spider_entrant("tests.wrong_spiders:does_nothing"))
+    assert first.is_broken
+    assert first.evidence == "the crawler recorded nothing"
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_spider_breaks_the_rule_that_it_ignores(name: str) -> None:

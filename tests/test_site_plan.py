@@ -8,10 +8,14 @@ import pytest
 from bench.cli.parser import parse
 from bench.cli.site import _asked_for
 from bench.errors import UsageError
+from bench.measure.pinning import UNPINNED
+from bench.measure.runner import ProcessRunner, Target
 from bench.measure.spiders import chosen_spiders, spider_entrant
 from bench.plan.experiment import PlannedRun
 from bench.plan.ideal import expected_ns
 from bench.plan.site import SiteExperiment
+from bench.sites.ideal import Limits, ideal_of
+from bench.sites.truth import truth_of
 from tests.test_command_line import bench
 
 ANY = {"asyncio": 2**31, "asyncio+processes": 2**31, "serial": 1}
@@ -56,9 +60,37 @@ def run_of(experiment: SiteExperiment) -> PlannedRun:
 
 def test_the_expected_time_is_that_of_the_slots_of_the_host_limit_or_of_the_host_delay() -> None:
     plain = asked("--spiders asyncio --pages 100 --delay 20 --concurrency 10 --hosts 2")
-    assert expected_ns(run_of(plain), 10) == 100 * 20_000_000 // 10
-    assert expected_ns(run_of(replace(plain, per_host=1)), 10) == 100 * 20_000_000 // 2
-    assert expected_ns(run_of(replace(plain, host_delay_s=0.05)), 10) == 100 * 50_000_000 // 2
+    way = 4  # of links from the home page, with robots.txt before it
+    assert expected_ns(run_of(plain), 10) == 102 * 20_000_000 // 10 + way * 20_000_000
+    one_at_a_time = replace(plain, per_host=1)
+    assert expected_ns(run_of(one_at_a_time), 10) == 102 * 20_000_000 // 2 + way * 20_000_000
+    delayed = replace(plain, host_delay_s=0.05)
+    assert expected_ns(run_of(delayed), 10) == 102 * 50_000_000 // 2 + way * 50_000_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--pages 1000 --delay 900 --with slow@50 --concurrency 1",
+        "--pages 1000 --delay 900 --with redirects@50 --concurrency 1",
+        "--pages 100 --delay 9000 --with calendar --concurrency 100",
+        "--pages 1000 --hosts 100 --crawl-delay 10 --with all --concurrency 100",
+        "--pages 200 --links 5 --hosts 100 --crawl-delay 60 --concurrency 100",
+        "--pages 300 --per-host 1 --host-delay 1000 --with all --concurrency 10",
+    ],
+)
+def test_no_run_is_killed_that_takes_half_as_long_again_as_the_ideal_client(words: str) -> None:
+    run = run_of(asked(f"--spiders asyncio {words}"))
+    assert run.site is not None
+    limits = Limits(
+        slots=run.cell.concurrency,
+        per_host=run.site.per_host,
+        host_delay_ns=round(run.site.host_delay_s * 1e9),
+        crawl_delay_ns=round(truth_of(run.site.site).site.spec.crawl_delay_s * 1e9),
+        max_depth=run.site.max_depth,
+    )
+    limit_s = ProcessRunner(Target("", "x"), 10, UNPINNED).limit_s(run)
+    assert limit_s > 1.5 * ideal_of(run.site.site, limits).makespan_ns / 1e9
 
 
 def test_a_spider_parses_where_it_was_asked_to_and_can() -> None:
@@ -86,6 +118,14 @@ def test_a_misspelt_spider_is_named_with_the_one_that_was_meant() -> None:
         ("--parse forks", "'forks' is not one of loop, threads, processes"),
         ("--spiders nobody", "there is no spider 'nobody'"),
         ("--pages 0", "--pages"),
+        ("--spiders serial,asyncio --parse threads --parsers 1001", "--parsers: '1001'"),
+        ("--host-delay nan", "'nan' is not a number of ms"),
+        ("--host-delay 0", "'0' is not a number of ms"),
+        ("--with links@3", "give NAME@SHARE"),
+        ("--with missing@", "give NAME@SHARE"),
+        ("--with missing;pages=30", "give NAME,NAME@SHARE"),
+        ("--with missing@1,missing@2", "each name once"),
+        ("--with all,missing", "all has every difficulty"),
     ],
 )
 def test_a_site_that_makes_no_sense_is_refused_in_one_line(words: str, said: str) -> None:
@@ -93,3 +133,9 @@ def test_a_site_that_makes_no_sense_is_refused_in_one_line(words: str, said: str
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_limits_of_each_spider_are_checked() -> None:
+    both = asked("--spiders serial,asyncio --parse threads")
+    with pytest.raises(ValueError, match="parsers of 1001"):
+        replace(both, parsers=1001).check()

@@ -3,11 +3,12 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
 
+from bench.errors import StoreError
 from bench.results.store import Store
 from bench.sites.analysis import SiteAnalysis, analyse_site
 from bench.sites.report import finding_of_site, print_site, site_as_json
@@ -79,3 +80,25 @@ def test_json_has_an_object_for_each_run(store: Store, analysis: SiteAnalysis) -
     assert (threads["verdict"], threads["coverage"]) == ("INVALID", 365 / 372)
     assert threads["missed"]["plain"] == {"missed": 7, "of": 346}
     assert [host["host"] for host in threads["hosts"]] == [f"127.0.0.{n}" for n in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("nonsense", "site 'nonsense'"), ("pages=10000000", "run 1 is of another site")],
+)
+def test_a_run_of_another_site_than_the_plan_says_is_refused(text: str, said: str) -> None:
+    asked = site_experiment("pages=40;links=4", ("asyncio",), (2,))
+    with site_store(asked) as made:
+        run = next(iter(made.runs()))
+        assert run.site is not None
+        task = json.dumps(asdict(replace(run.site, site=text)))
+        made._connection.execute("UPDATE run SET site = ?", (task,))  # noqa: SLF001 - in memory
+        with pytest.raises(StoreError, match=said):
+            analyse_site(made)
+
+
+def test_without_delays_there_is_no_efficiency() -> None:
+    with site_store(site_experiment("pages=40;links=4;delay=0", ("asyncio",), (2,))) as made:
+        analysis = analyse_site(made)
+        assert analysis.cells[0].efficiency is None
+        assert "% of the ideal client's" not in finding_of_site(analysis)

@@ -1,13 +1,15 @@
 """What a spider finds in a response: the links of HTML in any encoding, sitemaps, robots.txt."""
 
+import os
 from collections.abc import Iterator
+from time import sleep
 
 import pytest
 
 from crawlers.contract import Job
 from crawlers.spiders.frontier import Frontier
-from crawlers.spiders.task import PARSES, SiteTask
-from crawlers.spiders.visit import Visit
+from crawlers.spiders.task import PARSES, PROCESSES, SiteTask
+from crawlers.spiders.visit import Visit, _open_pool
 
 HOST = "127.0.0.1:8000"
 ROOT = f"http://{HOST}"
@@ -115,3 +117,15 @@ async def test_links_are_the_same_wherever_they_are_found(parse: str) -> None:
         assert visit.parse_cpu_ns > 0
     finally:
         visit.close()
+
+
+def pid_of_one(_: int) -> int:
+    sleep(0.02)
+    return os.getpid()
+
+
+def test_all_processes_of_a_pool_have_begun_before_the_first_page() -> None:
+    pool = _open_pool(SiteTask(site="", max_depth=9, max_fetches=99, parse=PROCESSES, parsers=6))
+    assert pool is not None
+    with pool:
+        assert len(set(pool.map(pid_of_one, range(6)))) == 6

@@ -137,3 +137,9 @@ def never_ends(
 
     crawl_serially(frontier, concurrency, timeout_s, record, visit)
     Event().wait()
+
+
+def does_nothing(
+    frontier: Frontier, concurrency: int, timeout_s: float, record: Recorder, visit: Visit
+) -> None:
+    """End at once."""

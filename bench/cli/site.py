@@ -20,9 +20,15 @@ from bench.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REQUESTS_FAILED
 from bench.plan.delays import Delay
 from bench.plan.sizes import Size
 from bench.program import say
-from crawlers.checked import checked_count, checked_list, checked_seconds, checked_seed
+from crawlers.checked import (
+    MAX_SECONDS,
+    checked_count,
+    checked_list,
+    checked_seconds,
+    checked_seed,
+)
 from crawlers.spiders.registry import SPIDERS
-from crawlers.spiders.task import LOOP, PARSES
+from crawlers.spiders.task import LOOP, MOST_PARSERS, PARSES
 from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
 
 if TYPE_CHECKING:
@@ -84,7 +90,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--parsers",
-        type=checked_count,
+        type=_checked_parsers,
         metavar="N",
         help="how many threads or processes parse (default: one for each CPU)",
     )
@@ -124,7 +130,8 @@ def _add_site(parser: ArgumentParser) -> None:
         "--with",
         dest="difficulties",
         metavar="NAME,NAME@SHARE",
-        default="",
+        type=_checked_difficulties,
+        default={},
         help=f"what makes the site hard to crawl: {_ALL}, or some of {', '.join(DIFFICULTIES)}, "
         "each with its share of the pages in percent if the usual one is not wanted "
         "(default: nothing)",
@@ -150,10 +157,48 @@ def _add_limits(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--host-delay",
-        type=checked_seconds,
+        type=_checked_ms,
         metavar="MS",
         help="least time in ms between the starts of two fetches of one host (default: none)",
     )
+
+
+def _checked_ms(text: str) -> float:
+    try:
+        ms = float(text)
+    except ValueError:
+        ms = 0.0
+    if not 0 < ms <= 1000 * MAX_SECONDS:  # NaN is refused too
+        raise ArgumentTypeError(f"{text!r} is not a number of ms above 0, up to a day")
+    return ms
+
+
+def _checked_difficulties(text: str) -> dict[str, str]:
+    """Return the share of each difficulty that is named; "" for the usual one."""
+    shares: dict[str, str] = {}
+    for one in filter(None, map(str.strip, text.split(","))):
+        name, at, share = one.partition("@")
+        if at and (name not in DIFFICULTIES or not share):
+            raise ArgumentTypeError(
+                f"{one!r}: give NAME@SHARE as in missing@5, with a share in percent; the names "
+                f"are {', '.join(DIFFICULTIES)}"
+            )
+        if ";" in one or name in shares:
+            raise ArgumentTypeError(f"{text!r}: give NAME,NAME@SHARE, and each name once")
+        shares[name] = share
+    if _ALL in shares and any(not share and name != _ALL for name, share in shares.items()):
+        raise ArgumentTypeError(
+            f"{text!r}: {_ALL} has every difficulty: add only those with a share of their own, as "
+            f"in {_ALL},missing@5"
+        )
+    return shares
+
+
+def _checked_parsers(text: str) -> int:
+    parsers = checked_count(text)
+    if parsers > MOST_PARSERS:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_PARSERS}")
+    return parsers
 
 
 def _checked_parse(text: str) -> str:
@@ -210,12 +255,9 @@ def _spec(arguments: Namespace, size: Size) -> SiteSpec:
         "crawl-delay": arguments.crawl_delay,
     }
     pairs = [f"{name}={value}" for name, value in values.items() if value is not None]
-    if "all@" in arguments.difficulties:
-        raise UsageError(f"--with: {_ALL} has no share: give {_ALL}, or names with shares")
-    named = [one.partition("@") for one in arguments.difficulties.split(",") if one]
-    usual = [name for name, at, _ in named if not at]
+    usual = [name for name, share in arguments.difficulties.items() if not share]
     pairs += [f"with={','.join(usual)}"] if usual else []
-    pairs += [f"{name}={share}" for name, at, share in named if at]
+    pairs += [f"{name}={share}" for name, share in arguments.difficulties.items() if share]
     try:
         return SiteSpec.parse(";".join(pairs))
     except SiteError as error:

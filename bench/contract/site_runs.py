@@ -1,7 +1,7 @@
 """Runs a spider for the rules of its contract: in a fresh process, on a small site of ours."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +77,8 @@ class SiteRunner:
             store.append(result)
             ((trial,),) = (cell.trials for cell in analyse_site(store).cells)
         if trial.summary is None:
-            raise NoOutcomeError(result)
+            said = "; ".join(reason.text for reason in trial.verdict.reasons)
+            raise NoOutcomeError(replace(result, failure=result.failure or said))
         return Crawled(
             trial.summary,
             result,

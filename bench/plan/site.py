@@ -12,7 +12,7 @@ from bench.plan.sizes import Size
 from bench.program import PROGRAM
 from crawlers.spiders.registry import find_spider
 from crawlers.spiders.task import LOOP, PARSES, SiteTask
-from server.site.site import Site
+from server.site.site import SLOW_FACTOR, Site
 from server.site.spec import DIFFICULTIES, SiteSpec
 
 SITE = "site"
@@ -187,7 +187,8 @@ class SiteExperiment:
         for size in self.sizes:
             size.check()
             self.spec_of(size).check()
-        self._task(self.entrants[0].label, self.sizes[0]).check()
+        for label in self.crawlers:
+            self._task(label, self.sizes[0]).check()
         check_counts(
             {
                 "concurrency": min(self.concurrencies),
@@ -201,13 +202,18 @@ class SiteExperiment:
 def expected_site_ns(run: PlannedRun, slots: int) -> int:
     """Return roughly how long the ideal client takes for the site of a run on this many slots.
 
-    It is not simulated here: a run needs at least as long as its slots, its limits per host and the
-    delays between fetches of a host allow.
+    It is not simulated here: a run needs as long as its slots, its limits per host and the delays
+    between fetches of a host allow, and as its longest way from the start takes.
     """
     assert run.site is not None, "not of a site"
-    spec = SiteSpec.parse(run.site.site)
+    site = Site(SiteSpec.parse(run.site.site))
+    spec = site.spec
     mean_ns = run.cell.delay.mean_us * 1000
     if run.site.per_host:
         slots = min(slots, run.site.per_host * spec.hosts)
     between_ns = max(run.site.host_delay_s, spec.crawl_delay_s) * 1e9
-    return round(max(mean_ns * spec.pages / slots, between_ns * spec.pages / spec.hosts))
+    fetches = site.expected_fetches
+    slow = (SLOW_FACTOR - 1) * spec.share_percent("slow") / 100 * spec.pages
+    way = site.longest_way * max(mean_ns, between_ns)
+    work_ns = max(mean_ns * (fetches + slow) / slots, between_ns * fetches / spec.hosts)
+    return round(work_ns + way)

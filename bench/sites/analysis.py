@@ -91,6 +91,11 @@ class SiteCell:
         return self.should / self.ideal_ns * 1e9 if self.ideal_ns else 0.0
 
     @property
+    def efficiency(self) -> float | None:
+        """The median over the trials; None without results, or if the ideal takes no time."""
+        return self.median_of("efficiency") if self.ideal_ns else None
+
+    @property
     def level(self) -> Level:
         """The worst verdict of its trials."""
         return max(one.verdict.level for one in self.trials)
@@ -135,6 +140,8 @@ def analyse_site(store: "Store") -> SiteAnalysis:
     for run in store.runs():
         if run.site is None or run.crawler not in labels or run.size not in asked.sizes:
             raise StoreError(f"cannot read {store.path}: run {run.number} is not in the plan")
+        if run.site.site != asked.spec_of(run.size).text:
+            raise StoreError(f"cannot read {store.path}: run {run.number} is of another site")
         key = (run.crawler, run.size, run.slots)
         trials.setdefault(key, []).append(_trial(store, run))
     ordered = sorted(

@@ -89,7 +89,7 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
         of("pages/s", lambda cell: _count(cell, "pages_per_s")),
         of(
             "ideal",
-            lambda cell: format_number(cell.ideal_pages_per_s, ",.0f"),
+            lambda cell: format_number(cell.ideal_pages_per_s or None, ",.0f"),
             "pages/s",
             priority=3,
             about="ideal: the ideal client on the same links, with the same limits.",
@@ -129,7 +129,7 @@ def crawl_table(analysis: SiteAnalysis) -> Table[SiteCell]:
 
 
 def _efficiency(cell: SiteCell) -> str:
-    return "-" if cell.level is Level.INVALID else _share(cell.median_of("efficiency"))
+    return "-" if cell.level is Level.INVALID else _share(cell.efficiency)
 
 
 def _limit_columns(analysis: SiteAnalysis) -> Iterator[Column[SiteCell]]:
@@ -327,8 +327,8 @@ def _fastest(analysis: SiteAnalysis, cells: list[SiteCell]) -> str:
     best, *others = sorted(best_of.values(), key=_speed, reverse=True)
     doubt = f" ({least.name})" if least > Level.UNCHECKED else ""
     text = f"{best.spider} at {best.concurrency}, {_speed(best):,.0f} pages/s{doubt}"
-    if (efficiency := best.median_of("efficiency")) is not None:
-        text += f", {format_percent(efficiency)} of the ideal client's"
+    if best.efficiency is not None:
+        text += f", {format_percent(best.efficiency)} of the ideal client's"
     if others:
         rival = others[0]
         is_alike = analysis.experiment.trials == 1 and _speed(rival) > _ALIKE * _speed(best)

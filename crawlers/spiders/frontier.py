@@ -209,8 +209,8 @@ class Queue:
 
 
 def _origin(url: str) -> str:
-    """Return `scheme://address:port` of a canonical URL."""
-    return url[: url.find("/", 8)]
+    """Return `scheme://address:port` of a canonical URL; "" for a text that is none."""
+    return url[: max(0, url.find("/", 8))]
 
 
 class Frontier:

@@ -4,6 +4,7 @@ from array import array
 from dataclasses import dataclass
 
 from server.packed_columns import HUGE, Columns
+from server.site.spec import SiteSpec
 
 LOOP, THREADS, PROCESSES = "loop", "threads", "processes"
 PARSES = (LOOP, THREADS, PROCESSES)
@@ -47,6 +48,7 @@ class SiteTask:
 
     def check(self) -> None:
         """Raise ValueError for values that cannot have been asked for."""
+        SiteSpec.parse(self.site)
         if self.parse not in PARSES:
             raise ValueError(f"a site parsed by {self.parse!r}")
         bounds = (

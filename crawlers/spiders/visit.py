@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from threading import Barrier
 from time import thread_time_ns
 
 from protego import Protego
@@ -96,9 +97,17 @@ def _open_pool(task: SiteTask) -> Executor | None:
     pool: Executor
     if task.parse == PROCESSES:
         # A fork of a process with threads and an event loop may hang.
-        pool = ProcessPoolExecutor(task.parsers, get_context("spawn"))
+        context = get_context("spawn")
+        all_begun = context.Barrier(task.parsers)
+        pool = ProcessPoolExecutor(task.parsers, context, _begin, (all_begun,))
     else:
         pool = ThreadPoolExecutor(task.parsers)
     for begun in [pool.submit(find_links, "text/html", b"") for _ in range(task.parsers)]:
         begun.result()
     return pool
+
+
+def _begin(all_begun: Barrier) -> None:
+    """Begin a process of a pool, and wait for the others: the first could do all first tasks."""
+    find_links("text/html", b"")
+    all_begun.wait()

@@ -14,7 +14,7 @@ from server.site.resources import MOST_INDEX, Kind, index_of, kind_of
 from server.site.spec import SiteSpec
 from server.site.targets import Targets
 
-_SLOW_FACTOR = 10
+SLOW_FACTOR = 10
 _LARGE_FACTOR = 100
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _DIFFICULTIES: dict[int, str] = {
@@ -63,6 +63,18 @@ class Site:
         self.depth_limit = 2 * self.max_depth + 10
         """What spiders are told: who does not go deeper than this fetches this many months of the
         calendar at most."""
+
+    @property
+    def expected_fetches(self) -> int:
+        """How many of its resources a spider asks for, roughly."""
+        spec = self.spec
+        hops = 2 * spec.count("redirects") + 3 * spec.count("loops")  # in the mean
+        return spec.pages + spec.hosts + hops
+
+    @property
+    def longest_way(self) -> int:
+        """How many fetches are one after the other, each of which finds the next, at most."""
+        return self.depth_limit if self.spec.count("calendar") else self.max_depth + 2
 
     def number_of(self, host: int, target: str) -> int:
         """Return the resource that a target names on a host, in any spelling that means the same.
@@ -114,7 +126,7 @@ class Site:
         if number < 0:
             return 0
         delay_us = self._delay_us_at(self._layout, number, 0)
-        return min(delay_us * (_SLOW_FACTOR if difficulty == "slow" else 1), MAX_DELAY_US)
+        return min(delay_us * (SLOW_FACTOR if difficulty == "slow" else 1), MAX_DELAY_US)
 
     def size_of_page(self, page: int) -> int:
         """Return the size in bytes of a page that has content, without making its body."""
