@@ -129,6 +129,8 @@ def _work() -> int:
     usage = _measure(crawl, spec, recorder, log, meter)
     leaving.acquire()  # and if it is taken, wait for the end of this process
     leave(usage, recorder, log)
+    if site is not None:
+        site.close()
     return EXIT_OK
 
 

@@ -12,7 +12,7 @@ from crawlers.spiders.registry import SPIDERS
 
 WRONG = {
     "drops_some": "every page is fetched",
-    "keeps_fragments": "each page is fetched once, whatever its spelling",
+    "keeps_fragments": "each page is fetched once, whatever leads to it",
     "ignores_robots": "what robots.txt disallows is not fetched",
     "falls_into_the_trap": "the limit of depth is kept",
     "forgets_some": "each fetch is recorded once, and nothing else",

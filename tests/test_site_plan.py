@@ -136,6 +136,6 @@ def test_a_site_that_makes_no_sense_is_refused_in_one_line(words: str, said: str
 
 
 def test_the_limits_of_each_spider_are_checked() -> None:
-    both = asked("--spiders serial,asyncio --parse threads")
+    both = asked("--spiders serial,asyncio --parse loop,threads")
     with pytest.raises(ValueError, match="parsers of 1001"):
         replace(both, parsers=1001).check()

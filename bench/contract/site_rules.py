@@ -141,9 +141,7 @@ def _difficult_rules(runner: SiteRunner) -> Iterator[Rule]:
         MUST, "no other host is asked", none(summary.off_site, "requests to a host of no site")
     )
     yield Rule(MUST, "the limit of depth is kept", months)
-    yield Rule(
-        MUST, "each page is fetched once, whatever its spelling", lambda: _each_once(crawled)
-    )
+    yield Rule(MUST, "each page is fetched once, whatever leads to it", lambda: _each_once(crawled))
     for name in DIFFICULTIES:
         if name in summary.missed or name in omitted:
             yield Rule(MUST, f"no page is missed: {name}", _missing(crawled, name, omitted))

@@ -24,9 +24,10 @@ from bench.measure.pinning import Pinning, pin
 from bench.plan.experiment import PlannedRun
 from bench.plan.ideal import expected_ns
 from bench.results.run_result import RunResult
+from bench.wording import format_count
 from crawlers.registry import CrawlerInfo, find
 from crawlers.spec import NoOutcomeError, Outcome, Spec
-from crawlers.spiders.task import PROCESSES
+from crawlers.spiders.task import PROCESSES, SiteUsage
 from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, announce_run, delete_run, fetch_run, stats
 from server.ledger import MOST_ROWS, WAITING, RunRecord
@@ -238,7 +239,7 @@ class ProcessRunner:
         if failure == _LATE:
             failure = f"not done after {self.limit_s(planned):.0f} s, and killed"
             if outcome is not None and outcome.site is not None:
-                failure += f": {outcome.site.usage.pending:,} URLs were found and not fetched"
+                failure += _how_far(outcome.site.usage)
         return failure, last_words.text(_EOF_S), outcome
 
     def _converse(
@@ -377,6 +378,13 @@ def _most_rows(planned: PlannedRun) -> int:
 
 def _columns_of(memory: MemorySampler | None) -> Columns | None:
     return memory.columns() if memory is not None else None
+
+
+def _how_far(usage: SiteUsage) -> str:
+    text = f": {format_count(usage.pending, 'URL')} found and not fetched"
+    if usage.unended:
+        text += f", {format_count(usage.unended, 'job')} not ended by frontier.done"
+    return text
 
 
 class _Reader:

@@ -10,6 +10,7 @@ from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun, check_counts, seed_of_trial
 from bench.plan.sizes import Size
 from bench.program import PROGRAM
+from bench.wording import format_count
 from crawlers.spiders.registry import find_spider
 from crawlers.spiders.task import LOOP, PARSES, SiteTask
 from server.site.site import SLOW_FACTOR, Site
@@ -133,7 +134,9 @@ class SiteExperiment:
         hosts = f" on {spec.hosts} hosts" if spec.hosts > 1 else ""
         at = ", ".join(map(str, self.concurrencies))
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        text = f"{spec.pages:,} pages of {sizes}{hosts}, {spec.links} links each, delay "
+        text = (
+            f"{format_count(spec.pages, 'page')} of {sizes}{hosts}, {spec.links} links each, delay "
+        )
         text += f"{self.delay}; concurrency {at}; {trials}"
         return "; ".join((text, *self._format_limits()))
 

@@ -146,7 +146,8 @@ def _limits_kept(cell: SiteCell) -> str:
 
 def _about_trap(analysis: SiteAnalysis) -> str:
     limits = {run.site.max_depth for run in analysis.runs if run.site is not None}
-    allowed = f"; the depth limit allows {max(limits)}" if limits else ""
+    has_one = dict(analysis.experiment.spec.difficulties).get("calendar")
+    allowed = f"; the depth limit allows {max(limits)}" if limits and has_one else ""
     return f"in trap: months of the endless calendar{allowed}."
 
 
@@ -307,6 +308,8 @@ def finding_of_site(analysis: SiteAnalysis) -> str:
         for size in analysis.experiment.sizes
         if (text := _fastest(analysis, [one for one in analysis.cells if one.size == size]))
     ]
+    if not any(cell.measured for cell in analysis.cells):
+        return "No run has results."
     if not found:
         return f"No spider crawled the site as it should: {where}"
     if len(analysis.experiment.sizes) == 1:

@@ -71,6 +71,11 @@ class Queue:
         """How many URLs wait to be handed out."""
 
     @property
+    def in_flight(self) -> int:
+        """How many jobs were handed out and not ended."""
+        return len(self._in_flight)
+
+    @property
     def is_spent(self) -> bool:
         """Whether as many jobs were handed out as may be."""
         return len(self._jobs) >= self._task.max_fetches

@@ -37,14 +37,15 @@ class SiteRun:
     ) -> None:
         """Crawl the site; this is called as a crawler is, whose jobs it does not need."""
         del jobs
-        try:
-            left = self._spider(self._frontier, concurrency, timeout_s, record, self._visit)
-            if left is not None:  # of an `async def`
-                import asyncio
+        left = self._spider(self._frontier, concurrency, timeout_s, record, self._visit)
+        if left is not None:  # of an `async def`
+            import asyncio
 
-                asyncio.run(left)
-        finally:
-            self._visit.close()
+            asyncio.run(left)
+
+    def close(self) -> None:
+        """End the pool that parsed, which takes a moment and is no part of the crawl."""
+        self._visit.close()
 
     def records(self) -> SiteRecords:
         """Return what there is so far. Any thread may call it; each job has a row here before its
@@ -57,6 +58,7 @@ class SiteRun:
             frontier_cpu_ns=frontier.cpu_ns,
             pending=frontier.queue.pending,
             ended=BUDGET_SPENT if is_cut_short else DONE,
+            unended=frontier.queue.in_flight,
         )
         jobs = {
             "resource": array("q", map(self._resource, urls)),

@@ -77,10 +77,12 @@ class SiteUsage:
     """How many URLs it had found and not fetched when it ended."""
     ended: str
     """One of ENDINGS."""
+    unended: int = 0
+    """How many jobs were handed out, and not ended by `frontier.done`."""
 
     def check(self) -> None:
         """Raise ValueError for values that no spider can have."""
-        for name in ("parse_cpu_ns", "frontier_cpu_ns", "pending"):
+        for name in ("parse_cpu_ns", "frontier_cpu_ns", "pending", "unended"):
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value < HUGE:
                 raise ValueError(f"a spider with a {name} of {value!r}")
