@@ -128,17 +128,18 @@ class SiteExperiment:
         )
 
     def format_plan(self) -> str:
-        """Return `1000 pages of 5000 bytes, 20 links each, delay 20 ms; concurrency 10, 100`."""
-        spec = self.spec
-        sizes = ", ".join(map(str, self.sizes))
-        hosts = f" on {spec.hosts} hosts" if spec.hosts > 1 else ""
+        """Return `1,000 pages of 5000 bytes, 20 links each, delay 20 ms; concurrency 10, 100`."""
         at = ", ".join(map(str, self.concurrencies))
-        trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        text = (
-            f"{format_count(spec.pages, 'page')} of {sizes}{hosts}, {spec.links} links each, delay "
-        )
-        text += f"{self.delay}; concurrency {at}; {trials}"
-        return "; ".join((text, *self._format_limits()))
+        trials = format_count(self.trials, "trial")
+        return "; ".join((self.format_site(), f"concurrency {at}", trials, *self._format_limits()))
+
+    def format_site(self) -> str:
+        """Return `1,000 pages of 5000 bytes, 20 links each, delay 20 ms`."""
+        spec = self.spec
+        sizes = " or ".join(map(str, self.sizes))
+        hosts = f" on {spec.hosts} hosts" if spec.hosts > 1 else ""
+        pages = format_count(spec.pages, "page")
+        return f"{pages} of {sizes}{hosts}, {spec.links} links each, delay {self.delay}"
 
     def _format_limits(self) -> Iterator[str]:
         if self.per_host:

@@ -134,7 +134,7 @@ def summarise_site(records: Records, plain: RunSummary, ideal: SiteIdeal) -> Sit
     page, page_end_ns = _pages(records, is_wanted)
     should = int(is_wanted.sum())
     arrived = joined.arrivals["seq"]
-    twice, retried = _repeated(records)
+    twice, retried, again = _repeated(records)
     resent = plain.reconciliation.resent if plain.reconciliation is not None else 0
     pages_per_s = len(page) / plain.makespan_ns * 1e9 if plain.makespan_ns else 0.0
     ideal_per_s = should / ideal.makespan_ns * 1e9 if ideal.makespan_ns else 0.0
@@ -170,23 +170,25 @@ def summarise_site(records: Records, plain: RunSummary, ideal: SiteIdeal) -> Sit
         frontier=difference(handed, counted(fetches["end_ns"] - first_ns, plain.makespan_ns)),
         memory=sampled(records.memory["at_ns"] - first_ns, records.memory["bytes"]),
         nameless=int((resource == NO_RESOURCE).sum()),
-        examples=_examples(records, page, is_wanted),
+        examples=_examples(records, page, is_wanted, again),
         unrecorded=(len(unrecorded), int(unrecorded[0]) if len(unrecorded) else NO_RESOURCE),
     )
 
 
 def _examples(
-    records: Records, page: "NDArray[np.int64]", is_wanted: "NDArray[np.bool_]"
+    records: Records,
+    page: "NDArray[np.int64]",
+    is_wanted: "NDArray[np.bool_]",
+    again: "NDArray[np.int64]",
 ) -> dict[str, tuple[int, ...]]:
     truth, arrived = records.truth, records.joined.arrivals["seq"]
     is_missed = is_wanted.copy()
     is_missed[page] = False
-    named, times = np.unique(arrived[arrived != NO_RESOURCE], return_counts=True)
     found = {
         "missed": np.flatnonzero(is_missed),
         "disallowed": np.unique(arrived[truth.is_of(arrived, FORBIDDEN)]),
         "off_site": np.unique(arrived[kind_of(arrived) == Kind.OFF_SITE]),
-        "twice": named[times > 1],
+        "twice": again,
     }
     return {name: tuple(numbers[:_EXAMPLES].tolist()) for name, numbers in found.items()}
 
@@ -220,9 +222,9 @@ def _pages(
     return found, ends_ns[order][first]
 
 
-def _repeated(records: Records) -> tuple[int, int]:
-    """Return how many requests were for what had been asked for before, and how many of further
-    ones were declared retries.
+def _repeated(records: Records) -> "tuple[int, int, NDArray[np.int64]]":
+    """Return how many requests were for what had been asked for before, how many of further ones
+    were declared retries, and the resources of the former.
 
     What the library sent again by itself, for the same job, is neither.
     """
@@ -235,14 +237,14 @@ def _repeated(records: Records) -> tuple[int, int]:
     resource, times = np.unique(arrived[has_name][first], return_counts=True)
     repeats = times - 1
     if info is None or not info.retries:
-        return int(repeats.sum()), 0
+        return int(repeats.sum()), 0, resource[repeats > 0]
     fetches = joined.accounts.fetches
     failed = fetches["seq"][fetches["error"] != 0]
     failed = failed[failed < len(joined.resource_of_job)]
     may_retry = records.truth.statuses_of(resource) >= _FIRST_ERROR
     may_retry |= np.isin(resource, joined.resource_of_job[failed])
     retried = np.where(may_retry, np.minimum(repeats, info.retries), 0)
-    return int((repeats - retried).sum()), int(retried.sum())
+    return int((repeats - retried).sum()), int(retried.sum()), resource[repeats > retried]
 
 
 def _missed(

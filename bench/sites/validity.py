@@ -13,7 +13,7 @@ from bench.analysis.validity import Reason, Verdict, judge
 from bench.analysis.validity.verdict import invalid, note, suspect
 from bench.sites.summary import HostSummary, Records, SiteSummary, held_up_share, host_gap_ns
 from bench.wording import format_count
-from crawlers.spiders.task import BUDGET_SPENT
+from crawlers.spiders.task import BUDGET_SPENT, PROCESSES
 
 SHORT_GAP_SHARE = 0.05
 """Share of the gaps of a host that may be shorter than half of what must be kept.
@@ -27,7 +27,8 @@ GAPS_SLACK_NS = 50_000_000
 """All gaps together last as long as they must, but for one request that is held up: the first."""
 
 _FEW_SLOTS = 0.5
-"""A spider whose CPU is the limit may never fill all slots, so that only few are a finding."""
+_BUSY_SHARE = 0.7
+"""A spider whose CPU is busy may never fill all slots, so that only few are a finding."""
 
 _NOT_OF_SITES = frozenset(("capped", "last wave", "few waves"))
 """Checks for the number in flight, which the order of discovery decides here, and of the plan."""
@@ -51,6 +52,8 @@ def judge_site(records: Records, summary: SiteSummary, plain: RunSummary) -> Ver
     left_out = _NOT_OF_SITES
     if records.truth.site.spec.hosts > 1:  # it has connections to each
         left_out |= {"connections"}
+    if records.task.parse == PROCESSES:  # those of its pool are counted, as they should be
+        left_out |= {"other processes"}
     return Verdict((*own, *(one for one in as_crawl.reasons if one.check not in left_out)))
 
 
@@ -209,6 +212,8 @@ def _as_many_as_asked(evidence: Evidence) -> Iterator[Reason]:
     slots, waited = records.joined.run.slots, max(evidence.summary.frontier.values, default=0)
     if in_flight is None or records.task.per_host or host_gap_ns(records):
         return
+    if evidence.plain.cpu_share > _BUSY_SHARE:
+        return  # its CPU is the limit
     if in_flight.peak < _FEW_SLOTS * slots and waited > slots:
         yield suspect(
             "slots",

@@ -101,7 +101,7 @@ def hosts_figure(
             Line2D([], [], linestyle="", label="breaks a limit", **_BROKEN),
         ]
     figure.legend(handles=handles, loc="upper right", fontsize=10, ncols=2)
-    add_title(figure, "What each host saw", asked.format_plan(), LEGEND_INCHES + 1.8)
+    add_title(figure, "What each host saw", asked.format_site(), LEGEND_INCHES + 1.8)
     add_small_print(figure, small_print)
     return figure
 

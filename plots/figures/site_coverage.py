@@ -41,7 +41,7 @@ _SHOULD, _IDEAL = "pages that should be fetched", "pages fetched by the ideal"
 def draw(scene: SiteScene) -> Drawn | None:
     """Draw site-coverage.png. Returns None if nothing was measured."""
     cells = list(scene.chosen.values())
-    figure = site_coverage_figure(cells, scene.analysis.experiment.format_plan(), scene.small_print)
+    figure = site_coverage_figure(cells, scene.analysis.experiment.format_site(), scene.small_print)
     if figure is None:
         return None
     return Drawn(

@@ -24,7 +24,7 @@ _MB = 1e6
 def draw(scene: SiteScene) -> Drawn | None:
     """Draw site-memory.png. Returns None if no run was long enough to sample its memory."""
     cells = list(scene.chosen.values())
-    figure = site_memory_figure(cells, scene.analysis.experiment.format_plan(), scene.small_print)
+    figure = site_memory_figure(cells, scene.analysis.experiment.format_site(), scene.small_print)
     if figure is None:
         return None
     return Drawn(

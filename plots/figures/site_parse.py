@@ -67,7 +67,7 @@ def site_parse_figure(analysis: SiteAnalysis, small_print: str) -> Figure | None
         costs.set_title(f"CPU time per page, pages of {size}", fontsize=12)
     patches = [Patch(color=colour, label=what) for what, _, colour in _PARTS]
     figure.legend(handles=patches, loc="upper right", fontsize=10)
-    plan = analysis.experiment.format_plan()
+    plan = analysis.experiment.format_site()
     add_title(figure, "Where to parse", plan, LEGEND_INCHES)
     add_small_print(figure, small_print)
     return figure
@@ -183,7 +183,7 @@ def _format_rate(cell: SiteCell) -> str:
 
 
 def _doubt(cell: SiteCell) -> str:
-    return " INVALID" if cell.level is Level.INVALID else ""
+    return f" {cell.level.name}" if cell.level > Level.UNCHECKED else ""
 
 
 def _share_of_parsing(cell: SiteCell) -> str:

@@ -83,7 +83,7 @@ def site_throughput_figure(analysis: SiteAnalysis, small_print: str) -> Figure |
     for unused in panels[len(shown) :]:
         unused.remove()
     spread = ", median and min-max" if asked.trials > 1 else ""
-    plan = f"{asked.format_plan()}{spread}"
+    plan = f"{asked.format_site()}{spread}"
     add_title(figure, "Pages per second against concurrency", plan)
     add_small_print(figure, small_print)
     return figure
