@@ -6,7 +6,8 @@
 # `uv` on PATH they use uv, else venv and pip. CRAWLBENCH_PYTHON names the interpreter to use; with
 # CRAWLBENCH_VENV, the name of another folder here, scripts/test-on keeps an environment beside .venv.
 #
-# A variable `extras` names what is installed: `dev` by default, `all` for users of the program.
+# A variable `extras` names what is installed: `dev` by default, `all` for users of the program, `test`
+# for the tests of the core.
 # They clear only what they made: a folder that holds their stamp. The stamp is written first, and
 # empty, so that what a killed set-up left behind is recognised; it is filled when all is done.
 

@@ -216,7 +216,7 @@ def test_an_experiment_with_a_renamed_crawler_is_resumed(
         change(path, f"DELETE FROM {table} WHERE {column} = {number}")
     change(path, f"DELETE FROM server_load WHERE run = {number}")
     assert resume(tmp_path, kind_of, allow_foreign=False).ending is Ending.DONE
-    assert "1 runs" in capsys.readouterr().err
+    assert "1 run, " in capsys.readouterr().err
     assert value(path, f"SELECT crawler FROM run WHERE number = {number}") == "tornado"
 
 

@@ -325,7 +325,7 @@ def test_what_is_missing_is_done_by_resume(folder: Path) -> None:
     connection.close()
     resumed = bench("run", "--resume", str(folder))
     assert resumed.returncode == 0, resumed
-    assert "1 runs, about" in resumed.stderr
+    assert "1 run, about" in resumed.stderr
     with sqlite3.connect(folder / FILE_NAME) as connection:
         after = connection.execute("SELECT number, started_utc FROM run").fetchall()
     connection.close()
