@@ -180,7 +180,8 @@ make_env() {
         } >>"$install_log" 2>&1 || fail_install
     else
         "$base" -m venv "$venv" >>"$install_log" 2>&1 || fail_venv "$base"
-        "$python" -m pip install --quiet --disable-pip-version-check --retries 2 \
+        # CI uses an environment once: what is imported is compiled then, and the rest never.
+        "$python" -m pip install --quiet --disable-pip-version-check --retries 2 ${CI:+--no-compile} \
             -c constraints.txt -e ".[$extras]" >>"$install_log" 2>&1 || fail_install
     fi
     write_stamp >>"$install_log" 2>&1 || fail_install

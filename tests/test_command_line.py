@@ -209,6 +209,7 @@ def test_a_crawler_that_lies_is_found_out(crawler: str, said: str) -> None:
     assert said in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_sweep_with_a_crawler_that_lies_exits_with_1(tmp_path: Path) -> None:
     crawler = "tests.broken_crawlers:fetch_twice"
     done = bench("run", *TINY, "--crawlers", crawler, "--out", str(tmp_path))

@@ -34,7 +34,7 @@ from tests.accounts import cell
 _THOROUGH = (
     *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
     *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
-    *("twisted", "serial", "gevent", "httpx", "asyncio-aimd"),
+    *("twisted", "serial", "gevent", "httpx", "asyncio-aimd", "tornado"),
 )
 """Crawlers that resemble another one, in their client or in how they fetch; and those whose
 runs take longest. tests/test_foreign_servers.py has each of them."""
@@ -177,9 +177,10 @@ def test_a_body_that_is_not_read_or_not_on_the_clock_is_found_out(cheat: str) ->
                 "takes_all": None,
             },
         ),
-        (
+        pytest.param(
             "tests.broken_crawlers:starts_clocks_early",
             {"": (CLOCK, "its clock runs while the request waits inside it"), "queues": None},
+            marks=pytest.mark.thorough,
         ),
         (
             "protocol",

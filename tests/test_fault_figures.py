@@ -51,6 +51,7 @@ def test_what_is_no_account_of_faults_is_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_the_faults_are_played_printed_and_drawn(tmp_path: Path) -> None:
     drawn = tmp_path / "faults.svg"
     command = [sys.executable, "-P", "-m", "bench", "check", "protocol", "--faults", "--json"]

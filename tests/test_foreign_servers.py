@@ -181,6 +181,7 @@ def test_tornados_own_client_makes_one_context_and_not_one_for_each_request(
         assert len(made) == 1
 
 
+@pytest.mark.thorough
 def test_the_commands_hand_on_what_is_to_be_trusted(servers: Servers, tmp_path: Path) -> None:
     url = ["--url", f"{servers.https}/length", "-n", "3", "-c", "1"]
     for module in (["bench", "crawl"], ["crawlers"]):

@@ -87,6 +87,7 @@ def test_an_interrupted_sweep_keeps_what_was_done_and_leaves_no_process(
     assert plots.returncode == 0, plots
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_killed_sweep_keeps_what_was_done_and_leaves_no_process(tmp_path: Path) -> None:
     process = start_long_run(tmp_path)

@@ -177,7 +177,14 @@ def test_what_cannot_be_crawled_leaves_no_folder(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("crawler", ["asyncio", "gevent", "twisted", "threads"])
+@pytest.mark.parametrize(
+    "crawler",
+    [
+        "asyncio",
+        "threads",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("gevent", "twisted")),
+    ],
+)
 def test_an_interrupted_crawl_of_a_foreign_server_is_kept_as_far_as_it_went(
     tmp_path: Path, crawler: str
 ) -> None:
@@ -297,6 +304,7 @@ def test_a_crawl_takes_one_crawler(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_a_long_list_of_urls_is_kept_whole(tmp_path: Path) -> None:
     """Over a megabyte of it."""
     with ServerProcess() as server:

@@ -311,6 +311,7 @@ def test_a_timeline_of_the_first_calls_has_those_that_started_first(store: Store
     assert findings_of_first(trial, fetches, 100).startswith("The 100 requests, ")
 
 
+@pytest.mark.thorough
 def test_timelines_of_the_first_calls_are_drawn_where_a_run_has_so_many(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -333,6 +333,7 @@ def test_what_is_missing_is_done_by_resume(folder: Path) -> None:
     assert after[-1][0] == gone
 
 
+@pytest.mark.thorough
 def test_an_item_that_is_refused_is_named_and_all_others_are_saved(tmp_path: Path) -> None:
     savers = ["serial", "batches", "async", "threads"]
     asked = ["primes", *SMALL, "--savers", ",".join(savers), "--fail", "7", "--out", str(tmp_path)]

@@ -215,6 +215,7 @@ def test_requests_are_exported_as_both_ends_saw_them(make: Make) -> None:
     assert told[3]["arrived_ns"] is None
 
 
+@pytest.mark.thorough
 def test_known_delays_are_asked_for_and_what_is_added_is_told(tmp_path: Path) -> None:
     done = bench(
         *("calibrate", "--crawlers", "asyncio,protocol", "-n", "30", "--delay", "1-5"),

@@ -19,6 +19,7 @@ def soak(change: str, *flags: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.thorough
 def test_a_short_soak_balances() -> None:
     done = soak("", "--requests", "4000", "--concurrency", "100")
     assert (done.returncode, "does not balance" in done.stdout) == (0, False), done.stdout

@@ -25,7 +25,7 @@ def _stop_sweep(place: Place, *numbers: signal.Signals) -> str:
     return said
 
 
-@fault(GROUP, "SIGINT (Ctrl-C) in mid-sweep", _KEPT, is_fast=True)
+@fault(GROUP, "SIGINT (Ctrl-C) in mid-sweep", _KEPT)
 def _(place: Place) -> str:
     return _stop_sweep(place, signal.SIGINT)
 
