@@ -78,19 +78,24 @@ def _with(done: Callable[[_Outside, Job, Iterable[str]], None]) -> Callable[...,
     return spider
 
 
+def _hash(url: str) -> int:
+    """Return a number of its path and query: the port is another in each run."""
+    return crc32(url.split("/", 3)[3].encode())
+
+
 def _keep_all(outside: _Outside, job: Job, found: Iterable[str]) -> None:
     outside.end(job, found)
 
 
 def _drop_some(outside: _Outside, job: Job, found: Iterable[str]) -> None:
-    outside.end(job, [url for url in found if crc32(url.encode()) % DROPPED])
+    outside.end(job, [url for url in found if _hash(url) % DROPPED])
 
 
 def _keep_fragments(outside: _Outside, job: Job, found: Iterable[str]) -> None:
     urls = list(found)
     outside.end(job, urls)
     for url in urls:
-        if crc32(url.encode()) % 10 == 0 and "/p/" in url:
+        if _hash(url) % 10 == 0 and "/p/" in url:
             outside.fetch_too(f"{url}#top")
 
 
