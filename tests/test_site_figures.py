@@ -306,4 +306,5 @@ def test_no_text_is_cut_or_under_the_legend(make: Callable[[], SiteAnalysis]) ->
             assert box.x1 <= figure.bbox.width, said
             assert box.y1 <= figure.bbox.height, said
             if text not in in_legends:
-                assert not any(one.get_window_extent().overlaps(box) for one in figure.legends)
+                legends = [one.get_window_extent() for one in figure.legends]
+                assert not any(one.overlaps(box) for one in legends), said

@@ -66,9 +66,9 @@ def site_parse_figure(analysis: SiteAnalysis, small_print: str) -> Figure | None
         rates.set_title(f"pages per second, pages of {size}", fontsize=12)
         costs.set_title(f"CPU time per page, pages of {size}", fontsize=12)
     patches = [Patch(color=colour, label=what) for what, _, colour in _PARTS]
-    figure.legend(handles=patches, loc="upper right", fontsize=10)
+    figure.legend(handles=patches, loc="upper right", fontsize=10, ncols=2)
     plan = analysis.experiment.format_site()
-    add_title(figure, "Where to parse", plan, LEGEND_INCHES)
+    add_title(figure, "Where to parse", plan, LEGEND_INCHES + 1.8)
     add_small_print(figure, small_print)
     return figure
 
