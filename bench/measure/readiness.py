@@ -75,9 +75,8 @@ def installed(entrant: Entrant) -> CrawlerInfo:
     if entrant.python or not info.libraries:
         _check_loads(entrant)
     elif not installed_versions(info):
-        raise CrawlerNotInstalledError(
-            f"crawler {info.name!r} is not installed: {install_command(info)}"
-        )
+        name = entrant.label if entrant.declared_as else info.name
+        raise CrawlerNotInstalledError(f"{name!r} is not installed: {install_command(info)}")
     return info
 
 

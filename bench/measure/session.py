@@ -323,7 +323,7 @@ def _run_all(
 def _resume_command(asked: Asked, folder: Path) -> str:
     """Return the command that makes the missing runs."""
     has_foreign = any(
-        one.python or (":" in one.crawler and not one.crawler.startswith("bench."))
+        one.python or (":" in one.crawler and not one.crawler.startswith(("bench.", "crawlers.")))
         for one in asked.entrants
     )
     allow = " --allow-foreign" if has_foreign else ""
