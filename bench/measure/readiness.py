@@ -76,7 +76,9 @@ def installed(entrant: Entrant) -> CrawlerInfo:
         _check_loads(entrant)
     elif not installed_versions(info):
         name = entrant.label if entrant.declared_as else info.name
-        raise CrawlerNotInstalledError(f"{name!r} is not installed: {install_command(info)}")
+        raise CrawlerNotInstalledError(
+            f"crawler {name!r} is not installed: {install_command(info)}"
+        )
     return info
 
 
