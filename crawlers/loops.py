@@ -7,12 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from crawlers.registry import (
-    REGISTRY,
-    CrawlerInfo,
-    CrawlerNotInstalledError,
-    UnknownCrawlerError,
-)
+from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, UnknownCrawlerError
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,10 +35,9 @@ def check_loop(info: CrawlerInfo, name: str) -> None:
     if name not in LOOPS:
         raise UnknownLoopError(f"there is no event loop {name!r}; {_meant(name)}")
     if not info.takes_loop:
-        able = ", ".join(one.name for one in REGISTRY if one.takes_loop)
         raise UnknownLoopError(
-            f"{info.name} does not let its event loop be chosen, so that it cannot run on {name}; "
-            f"these do: {able}"
+            f"{info.name} does not let its event loop be chosen, so that it cannot run on {name}: "
+            f"use one of the asyncio family, as in asyncio+{name}"
         )
 
 
@@ -51,6 +45,11 @@ def check_installed(name: str) -> None:
     """Raise CrawlerNotInstalledError unless the event loop of this name can be imported here."""
     if find_spec(name) is None:
         raise CrawlerNotInstalledError(f"event loop {name!r} is not installed: pip install {name}")
+
+
+def distributions_of(name: str) -> tuple[str, ...]:
+    """Return the distributions that the event loop of this name is in."""
+    return (name,) if name not in ("", ASYNCIO) else ()
 
 
 def choose(name: str) -> None:

@@ -21,6 +21,7 @@ from bench.measure.pythons import Interpreter, find_interpreter
 from bench.printable import printable
 from bench.program import say
 from crawlers.installed import install_command
+from crawlers.loops import check_installed, distributions_of
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError
 
 try:
@@ -55,6 +56,8 @@ def pythons_for(
 
 
 def _pins(infos: Sequence[CrawlerInfo], loops: Sequence[str]) -> Pins:
+    for loop in loops:
+        check_installed(loop)
     for info in infos:
         try:
             pins_for([info])
@@ -62,7 +65,7 @@ def _pins(infos: Sequence[CrawlerInfo], loops: Sequence[str]) -> Pins:
             raise CrawlerNotInstalledError(
                 f"crawler {info.name!r} is not installed: {install_command(info)}"
             ) from None
-    return pins_for(infos, loops)
+    return pins_for(infos, [one for loop in loops for one in distributions_of(loop)])
 
 
 def _environment(
