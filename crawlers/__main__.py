@@ -22,9 +22,11 @@ import argparse
 import gc
 import platform
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic_ns, process_time_ns
+from time import sleep as _sleep  # kept here, because a library may replace it
 from urllib.parse import urlsplit
 
 from crawlers.checked import (
@@ -47,7 +49,8 @@ from crawlers.registry import (
     find,
     located,
 )
-from crawlers.spec import CAN_LOAD, Spec, Usage, write_outcome
+from crawlers.runtime import Runtime
+from crawlers.spec import CAN_LOAD, READY, Spec, Usage, parse_start_line, write_outcome
 from crawlers.trust import trust
 from crawlers.work import WorkLog
 from server.process_usage import (
@@ -104,7 +107,8 @@ def _work() -> int:
         # The bench reads no further than it must, and says why itself.
         with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib
             records = site.records() if site is not None else None
-            write_outcome(stream, usage, _versions(info), recorder, log, records)
+            runtime = Runtime.of_this_process(spec.loop)
+            write_outcome(stream, usage, _versions(info), recorder, log, runtime, records)
 
     def leave_early() -> None:
         """The bench was interrupted: leave what there is so far, whatever the crawler is doing."""
@@ -116,7 +120,8 @@ def _work() -> int:
         finally:
             os._exit(EXIT_INTERRUPTED)
 
-    end_with_stdin(kill_own_group, leave_early)
+    gate = StartGate()
+    end_with_stdin(kill_own_group, partial(gate.read, leave_early))
     trust(spec.trust)
     crawl = load(info)
     if spec.work is not None:
@@ -126,6 +131,8 @@ def _work() -> int:
 
         site = SiteRun(crawl, spec.site, spec.base_url)
         crawl = site.crawl
+    os.write(leave_at, READY)
+    gate.wait()
     usage = _measure(crawl, spec, recorder, log, meter)
     leaving.acquire()  # and if it is taken, wait for the end of this process
     leave(usage, recorder, log)
@@ -255,6 +262,39 @@ def _measure(crawl: Crawl, spec: Spec, recorder: Recorder, log: WorkLog, meter: 
     with meter.pauses:
         crawl(jobs, spec.concurrency, spec.timeout_s, recorder)
     return meter.usage()
+
+
+class StartGate:
+    """Holds a crawl back until the bench says on stdin when it starts."""
+
+    def __init__(self) -> None:
+        self._is_closed = allocate_lock()  # before a crawler can patch it
+        self._is_closed.acquire()
+        self._at_ns = 0
+        self._said = b""
+
+    def read(self, leave_early: Callable[[], None], said: bytes) -> None:
+        """Take what has come on stdin. Whatever comes after the start means to leave early."""
+        if not self._is_closed.locked():
+            return leave_early()
+        self._said += said
+        line, end, rest = self._said.partition(b"\n")
+        if not end:
+            return None
+        try:
+            self._at_ns = parse_start_line(line)
+        except ValueError:  # before the start, too, it means to leave
+            leave_early()
+        self._is_closed.release()
+        return leave_early() if rest else None
+
+    def wait(self) -> None:
+        """Return at the instant of the start."""
+        self._is_closed.acquire()
+        self._is_closed.release()
+        left_ns = self._at_ns - monotonic_ns()
+        if left_ns > 0:
+            _sleep(left_ns / 1e9)
 
 
 class Meter:

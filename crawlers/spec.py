@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from itertools import chain, cycle, islice, repeat
+from itertools import chain, islice, repeat
 from operator import gt
 from time import monotonic_ns
 from typing import IO, Any, Self
@@ -22,6 +22,7 @@ from crawlers.contract import (
     Job,
     Recorder,
 )
+from crawlers.runtime import Runtime
 from crawlers.spiders.task import JOB_COLUMNS, SiteRecords, SiteTask, SiteUsage, no_jobs
 from crawlers.trust import Trust
 from crawlers.work import WORK_COLUMNS, Found, Work, WorkLog
@@ -31,8 +32,11 @@ from server.request_plan import Plan, to_target
 CAN_LOAD = "this crawler can be loaded"
 """What `--can-load NAME` prints, so that a program that is not Python is recognised."""
 
+READY = b"crawlbench ready\n"
+"""What a process writes once it has loaded its crawler. It then waits on stdin for the line that
+`start_line` returns. Another interpreter may print something before it when it starts."""
 _OUTCOME_FOLLOWS = b"crawlbench outcome\n"
-"""The start of an outcome: another interpreter may print something before it when it starts."""
+"""The start of an outcome."""
 _MOST_PRINTED_BYTES = 65_536
 _MOST_VERSIONS = 100
 _SPEC_LAYOUT = {"delays_us": "I", "due_after_ns": "q", "sizes_bytes": "I", "body_bytes": "I"}
@@ -100,6 +104,13 @@ class Spec:
     duration_s: float = 0.0
     """In a closed loop, how long after the first `next` the jobs end, if they last so long; 0 means
     never."""
+    first_seq: int = 0
+    seq_step: int = 1
+    """The requests of this process have the numbers `first_seq`, `first_seq + seq_step`, ...: of a
+    run that several processes share, each has every so many-th request. All columns are those of
+    these requests."""
+    loop: str = ""
+    """The event loop to use, by its name in crawlers.loops; "" for the crawler's own."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write the spec; the stream is flushed and stays open."""
@@ -125,6 +136,11 @@ class Spec:
     def trust(self) -> Trust:
         """Which certificates are accepted."""
         return Trust(self.cafile, self.is_insecure)
+
+    def seqs(self) -> range:
+        """Return the number of each request, in order."""
+        last = self.first_seq + self.seq_step * len(self.delays_us)
+        return range(self.first_seq, last, self.seq_step)
 
     def jobs(self, log: WorkLog) -> Iterator[Job]:
         """Yield the requests in the order of seq, each made when it is asked for.
@@ -157,20 +173,19 @@ class Spec:
         if self.body_bytes:
             bodies = map(_json_of, self.body_bytes)
         urls = self._urls()
-        for seq, (url, due_ns, body) in enumerate(zip(urls, dues_ns, bodies, strict=True)):
+        for seq, url, due_ns, body in zip(self.seqs(), urls, dues_ns, bodies, strict=True):
             if is_timed and monotonic_ns() >= end_ns:
                 return
             yield Job(seq, url, due_ns, body)
 
     def _urls(self) -> Iterator[str]:
-        count = len(self.delays_us)
         if not self.is_planned:
-            yield from islice(cycle(self.urls or [self.base_url]), count)
+            urls = self.urls or [self.base_url]
+            yield from (urls[seq % len(urls)] for seq in self.seqs())
             return
         base = self.base_url.rstrip("/")
-        sizes_bytes = self.sizes_bytes or repeat(1, count)
-        columns = zip(self.delays_us, sizes_bytes, strict=True)
-        for seq, (delay_us, size_bytes) in enumerate(columns):
+        sizes_bytes = self.sizes_bytes or repeat(1, len(self.delays_us))
+        for seq, delay_us, size_bytes in zip(self.seqs(), self.delays_us, sizes_bytes, strict=True):
             yield base + self._target(seq, delay_us, size_bytes)
 
     def _target(self, seq: int, delay_us: int, size_bytes: int = 1) -> str:
@@ -244,6 +259,8 @@ class Outcome:
     """The limits, as in Recorder.limits, in the order of time; empty if none was recorded."""
     site: SiteRecords | None = None
     """What a spider found; None of a crawl that is of no site."""
+    runtime: Runtime | None = None
+    """The interpreter and the event loop; None if another version of the crawlers does not say."""
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -252,7 +269,7 @@ class Outcome:
         Raises NoOutcomeError if there is none. Raises ValueError if it is truncated, has more rows
         than `most_rows`, more data after it, or numbers that no crawl can have.
         """
-        _skip_to_outcome(stream)
+        _skip_to(_OUTCOME_FOLLOWS, stream)
         header, fetches = read_packed(stream, _FETCH_LAYOUT, most_rows)
         _, work = read_packed(stream, _WORK_LAYOUT, most_rows)
         try:
@@ -279,13 +296,38 @@ class Outcome:
         if type(first_due_ns) is not int or not 0 <= first_due_ns < HUGE:
             raise ValueError("it does not report when its first job was due")
         site = _site_records(header.get("site"), jobs)
-        return cls(usage, versions, fetches, work, first_due_ns, limits, site)
+        runtime = Runtime.parse(header.get("runtime"))
+        return cls(usage, versions, fetches, work, first_due_ns, limits, site, runtime)
 
 
-def _skip_to_outcome(stream: IO[bytes]) -> None:
+def start_line(at_ns: int) -> bytes:
+    """Return the line that starts a crawl at an instant of its machine's monotonic clock.
+
+    0 means at once.
+    """
+    return f"start {at_ns}\n".encode("ascii")
+
+
+def parse_start_line(line: bytes) -> int:
+    """Return the instant that a line of `start_line` says. Raises ValueError."""
+    word, _, at_ns = line.decode("ascii", "replace").partition(" ")
+    if word != "start":
+        raise ValueError(f"not a line that starts a crawl: {line!r}")
+    return int(at_ns)
+
+
+def wait_until_ready(stream: IO[bytes]) -> None:
+    """Read what a process writes up to the line that says that it is ready.
+
+    Raises NoOutcomeError if it ends before, and ValueError if it writes something else.
+    """
+    _skip_to(READY, stream)
+
+
+def _skip_to(wanted: bytes, stream: IO[bytes]) -> None:
     left_bytes = _MOST_PRINTED_BYTES
     while line := stream.readline(left_bytes):
-        if line == _OUTCOME_FOLLOWS:
+        if line == wanted:
             return
         left_bytes -= len(line)
         if left_bytes <= 0:
@@ -332,6 +374,7 @@ def write_outcome(
     versions: dict[str, str],
     recorder: Recorder,
     log: WorkLog,
+    runtime: Runtime,
     site: SiteRecords | None = None,
 ) -> None:
     """Write what `Outcome.read` reads."""
@@ -341,6 +384,7 @@ def write_outcome(
         "error_words": ERROR_WORDS,
         "first_due_ns": log.first_due_ns,
         "site": asdict(site.usage) if site is not None else None,
+        "runtime": asdict(runtime),
     }
     stream.write(b"\n" + _OUTCOME_FOLLOWS)
     parts = (

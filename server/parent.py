@@ -33,16 +33,18 @@ def end_when_parent_ends(parent: int) -> None:
         os._exit(1)
 
 
-def end_with_stdin(end: Callable[[], object], asked: Callable[[], object] = lambda: None) -> None:
+def end_with_stdin(
+    end: Callable[[], object], said: Callable[[bytes], object] = lambda _: None
+) -> None:
     """Call `end` once stdin has ended, which means that the parent process is gone.
 
-    `asked` is called whenever something comes on stdin before that.
+    `said` is called with whatever comes on stdin before that.
     """
 
     def watch() -> None:
         with contextlib.suppress(OSError):
-            while os.read(0, 4096):
-                asked()
+            while came := os.read(0, 4096):
+                said(came)
         end()
 
     # A thread that monkey-patching does not reach. It needs no lock and no clean-up.

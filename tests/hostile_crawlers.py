@@ -11,6 +11,7 @@ from time import monotonic_ns
 from typing import IO, Any
 
 from crawlers.contract import ERROR_WORDS, FETCH_COLUMNS, LIMIT_COLUMNS, Job, Recorder
+from crawlers.runtime import Runtime
 from crawlers.spec import Usage, write_outcome
 from crawlers.spiders.task import JOB_COLUMNS
 from crawlers.work import WORK_COLUMNS, WorkLog
@@ -20,7 +21,7 @@ BEGIN = b"crawlbench outcome\n"
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 
 Crawl = Callable[[Iterator[Job], int, float, Recorder], None]
-Write = Callable[[IO[bytes], Usage, dict[str, str], Recorder, WorkLog, None], object]
+Write = Callable[[IO[bytes], Usage, dict[str, str], Recorder, WorkLog, Runtime, None], object]
 
 
 def _instead(write: Write) -> Crawl:
@@ -75,9 +76,10 @@ def _row(count: int = 1, **changes: int) -> Crawl:
         versions: dict[str, str],
         _: Recorder,
         log: WorkLog,
+        runtime: Runtime,
         site: None,
     ) -> None:
-        write_outcome(stream, usage, versions, _Rows(count, changes), log, site)
+        write_outcome(stream, usage, versions, _Rows(count, changes), log, runtime, site)
 
     return _instead(write)
 

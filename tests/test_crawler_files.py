@@ -92,7 +92,7 @@ def test_a_file_is_named_by_its_path(text: str, expected: Entrant) -> None:
         ("./mine.py:2nd", "'2nd' cannot be the name of a function"),
         ("./my-own.py:crawl", "'my-own.py' cannot be the name of a module"),
         ("./.py:crawl", "'.py' cannot be the name of a module"),
-        ("./mine.py:crawl@", "is not [LABEL=]CRAWLER[@PYTHON]"),
+        ("./mine.py:crawl@", "is not [LABEL=]CRAWLER[+LOOP][*PROCESSES][@PYTHON]"),
     ],
 )
 def test_what_names_no_function_in_a_file_is_refused(text: str, said: str) -> None:

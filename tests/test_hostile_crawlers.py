@@ -19,6 +19,7 @@ from bench.plan.entrants import Entrant
 from bench.plan.experiment import Cell, PlannedRun
 from bench.results.run_result import RunResult
 from crawlers.contract import FETCH_COLUMNS, Recorder
+from crawlers.runtime import Runtime
 from crawlers.spec import Outcome, write_outcome
 from crawlers.work import WorkLog
 from server.packed_columns import read_packed
@@ -27,6 +28,8 @@ from tests.factories import usage
 from tests.hostile_crawlers import BEGIN, CRAWLS
 
 MARK = "CRAWLBENCH_TEST_MARK"
+
+RUNTIME = Runtime.of_this_process()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def outcome() -> bytes:
     for seq in range(3):
         recorder(seq, 10 + seq, 20 + seq, 200, 1)
         recorder.limit(10 + seq, 1 + seq)
-    write_outcome(stream, usage(), {"python": "3.11"}, recorder, WorkLog())
+    write_outcome(stream, usage(), {"python": "3.11"}, recorder, WorkLog(), RUNTIME)
     return stream.getvalue()
 
 

@@ -10,11 +10,13 @@ import pytest
 
 import crawlers.spec
 from crawlers.contract import DUE_AFTER_S, LIMIT_COLUMNS, Job, Recorder
+from crawlers.runtime import Runtime
 from crawlers.spec import Outcome, Spec, write_outcome
 from crawlers.work import WorkLog
 from server.packed_columns import HUGE
 from tests.factories import q, usage
 
+RUNTIME = Runtime.of_this_process()
 PLAIN = Spec("x", 1, 1.0, "http://h:1/", True, "run", array("I", [0, 1500, 0]))
 FULL = replace(
     PLAIN,
@@ -114,7 +116,7 @@ class Limits(Recorder):
 
 def written_and_read(recorder: Recorder, most_rows: int = 3) -> Outcome:
     stream = io.BytesIO()
-    write_outcome(stream, usage(), {"python": "3"}, recorder, WorkLog())
+    write_outcome(stream, usage(), {"python": "3"}, recorder, WorkLog(), RUNTIME)
     stream.seek(0)
     return Outcome.read(stream, most_rows)
 

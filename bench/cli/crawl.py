@@ -27,6 +27,7 @@ from bench.cli.options import (
     add_wide,
     checked_entrant,
 )
+from bench.cli.parallel_options import add_parallel, check_server_processes, with_processes
 from bench.errors import UsageError
 from bench.exit_codes import EXIT_INTERRUPTED
 from bench.plan.delays import Delay
@@ -91,6 +92,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     add_delay(parser, may_be_many=False)
     add_load(parser, may_be_many=False)
+    add_parallel(parser, may_be_many=False)
     add_sources(
         parser,
         "crawl this URL instead of a server of its own",
@@ -124,24 +126,24 @@ def run(arguments: Namespace) -> int:
     target, why_no_ledger = recognise_urls(urls) if urls else (None, "")
     if why_no_ledger:
         say(f"these URLs lead to a crawlbench server, but its ledger is not used: {why_no_ledger}")
-    entrants = chosen_entrants((arguments.crawler,))
+    entrants = chosen_entrants((arguments.crawler,), may_share=True)
     if len(entrants) != 1:
         raise UsageError(
             f"crawl runs one crawler, and {arguments.crawler} names {len(entrants)}: name one of "
             f"{PROGRAM} list, or compare them with {PROGRAM} run --crawlers {arguments.crawler}"
         )
-    (entrant,) = entrants
+    (entrant,) = with_processes(
+        entrants, arguments, (arguments.concurrency,) if arguments.concurrency else ()
+    )
     info = installed(entrant)
     check_entrants(load, (entrant,))
     if len(load.rates) > 1:
         raise UsageError(f"crawl has one rate: sweep several with {PROGRAM} run --rate")
     asked_for = arguments.concurrency or (0 if load.rates else _DEFAULT_CONCURRENCY)
-    if asked_for > info.max_concurrency:
-        say(
-            f"{info.name} can only fetch {info.max_concurrency} at a time: "
-            f"-c {info.max_concurrency} is used instead of {asked_for}"
-        )
-    concurrency = min(asked_for, info.max_concurrency)
+    most = info.max_concurrency * entrant.processes
+    if asked_for > most:
+        say(f"{entrant} can only fetch {most} at a time: -c {most} is used instead of {asked_for}")
+    concurrency = min(asked_for, most)
     if arguments.url:
         target = recognise(arguments.url)
         check_options(target, for_our_server)
@@ -169,6 +171,7 @@ def run(arguments: Namespace) -> int:
         has_plans=target is not None and bool(target.plans),
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
+        server_processes=check_server_processes(arguments, has_own_server=target is None),
         **load.as_fields(),
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})

@@ -29,6 +29,7 @@ from bench.cli.options import (
     add_timeout,
     add_wide,
 )
+from bench.cli.parallel_options import add_parallel, check_server_processes, with_processes
 from bench.cli.scenario_option import add_scenario, over_all_scenarios, with_options_of_scenario
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
@@ -70,6 +71,10 @@ EXAMPLES = (
     ),
     ("run --scenario all", "crawlers that adapt, and fixed ones, over all services"),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
+    (
+        "run --crawlers asyncio --processes 1,2,4 --concurrency 100 --delay 0,100",
+        "concurrency against parallelism: the same crawl in one process and in several",
+    ),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
 
@@ -117,6 +122,7 @@ def add_options(parser: ArgumentParser) -> None:
         "must be allowed to",
     )
     add_load(parser, may_be_many=True)
+    add_parallel(parser, may_be_many=True)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
@@ -260,7 +266,8 @@ def _experiment(arguments: Namespace) -> "Experiment":
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     preset = OF_SCENARIOS if arguments.scenario else preset
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
-    entrants = chosen_entrants(named)
+    concurrencies = arguments.concurrency or (() if load.rates else preset.concurrencies)
+    entrants = with_processes(chosen_entrants(named, may_share=True), arguments, concurrencies)
     check_entrants(load, entrants)
     delays = arguments.delay or preset.delays
     check_ports(load, delays, max(arguments.concurrency or (0,)), ports_allowed())
@@ -269,7 +276,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
     by_preset = 0 if arguments.waves or load.duration_s or load.rates else preset.requests
     return Experiment(
         entrants=entrants,
-        concurrencies=arguments.concurrency or (() if load.rates else preset.concurrencies),
+        concurrencies=concurrencies,
         delays=delays,
         trials=arguments.trials or preset.trials,
         waves=arguments.waves or preset.waves,
@@ -277,5 +284,8 @@ def _experiment(arguments: Namespace) -> "Experiment":
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         timeout_s=timeout_s,
         floor=floor(),
+        server_processes=check_server_processes(
+            arguments, has_own_server=not (arguments.url or arguments.urls)
+        ),
         **load.as_fields(),
     )

@@ -11,7 +11,7 @@ from bench.errors import StoreError
 from bench.interrupts import HeldBack, hold_interrupts, interrupt_once
 from bench.measure.crawl_progress import crawl_progress
 from bench.measure.machine import describe_environment
-from bench.measure.pinning import choose_pinning, on_cpus
+from bench.measure.pinning import choose_pinning, choose_server_processes, on_cpus
 from bench.measure.runner import ProcessRunner, Target
 from bench.measure.targets import private_server
 from bench.plan.crawl import CrawlExperiment
@@ -41,7 +41,8 @@ def keep_crawl(
     that is being written. Raises StoreError, and
     what the runner or the start of the server raises; nothing is kept then.
     """
-    pinning = choose_pinning()
+    served_by = choose_server_processes(asked.server_processes, planned.entrant.processes)
+    pinning = choose_pinning(served_by if target is None else 1)
     interruption = _Interruption()
     late: list[HeldBack] = []
     """Interruptions while what was fetched is read and written, which is not cut short."""
@@ -55,7 +56,7 @@ def keep_crawl(
                 Store.create(folder / FILE_NAME, asked, 1, environment, created_utc)
             )
             if target is None:
-                target = stack.enter_context(private_server(pinning, [planned]))
+                target = stack.enter_context(private_server(pinning, [planned], served_by))
             trust = Trust(asked.cafile, asked.is_insecure)
             runner = ProcessRunner(
                 replace(target, trust=trust),

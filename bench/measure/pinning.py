@@ -1,9 +1,10 @@
 """Which CPU runs the server and which the crawler: two physical cores, if there are two."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 
@@ -19,25 +20,69 @@ class Pinning:
     note: str
     """One line that says what is pinned to which CPU, or why nothing is."""
 
+    def of_crawlers(self, processes: int, cores: int) -> list[frozenset[int]]:
+        """Return the CPUs of each process of a crawler that uses so many cores.
+
+        Single-core processes have a CPU each if there are enough. Otherwise all of them share all
+        CPUs, the server's included: a CPU that only one of them had would keep the others waiting.
+        """
+        if cores > 1 and processes == 1:
+            return [self.multi_core_crawler]
+        if processes == 1:
+            return [self.single_core_crawler]
+        apart = sorted(self.multi_core_crawler)
+        if cores == 1 and processes <= len(apart):
+            return [frozenset((cpu,)) for cpu in apart[:processes]]
+        enough = self.multi_core_crawler if processes * cores <= len(apart) else self.everything
+        return [enough] * processes
+
 
 UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), frozenset(), "")
 
 
-def choose_pinning() -> Pinning:
+def choose_server_processes(asked: int, most_crawler_processes: int) -> int:
+    """Return how many processes serve: as many as are asked for, or by the cores if that is 0.
+
+    One process of the server answers about as many requests as the fastest crawler process asks
+    for. A third of the cores is thus enough for any number of crawler processes, and with fewer
+    than four cores a second server process would only take one from them.
+    """
+    if asked:
+        return asked
+    cores = len(_cores()) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(most_crawler_processes, cores // 3)) if cores >= 4 else 1
+
+
+def choose_pinning(server_processes: int = 1) -> Pinning:
     """Choose from the CPUs that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         return replace(UNPINNED, note="nothing is pinned: this system cannot")
+    cores = _cores()
+    if len(cores) < 2:
+        return replace(UNPINNED, note="nothing is pinned: there is one core only")
+    everything = frozenset(cpu for core in cores for cpu in core)
+    # At least one core is left to the crawlers; more server processes than cores share them.
+    servers, others = cores[:server_processes], cores[server_processes:]
+    if not others:
+        servers, others = cores[:-1], cores[-1:]
+    server = frozenset(core[0] for core in servers)
+    crawler, rest = frozenset(others[0][:1]), frozenset(cpu for core in others for cpu in core)
+    where = f"CPU {min(server)}" if len(server) == 1 else f"CPUs {_listed(server)}"
+    many = f" of {server_processes} processes" if server_processes > 1 else ""
+    note = f"server{many} on {where}, single-core crawlers on CPU {min(crawler)}"
+    return Pinning(server, crawler, rest, everything, note)
+
+
+def _cores() -> list[list[int]]:
+    """Return the CPUs that this process may use, by core."""
     cores: dict[frozenset[int], list[int]] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
         cores.setdefault(_siblings(cpu), []).append(cpu)
-    if len(cores) < 2:
-        return replace(UNPINNED, note="nothing is pinned: there is one core only")
-    first, second, *others = cores.values()
-    server, crawler = frozenset(first[:1]), frozenset(second[:1])
-    rest = frozenset(cpu for core in (second, *others) for cpu in core)
-    note = f"server on CPU {first[0]}, single-core crawlers on CPU {second[0]}"
-    everything = frozenset(cpu for core in cores.values() for cpu in core)
-    return Pinning(server, crawler, rest, everything, note)
+    return list(cores.values())
+
+
+def _listed(cpus: frozenset[int]) -> str:
+    return ", ".join(map(str, sorted(cpus)))
 
 
 def of_running_server(pinning: Pinning) -> Pinning:
@@ -46,6 +91,12 @@ def of_running_server(pinning: Pinning) -> Pinning:
         return pinning
     (cpu,) = pinning.single_core_crawler
     return replace(pinning, note=f"single-core crawlers on CPU {cpu}; the server is not pinned")
+
+
+def pin_each(pids: Sequence[int], cpus: frozenset[int]) -> None:
+    """Restrict each process to one of these CPUs, if any are given, in turn."""
+    for pid, cpu in zip(pids, cycle(sorted(cpus)), strict=False):
+        pin(pid, frozenset((cpu,)))
 
 
 def pin(pid: int, cpus: frozenset[int]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measure.interpreters import check_interpreter, crawler_command
-from bench.plan.entrants import Entrant, with_crawler, with_unique_labels
+from bench.plan.entrants import Entrant, EntrantError, with_crawler, with_unique_labels
 from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
@@ -25,11 +25,17 @@ _LOAD_S = 60.0
 """Time limit for an interpreter to import a crawler."""
 
 
-def chosen_entrants(named: Sequence[Entrant]) -> tuple[Entrant, ...]:
+def chosen_entrants(named: Sequence[Entrant], *, may_share: bool = False) -> tuple[Entrant, ...]:
     """Return the entrants, each with a unique label and paths that hold in other folders.
 
-    Raises UnknownCrawlerError, EntrantError.
+    Unless `may_share`, none may have several processes. Raises UnknownCrawlerError, EntrantError.
     """
+    for one in named:
+        if one.processes > 1 and not may_share:
+            raise EntrantError(
+                f"{one}: only the verbs run and crawl share a run among processes: leave out "
+                f"*{one.processes}"
+            )
     absolute = [
         replace(
             entrant,
@@ -57,7 +63,7 @@ def _members(named: Entrant) -> list[Entrant]:
             f"crawlbench: {info.name} is left out, it is not installed: {install_command(info)}",
             file=sys.stderr,
         )
-    return [Entrant(info.name, info.name, named.python) for info in infos if info not in missing]
+    return [with_crawler(named, info.name) for info in infos if info not in missing]
 
 
 def floor() -> str:

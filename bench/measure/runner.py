@@ -3,36 +3,39 @@
 import contextlib
 import os
 import secrets
-import signal
-import subprocess
 from array import array
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from threading import Event, Thread, Timer
 from time import monotonic, sleep
 from types import MappingProxyType
-from typing import IO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from bench.errors import MachineError
-from bench.exit_codes import signal_name
-from bench.measure.descendants import kill_descendants
-from bench.measure.interpreters import crawler_command
+from bench.measure.carriers import (
+    INTERRUPTED,
+    LATE,
+    STOPPED,
+    Carrier,
+    LocalCarrier,
+    Orders,
+    Share,
+)
 from bench.measure.memory import MemorySampler
+from bench.measure.merging import merged_outcome
 from bench.measure.observation import Observation
-from bench.measure.pinning import Pinning, pin
-from bench.plan.experiment import PlannedRun
+from bench.measure.pinning import Pinning
+from bench.plan.experiment import PlannedRun, share_of
 from bench.plan.ideal import expected_ns
-from bench.results.run_result import RunResult
+from bench.results.run_result import ProcessResult, RunResult
 from bench.wording import format_count
 from crawlers.registry import CrawlerInfo, find
-from crawlers.spec import NoOutcomeError, Outcome, Spec
+from crawlers.spec import Outcome, Spec
 from crawlers.spiders.task import PROCESSES, SiteUsage
 from crawlers.trust import BY_DEFAULT, Trust
 from server.control_client import ControlError, announce_run, delete_run, fetch_run, stats
 from server.ledger import MOST_ROWS, WAITING, RunRecord
 from server.packed_columns import Columns
-from server.process import LastWords
 from server.request_plan import Plan
 from server.site.spec import SiteSpec
 
@@ -47,12 +50,6 @@ _WORK_TIMES = 5
 _MOST_ROWS_EACH, _MOST_ROWS_MORE = 2, 1000
 """Records that a crawler may write per request, and in addition; a crawler that records each
 request twice is thus read, and detected."""
-_STOP_S = 5.0
-"""Time that an interrupted crawler has to report what it has fetched."""
-_INTERRUPTED, _LATE = "interrupted", "late"
-"""Why a crawl was ended."""
-_EOF_S = 5.0
-"""Time for the pipes of killed processes to end."""
 _SETTLE_S = 2.0
 """Time for the server to notice that a crawler that has ended has closed its connections."""
 
@@ -84,12 +81,24 @@ class Target:
         return bool(self.control_url)
 
 
+class _Crawled(NamedTuple):
+    failure: str
+    """Why it failed, in one line, or ""."""
+    stderr_tail: str
+    outcome: Outcome | None
+    processes: tuple[ProcessResult, ...]
+    cores: int
+    """As in RunResult."""
+
+
 class _Counted(NamedTuple):
     """Counters of the server since its start."""
 
     turned_away: int
     requests: int
     accepted: int
+    processes: int
+    """How many processes serve."""
 
 
 class Runner(Protocol):
@@ -111,14 +120,17 @@ class ProcessRunner:
         grace_s: float = _GRACE_S,
         on_interrupt: Callable[[], None] | None = None,
         on_ended: Callable[[], object] = lambda: None,
+        carrier: Carrier | None = None,
     ) -> None:
         """`environment` is added to this process's environment for crawlers.
 
         `grace_s` is the time beyond the crawl: to start a process, import, write the outcome.
         If `on_interrupt` is given, a KeyboardInterrupt during a crawl is not raised: it is called,
         and the result has what the crawler had fetched by then. A second one is raised. `on_ended`
-        is called as soon as the crawler has ended, before its outcome is read.
+        is called as soon as the crawler has ended, before its outcome is read. `carrier` starts the
+        processes; by default, on this machine.
         """
+        self._carrier = carrier or LocalCarrier()
         self._grace_s = grace_s
         self._on_interrupt = on_interrupt
         self._on_ended = on_ended
@@ -139,7 +151,7 @@ class ProcessRunner:
         counted = self._counted()
         before = Observation.now()
         memory = MemorySampler() if planned.site is not None else None
-        failure, stderr_tail, outcome = self._crawl(planned, memory)
+        failure, stderr_tail, outcome, processes, cores = self._crawl(planned, memory)
         after = Observation.now()
         try:
             counted_after = self._counted()
@@ -155,6 +167,8 @@ class ProcessRunner:
                 conditions=before.until(after, None, None),
                 timeout_s=self._timeout_s,
                 memory=_columns_of(memory),
+                processes=processes,
+                cores=cores,
             )
             raise
         beside = turned_away = accepted = None
@@ -163,7 +177,7 @@ class ProcessRunner:
             beside = counted_after.requests - counted.requests - recorded
             turned_away = counted_after.turned_away - counted.turned_away
             accepted = counted_after.accepted - counted.accepted
-        if failure == _INTERRUPTED:
+        if failure == INTERRUPTED:
             done = len(outcome.fetches["seq"]) if outcome else ledger.rows if ledger else 0
             failure = f"interrupted after {done} of {planned.requests} requests"
         return RunResult(
@@ -173,125 +187,97 @@ class ProcessRunner:
             stderr_tail=stderr_tail,
             outcome=outcome,
             ledger=ledger,
-            conditions=before.until(after, turned_away, beside, accepted),
+            conditions=replace(
+                before.until(after, turned_away, beside, accepted),
+                server_processes=counted.processes,
+            ),
             timeout_s=self._timeout_s,
             memory=_columns_of(memory),
+            processes=processes,
+            cores=cores,
         )
 
-    def _crawl(
-        self, planned: PlannedRun, memory: MemorySampler | None
-    ) -> tuple[str, str, Outcome | None]:
-        """Return the failure in one line or "", the end of stderr, and the outcome if any."""
-        cell = planned.cell
-        info = find(planned.entrant.crawler, planned.entrant.declared_as)
-        delays_us = planned.delays_us() if planned.site is None else array("I")
-        spec = Spec(
-            crawler=info.name,
-            concurrency=cell.concurrency,
-            timeout_s=self._timeout_s,
-            base_url=self._target.url,
-            is_planned=self._target.is_ours and not self._target.urls,
-            run_name=self._name(planned),
-            delays_us=delays_us,
-            faults={str(seq): fault for seq, fault in planned.faults},
-            urls=list(self._target.urls),
-            cafile=self._target.trust.cafile,
-            is_insecure=self._target.trust.is_insecure,
-            work=planned.work,
-            site=planned.site,
-            declared_as=planned.entrant.declared_as,
-            due_after_ns=planned.due_after_ns(),
-            sizes_bytes=planned.sizes_bytes(),
-            body_bytes=planned.body_bytes(),
-            duration_s=planned.load.duration_s if planned.load.ends_by_time else 0.0,
+    def _crawl(self, planned: PlannedRun, memory: MemorySampler | None) -> _Crawled:
+        """Have a crawl made, and put together what its processes report."""
+        name = self._name(planned)
+        orders = Orders(
+            entrant=planned.entrant,
+            limit_s=self.limit_s(planned),
+            environment=self._environment,
+            on_interrupt=self._on_interrupt,
+            on_ended=self._on_ended,
+            memory=memory,
+            leaves_when_late=planned.site is not None,  # a spider says how far it was
         )
-        with kill_descendants():
-            try:
-                process = subprocess.Popen(
-                    crawler_command(planned.entrant, "--worker"),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                    env=self._environment,
-                )
-            except OSError as error:
-                return f"cannot be started: {error.strerror}", "", None
-            assert process.stdout is not None
-            assert process.stderr is not None
-            reader = _Reader(process.stdout, _most_rows(planned))
-            last_words = LastWords(process.stderr)
-            if memory is not None:
-                memory.begin(process.pid)
-            try:
-                failure = self._converse(
-                    process, spec, self._cpus(spec, info), self.limit_s(planned)
-                )
-            finally:
-                if memory is not None:
-                    memory.end()
-                _end(process)
-        outcome = None
-        if failure in ("", _INTERRUPTED) or (failure == _LATE and planned.site is not None):
-            unread = reader.failure(_EOF_S)
-            failure = failure or unread
-            outcome = None if unread else reader.outcome
-        if failure == _LATE:
-            failure = f"not done after {self.limit_s(planned):.0f} s, and killed"
+        shares = self._shares(planned, name)
+        carried = self._carrier.carry(shares, orders)
+        processes = tuple(
+            ProcessResult(
+                ordinal=share.ordinal,
+                machine=one.machine,
+                concurrency=share.spec.concurrency,
+                requests=len(share.spec.delays_us),
+                usage=one.outcome.usage if one.outcome else None,
+                runtime=one.outcome.runtime if one.outcome else None,
+                clock=one.clock,
+            )
+            for share, one in zip(shares, carried, strict=True)
+        )
+        outcome = merged_outcome([one.outcome for one in carried if one.outcome is not None])
+        first = next((one for one in carried if one.failure not in ("", STOPPED)), carried[0])
+        failure, stderr_tail = first.failure, first.stderr_tail
+        if failure == LATE:
+            failure = f"not done after {orders.limit_s:.0f} s, and killed"
             if outcome is not None and outcome.site is not None:
                 failure += _how_far(outcome.site.usage)
-        return failure, last_words.text(_EOF_S), outcome
+        elif failure not in ("", INTERRUPTED):
+            outcome = None
+            failure = f"{first.machine}: {failure}" if first.machine else failure
+        cores = 0 if planned.work is not None else cores_of(shares, self._info(planned))
+        return _Crawled(failure, stderr_tail, outcome, processes, cores)
 
-    def _converse(
-        self,
-        process: "subprocess.Popen[bytes]",
-        spec: Spec,
-        cpus: frozenset[int],
-        deadline_s: float,
-    ) -> str:
-        # Until the spec is sent the process waits for it, with a single thread.
-        pin(process.pid, cpus)
-        assert process.stdin is not None
-        is_late = Event()
-
-        def give_up() -> None:
-            is_late.set()
-            if spec.site is not None:  # it says how far it was
-                _stopped(process)
-            _kill(process)
-
-        # We use a timer, because a process that never reads the spec would block us here, too.
-        timer = Timer(deadline_s, give_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            with contextlib.suppress(
-                BrokenPipeError
-            ):  # the process has died; its exit code says more
-                spec.send(process.stdin)
-            try:
-                code = process.wait()
-            except KeyboardInterrupt:
-                if self._on_interrupt is None:
-                    raise
-                self._on_interrupt()
-                if _stopped(process):
-                    self._on_ended()
-                    return _INTERRUPTED
-                code = 0
-            self._on_ended()
-        finally:
-            timer.cancel()
-        if is_late.is_set():
-            return _LATE
-        if code < 0:
-            return f"died of {signal_name(-code)}"
-        return f"crashed with exit code {code}" if code else ""
+    def _shares(self, planned: PlannedRun, name: str) -> list[Share]:
+        """Return the part of each process in a run."""
+        count, concurrency = planned.entrant.processes, planned.cell.concurrency
+        is_of_site = planned.site is not None
+        delays_us = array("I") if is_of_site else planned.delays_us()
+        dues_ns, sizes_bytes = planned.due_after_ns(), planned.sizes_bytes()
+        body_bytes, faults = planned.body_bytes(), dict(planned.faults)
+        pinned = self._cpus(planned)
+        shares = []
+        for ordinal in range(count):
+            part = slice(ordinal, None, count)
+            spec = Spec(
+                crawler=self._info(planned).name,
+                concurrency=share_of(concurrency, ordinal, count),
+                timeout_s=self._timeout_s,
+                base_url=self._target.url,
+                is_planned=self._target.is_ours and not self._target.urls,
+                run_name=name,
+                delays_us=delays_us[part],
+                faults={str(seq): fault for seq, fault in faults.items()},
+                urls=list(self._target.urls),
+                cafile=self._target.trust.cafile,
+                is_insecure=self._target.trust.is_insecure,
+                work=planned.work,
+                site=planned.site,
+                declared_as=planned.entrant.declared_as,
+                due_after_ns=dues_ns[part],
+                sizes_bytes=sizes_bytes[part],
+                body_bytes=body_bytes[part],
+                duration_s=planned.load.duration_s if planned.load.ends_by_time else 0.0,
+                first_seq=ordinal,
+                seq_step=count,
+                loop=planned.entrant.loop,
+            )
+            most_rows = _most_rows(planned, len(spec.delays_us))
+            shares.append(Share(ordinal, spec, most_rows, pinned[ordinal]))
+        return shares
 
     def limit_s(self, planned: PlannedRun) -> float:
         """After how long a crawl is killed."""
-        info = find(planned.entrant.crawler, planned.entrant.declared_as)
-        slots = min(planned.cell.concurrency, info.max_concurrency)
+        most = self._info(planned).max_concurrency * planned.entrant.processes
+        slots = min(planned.cell.concurrency, most)
         ideal_s = expected_ns(planned, slots) / 1e9
         # Servers that are not ours may be gone: then every fetch takes as long as it may.
         timeouts = _TIMEOUTS if self._target.is_ours else -(-planned.requests // slots)
@@ -303,15 +289,17 @@ class ProcessRunner:
             + max(_TIMEOUTS, timeouts) * self._timeout_s
         )
 
-    def _cpus(self, spec: Spec, info: CrawlerInfo) -> frozenset[int]:
-        processes = spec.work.processes if spec.work is not None else 1
-        if spec.site is not None and spec.site.parse == PROCESSES:
-            processes = spec.site.parsers
-        if processes > 1:
-            return self._pinning.everything
-        if info.cores > 1:
-            return self._pinning.multi_core_crawler
-        return self._pinning.single_core_crawler
+    def _cpus(self, planned: PlannedRun) -> list[frozenset[int]]:
+        """Return the CPUs of each process."""
+        helpers = planned.work.processes if planned.work is not None else 1
+        if planned.site is not None and planned.site.parse == PROCESSES:
+            helpers = planned.site.parsers
+        if helpers > 1:
+            return [self._pinning.everything]
+        return self._pinning.of_crawlers(planned.entrant.processes, self._info(planned).cores)
+
+    def _info(self, planned: PlannedRun) -> CrawlerInfo:
+        return find(planned.entrant.crawler, planned.entrant.declared_as)
 
     def _name(self, planned: PlannedRun) -> str:
         if self._target.plans:
@@ -322,12 +310,15 @@ class ProcessRunner:
 
     def _counted(self) -> _Counted:
         if not self._target.is_ours:
-            return _Counted(0, 0, 0)
+            return _Counted(0, 0, 0, 1)
         try:
             counters = stats(self._target.control_url)
             of_connections = counters["connections"]
             return _Counted(
-                of_connections["turned_away"], counters["requests"], of_connections["accepted"]
+                of_connections["turned_away"],
+                counters["requests"],
+                of_connections["accepted"],
+                len(counters.get("processes", [None])),
             )
         except ControlError as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
@@ -366,13 +357,19 @@ class ProcessRunner:
             sleep(0.02)
 
 
+def cores_of(shares: Sequence[Share], info: CrawlerInfo) -> int:
+    """Return how many CPUs the processes of a run on this machine can use and are given."""
+    given = {cpu for share in shares for cpu in share.cpus}
+    return min(len(shares) * info.cores, len(given) or os.cpu_count() or 1)
+
+
 def ledger_rows(planned: PlannedRun) -> int:
     """Return the rows to reserve for a run: a crawler that sends all twice can be detected."""
     return max(1000, 2 * planned.requests)
 
 
-def _most_rows(planned: PlannedRun) -> int:
-    most = planned.site.max_fetches if planned.site is not None else planned.requests
+def _most_rows(planned: PlannedRun, requests: int) -> int:
+    most = planned.site.max_fetches if planned.site is not None else requests
     return _MOST_ROWS_EACH * most + _MOST_ROWS_MORE
 
 
@@ -385,60 +382,3 @@ def _how_far(usage: SiteUsage) -> str:
     if usage.unended:
         text += f", {format_count(usage.unended, 'job')} not ended by frontier.done"
     return text
-
-
-class _Reader:
-    """Reads a crawler's outcome in a thread as it comes, up to a limit."""
-
-    def __init__(self, pipe: IO[bytes], most_rows: int) -> None:
-        self.outcome: Outcome | None = None
-        self._failure = "left an outcome without end: what it has started goes on"
-        self._thread = Thread(target=self._read, args=(pipe, most_rows), daemon=True)
-        self._thread.start()
-
-    def _read(self, pipe: IO[bytes], most_rows: int) -> None:
-        try:
-            with pipe:
-                self.outcome = Outcome.read(pipe, most_rows)
-                self._failure = ""
-        except NoOutcomeError as error:
-            self._failure = str(error)
-        except (OSError, ValueError) as error:
-            self._failure = f"left no outcome that can be read: {error}"
-
-    def failure(self, within_s: float) -> str:
-        """Return why there is no outcome, or ""; waits up to `within_s` for the pipe to end."""
-        self._thread.join(within_s)
-        return self._failure
-
-
-def _stopped(process: "subprocess.Popen[bytes]") -> bool:
-    """Have a crawler leave what it has fetched so far; False if it has done all meanwhile.
-
-    Whatever comes on its stdin after the spec means that. It is killed if it does not end.
-    """
-    assert process.stdin is not None
-    with contextlib.suppress(OSError):  # it has ended, or does not even read the spec
-        os.set_blocking(process.stdin.fileno(), False)
-        os.write(process.stdin.fileno(), b"\n")
-    try:
-        return process.wait(_STOP_S) != 0
-    except subprocess.TimeoutExpired:
-        return True
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a crawler and the processes that it started in its session."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    _kill(process)
-    process.wait()
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.close()

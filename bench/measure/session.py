@@ -11,7 +11,13 @@ from typing import NamedTuple, Protocol
 from bench.errors import StoreError
 from bench.measure.limits import check_count, check_limits, check_server
 from bench.measure.machine import describe_environment
-from bench.measure.pinning import Pinning, choose_pinning, of_running_server, on_cpus
+from bench.measure.pinning import (
+    Pinning,
+    choose_pinning,
+    choose_server_processes,
+    of_running_server,
+    on_cpus,
+)
 from bench.measure.progress import PlannedProgress, Progress, expected_s, shown_on_stderr
 from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError, Target
@@ -57,9 +63,9 @@ def measure(asked: Asked, out: Path, target: Target | None = None) -> Measured:
     runs = _order(asked)
     _check(runs, target)
     folder = new_folder(out)
-    environment = describe_environment(_pinning(target).note)
+    environment = describe_environment(_pinning(asked, target).note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
-    _announce(runs, folder, target)
+    _announce(asked, runs, folder, target)
     with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
         return _run_all(runs, store, asked, target, _Session(runs, PlannedProgress(runs)))
@@ -89,7 +95,7 @@ def measure_search(
     """
     _check(search.largest, target)
     folder = new_folder(out)
-    pinning = _pinning(target)
+    pinning = _pinning(asked, target)
     environment = describe_environment(pinning.note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
     print(f"{announced}; results in {folder}\n{pinning.note}", file=sys.stderr)
@@ -150,7 +156,7 @@ def _resume(
         target = _target_of(asked, path, may_load_any_host) if missing else None
         if missing:
             _check(missing, target)
-            environment = describe_environment(_pinning(target).note)
+            environment = describe_environment(_pinning(asked, target).note)
             different = list(differences(store.environment(), environment))
             copy = store.upgrade()
             if copy is not None:
@@ -171,7 +177,7 @@ def _resume(
         store.close()
         print(f"all runs of {path.parent} have been made already", file=sys.stderr)
         return Measured(path.parent, Ending.DONE)
-    _announce(missing, path.parent, target)
+    _announce(asked, missing, path.parent, target)
     session = _Session(missing, PlannedProgress(missing))
     return _run_all(missing, store, asked, target, session)
 
@@ -197,9 +203,17 @@ def _check(runs: Sequence[PlannedRun], target: Target | None) -> None:
         check_server(target, max(run.cell.concurrency for run in runs))
 
 
-def _pinning(target: Target | None) -> Pinning:
-    pinning = choose_pinning()
-    return pinning if target is None else of_running_server(pinning)
+def _pinning(asked: Asked, target: Target | None) -> Pinning:
+    if target is not None:
+        return of_running_server(choose_pinning())
+    return choose_pinning(_server_processes(asked))
+
+
+def _server_processes(asked: Asked) -> int:
+    if not isinstance(asked, Experiment):
+        return 1
+    most = max(one.processes for one in asked.entrants)
+    return choose_server_processes(asked.server_processes, most)
 
 
 def _check_foreign(
@@ -251,11 +265,13 @@ def _is_same(was: RunRow, planned: PlannedRun) -> bool:
     )
 
 
-def _announce(runs: Sequence[PlannedRun], folder: Path, target: Target | None) -> None:
+def _announce(
+    asked: Asked, runs: Sequence[PlannedRun], folder: Path, target: Target | None
+) -> None:
     # Nobody knows how long a server takes that is not ours.
     is_foreign = target is not None and not target.is_ours
     span = "" if is_foreign else f", about {format_span(sum(expected_s(run) for run in runs))}"
-    note = _pinning(target).note
+    note = _pinning(asked, target).note
     print(f"{format_count(len(runs), 'run')}{span}; results in {folder}\n{note}", file=sys.stderr)
 
 
@@ -274,11 +290,13 @@ def _run_all(
     session: _Session,
 ) -> Measured:
     folder, progress = opened.path.parent, session.progress
-    pinning = _pinning(target)
+    pinning = _pinning(asked, target)
     with ExitStack() as stack:
         store = stack.enter_context(opened)
         if target is None:
-            target = stack.enter_context(private_server(pinning, session.largest))
+            target = stack.enter_context(
+                private_server(pinning, session.largest, _server_processes(asked))
+            )
         stack.enter_context(on_cpus(pinning.server))
         stack.enter_context(shown_on_stderr(progress))
         is_begun = bool(store.runs())

@@ -28,6 +28,8 @@ def spider_entrant(name: str) -> Entrant:
         meant = f"did you mean {near[0]!r}?" if near else f"the spiders are {', '.join(names)}"
         raise UsageError(f"there is no spider {name!r}; {meant}")
     entrant = parse_entrant(name)
+    if entrant.processes > 1 or entrant.loop:
+        raise UsageError(f"{name}: a spider runs in one process, on the loop that it chooses")
     return Entrant(entrant.label, located(entrant.crawler), entrant.python)
 
 

@@ -12,14 +12,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from bench.errors import MachineError, UsageError
 from bench.measure.loopback import check_loopback
-from bench.measure.pinning import Pinning, pin
+from bench.measure.pinning import Pinning, pin_each
 from bench.measure.runner import Target, ledger_rows
 from bench.plan.experiment import PlannedRun
 from bench.program import say
 from crawlers.checked import checked_url
 from crawlers.trust import Trust
 from server.announcement import parse_greeting
-from server.control_client import ControlError, fetch_run
+from server.control_client import ControlError, fetch_run, stats
 from server.process import ServerProcess
 from server.request_plan import PATH, Plan, PlanError, parse_query
 from server.site.spec import SiteSpec
@@ -30,19 +30,25 @@ _MOST_URLS_BYTES = 100_000_000
 
 
 @contextmanager
-def private_server(pinning: Pinning, runs: Sequence[PlannedRun]) -> Iterator[Target]:
+def private_server(
+    pinning: Pinning, runs: Sequence[PlannedRun], processes: int = 1
+) -> Iterator[Target]:
     """Start a delay server on free ports, with ledger space for the largest of the runs.
 
-    Raises server.process.ServerStartError.
+    Raises server.process.ServerStartError and ControlError.
     """
     rows = max(ledger_rows(run) for run in runs)
     flags = ["--ledger-rows", str(rows)]
     sites = [SiteSpec.parse(run.site.site) for run in runs if run.site is not None]
     if sites:  # and one host that links of the site lead to, but that is not of the site
         flags += ["--site-hosts", str(max(site.hosts for site in sites) + 1)]
+    if processes > 1:
+        flags += ["--processes", str(processes)]
     with ServerProcess(*flags) as server:
-        pin(server.pid, pinning.server)
-        yield Target(server.addresses.data_url, server.addresses.control_url, ledger_rows=rows)
+        control_url = server.addresses.control_url
+        counted = stats(control_url)["processes"] if processes > 1 else [{"pid": server.pid}]
+        pin_each([one["pid"] for one in counted], pinning.server)
+        yield Target(server.addresses.data_url, control_url, ledger_rows=rows)
 
 
 def recognise(url: str) -> Target:

@@ -52,6 +52,7 @@ class CrawlExperiment(Experiment):
             words += ["--delay", self.delays[0].text] if self.knows_delays else []
         words += self.source_words()
         words += self.load_options()
+        words += self.parallel_options()
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]
         return shlex.join(words)
 

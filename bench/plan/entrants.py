@@ -1,4 +1,7 @@
-"""The entrants of an experiment: a crawler under a label, on one interpreter. Pure."""
+"""The entrants of an experiment: a crawler under a label, and how it is run. Pure.
+
+How it is run: on which event loop, in how many processes, on which interpreter.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +11,12 @@ from pathlib import PurePath
 from bench.errors import UsageError
 from crawlers.crawler_file import is_file_name, module_of, split_file_name
 
-_LABEL = re.compile(r"[A-Za-z0-9._+-]{1,40}")
+MOST_PROCESSES = 1024
+"""Most crawler processes of one run."""
+
+_LABEL = re.compile(r"[A-Za-z0-9._+*@-]{1,60}")
+_HOW = re.compile(r"([^+*@]*)(?:\+([a-z0-9_]+))?(?:\*([0-9]{1,6}))?")
+"""A crawler's name, its event loop and its number of processes."""
 
 
 class EntrantError(UsageError):
@@ -26,17 +34,29 @@ class Entrant:
     """Path of the interpreter that the crawler runs on; "" for this one."""
     declared_as: str = ""
     """The row of the registry that also applies, if its crawler has no row there."""
+    processes: int = 1
+    """How many processes share each run."""
+    loop: str = ""
+    """The event loop, by its name in crawlers.loops; "" for the crawler's own."""
+
+    @property
+    def program(self) -> str:
+        """What each of its processes runs, as in `asyncio+uvloop@/path/to/python`."""
+        loop = f"+{self.loop}" if self.loop else ""
+        return f"{self.crawler}{loop}" + (f"@{self.python}" if self.python else "")
 
     def __str__(self) -> str:
         """Return the text that parse_entrant parses."""
-        program = f"{self.crawler}@{self.python}" if self.python else self.crawler
+        program = f"{self.crawler}{_how(self)}" + (f"@{self.python}" if self.python else "")
         label = re.sub(r"#\d+\Z", "", self.label)  # with_unique_labels adds it again
         is_needless = label in (program, _own_label(self), _label_with_folder(self))
         return program if is_needless else f"{label}={program}"
 
 
 def parse_entrant(text: str) -> Entrant:
-    """Parse `[LABEL=]CRAWLER[@PYTHON]`, as in `old=asyncio@/path/to/venv/bin/python`.
+    """Parse `[LABEL=]CRAWLER[+LOOP][*PROCESSES][@PYTHON]`.
+
+    Examples are `old=asyncio@/path/to/venv/bin/python` and `asyncio+uvloop*4`.
 
     Raises EntrantError.
     """
@@ -45,19 +65,69 @@ def parse_entrant(text: str) -> Entrant:
         equals = ""
     label, rest = (before, after) if equals else ("", text)
     if equals and not _LABEL.fullmatch(label):
-        raise EntrantError(f"{label!r} is not a label: use up to 40 letters, digits and . _ + -")
+        raise EntrantError(
+            f"{label!r} is not a label: use up to 60 letters, digits and . _ + * @ -"
+        )
     file, dot_py, after_file = rest.rpartition(".py:")  # folders may have an @ in their names
-    function_or_name, at, python = after_file.partition("@")
-    crawler = f"{file}{dot_py}{function_or_name}"
-    if not crawler or (at and not python):
-        raise EntrantError(f"{text!r} is not [LABEL=]CRAWLER[@PYTHON]")
+    named, at, python = after_file.partition("@")
+    how = _HOW.fullmatch(named)
+    if how is None or not (file or how[1]) or (at and not python):
+        raise EntrantError(f"{text!r} is not [LABEL=]CRAWLER[+LOOP][*PROCESSES][@PYTHON]")
+    crawler, processes = f"{file}{dot_py}{how[1]}", int(how[3] or 1)
+    check_processes(processes)
     if is_file_name(crawler):
         try:
             split_file_name(crawler)
         except ValueError as error:
             raise EntrantError(str(error)) from None
-    entrant = Entrant(label, crawler, python)
+    entrant = Entrant(label, crawler, python, processes=processes, loop=how[2] or "")
     return entrant if label else replace(entrant, label=_own_label(entrant))
+
+
+def check_processes(processes: int) -> None:
+    """Raise EntrantError for a number of processes that a run cannot have."""
+    if not 1 <= processes <= MOST_PROCESSES:
+        raise EntrantError(
+            f"a run cannot have {processes} processes: give a number from 1 to {MOST_PROCESSES}"
+        )
+
+
+def multiplied(
+    entrants: Sequence[Entrant],
+    *,
+    pythons: Sequence[str] = (),
+    loops: Sequence[str] = (),
+    processes: Sequence[int] = (),
+) -> tuple[Entrant, ...]:
+    """Return each entrant on each interpreter, on each loop, in each number of processes.
+
+    What is empty changes nothing. Raises EntrantError if an entrant says by itself what is also
+    asked for all.
+    """
+    for entrant in entrants:
+        for flag, is_asked, is_own in (
+            ("--python", pythons, entrant.python),
+            ("--loop", loops, entrant.loop),
+            ("--processes", processes, entrant.processes > 1),
+        ):
+            if is_asked and is_own:
+                raise EntrantError(f"{entrant}: leave out {flag}, or this part of the name")
+    return tuple(
+        _changed(entrant, python or entrant.python, loop or entrant.loop, count)
+        for entrant in entrants
+        for python in dict.fromkeys(pythons or ("",))
+        for loop in dict.fromkeys(loops or ("",))
+        for count in dict.fromkeys(processes or (entrant.processes,))
+    )
+
+
+def _changed(entrant: Entrant, python: str, loop: str, processes: int) -> Entrant:
+    """Return the entrant run in another way, which its label says, too."""
+    changed = replace(entrant, python=python, loop=loop, processes=processes)
+    own, new = _own_label(entrant), _own_label(changed)
+    if entrant.label == own:
+        return replace(changed, label=new)
+    return replace(changed, label=f"{entrant.label}{new.removeprefix(_own_name(entrant))}")
 
 
 def with_crawler(entrant: Entrant, crawler: str) -> Entrant:
@@ -73,7 +143,7 @@ def label_of(name: str, crawler: str, entrants: Sequence[Entrant]) -> str:
     `crawler` is the same name with an absolute path. Returns the name itself if nobody has it.
     """
     labels = [entrant.label for entrant in entrants]
-    running = (one.label for one in entrants if one.crawler == crawler and not one.python)
+    running = (one.label for one in entrants if one.program == crawler and one.processes == 1)
     return name if name in labels else next(running, name)
 
 
@@ -111,12 +181,23 @@ def with_unique_labels(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
 
 
 def _own_label(entrant: Entrant) -> str:
-    """What it is called if it is given no label: `asyncio@old`, `mine:crawl`."""
+    """What it is called if it is given no label: `asyncio@old`, `mine:crawl`, `asyncio*4`."""
+    name = f"{_own_name(entrant)}{_how(entrant)}"
+    return f"{name}@{_environment_name(entrant.python)}" if entrant.python else name
+
+
+def _own_name(entrant: Entrant) -> str:
     name = entrant.crawler
     if is_file_name(name):
         path, _, function = name.rpartition(":")
         name = f"{module_of(path)}:{function}"
-    return f"{name}@{_environment_name(entrant.python)}" if entrant.python else name
+    return name
+
+
+def _how(entrant: Entrant) -> str:
+    """Return `+LOOP*PROCESSES`, without what is as usual."""
+    loop = f"+{entrant.loop}" if entrant.loop else ""
+    return f"{loop}*{entrant.processes}" if entrant.processes != 1 else loop
 
 
 def _label_with_folder(entrant: Entrant) -> str:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from bench.plan.delays import Delay
-from bench.plan.entrants import Entrant
+from bench.plan.entrants import MOST_PROCESSES, Entrant
 from bench.plan.load import (
     CLOSED,
     OPEN_LOOP_S,
@@ -200,6 +200,8 @@ class Experiment:
     cafile: str = ""
     is_insecure: bool = False
     """For https: as in crawlers.trust."""
+    server_processes: int = 0
+    """How many processes serve, all on one port; 0 means by the cores of this machine."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:
@@ -209,15 +211,18 @@ class Experiment:
     def cells(self, max_concurrency: Mapping[str, int]) -> tuple[Cell, ...]:
         """Return all points up to what each crawler can do, and at least one per crawler.
 
-        `max_concurrency` is by label. A crawler that can do less than the smallest concurrency
-        asked for is measured at what it can do.
+        `max_concurrency` is by label, of one process. A crawler that can do less than the smallest
+        concurrency asked for is measured at what it can do. A concurrency that is too small to give
+        each process a request is left out.
         """
         return tuple(
-            Cell(label, at, delay, size, rate)
-            for label in self.crawlers
+            Cell(entrant.label, at, delay, size, rate)
+            for entrant in self.entrants
             for delay in self.delays
             for size in self.sizes
-            for at, rate in self._points(delay, max_concurrency[label])
+            for at, rate in self._points(
+                delay, max_concurrency[entrant.label] * entrant.processes, entrant.processes
+            )
         )
 
     @property
@@ -230,12 +235,14 @@ class Experiment:
         """Whether requests begin when they are due, whatever happened to those before them."""
         return bool(self.rates)
 
-    def _points(self, delay: Delay, most: int) -> list[tuple[int, Rate | None]]:
+    def _points(self, delay: Delay, most: int, least: int) -> list[tuple[int, Rate | None]]:
         """Return what is varied within a series: a concurrency, or a rate."""
         if not self.rates:
-            return [(at, None) for at in self.concurrencies if at <= most] or [(most, None)]
+            possible = [at for at in self.concurrencies if least <= at <= most]
+            return [(at, None) for at in possible or [max(least, min(most, *self.concurrencies))]]
+        in_flight = self.concurrencies or (0,)
         return [
-            (min(most, *(self.concurrencies or (most_in_flight(rate, delay.mean_us),))), rate)
+            (max(least, min(most, in_flight[0] or most_in_flight(rate, delay.mean_us))), rate)
             for rate in self.rates
         ]
 
@@ -290,7 +297,9 @@ class Experiment:
     def _ceiling_run(self, number: int) -> list[PlannedRun]:
         if not self.floor:
             return []
-        entrant = Entrant(self.floor, self.floor)
+        # As many processes as crawlers have at most, so that none can outrun the ceiling.
+        most = max(entrant.processes for entrant in self.entrants)
+        entrant = Entrant(self.floor, self.floor, processes=most)
         cell = Cell(self.floor, CEILING_CONCURRENCY, Delay.fixed(0))
         return [PlannedRun(number, 0, cell, CEILING_REQUESTS, entrant, role=CEILING)]
 
@@ -370,6 +379,7 @@ class Experiment:
         if self.knows_delays:
             words += ["--delay", ",".join(delay.text for delay in self.delays)]
         words += self.load_options()
+        words += self.parallel_options()
         words += ["--trials", str(self.trials)]
         if self.requests:
             words += ["-n", str(self.requests)]
@@ -396,15 +406,25 @@ class Experiment:
             words += [f"--{flag}", text]
         return words
 
+    def parallel_options(self) -> list[str]:
+        """Return the options that say on how many processes the work is spread."""
+        count = self.server_processes
+        return ["--server-processes", str(count)] if count else []
+
     def check(self) -> None:
         """Raise ValueError for values of the right types that cannot have been asked for."""
+        if not 0 <= self.server_processes <= MOST_PROCESSES:
+            raise ValueError(f"it asks for {self.server_processes} server processes")
+        for one in self.entrants:
+            if not 1 <= one.processes <= MOST_PROCESSES:
+                raise ValueError(f"it asks for {one.processes} processes")
         needed = ("entrants", "delays", "sizes", "rates" if self.rates else "concurrencies")
         for name in needed:
             if not getattr(self, name):
                 raise ValueError(f"it asks for no {name}")
         checked: tuple[Delay | Size | Rate, ...] = (*self.delays, *self.sizes, *self.rates)
-        for one in checked:
-            one.check()
+        for model in checked:
+            model.check()
         if self.body is not None:
             self.body.check()
         Load(None, self.arrivals, self.duration_s, self.warm_up_s).check()
@@ -431,6 +451,11 @@ def check_counts(counts: Mapping[str, float], runs: int) -> None:
             raise ValueError(f"it asks for {name} {count}")
     if runs > MAX_RUNS:
         raise ValueError(f"it asks for {runs:,} runs, but at most {MAX_RUNS:,} are possible")
+
+
+def share_of(concurrency: int, ordinal: int, processes: int) -> int:
+    """Return how much of a concurrency a process has; all have as much, or one more."""
+    return concurrency // processes + (ordinal < concurrency % processes)
 
 
 def seed_of_trial(seed: int, trial: int) -> int:

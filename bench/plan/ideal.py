@@ -10,14 +10,14 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from heapq import heapreplace
+from heapq import heapify, heappop, heapreplace
 from itertools import compress
 from operator import sub
 from statistics import median
 from typing import NamedTuple
 
 from bench.plan.delays import Delay
-from bench.plan.experiment import Experiment, PlannedRun, ideal_makespan_ns
+from bench.plan.experiment import Experiment, PlannedRun, ideal_makespan_ns, share_of
 from bench.plan.load import most_requests
 from bench.plan.site import expected_site_ns
 from server.service import MOST_CAPACITY, SERVED, CapacityStep, Service, ServiceState
@@ -91,13 +91,20 @@ def simulate(
     slots: int,
     due_after_ns: Sequence[int] = (),
     duration_ns: int = 0,
+    processes: int = 1,
 ) -> Ideal:
     """Return what happens to each request of a plan if the client costs nothing.
+
+    With `processes` > 1 it is split among so many: each has every so many-th request and its share
+    of the slots, and cannot use a slot of another.
 
     `due_after_ns` are due times in the order of seq, which ascend; without them the loop is closed.
     With a `duration_ns`, no request is sent after that time. In closed loop, a request that is
     refused frees its slot at once, so that a service that refuses may burn a plan in no time.
     """
+    if processes > 1:
+        assert not duration_ns, "runs that end by time are carried by one process"
+        return _simulate_split(delays_us, service, slots, due_after_ns, processes)
     admit = ServiceState(service).admit
     columns = tuple(array("q") for _ in range(5))
     add_due, add_start, add_begin, add_end, add_status = (column.append for column in columns)
@@ -117,12 +124,49 @@ def simulate(
         add_begin(begin_ns)
         add_end(end_ns)
         add_status(GOOD if status == SERVED else status)
-    due, start, begin, end, statuses = columns
+    return _with_faults(Ideal(*columns), service)
+
+
+def _with_faults(ideal: Ideal, service: Service) -> Ideal:
+    """Have those requests fail that the service lets fail."""
     if service.fault_share:
-        for seq, status in enumerate(statuses):
+        for seq, status in enumerate(ideal.status):
             if status == GOOD and service.fault_of(seq):
-                statuses[seq] = 0
-    return Ideal(due, start, begin, end, statuses)
+                ideal.status[seq] = 0
+    return ideal
+
+
+def _simulate_split(
+    delays_us: Sequence[int],
+    service: Service,
+    slots: int,
+    due_after_ns: Sequence[int],
+    processes: int,
+) -> Ideal:
+    """Return what happens to each request if each process has every so many-th of them."""
+    admit = ServiceState(service).admit
+    due, start, begin, end, statuses = (array("q", bytes(8 * len(delays_us))) for _ in range(5))
+    free_at = [[0] * max(1, share_of(slots, one, processes)) for one in range(processes)]
+
+    def earliest(seq: int) -> tuple[int, int]:
+        """Return when a request can be sent, which is the order in which they arrive."""
+        free_ns = free_at[seq % processes][0]
+        return (max(due_after_ns[seq], free_ns) if due_after_ns else free_ns), seq
+
+    upcoming = [earliest(seq) for seq in range(min(processes, len(delays_us)))]
+    heapify(upcoming)
+    while upcoming:
+        start_ns, seq = upcoming[0]
+        status, begin_ns, end_ns, _ = admit(start_ns, delays_us[seq])
+        heapreplace(free_at[seq % processes], end_ns)
+        due[seq] = due_after_ns[seq] if due_after_ns else start_ns
+        start[seq], begin[seq], end[seq] = start_ns, begin_ns, end_ns
+        statuses[seq] = GOOD if status == SERVED else status
+        if seq + processes < len(delays_us):
+            heapreplace(upcoming, earliest(seq + processes))
+        else:
+            heappop(upcoming)
+    return _with_faults(Ideal(due, start, begin, end, statuses), service)
 
 
 def makespan_ns(
@@ -131,11 +175,18 @@ def makespan_ns(
     *,
     slots: int,
     due_after_ns: Sequence[int] = (),
+    processes: int = 1,
 ) -> int:
     """Return the makespan of the ideal client, faster than by `simulate` for a plain service."""
     if service.is_plain and not due_after_ns:
-        return ideal_makespan_ns(delays_us, slots)
-    return simulate(delays_us, service, slots=slots, due_after_ns=due_after_ns).makespan_ns
+        return max(
+            ideal_makespan_ns(delays_us[one::processes], max(1, share_of(slots, one, processes)))
+            for one in range(processes)
+        )
+    ideal = simulate(
+        delays_us, service, slots=slots, due_after_ns=due_after_ns, processes=processes
+    )
+    return ideal.makespan_ns
 
 
 def expected_ns(run: PlannedRun, slots: int) -> int:
@@ -146,7 +197,13 @@ def expected_ns(run: PlannedRun, slots: int) -> int:
         return round((run.load.duration_s + run.cell.delay.mean_us / 1e6) * 1e9)
     due_after_ns = run.due_after_ns()
     delays_us = run.delays_us()
-    return makespan_ns(delays_us, run.service, slots=slots, due_after_ns=due_after_ns)
+    return makespan_ns(
+        delays_us,
+        run.service,
+        slots=slots,
+        due_after_ns=due_after_ns,
+        processes=run.entrant.processes,
+    )
 
 
 def is_bound(service: Service, slots: int, is_open_loop: bool) -> bool:

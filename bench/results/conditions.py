@@ -40,3 +40,5 @@ class Conditions:
     adapts: bool = False
     """Whether the crawler is declared to choose itself how many are in flight. False if nothing is
     declared, or if the run is older than schema 7."""
+    server_processes: int = 1
+    """How many processes served, all on one port. 1 also for runs older than schema 9."""

@@ -203,11 +203,17 @@ def _from_7(connection: sqlite3.Connection) -> None:
     """Nothing: no run was of a site, which is what the defaults say."""
 
 
+def _from_8(connection: sqlite3.Connection) -> None:
+    """Add what was not counted: the server was one process."""
+    _add_fields(connection, "conditions", {"server_processes": 1})
+
+
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
     4: _from_4,
     5: _from_5,
     6: _from_6,
     7: _from_7,
+    8: _from_8,
 }
 """The steps, by the version that each one starts from. A step changes `experiment`, `run` and so
 on, which are the tables of the file or copies of them."""

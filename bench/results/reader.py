@@ -17,7 +17,8 @@ from bench.results.codec import decode_object, to_class
 from bench.results.columns import IntColumns
 from bench.results.environment import Resumption
 from bench.results.migrations import OLDEST_VERSION, migrate_copies
-from bench.results.rows import RUN_COLUMNS, from_sql
+from bench.results.rows import PROCESS_COLUMNS, RUN_COLUMNS, from_sql, process_from_sql
+from bench.results.run_result import ProcessResult
 from bench.results.schema import ARRIVAL_COLUMNS, MEMORY_COLUMNS, SCHEMA_VERSION, RunRow
 from bench.results.sqlite_file import (
     SqliteFileError,
@@ -183,6 +184,16 @@ class Reader:
             return [
                 from_sql(dict(zip(RUN_COLUMNS, values, strict=True)))
                 for values in self._connection.execute(query).fetchall()
+            ]
+
+    def processes(self, number: int) -> list[ProcessResult]:
+        """Return the crawler processes of a run; none if it is older than schema 9."""
+        query = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM crawler_process WHERE run = ?"
+        name = f"run {number}.processes"
+        with self._reading():
+            return [
+                process_from_sql(dict(zip(PROCESS_COLUMNS, values, strict=True)), name)
+                for values in self._connection.execute(query, (number,)).fetchall()
             ]
 
     def fetches(self, number: int) -> IntColumns:

@@ -6,10 +6,13 @@ from reprlib import repr as shortened_repr
 from typing import Any
 
 from bench.printable import shortened
+from bench.results.clock import ClockReading
 from bench.results.codec import check_values, decode_object, encode, to_class
-from bench.results.run_result import RunResult
+from bench.results.run_result import ProcessResult, RunResult
 from bench.results.schema import RunRow
 from crawlers.registry import find
+from crawlers.runtime import Runtime
+from crawlers.spec import Usage
 
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 _JSON_COLUMNS = (
@@ -39,10 +42,10 @@ def row_of(result: RunResult) -> RunRow:
         role=planned.role,
         trial=planned.trial,
         crawler=cell.crawler,
-        program=entrant.crawler + (f"@{entrant.python}" if entrant.python else ""),
+        program=entrant.program,
         concurrency=cell.concurrency,
-        slots=min(cell.concurrency, info.max_concurrency),
-        cores=max(info.cores, planned.work.processes if planned.work else 1),
+        slots=min(cell.concurrency, info.max_concurrency * entrant.processes),
+        cores=result.cores or max(info.cores, planned.work.processes if planned.work else 1),
         keep_alive=info.keep_alive,
         resends=info.resends,
         delay_low_us=cell.delay.least_us,
@@ -73,6 +76,7 @@ def row_of(result: RunResult) -> RunRow:
         first_due_ns=outcome.first_due_ns if outcome else 0,
         site=planned.site,
         site_usage=outcome.site.usage if outcome and outcome.site else None,
+        processes=entrant.processes,
     )
 
 
@@ -83,6 +87,36 @@ def _requests_of(result: RunResult) -> int:
         return planned.requests
     last = max(outcome.fetches["seq"], default=0)
     return min(planned.requests, last + 1)
+
+
+PROCESS_COLUMNS = tuple(field.name for field in fields(ProcessResult))
+_PROCESS_JSON = {"usage": Usage, "runtime": Runtime, "clock": ClockReading}
+
+
+def process_to_sql(process: ProcessResult) -> tuple[Any, ...]:
+    """Return the values of PROCESS_COLUMNS for a crawler process."""
+    values = ((name, getattr(process, name)) for name in PROCESS_COLUMNS)
+    return tuple(
+        ("" if value is None else encode(value)) if name in _PROCESS_JSON else value
+        for name, value in values
+    )
+
+
+def process_from_sql(values: Mapping[str, Any], name: str) -> ProcessResult:
+    """Return the crawler process that values of PROCESS_COLUMNS describe.
+
+    Raises ValueError or TypeError, which names the run and the field, if a value is impossible.
+    """
+    row = {}
+    for column in PROCESS_COLUMNS:
+        value, field = values[column], f"{name}.{column}"
+        if column not in _PROCESS_JSON:
+            row[column] = check_values(value, field)
+        else:
+            row[column] = decode_object(value, field) if value != "" else None
+    process = to_class(row, ProcessResult, name)
+    process.check()
+    return process
 
 
 def to_sql(row: RunRow) -> tuple[Any, ...]:

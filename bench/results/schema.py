@@ -4,6 +4,7 @@ from array import array
 from dataclasses import dataclass
 
 from bench.plan.delays import Delay
+from bench.plan.entrants import MOST_PROCESSES
 from bench.plan.experiment import Cell
 from bench.plan.load import SEED_OF_BODIES, SEED_OF_SIZES, Load
 from bench.plan.sizes import Size
@@ -16,7 +17,7 @@ from server.ledger import COLUMNS
 from server.request_plan import MAX_DELAY_US
 from server.service import Service
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Stored as `PRAGMA user_version`. bench/results/migrations.py says how to change the schema."""
 
 MAX_REQUESTS = 10_000_000
@@ -70,8 +71,20 @@ CREATE TABLE run (
     service TEXT NOT NULL DEFAULT '',
     first_due_ns INTEGER NOT NULL DEFAULT 0,
     site TEXT NOT NULL DEFAULT '',
-    site_usage TEXT NOT NULL DEFAULT ''
+    site_usage TEXT NOT NULL DEFAULT '',
+    processes INTEGER NOT NULL DEFAULT 1
 );
+CREATE TABLE crawler_process (
+    run INTEGER NOT NULL REFERENCES run,
+    ordinal INTEGER NOT NULL,
+    machine TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    usage TEXT NOT NULL,
+    runtime TEXT NOT NULL,
+    clock TEXT NOT NULL,
+    PRIMARY KEY (run, ordinal)
+) WITHOUT ROWID;
 CREATE TABLE work (
     run INTEGER NOT NULL REFERENCES run,
     ordinal INTEGER NOT NULL,
@@ -112,6 +125,7 @@ CREATE TABLE server_load (
     cpu_ns INTEGER NOT NULL,
     waited_ns INTEGER NOT NULL,
     late_ns INTEGER NOT NULL,
+    process INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE limit_change (
@@ -167,13 +181,13 @@ class RunRow:
     crawler: str
     """Label of the entrant."""
     program: str
-    """The crawler's name in the registry, or the user's `module:function`; with @PYTHON if it ran
-    on another interpreter."""
+    """The crawler's name in the registry, or the user's `module:function`; with +LOOP if it ran on
+    an event loop that was asked for, and with @PYTHON if it ran on another interpreter."""
     concurrency: int
     slots: int
-    """The concurrency, or the crawler's maximum if that is less."""
+    """The concurrency, or the maximum of the crawler's processes together if that is less."""
     cores: int
-    """Number of CPUs that the crawler can use and was given."""
+    """Number of CPUs that the crawler can use and was given, in all its processes."""
     keep_alive: bool
     """Whether the crawler is declared to reuse connections."""
     resends: int
@@ -210,6 +224,8 @@ class RunRow:
     """The site that a spider crawled; None of a run that was of no site."""
     site_usage: SiteUsage | None = None
     """What the spider reported of itself; None without one, or if it failed."""
+    processes: int = 1
+    """How many processes shared the run: each has every so many-th request."""
 
     @property
     def cell(self) -> Cell:
@@ -222,6 +238,7 @@ class RunRow:
             ("concurrency", 1, MAX_CONCURRENCY),
             ("slots", 1, MAX_CONCURRENCY),
             ("cores", 1, MAX_CONCURRENCY),
+            ("processes", 1, MOST_PROCESSES),
             ("resends", 0, MAX_CONCURRENCY),
             ("requests", 1, MAX_REQUESTS),
             ("delay_low_us", 0, self.delay_high_us),

@@ -22,9 +22,10 @@ TABLES = (
     "limit_change",
     "job",
     "memory",
+    "crawler_process",
 )
 """The tables that crawlbench reads."""
-_SINCE = {"limit_change": 7, "job": 8, "memory": 8}
+_SINCE = {"limit_change": 7, "job": 8, "memory": 8, "crawler_process": 9}
 """Tables that were added, each with the first version of the schema that has it."""
 _MOST_BYTES = 1_000_000
 """Maximum size of a value that is read or written."""

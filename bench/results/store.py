@@ -18,7 +18,13 @@ from bench.results.codec import encode
 from bench.results.environment import Resumption
 from bench.results.migrations import migrate_file
 from bench.results.reader import Reader, open_connection
-from bench.results.rows import RUN_COLUMNS, row_of, to_sql
+from bench.results.rows import (
+    PROCESS_COLUMNS,
+    RUN_COLUMNS,
+    process_to_sql,
+    row_of,
+    to_sql,
+)
 from bench.results.run_result import RunResult
 from bench.results.schema import ARRIVAL_COLUMNS, MEMORY_COLUMNS, SCHEMA, SCHEMA_VERSION
 from bench.results.sqlite_file import check_nothing_added, long_values, make_durable
@@ -126,6 +132,9 @@ class Store(Reader):
                     self._insert("limit_change", number, outcome.limits, LIMIT_COLUMNS)
                     if outcome.site:
                         self._insert("job", number, outcome.site.jobs, JOB_COLUMNS)
+                insertion = _insertion("crawler_process", ("run", *PROCESS_COLUMNS))
+                for process in result.processes:
+                    self._connection.execute(insertion, (number, *process_to_sql(process)))
                 if result.memory:
                     self._insert("memory", number, result.memory, MEMORY_COLUMNS)
                 if ledger:

@@ -1,0 +1,51 @@
+"""How the clock of another machine differs from the server's. Pure.
+
+Times of the fetches of such a machine are stored on the server's clock. What was added to them is
+an estimate, which these classes keep with its bound.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """The offset at one instant, by the shortest of several round trips."""
+
+    at_ns: int
+    """When it was measured, on the machine's own monotonic clock."""
+    offset_ns: int
+    """What is added to the machine's clock to get the server's, if the path is symmetric: if the
+    request takes as long as the response."""
+    bound_ns: int
+    """Half the round trip. Whatever the path is like, the offset is wrong by no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The offsets before and after a run. Between them it is interpolated linearly."""
+
+    before: ClockOffset
+    after: ClockOffset
+
+    @property
+    def bound_ns(self) -> int:
+        """The larger of both bounds."""
+        return max(self.before.bound_ns, self.after.bound_ns)
+
+    @property
+    def offset_ns(self) -> int:
+        """The mean of both offsets."""
+        return (self.before.offset_ns + self.after.offset_ns) // 2
+
+    def to_server_ns(self, at_ns: int) -> int:
+        """Return an instant of the machine's clock on the server's."""
+        span_ns = self.after.at_ns - self.before.at_ns
+        drift_ns = self.after.offset_ns - self.before.offset_ns
+        passed_ns = at_ns - self.before.at_ns
+        return at_ns + self.before.offset_ns + (drift_ns * passed_ns // span_ns if span_ns else 0)
+
+    def check(self) -> None:
+        """Raise ValueError for a reading that cannot have been made."""
+        for one in (self.before, self.after):
+            if one.bound_ns < 0 or one.at_ns < 0:
+                raise ValueError(f"a clock offset with a bound of {one.bound_ns} ns")
