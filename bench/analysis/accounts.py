@@ -6,6 +6,7 @@ from functools import cached_property
 from bench.analysis.join import Join
 from bench.analysis.limits import NO_LIMITS, Limits
 from bench.results.columns import IntColumns
+from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
 from server.request_plan import Plan
 
@@ -24,6 +25,9 @@ class Accounts:
     model."""
     limits: IntColumns = field(default_factory=lambda: NO_LIMITS)
     """What the crawler recorded as its own limit, as LIMIT_COLUMNS in the order of time."""
+
+    processes: tuple[ProcessResult, ...] = ()
+    """The crawler processes of the run, in the order of their ordinals; empty if not known."""
 
     def limits_of(self, run: RunRow) -> Limits:
         """Return how many may be in flight: the recorded limits count if the crawler adapts."""

@@ -11,7 +11,9 @@ from bench.analysis.inference import Interval, median_interval, spearman
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Verdict
 from bench.plan.experiment import Cell, RequestModel
+from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
+from crawlers.runtime import Runtime
 
 KNEE_SHARE = 0.95
 UNSTABLE_SHARE = 0.05
@@ -30,6 +32,8 @@ class Trial:
     run: RunRow
     summary: RunSummary | None
     verdict: Verdict
+    processes: tuple[ProcessResult, ...] = ()
+    """Its crawler processes, in the order of their ordinals; empty if they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,12 @@ class CellSummary:
     def queues(self) -> bool:
         """Whether its crawler is declared to queue, so that its latencies hold that wait."""
         return any(trial.run.conditions.queues for trial in self.trials)
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """What its crawler ran on, in the first process that said so; None if none did."""
+        every = (process for trial in self.trials for process in trial.processes)
+        return next((one.runtime for one in every if one.runtime is not None), None)
 
     @property
     def adapts(self) -> bool:
