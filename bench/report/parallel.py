@@ -21,14 +21,12 @@ from bench.wording import format_percent, format_rate
 class _Row:
     """A point, and the series that it is in."""
 
+    crawler: str
+    """The crawler, and what its requests ask for if that differs in the table."""
     series: ParallelSeries
     point: ParallelPoint
     level: str
     """The verdict on its cell."""
-
-    @property
-    def crawler(self) -> str:
-        return f"{self.series.name}, {self.series.request}"
 
     def spread(self) -> str:
         if len(self.point.rates) < 2:
@@ -60,8 +58,14 @@ def _rows(analysis: Analysis, found: Sequence[ParallelSeries]) -> list[_Row]:
         (one.cell.crawler, one.cell.concurrency, one.cell.request): one.level.name
         for one in analysis.cells
     }
+    is_one = len({series.request for series in found}) == 1
     return [
-        _Row(series, point, levels[point.label, series.concurrency, series.request])
+        _Row(
+            series.name if is_one else f"{series.name}, {series.request}",
+            series,
+            point,
+            levels[point.label, series.concurrency, series.request],
+        )
         for series in found
         for point in series.points
     ]
@@ -117,7 +121,7 @@ def interpreters_table(rows: Sequence[_Row]) -> Table[_Row]:
 def _throughput() -> tuple[Column[_Row], ...]:
     return (
         Column[_Row]("throughput", lambda row: format_rate(row.point.rate), "requests/s"),
-        Column[_Row]("min-max", _Row.spread, "requests/s", priority=4),
+        Column[_Row]("min-max", _Row.spread, "requests/s", priority=2),
         Column[_Row](
             "of ideal",
             _Row.of_ideal,
@@ -130,16 +134,17 @@ def _throughput() -> tuple[Column[_Row], ...]:
 def _costs() -> tuple[Column[_Row], ...]:
     return (
         Column[_Row](
-            "client CPU",
+            "client",
             lambda row: format_number(row.point.client_cpu_us, ".0f"),
             "µs/req",
             priority=1,
         ),
         Column[_Row](
-            "server CPU",
+            "server",
             lambda row: format_number(row.point.server_cpu_us, ".0f"),
             "µs/req",
             priority=1,
+            about="client, server: CPU time of all their processes.",
         ),
         Column[_Row](
             "verdict",
