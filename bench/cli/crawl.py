@@ -28,6 +28,7 @@ from bench.cli.options import (
     checked_entrant,
 )
 from bench.cli.parallel_options import add_parallel, check_server_processes, with_processes
+from bench.cli.runtime_options import add_runtimes, with_runtimes
 from bench.errors import UsageError
 from bench.exit_codes import EXIT_INTERRUPTED
 from bench.plan.delays import Delay
@@ -93,6 +94,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_delay(parser, may_be_many=False)
     add_load(parser, may_be_many=False)
     add_parallel(parser, may_be_many=False)
+    add_runtimes(parser, may_be_many=False)
     add_sources(
         parser,
         "crawl this URL instead of a server of its own",
@@ -133,7 +135,9 @@ def run(arguments: Namespace) -> int:
             f"{PROGRAM} list, or compare them with {PROGRAM} run --crawlers {arguments.crawler}"
         )
     (entrant,) = with_processes(
-        entrants, arguments, (arguments.concurrency,) if arguments.concurrency else ()
+        with_runtimes(entrants, arguments),
+        arguments,
+        (arguments.concurrency,) if arguments.concurrency else (),
     )
     info = installed(entrant)
     check_entrants(load, (entrant,))

@@ -30,6 +30,7 @@ from bench.cli.options import (
     add_wide,
 )
 from bench.cli.parallel_options import add_parallel, check_server_processes, with_processes
+from bench.cli.runtime_options import add_runtimes, with_runtimes
 from bench.cli.scenario_option import add_scenario, over_all_scenarios, with_options_of_scenario
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
@@ -123,6 +124,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     add_load(parser, may_be_many=True)
     add_parallel(parser, may_be_many=True)
+    add_runtimes(parser, may_be_many=True)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
@@ -267,7 +269,8 @@ def _experiment(arguments: Namespace) -> "Experiment":
     preset = OF_SCENARIOS if arguments.scenario else preset
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     concurrencies = arguments.concurrency or (() if load.rates else preset.concurrencies)
-    entrants = with_processes(chosen_entrants(named, may_share=True), arguments, concurrencies)
+    entrants = with_runtimes(chosen_entrants(named, may_share=True), arguments)
+    entrants = with_processes(entrants, arguments, concurrencies)
     check_entrants(load, entrants)
     delays = arguments.delay or preset.delays
     check_ports(load, delays, max(arguments.concurrency or (0,)), ports_allowed())
