@@ -8,6 +8,7 @@ from threading import Event, Timer
 from time import monotonic, monotonic_ns
 from typing import NamedTuple, Protocol
 
+from bench.errors import MachineError
 from bench.measure.crawler_process import CrawlerProcess
 from bench.measure.descendants import kill_descendants
 from bench.measure.memory import MemorySampler
@@ -75,6 +76,12 @@ class Orders:
     """Samples the memory of the first process."""
     leaves_when_late: bool = False
     """Whether a late crawler leaves what it has fetched before it is killed."""
+    control_url: str = ""
+    """The control port of the server, whose clock times are on; "" for a server that is not ours."""
+
+
+class CarrierGoneError(MachineError):
+    """Nothing is left that could carry a run, so that no further run can be made."""
 
 
 class Carrier(Protocol):

@@ -208,6 +208,7 @@ class ProcessRunner:
             on_ended=self._on_ended,
             memory=memory,
             leaves_when_late=planned.site is not None,  # a spider says how far it was
+            control_url=self._target.control_url,
         )
         shares = self._shares(planned, name)
         carried = self._carrier.carry(shares, orders)
