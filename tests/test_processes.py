@@ -85,7 +85,7 @@ def test_each_process_fetches_its_share_and_the_ledger_has_all(server: ServerPro
 
 def test_a_process_that_crashes_fails_the_run_and_stops_the_others(server: ServerProcess) -> None:
     result = run(server, "tests.broken_crawlers:crash_if_second", 2, 1000, delay_us=20_000)
-    assert result.failure == "crashed with exit code 1"
+    assert result.failure == "process 2 of 2: crashed with exit code 1"
     assert "the second process crashes" in result.stderr_tail
     assert result.outcome is None
 
