@@ -78,6 +78,8 @@ class Orders:
     """Whether a late crawler leaves what it has fetched before it is killed."""
     control_url: str = ""
     """The control port of the server, whose clock times are on; "" for a server that is not ours."""
+    has_own_server: bool = False
+    """Whether the bench has started the server, on this machine."""
 
 
 class CarrierGoneError(MachineError):
