@@ -25,9 +25,9 @@ class ClusterAddress:
         if _SCHEDULER.fullmatch(text):
             return cls(scheduler=text)
         kind, _, count = text.partition(":")
-        if kind == "local" and count.isascii() and count.isdigit():
-            if 1 <= int(count) <= _MOST_LOCAL:
-                return cls(local_workers=int(count))
+        is_count = count.isascii() and count.isdigit() and 1 <= int(count) <= _MOST_LOCAL
+        if kind == "local" and is_count:
+            return cls(local_workers=int(count))
         raise ClusterAddressError(
             f"{text!r} is neither tcp://HOST:PORT, the address of a Dask scheduler, nor local:N, "
             f"N workers on this machine (1 to {_MOST_LOCAL})"

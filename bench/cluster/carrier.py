@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
@@ -47,7 +46,7 @@ _LEAD_NS = 50_000_000
 """How long before the common instant of the start the workers are told, at least."""
 _MORE_S = 30.0
 """Time for a worker to answer after a run must have ended, before it is given up."""
-_OWN_SESSION = "import os\nos.setsid()\n"
+_OWN_SESSION = "import os\nif os.getsid(0) != os.getpid():\n    os.setsid()\n"
 """Run by each worker of `local:N` as it starts, so that Ctrl-C in the terminal does not reach it:
 the bench then has the crawlers leave what they have, which needs the workers."""
 
@@ -62,7 +61,6 @@ class Worker:
     """The name that it was started with, or the address without `tcp://`."""
     has_our_clock: bool
     """Whether it has the same monotonic clock as the bench, and so runs on the same machine."""
-
 
 
 def is_on_loopback(url: str) -> bool:
@@ -145,9 +143,9 @@ class ClusterCarrier:
         # A worker that dies is a result, which the bench reports itself.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         where: Any = self._address.scheduler
-        if not where:
+        if self._address.local_workers:
             where = self._stack.enter_context(
-                LocalCluster(
+                LocalCluster(  # type: ignore[no-untyped-call]
                     n_workers=self._address.local_workers,
                     threads_per_worker=1,
                     processes=True,
@@ -159,14 +157,14 @@ class ClusterCarrier:
                 )
             )
         try:
-            return self._stack.enter_context(
-                Client(where, timeout=_CONNECT_S, set_as_default=False)
-            )
+            client: Client = Client(where, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise ClusterError(
                 f"there is no Dask scheduler at {where}: start one (dask scheduler), or give its "
                 "address"
             ) from error
+        self._stack.callback(client.close)
+        return client
 
     async def _find_workers(self) -> tuple[Worker, ...]:
         """Return the workers there are, checked. Raises ClusterError."""
@@ -174,8 +172,7 @@ class ClusterCarrier:
         if not self.workers:  # the first time, those of `local:N` are still starting
             wanted = self._address.local_workers or 1
         try:
-            await self._client.wait_for_workers(wanted, timeout=_CONNECT_S)
-            identity = await self._client.scheduler.identity(n_workers=-1)
+            identity = await self._identity(wanted)
         except TimeoutError:
             raise ClusterError(
                 f"{self._address} has no worker: start one on each machine (dask worker)"
@@ -197,6 +194,13 @@ class ClusterCarrier:
             for address, name in sorted(found.items(), key=lambda item: (len(item[1]), item[1]))
         )
 
+    async def _identity(self, wanted: int) -> dict[str, Any]:
+        """Return what the scheduler says of itself, once there are so many workers."""
+        client: Any = self._client  # its annotations are those of its other, blocking use
+        await client.wait_for_workers(wanted, timeout=_CONNECT_S)
+        identity: dict[str, Any] = await client.scheduler.identity(n_workers=-1)
+        return identity
+
     def _name(self, address: str, name: str) -> str:
         if self._address.local_workers:
             return f"local-{name}"
@@ -204,7 +208,8 @@ class ClusterCarrier:
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Begin work on the event loop of the client, which has a thread of its own."""
-        return asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)  # type: ignore[attr-defined]
+        loop: Any = self._client.loop
+        return asyncio.run_coroutine_threadsafe(work, loop.asyncio_loop)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self._start(work).result()

@@ -77,7 +77,7 @@ class Orders:
     leaves_when_late: bool = False
     """Whether a late crawler leaves what it has fetched before it is killed."""
     control_url: str = ""
-    """The control port of the server, whose clock times are on; "" for a server that is not ours."""
+    """The control port of the server, on whose clock times are; "" for one that is not ours."""
     has_own_server: bool = False
     """Whether the bench has started the server, on this machine."""
 
@@ -94,6 +94,19 @@ class Carrier(Protocol):
 
         All begin at the same instant, once all are ready. If one fails, the others are killed.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where runs are made, if not on this machine."""
+
+    carrier: Carrier
+    bind: str
+    """The address that a server for these runs listens on; "" for 127.0.0.1."""
+    note: str
+    """One line that says where."""
+    has_our_clock: bool
+    """Whether all processes have the clock of the bench."""
 
 
 class LocalCarrier:
