@@ -29,7 +29,10 @@ def open_wire(wire_name: str, namespace: str, address: str) -> int:
     os.close(at)
     wire = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(wire, _TUNSETIFF, struct.pack("16sH", wire_name.encode(), _IFF_TUN | _IFF_NO_PI))
-    for command in (f"addr add {address} dev {wire_name}", f"link set {wire_name} txqueuelen 10000 up"):
+    for command in (
+        f"addr add {address} dev {wire_name}",
+        f"link set {wire_name} txqueuelen 10000 up",
+    ):
         subprocess.run(["ip", *command.split()], check=True)  # noqa: S607
     return wire
 

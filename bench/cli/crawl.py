@@ -184,6 +184,8 @@ def _kept(arguments: Namespace, place: "Place | None") -> "KeptCrawl":
         server_processes=check_server_processes(
             arguments, load.service, has_own_server=target is None
         ),
+        cluster=str(arguments.cluster or ""),
+        bind=arguments.bind or "",
         **load.as_fields(),
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})

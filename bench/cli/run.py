@@ -293,5 +293,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
         server_processes=check_server_processes(
             arguments, load.service, has_own_server=not (arguments.url or arguments.urls)
         ),
+        cluster=str(arguments.cluster or ""),
+        bind=arguments.bind or "",
         **load.as_fields(),
     )

@@ -1,5 +1,6 @@
 """Makes the runs of an experiment, or resumes an interrupted one, and keeps every run."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -161,6 +162,7 @@ def _resume(
             raise StoreError(f"cannot resume {path.parent}: {kind.why_not_resumed}")
         asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
+        _check_place(asked, path.parent, place)
         missing = _missing(asked, store)
         target = _target_of(asked, path, may_load_any_host) if missing else None
         if missing:
@@ -204,6 +206,27 @@ def _target_of(asked: Asked, path: Path, may_load_any_host: bool) -> Target | No
             "experiment began"
         )
     return target
+
+
+def _check_place(asked: Asked, folder: Path, place: Place | None) -> None:
+    """Raise StoreError if an experiment was begun elsewhere.
+
+    The cluster that a file names is not connected: who has written the file could run programs here.
+    """
+    begun_at = _place_options(asked)
+    if begun_at and place is None:
+        raise StoreError(
+            f"cannot resume {folder}: it was begun on a cluster: if you trust that, add "
+            f"{printable(begun_at)}"
+        )
+    if place is not None and not begun_at:
+        raise StoreError(
+            f"cannot resume {folder}: it was begun on this machine: leave out --cluster"
+        )
+
+
+def _place_options(asked: Asked) -> str:
+    return shlex.join(asked.place_options()) if isinstance(asked, Experiment) else ""
 
 
 def _check(runs: Sequence[PlannedRun], target: Target | None) -> None:
@@ -369,7 +392,7 @@ def _resume_command(asked: Asked, folder: Path) -> str:
         for one in asked.entrants
     )
     allow = " --allow-foreign" if has_foreign else ""
-    return f"{PROGRAM} run --resume {folder}{allow}"
+    return f"{PROGRAM} run --resume {folder}{allow} {_place_options(asked)}".rstrip()
 
 
 def _print_failures(failed: Sequence[RunResult]) -> None:
