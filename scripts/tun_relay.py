@@ -1,8 +1,8 @@
 """Joins two network namespaces by a slow wire: packets that leave one reach the other later.
 
-Usage: python tun_relay.py WIRE NAMESPACE/ADDRESS/BITS NAMESPACE/ADDRESS/BITS DELAY_MS. Linux, root.
-Each namespace gets a TUN device named WIRE with its address. Writes a line to stdout when both are up,
-and runs until it is killed; the devices then go, too.
+Usage: python tun_relay.py WIRE NAMESPACE/ADDRESS/BITS NAMESPACE/ADDRESS/BITS DELAY_MS. Linux, and
+root. Each namespace gets a TUN device named WIRE with its address. Runs until it is killed; the
+devices then go, too.
 """
 
 import ctypes
@@ -64,7 +64,6 @@ def main() -> None:
     """Open both ends and relay."""
     wire_name, one, other, delay_ms = sys.argv[1:]
     wires = [open_wire(wire_name, *end.split("/", 1)) for end in (one, other)]
-    print("up", flush=True)
     relay((wires[0], wires[1]), float(delay_ms) / 1e3)
 
 

@@ -211,7 +211,7 @@ def _target_of(asked: Asked, path: Path, may_load_any_host: bool) -> Target | No
 def _check_place(asked: Asked, folder: Path, place: Place | None) -> None:
     """Raise StoreError if an experiment was begun elsewhere.
 
-    The cluster that a file names is not connected: who has written the file could run programs here.
+    The cluster that a file names is not connected: it could have this machine run programs.
     """
     begun_at = _place_options(asked)
     if begun_at and place is None:
