@@ -34,6 +34,11 @@ def rate(cell: CellSummary) -> float:
     return cell.requests_per_s[0]
 
 
+def format_rate(per_s: float) -> str:
+    """Return requests/s as in `1,234` or `9.8`."""
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.1f}"
+
+
 def rate_at(cell: CellSummary) -> str:
     """Return `asyncio, 978 requests/s at 100 (95 % interval 960 to 985)`."""
     per_s = rate(cell)
