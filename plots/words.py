@@ -1,13 +1,17 @@
 """Formats numbers and their intervals for the sentences next to figures. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.analysis.inference import Interval, median_interval
 from bench.plan.experiment import Experiment
+from bench.results.clock import ClockReading
+from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
 
+_NAMED_MACHINES = 4
+"""Up to so many machines are named one by one where their clocks are told."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -32,6 +36,38 @@ def format_delay_of(run: RunRow) -> str:
 def rate(cell: CellSummary) -> float:
     """Return the median throughput of a cell in requests/s."""
     return cell.requests_per_s[0]
+
+
+def format_clocks(processes: Iterable[ProcessResult]) -> str:
+    """Return how the clocks of other machines differ from the server's, or "" without any.
+
+    As in `clock of worker-1: +37.50 ms ± 0.11 ms (half the shortest round trip)`. Of several
+    readings of a machine it has the lowest and the highest offset, and the largest bound; of more
+    than _NAMED_MACHINES machines the same of all together.
+    """
+    readings: dict[str, list[ClockReading]] = {}
+    for process in processes:
+        if process.clock is not None:
+            readings.setdefault(process.machine, []).append(process.clock)
+    if not readings:
+        return ""
+    if len(readings) > _NAMED_MACHINES:
+        readings = {
+            f"{len(readings)} machines": [one for every in readings.values() for one in every]
+        }
+    texts = [f"{machine}: {_format_offset(every)}" for machine, every in readings.items()]
+    has_several = any(len(every) > 1 for every in readings.values())
+    what = "half the shortest round trip" + ", at most" * has_several
+    return f"clock{'s' * (len(texts) > 1)} of {', '.join(texts)} ({what})"
+
+
+def _format_offset(readings: Sequence[ClockReading]) -> str:
+    """Return `+37.50 ms ± 0.11 ms`, or `-3.10 to +37.50 ms ± 0.21 ms`."""
+    offsets = sorted(one.offset_ns / 1e6 for one in readings)
+    low, high = (f"{one:+,.2f}" for one in (offsets[0], offsets[-1]))
+    bound_ms = max(one.bound_ns for one in readings) / 1e6
+    span = low if low == high else f"{low} to {high}"
+    return f"{span} ms \N{PLUS-MINUS SIGN} {bound_ms:.2f} ms"
 
 
 def format_rate(per_s: float) -> str:
