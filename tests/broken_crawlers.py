@@ -229,3 +229,12 @@ def records_no_limit(
     from crawlers.asyncio_protocol import crawl
 
     crawl(jobs, concurrency, timeout_s, record)
+
+
+def crash_if_second(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    for job in jobs:
+        if job.seq == 1:
+            raise RuntimeError("the second process crashes")
+        fetch(job, record)

@@ -31,7 +31,8 @@ class Accounts:
 
     def limits_of(self, run: RunRow) -> Limits:
         """Return how many may be in flight: the recorded limits count if the crawler adapts."""
-        return Limits.of(self.limits if run.conditions.adapts else NO_LIMITS, run.slots)
+        is_own = run.conditions.adapts and run.processes == 1
+        return Limits.of(self.limits if is_own else NO_LIMITS, run.slots)
 
     @cached_property
     def join(self) -> Join | None:

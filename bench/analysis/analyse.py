@@ -9,7 +9,6 @@ from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, Verdict, judge
 from bench.plan.experiment import CEILING, Cell, Experiment, RequestModel
-from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
 from crawlers.contract import ERROR_WORDS
 from server.request_plan import MAX_DELAY_US
@@ -111,12 +110,10 @@ def analyse(store: "Store") -> Analysis:
     experiment = store.experiment()
     runs = []
     summaries: dict[int, RunSummary | None] = {}
-    processes: dict[int, tuple[ProcessResult, ...]] = {}
     for kept in store.runs():
         run, accounts = load_run(store, kept)
         runs.append(run)
         summaries[run.number] = summarise(run, accounts)
-        processes[run.number] = accounts.processes
     ceilings = tuple(
         Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number]))
         for run in runs
@@ -128,8 +125,7 @@ def analyse(store: "Store") -> Analysis:
         if run.role == CEILING:
             continue
         summary = summaries[run.number]
-        verdict = judge(run, summary, ceiling_per_s)
-        trials[run.cell].append(Trial(run, summary, verdict, processes[run.number]))
+        trials[run.cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
     rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
     rank_of_request = {one: rank for rank, one in enumerate(experiment.requests_asked)}
 

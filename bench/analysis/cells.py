@@ -11,7 +11,6 @@ from bench.analysis.inference import Interval, median_interval, spearman
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Verdict
 from bench.plan.experiment import Cell, RequestModel
-from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
 from crawlers.runtime import Runtime
 
@@ -32,8 +31,6 @@ class Trial:
     run: RunRow
     summary: RunSummary | None
     verdict: Verdict
-    processes: tuple[ProcessResult, ...] = ()
-    """Its crawler processes, in the order of their ordinals; empty if they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,8 @@ class CellSummary:
 
     @property
     def runtime(self) -> Runtime | None:
-        """What its crawler ran on, in the first process that said so; None if none did."""
-        every = (process for trial in self.trials for process in trial.processes)
-        return next((one.runtime for one in every if one.runtime is not None), None)
+        """What its crawler ran on, in the first trial that says so; None if none does."""
+        return next((one.runtime for one in self.measured if one.runtime is not None), None)
 
     @property
     def adapts(self) -> bool:

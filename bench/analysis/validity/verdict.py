@@ -89,6 +89,12 @@ def note(check: str, text: str) -> Reason:
     return Reason(Level.VALID, check, text)
 
 
+def format_busiest(summary: RunSummary) -> str:
+    """Return `the busiest of its 4 processes`, or `its process`."""
+    count = summary.processes
+    return f"the busiest of its {count} processes" if count > 1 else "its process"
+
+
 def format_counts(counts: dict[str, int]) -> str:
     """Return `timeout 3, reset 1`."""
     return ", ".join(f"{word} {count}" for word, count in counts.items())
