@@ -1,13 +1,13 @@
 """Formats numbers and their intervals for the sentences next to figures. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from bench.analysis.cells import CellSummary
+from bench.analysis.clocks import format_bound
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.analysis.inference import Interval, median_interval
+from bench.analysis.summary import RunSummary
 from bench.plan.experiment import Experiment
-from bench.results.clock import ClockReading
-from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
 
 _NAMED_MACHINES = 4
@@ -38,36 +38,26 @@ def rate(cell: CellSummary) -> float:
     return cell.requests_per_s[0]
 
 
-def format_clocks(processes: Iterable[ProcessResult]) -> str:
+def format_clocks(summaries: Iterable[RunSummary]) -> str:
     """Return how the clocks of other machines differ from the server's, or "" without any.
 
-    As in `clock of worker-1: +37.50 ms ± 0.11 ms (half the shortest round trip)`. Of several
-    readings of a machine it has the lowest and the highest offset, and the largest bound; of more
-    than _NAMED_MACHINES machines the same of all together.
+    As in `clocks of other machines: worker-1 +37.500 ms ± 0.110 ms (± is half the shortest round
+    trip)`. Of a machine in several runs it has the clock with the largest bound, and of more than
+    _NAMED_MACHINES machines the lowest and the highest offset with the largest bound.
     """
-    readings: dict[str, list[ClockReading]] = {}
-    for process in processes:
-        if process.clock is not None:
-            readings.setdefault(process.machine, []).append(process.clock)
-    if not readings:
+    known = sorted((one for run in summaries for one in run.clocks), key=lambda one: one.bound_ns)
+    clocks = sorted({one.machine: one for one in known}.values(), key=lambda one: one.machine)
+    if not clocks:
         return ""
-    if len(readings) > _NAMED_MACHINES:
-        readings = {
-            f"{len(readings)} machines": [one for every in readings.values() for one in every]
-        }
-    texts = [f"{machine}: {_format_offset(every)}" for machine, every in readings.items()]
-    has_several = any(len(every) > 1 for every in readings.values())
-    what = "half the shortest round trip" + ", at most" * has_several
-    return f"clock{'s' * (len(texts) > 1)} of {', '.join(texts)} ({what})"
-
-
-def _format_offset(readings: Sequence[ClockReading]) -> str:
-    """Return `+37.50 ms ± 0.11 ms`, or `-3.10 to +37.50 ms ± 0.21 ms`."""
-    offsets = sorted(one.offset_ns / 1e6 for one in readings)
-    low, high = (f"{one:+,.2f}" for one in (offsets[0], offsets[-1]))
-    bound_ms = max(one.bound_ns for one in readings) / 1e6
-    span = low if low == high else f"{low} to {high}"
-    return f"{span} ms \N{PLUS-MINUS SIGN} {bound_ms:.2f} ms"
+    shown = ", ".join(map(str, clocks))
+    if len(clocks) > _NAMED_MACHINES:
+        offsets_ms = sorted(one.offset_ns / 1e6 for one in clocks)
+        bound = format_bound(max(one.bound_ns for one in clocks))
+        shown = (
+            f"{len(clocks)} from {offsets_ms[0]:+,.3f} to {offsets_ms[-1]:+,.3f} ms, each ± "
+            f"{bound} at most"
+        )
+    return f"clocks of other machines: {shown} (± is half the shortest round trip)"
 
 
 def format_rate(per_s: float) -> str:

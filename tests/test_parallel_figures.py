@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from bench.analysis.analyse import Analysis, analyse
+from bench.analysis.analyse import Analysis, analyse, load_accounts
+from bench.analysis.clocks import MachineClock
 from bench.analysis.parallel import by_interpreter
+from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Reason, Verdict
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
@@ -20,9 +22,8 @@ from bench.results.clock import ClockOffset, ClockReading
 from bench.results.run_result import ProcessResult
 from bench.results.store import FILE_NAME, Store
 from crawlers.runtime import Runtime
-from plots.figures import interpreters, processes
-from plots.figures.timeline import timeline_figure
-from plots.scenes import DelayScene, Drawn, SweepScene
+from plots.figures import interpreters, processes, timeline
+from plots.scenes import DelayScene, Drawn, RunScene, SweepScene
 from plots.words import format_clocks
 from tests.factories import MS, experiment, planned, result
 
@@ -41,12 +42,9 @@ OVERHEAD_MS = {0: (10, 6, 5), 100: (5, 5, 5)}
 ABOUT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y", "pinning": "none"}
 
 
-def reading(offset_ms: float, bound_ms: float = 0.11) -> ClockReading:
-    bound_ns = round(bound_ms * MS)
-    return ClockReading(
-        ClockOffset(1, round(offset_ms * MS), bound_ns),
-        ClockOffset(2, round(offset_ms * MS), bound_ns),
-    )
+def reading(offset_ms: float) -> ClockReading:
+    offset_ns, bound_ns = round(offset_ms * MS), 110_000
+    return ClockReading(ClockOffset(1, offset_ns, bound_ns), ClockOffset(2, offset_ns, bound_ns))
 
 
 def process(
@@ -191,24 +189,22 @@ def test_interpreters_of_the_same_version_have_their_labels(analysis: Analysis) 
     assert interpreters.runs_on(loops) == ["3.11.7, its own loop", "3.11.7, uvloop"]
 
 
-def test_clocks_are_told_with_their_bounds() -> None:
-    def machines(*found: tuple[str, float, float]) -> list[ProcessResult]:
-        return [
-            process(i, RUNTIMES[0], name, reading(offset_ms, bound_ms))
-            for i, (name, offset_ms, bound_ms) in enumerate(found)
-        ]
+def test_clocks_are_told_with_their_bounds(analysis: Analysis) -> None:
+    summary = analysis.cells[0].measured[0]
 
-    assert format_clocks([process(0, RUNTIMES[0])]) == ""
-    assert format_clocks(machines(("worker-1", 37.5, 0.11))) == (
-        "clock of worker-1: +37.50 ms ± 0.11 ms (half the shortest round trip)"
+    def of(*clocks: tuple[str, float, float]) -> RunSummary:
+        told = (MachineClock(name, round(ms * MS), round(bound * MS)) for name, ms, bound in clocks)
+        return replace(summary, clocks=tuple(told))
+
+    assert format_clocks([of()]) == ""
+    # Of several runs, the clock of a machine that is known the least.
+    assert format_clocks([of(("worker-1", 37.5, 0.11)), of(("worker-1", 37.6, 0.05))]) == (
+        "clocks of other machines: worker-1 +37.500 ms ± 0.110 ms "
+        "(± is half the shortest round trip)"
     )
-    assert format_clocks(machines(("a", 37.5, 0.11), ("b", -2, 0.2), ("a", 37.6, 0.05))) == (
-        "clocks of a: +37.50 to +37.60 ms ± 0.11 ms, b: -2.00 ms ± 0.20 ms "
-        "(half the shortest round trip, at most)"
-    )
-    many = machines(*((f"w{i}", float(i), 0.1 * i) for i in range(16)))
-    assert format_clocks(many) == (
-        "clock of 16 machines: +0.00 to +15.00 ms ± 1.50 ms (half the shortest round trip, at most)"
+    assert format_clocks([of(*((f"w{i}", i - 1, 0.1 * i) for i in range(16)))]) == (
+        "clocks of other machines: 16 from -1.000 to +14.000 ms, each ± 1.500 ms at most "
+        "(± is half the shortest round trip)"
     )
 
 
@@ -221,9 +217,9 @@ def test_a_timeline_has_the_calls_of_each_process_together(
         if one.cell.crawler == "asyncio*2" and not one.cell.delay.is_none
     ]
     trial = cell.trials[0]
-    fetches = store.fetches(trial.run.number)
-    figure = timeline_figure(trial, fetches, store.arrivals(trial.run.number), "small print")
-    assert figure is not None
+    drawn = timeline.draw(RunScene(trial, load_accounts(store, trial.run), "small print"))
+    assert drawn is not None
+    figure = drawn.figure
     axes = figure.axes[0]
     client = next(one for one in axes.collections if one.get_gid() == "client")
     assert isinstance(client, LineCollection)
@@ -232,4 +228,4 @@ def test_a_timeline_has_the_calls_of_each_process_together(
     assert set(rows[1::2]) == set(range(50, 100))
     assert [float(y) for y in np.asarray(line(axes, "process").get_ydata())] == [49.5, 49.5]
     assert {"process 1\nworker-1", "process 2\nworker-2"} <= {one.get_text() for one in axes.texts}
-    assert "clocks of worker-1: +37.50 ms ± 0.11 ms, worker-2: " in figure.texts[-1].get_text()
+    assert "worker-1 +37.500 ms ± 0.110 ms, worker-2 -2.000 ms" in figure.texts[-1].get_text()

@@ -63,8 +63,8 @@ def draw(scene: DelayScene) -> Drawn | None:
         return None
     heading = f"Where the time goes{scene.title}"
     finding = findings(scene.analysis)
-    trials = (trial for cell in scene.analysis.cells for trial in cell.trials)
-    has_clocks = any(one.clock is not None for trial in trials for one in trial.processes)
+    every = (one for cell in scene.analysis.cells for one in cell.measured)
+    has_clocks = any(one.clocks for one in every)
     how_to_read = _HOW_TO_READ + _OF_CLOCKS * has_clocks
     return Drawn(f"latency-split{scene.suffix}", heading, figure, how_to_read, finding)
 
@@ -146,8 +146,8 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     marks = marks_explained(
         trial.verdict.level for trials in by_crawler.values() for trial in trials
     )
-    shown = chain.from_iterable(by_crawler.values())
-    clocks = format_clocks(one for trial in shown for one in trial.processes)
+    shown = (trial.summary for trials in by_crawler.values() for trial in trials)
+    clocks = format_clocks(one for one in shown if one is not None)
     add_small_print(figure, f"{small_print}; {P99_NOTE}{marks}\n{clocks}")
     return figure
 

@@ -69,8 +69,7 @@ _HOW_TO_READ = (
 
 def draw(scene: RunScene) -> Drawn | None:
     """Draw timeline-CRAWLER.png. Returns None if no job of the run was recorded."""
-    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
-    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print)
+    figure = _figure_of(scene)
     if figure is None:
         return None
     return Drawn(
@@ -88,10 +87,9 @@ def draw_first(scene: RunScene, first: int) -> Drawn | None:
 
     Returns None if the run has fewer.
     """
-    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
     if scene.trial.run.requests < first:
         return None
-    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print, first)
+    figure = _figure_of(scene, first)
     if figure is None:
         return None
     return Drawn(
@@ -99,8 +97,15 @@ def draw_first(scene: RunScene, first: int) -> Drawn | None:
         f"The first {first:,} calls over time",
         figure,
         _HOW_TO_READ,
-        findings_of_first(scene.trial, fetches, first),
+        findings_of_first(scene.trial, scene.accounts.fetches, first),
         scene.trial.run.crawler,
+    )
+
+
+def _figure_of(scene: RunScene, first: int = 0) -> Figure | None:
+    of_run = scene.accounts
+    return timeline_figure(
+        scene.trial, of_run.fetches, of_run.arrivals, scene.small_print, first, of_run.processes
     )
 
 
@@ -110,10 +115,12 @@ def timeline_figure(
     arrivals: IntColumns | None,
     small_print: str,
     first: int = 0,
+    processes: Sequence[ProcessResult] = (),
 ) -> Figure | None:
     """Return a figure with one row per call, ordered by the time at which the client started it.
 
-    Of a run that several processes share, the calls of each process are together.
+    Of a run that several processes share, the calls of each process are together, and `processes`
+    has the names of their machines.
 
     The server's span is drawn over the client's. Up to MOST_LINES calls are drawn as two
     collections of lines, with the gids "client" and "server". More calls are drawn as an image
@@ -166,7 +173,7 @@ def timeline_figure(
     axes.set_ylabel("call, in the order of starts")
     if run.processes > 1:
         axes.set_ylabel("call, by process and in the order of starts")
-        _name_processes(axes, np.bincount(process, minlength=run.processes), trial.processes)
+        _name_processes(axes, np.bincount(process, minlength=run.processes), processes)
     shown = _format_calls(calls, run.requests if first else calls)
     parts = (format_load_of(run), format_delay_of(run), shown, f"trial {run.trial}")
     add_axes_title(
@@ -180,7 +187,8 @@ def timeline_figure(
         axes.legend(handles=handles, ncols=len(handles), fontsize=11, **below)
     else:
         axes.legend(handles=handles, loc="upper right", fontsize=11)
-    add_small_print(figure, f"{small_print}\n{format_clocks(trial.processes)}")
+    clocks = format_clocks([trial.summary] if trial.summary is not None else [])
+    add_small_print(figure, f"{small_print}\n{clocks}")
     return figure
 
 
