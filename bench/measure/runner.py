@@ -76,6 +76,9 @@ class Target:
     plans: tuple[Plan, ...] = ()
     """What each of `urls` asks for, if all are one run of a server of ours."""
 
+    is_own: bool = False
+    """Whether the bench has started the server, on this machine."""
+
     @property
     def is_ours(self) -> bool:
         """Whether requests carry plans and the server keeps a ledger."""
@@ -209,6 +212,8 @@ class ProcessRunner:
             on_ended=self._on_ended,
             memory=memory,
             leaves_when_late=planned.site is not None,  # a spider says how far it was
+            control_url=self._target.control_url,
+            has_own_server=self._target.is_own,
         )
         shares = self._shares(planned, name)
         carried = self._carrier.carry(shares, orders)
