@@ -24,6 +24,7 @@ import platform
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import monotonic_ns, process_time_ns
 from time import sleep as _sleep  # kept here, because a library may replace it
@@ -132,7 +133,7 @@ def _work() -> int:
         site = SiteRun(crawl, spec.site, spec.base_url)
         crawl = site.crawl
     os.write(leave_at, READY)
-    gate.wait()
+    spec = replace(spec, begin_ns=gate.wait())
     usage = _measure(crawl, spec, recorder, log, meter)
     leaving.acquire()  # and if it is taken, wait for the end of this process
     leave(usage, recorder, log)
@@ -288,13 +289,14 @@ class StartGate:
         self._is_closed.release()
         return leave_early() if rest else None
 
-    def wait(self) -> None:
-        """Return at the instant of the start."""
+    def wait(self) -> int:
+        """Return at the instant of the start, which is returned; 0 for a start at once."""
         self._is_closed.acquire()
         self._is_closed.release()
         left_ns = self._at_ns - monotonic_ns()
         if left_ns > 0:
             _sleep(left_ns / 1e9)
+        return self._at_ns
 
 
 class Meter:

@@ -40,6 +40,11 @@ class Runtime:
             loop,
         )
 
+    @property
+    def is_gil_forced(self) -> bool:
+        """Whether the GIL was on in a build that can do without it."""
+        return self.is_free_threaded and self.has_gil
+
     @classmethod
     def parse(cls, found: object) -> Self:
         """Return the runtime that JSON from anyone's process describes. Raises ValueError."""

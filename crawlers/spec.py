@@ -111,6 +111,9 @@ class Spec:
     these requests."""
     loop: str = ""
     """The event loop to use, by its name in crawlers.loops; "" for the crawler's own."""
+    begin_ns: int = 0
+    """The instant of a start that several processes have in common, from which they count when
+    requests are due; 0 means that it is when the first job is asked for."""
 
     def send(self, stream: IO[bytes]) -> None:
         """Write the spec; the stream is flushed and stays open."""
@@ -161,7 +164,7 @@ class Spec:
             yield Job(seq, url, body=body)
 
     def _planned(self, log: WorkLog) -> Iterator[Job]:
-        count, begin_ns = len(self.delays_us), monotonic_ns()
+        count, begin_ns = len(self.delays_us), self.begin_ns or monotonic_ns()
         end_ns = begin_ns + int(self.duration_s * 1e9)
         is_timed = self.duration_s > 0 and not self.due_after_ns
         first_due_ns = begin_ns + int(DUE_AFTER_S * 1e9)

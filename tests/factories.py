@@ -80,6 +80,7 @@ def conditions(**changes: int | str | None) -> Conditions:
     """In which nothing happened."""
     fields: dict[str, int | str | None] = dict.fromkeys(Conditions.__dataclass_fields__, 0)
     fields |= {"resend_condition": "", "takes_all": False, "queues": False, "adapts": False}
+    fields["server_processes"] = 1
     return Conditions(**(fields | changes))  # type: ignore[arg-type]
 
 

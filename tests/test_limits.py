@@ -68,7 +68,7 @@ def test_a_limit_and_what_is_beyond_it_are_what_a_look_at_every_instant_says(
     assert found.beyond(starts, ends) == beyond
 
     levels = Levels.of(starts, ends)
-    idle = idle_slots(IdleSpans.of(levels, found, len(stays) + 1, starts, None))
+    idle = idle_slots([IdleSpans.of(levels, found, len(stays) + 1, starts, None)])
     first, last = stays[0][0], max(at + stay for at, stay in stays)
     in_flight = [sum(at <= ms < at + stay for at, stay in stays) for ms in range(first, last)]
     free = [max(0, every[ms] - in_flight[ms - first]) for ms in range(first, last)]

@@ -193,13 +193,13 @@ def test_a_free_slot_and_jobs_left_and_nothing_started() -> None:
     ends = np.array([10, 100, 20, 70]) * MS
     levels = Levels.of(starts, ends)
     # On two slots, one is free from 20 to 60; from 70 on there are no jobs left.
-    assert idle_stall(IdleSpans.of(levels, slots(2), 4, starts, None)) == Stall(20 * MS, 40 * MS)
-    assert idle_stall(IdleSpans.of(levels, slots(1), 4, starts, None)).span_ns == 0
-    assert idle_stall(IdleSpans.of(levels, slots(2), 3, starts, None)).span_ns == 0
+    assert idle_stall([IdleSpans.of(levels, slots(2), 4, starts, None)]) == Stall(20 * MS, 40 * MS)
+    assert idle_stall([IdleSpans.of(levels, slots(1), 4, starts, None)]).span_ns == 0
+    assert idle_stall([IdleSpans.of(levels, slots(2), 3, starts, None)]).span_ns == 0
     # In open loop, it is only idle while a job is due: here from 50 on.
     due = np.array([0, 0, 10, 50]) * MS
-    assert idle_stall(IdleSpans.of(levels, slots(2), 4, starts, due)) == Stall(50 * MS, 10 * MS)
-    assert idle_slots(IdleSpans.of(levels, slots(2), 4, starts, due)).time_share == 0.1
+    assert idle_stall([IdleSpans.of(levels, slots(2), 4, starts, due)]) == Stall(50 * MS, 10 * MS)
+    assert idle_slots([IdleSpans.of(levels, slots(2), 4, starts, due)]).time_share == 0.1
 
 
 def test_what_the_ideal_schedule_leaves_idle_is_no_loss() -> None:

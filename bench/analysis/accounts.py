@@ -6,6 +6,7 @@ from functools import cached_property
 from bench.analysis.join import Join
 from bench.analysis.limits import NO_LIMITS, Limits
 from bench.results.columns import IntColumns
+from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
 from server.request_plan import Plan
 
@@ -25,9 +26,13 @@ class Accounts:
     limits: IntColumns = field(default_factory=lambda: NO_LIMITS)
     """What the crawler recorded as its own limit, as LIMIT_COLUMNS in the order of time."""
 
+    processes: tuple[ProcessResult, ...] = ()
+    """The crawler processes of the run, in the order of their ordinals; empty if not known."""
+
     def limits_of(self, run: RunRow) -> Limits:
         """Return how many may be in flight: the recorded limits count if the crawler adapts."""
-        return Limits.of(self.limits if run.conditions.adapts else NO_LIMITS, run.slots)
+        is_own = run.conditions.adapts and run.processes == 1
+        return Limits.of(self.limits if is_own else NO_LIMITS, run.slots)
 
     @cached_property
     def join(self) -> Join | None:

@@ -194,6 +194,7 @@ def load_accounts(store: "Store", run: RunRow) -> Accounts:
         store.server_load(run.number),
         plans if len(plans) == run.requests else (),
         store.limits(run.number),
+        tuple(store.processes(run.number)),
     )
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_HALF_CLUSTER_NS = 5_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Impossible:
     """Good requests whose records are impossible: in what way, how many, and the seq of one."""
@@ -34,31 +37,39 @@ class Clusters:
     connections do not count, because opening many connections at once takes as long."""
 
     @classmethod
-    def of(cls, split: Split) -> Self:
-        """Count clusters that stand out from their neighbourhood, to exclude long tails."""
+    def of(cls, split: Split, bound_ns: int = 0) -> Self:
+        """Count clusters that stand out from their neighbourhood, to exclude long tails.
+
+        Where the times of the fetches may be wrong by more than half the width of a cluster, the
+        one of 40 ms is not looked for; of the other, the sum of both ways, the error cancels out.
+        """
         late = split.to_server + split.late + split.back
         second = _between(late, 950, 1250)
         if 3 * _between(late, 650, 950) > second:
             second = 0
         acks = 0
-        for way in (split.to_server[~split.is_first], split.back[~split.is_first]):
+        ways = (split.to_server[~split.is_first], split.back[~split.is_first])
+        for way in ways if bound_ns <= _HALF_CLUSTER_NS else ():
             inside = _between(way, 35, 45)
             if inside > 3 * max(_between(way, 25, 35), _between(way, 45, 55)):
                 acks += inside
         return cls(second, acks)
 
 
-def impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossible, ...]:
+def impossible(
+    split: Split, planned_us: "NDArray[np.int64]", bound_ns: int = 0
+) -> tuple[Impossible, ...]:
     """Return what contradicts causality or the plan, for requests that both ends have recorded.
 
-    `planned_us` are the planned delays in the order of seq.
+    `planned_us` are the planned delays in the order of seq. The times of the fetches are wrong by
+    `bound_ns` at most.
     """
     from_arrival = split.service_wait + split.delay + split.late
     is_early = (split.late < 0) | (from_arrival < split.asked_delay)
     found = []
     for what, is_wrong in (
-        ("arrived before they were started", split.to_server < 0),
-        ("were over before they were answered", split.back < 0),
+        ("arrived before they were started", split.to_server < -bound_ns),
+        ("were over before they were answered", split.back < -bound_ns),
         ("were answered before their delay was over", is_early),
         ("asked for another delay than planned", split.asked_delay != planned_us[split.seq] * 1000),
     ):
@@ -67,8 +78,11 @@ def impossible(split: Split, planned_us: "NDArray[np.int64]") -> tuple[Impossibl
     return tuple(found)
 
 
-def untrue_answers(join: Join) -> tuple[Impossible, ...]:
-    """Return what contradicts the ledger, for requests that were answered or refused in full."""
+def untrue_answers(join: Join, bound_ns: int = 0) -> tuple[Impossible, ...]:
+    """Return what contradicts the ledger, for requests that were answered or refused in full.
+
+    The times of the fetches are wrong by `bound_ns` at most.
+    """
     fetches, arrivals = join.fetches, join.arrivals
     is_answer = np.isin(arrivals["outcome"], (ANSWERED, REFUSED))
     is_answered = join.has_arrived & (fetches["error"] == 0)
@@ -78,7 +92,8 @@ def untrue_answers(join: Join) -> tuple[Impossible, ...]:
         fetches[name][is_answered] for name in ("seq", "start_ns", "end_ns", "status")
     )
     is_refused = arrivals["outcome"][rows] == REFUSED
-    is_untrue = (start > arrivals["arrived_ns"][rows]) | (end < arrivals["replied_ns"][rows])
+    is_untrue = start > arrivals["arrived_ns"][rows] + bound_ns
+    is_untrue |= end < arrivals["replied_ns"][rows] - bound_ns
     found = []
     for what, is_wrong in (
         (

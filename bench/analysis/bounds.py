@@ -65,9 +65,15 @@ def faster_than_service(
     return _beyond(max(ends_ns) - int(replied_ns.max()))
 
 
-def started_early(start_ns: "NDArray[np.int64]", due_ns: "NDArray[np.int64]") -> int | None:
-    """Return by how much the worst start in open loop came before its due time, if any did."""
-    return _beyond(int((due_ns - start_ns).max())) if len(start_ns) else None
+def started_early(
+    start_ns: "NDArray[np.int64]", due_ns: "NDArray[np.int64]", bound_ns: int = 0
+) -> int | None:
+    """Return by how much the worst start in open loop came before its due time, if any did.
+
+    Starts are wrong by `bound_ns` at most.
+    """
+    early_ns = int((due_ns - start_ns).max()) if len(start_ns) else 0
+    return early_ns if early_ns > bound_ns else None
 
 
 def _beyond(excess_ns: int) -> int | None:

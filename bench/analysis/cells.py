@@ -12,6 +12,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Verdict
 from bench.plan.experiment import Cell, RequestModel
 from bench.results.schema import RunRow
+from crawlers.runtime import Runtime
 
 KNEE_SHARE = 0.95
 UNSTABLE_SHARE = 0.05
@@ -82,6 +83,11 @@ class CellSummary:
     def queues(self) -> bool:
         """Whether its crawler is declared to queue, so that its latencies hold that wait."""
         return any(trial.run.conditions.queues for trial in self.trials)
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """What its crawler ran on, in the first trial that says so; None if none does."""
+        return next((one.runtime for one in self.measured if one.runtime is not None), None)
 
     @property
     def adapts(self) -> bool:

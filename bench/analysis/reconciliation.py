@@ -54,11 +54,19 @@ class Reconciliation:
     """Differences that neither error records nor declared resends explain."""
 
     @classmethod
-    def of(cls, requests: int, join: Join, resends: int = 0, resend_condition: str = "") -> Self:
+    def of(
+        cls,
+        requests: int,
+        join: Join,
+        resends: int = 0,
+        resend_condition: str = "",
+        was_begun: "NDArray[np.bool_] | None" = None,
+    ) -> Self:
         """Count the requests of a run with seq 0 to requests - 1.
 
         `resends` and `resend_condition` are declared in crawlers.registry. Results of earlier
-        versions have no condition: 1 then means any number of resends for any reason.
+        versions have no condition: 1 then means any number of resends for any reason. `was_begun`
+        says of each request whether it was its turn before the run was interrupted; None means all.
         """
         fetches, arrivals = join.fetches, join.arrivals
         seqs, arrived = fetches["seq"], arrivals["seq"]
@@ -72,6 +80,7 @@ class Reconciliation:
         was_answered[arrived[is_ours & np.isin(arrivals["outcome"], _ANSWERS)]] = True
 
         has_arrived, is_recorded = arrivals_of > 0, fetches_of > 0
+        is_lost = ~has_arrived if was_begun is None else ~has_arrived & was_begun
         is_whole = is_recorded & ~has_error
         repeats_of = np.maximum(arrivals_of - 1, 0)
         most = _most_resends(resends, resend_condition)
@@ -79,7 +88,7 @@ class Reconciliation:
         refetched = int((fetches_of[is_recorded] - 1).sum() + (~is_fetch_ours).sum())
         every_seq = np.arange(requests)
         mismatches = (
-            _mismatch("never fetched", every_seq[~has_arrived & ~is_recorded]),
+            _mismatch("never fetched", every_seq[is_lost & ~is_recorded]),
             _mismatch("recorded as fetched, and never arrived", every_seq[~has_arrived & is_whole]),
             _mismatch("arrived, and never recorded", every_seq[has_arrived & ~is_recorded]),
             _mismatch(
@@ -94,7 +103,7 @@ class Reconciliation:
         return cls(
             matched=int((has_arrived & is_whole).sum()),
             resent=resent,
-            lost=int((~has_arrived).sum()),
+            lost=int(is_lost.sum()),
             abandoned=int((has_arrived & ~is_whole).sum()),
             duplicate=refetched + int(repeats_of.sum()) - resent,
             server_only=int((~is_ours).sum()),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bench.analysis.shares import rows_by_process, slots_of
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 
@@ -35,7 +36,11 @@ class DueTimes:
         after_ns = np.array(run.due_after_ns(), dtype=np.int64)
         due_ns = run.first_due_ns + after_ns[np.clip(fetches["seq"], 0, len(after_ns) - 1)]
         start_ns, end_ns = fetches["start_ns"], fetches["end_ns"]
-        could_start_ns = _could_start_ns(due_ns, start_ns, end_ns, run.slots)
+        could_start_ns = due_ns.copy()
+        for ordinal, own in rows_by_process(fetches["seq"], run.processes):
+            could_start_ns[own] = _could_start_ns(
+                due_ns[own], start_ns[own], end_ns[own], slots_of(run, ordinal)
+            )
         return cls(
             due_ns=due_ns,
             send_lag_ns=start_ns - due_ns,

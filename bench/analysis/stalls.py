@@ -1,5 +1,6 @@
 """Finds the times in which the client stood still although it had something to do. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +22,8 @@ class IdleSlots:
     share: float
     """Idle share of the total time of all slots."""
     time_share: float
-    """Share of the makespan in which at least one slot was idle."""
+    """Share of the makespan in which at least one slot was idle; of several processes, the mean of
+    the shares of each, because each has its own CPU to do something about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,12 @@ class IdleSpans:
         requests: int,
         start_ns: "NDArray[np.int64]",
         due_ns: "NDArray[np.int64] | None",
+        from_ns: int | None = None,
     ) -> Self:
         """Compute them from the client's own records; `levels` are of its starts and ends.
 
-        In closed loop any job that is left could start. In open loop (`due_ns` is given) only one
-        that is due.
+        In closed loop any job that is left could start, from `from_ns` on or else the first start.
+        In open loop (`due_ns` is given) only one that is due.
         """
         instants, in_flight = levels.instant_ns, levels.level
         begin_ns, end_ns = int(instants[0]), int(instants[-1])
@@ -81,10 +84,14 @@ class IdleSpans:
         left = requests - np.cumsum(np.diff(in_flight, prepend=0) > 0)
         is_within = (limits.change_ns > begin_ns) & (limits.change_ns < end_ns)
         more = [limits.change_ns[is_within], *([due_ns] if due_ns is not None else [])]
+        if from_ns is not None and from_ns < begin_ns:
+            more.append(np.array([from_ns]))
+            begin_ns, makespan_ns = from_ns, end_ns - from_ns
         if any(map(len, more)):
             instants = np.sort(np.concatenate([instants, *more]))
             at = np.searchsorted(levels.instant_ns, instants, side="right") - 1
-            in_flight, left = np.where(at >= 0, in_flight[at], 0), left[at]
+            in_flight = np.where(at >= 0, in_flight[at], 0)
+            left = np.where(at >= 0, left[at], requests)
         if due_ns is not None:
             left = np.searchsorted(np.sort(due_ns), instants, side="right")
             left = left - np.searchsorted(np.sort(start_ns), instants, side="right")
@@ -97,18 +104,29 @@ class IdleSpans:
         return cls(instants[:-1], spans, np.where(could, free, 0), makespan_ns, slots_ns)
 
 
-def idle_stall(idle: IdleSpans) -> Stall:
-    """Return the longest time in which a slot was free and a job could have started."""
-    if not len(idle.span_ns):
-        return Stall(0, 0)
-    at = int(idle.span_ns.argmax())
-    return Stall(int(idle.instant_ns[at]), int(idle.span_ns[at]))
+def idle_stall(of_processes: Sequence[IdleSpans]) -> Stall:
+    """Return the longest time in which a process had a free slot and could have started a job."""
+    stalls = [
+        Stall(int(idle.instant_ns[at]), int(idle.span_ns[at]))
+        for idle in of_processes
+        if len(idle.span_ns)
+        for at in [int(idle.span_ns.argmax())]
+    ]
+    return longest_stall(stalls) or Stall(0, 0)
 
 
-def idle_slots(idle: IdleSpans) -> IdleSlots:
+def idle_slots(of_processes: Sequence[IdleSpans]) -> IdleSlots:
     """Return how long slots were free although a job could have started."""
-    lost = int((idle.span_ns * idle.slots).sum())
-    return IdleSlots(lost / max(1.0, idle.slots_ns), int(idle.span_ns.sum()) / idle.makespan_ns)
+    lost = sum(int((idle.span_ns * idle.slots).sum()) for idle in of_processes)
+    slots_ns = sum(idle.slots_ns for idle in of_processes)
+    idle_ns = sum(int(idle.span_ns.sum()) for idle in of_processes)
+    makespans_ns = sum(idle.makespan_ns for idle in of_processes)
+    return IdleSlots(lost / max(1.0, slots_ns), idle_ns / max(1, makespans_ns))
+
+
+def longest_stall(stalls: Sequence[Stall]) -> Stall | None:
+    """Return the longest of several stalls; None of none."""
+    return max(stalls, key=lambda stall: stall.span_ns, default=None)
 
 
 def _longest(

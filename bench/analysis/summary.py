@@ -14,14 +14,17 @@ from bench.analysis.abandoned import Abandoned
 from bench.analysis.accounts import Accounts
 from bench.analysis.anomalies import Clusters, Impossible, impossible, out_of_order, untrue_answers
 from bench.analysis.bounds import faster_than_service, faster_than_slots, started_early
+from bench.analysis.client_use import client_use
+from bench.analysis.clocks import MachineClock, clocks_of
 from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import InFlight, Levels, Plateau, steady_plateau
 from bench.analysis.join import Join
-from bench.analysis.limits import Limits
+from bench.analysis.limits import NO_LIMITS, Limits
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.reconciliation import Reconciliation
 from bench.analysis.response import DueTimes
-from bench.analysis.server_load import ServerLoad, server_use
+from bench.analysis.server_load import ServerLoad, connections_of_processes, server_use
+from bench.analysis.shares import Overrun, Share, overrun_of, shares_of
 from bench.analysis.slot_time import SlotTime
 from bench.analysis.split import Split, SplitSummary
 from bench.analysis.stalls import (
@@ -31,6 +34,7 @@ from bench.analysis.stalls import (
     client_stall,
     idle_slots,
     idle_stall,
+    longest_stall,
 )
 from bench.analysis.window import Window
 from bench.plan.ideal import is_bound, simulate
@@ -38,12 +42,11 @@ from bench.plan.ideal import makespan_ns as ideal_makespan_ns
 from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from crawlers.contract import DUE_AFTER_S
+from crawlers.runtime import Runtime
 from server.ledger import ANSWERED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from crawlers.spec import Usage
 
 _BEFORE_FIRST_DUE_NS = round(DUE_AFTER_S * 1e9)
 _SHORT_WAIT_NS = 3_000_000
@@ -57,6 +60,14 @@ class RunSummary:
 
     requests: int
     slots: int
+    processes: int
+    """Number of crawler processes that shared the run."""
+    runtime: Runtime | None
+    """What they ran on: of the first that has the GIL although it could do without, or else of the
+    first. None for results older than schema 9."""
+    clocks: tuple[MachineClock, ...]
+    """The clocks of other machines. Times of both ends are compared with their largest bound as the
+    tolerance."""
     limit_mean: float | None
     """Mean over the makespan, and peak, of the limit that the crawler chose itself. None, like
     `beyond_limit`, unless it is declared to adapt and recorded a limit."""
@@ -120,9 +131,13 @@ class RunSummary:
     in_flight: InFlight | None
     connections: int | None
     """Number of connections that the server saw."""
+    connections_of_processes: tuple[int, ...] | None
+    """The same of each server process."""
     cpu_us_per_request: float
+    """CPU time of all its processes."""
     cpu_share: float
-    """CPU time of the crawl, as a share of the CPUs that the crawler can use."""
+    """CPU time of the crawl, as a share of the CPUs that the crawler can use. This, `waited_share`
+    and `gc_share` are those of the process for which they are the highest."""
     waited_share: float | None
     """Share of the crawl in which its only thread was ready to run while another process had the
     CPU; None if it is not known or the crawler uses several threads."""
@@ -135,6 +150,9 @@ class RunSummary:
     """Comparison of both ends' records; None without a ledger that has the whole run."""
     client_peak: int
     """Peak of requests in flight, by the client's own records."""
+    overrun: Overrun | None
+    """The process that exceeded its share of the slots the most; None if none did, or if there is
+    only one."""
     client_plateau: Plateau | None
     """Plateau of requests in flight by the client's own records, from the first wave to the last
     start."""
@@ -160,12 +178,18 @@ class RunSummary:
     idle_slots: IdleSlots
     clusters: Clusters | None
     out_of_order: int
-    """Number of requests that started more than `slots` places away from their place by seq."""
+    """Number of requests that started more than `slots` places away from their place by seq. In
+    several processes, each has an order and slots of its own."""
     overtime: int
     """Number of good requests that took over 1.1 times the time limit, and 0.1 s longer than it. Of
     a crawler that is declared to queue, the time from the arrival counts; 0 without a ledger."""
     outside_ns: int
     """Time of the crawl before the first start and after the last end."""
+
+    @property
+    def clock_bound_ns(self) -> int:
+        """By how much the times of fetches may be off the server's clock at most."""
+        return max((clock.bound_ns for clock in self.clocks), default=0)
 
     @property
     def most_slots(self) -> int:
@@ -194,6 +218,7 @@ class _FromLedger:
     reconciliation: Reconciliation | None = None
     in_flight: InFlight | None = None
     connections: int | None = None
+    connections_of_processes: tuple[int, ...] | None = None
     split: SplitSummary | None = None
     in_slots: Split | None = None
     """The part of each request's time that it spends in a slot."""
@@ -217,6 +242,9 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         return None
     if run.failure:
         run = replace(run, requests=_begun(run, accounts))
+    shares = shares_of(run, accounts)
+    clocks = clocks_of(accounts.processes)
+    bound_ns = max((clock.bound_ns for clock in clocks), default=0)
     requests = GoodRequests.of(run, accounts)
     count, good = len(requests.is_good), int(requests.is_good.sum())
     limits = accounts.limits_of(run)
@@ -234,11 +262,11 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[counted])
     levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
     server = server_use(accounts.load, first_ns, last_ns)
-    due_ns = due.due_ns if due is not None else None
-    idle = IdleSpans.of(levels, limits, run.requests, fetches["start_ns"], due_ns)
+    client = client_use(run, usage, accounts.processes)
+    idle = _idle_spans(levels, limits, shares, due)
     join, seen = accounts.complete_join(run), _FromLedger()
     if join is not None:
-        seen = _from_ledger(run, join, requests, levels, limits, delays_us)
+        seen = _from_ledger(run, join, requests, shares, levels, limits, delays_us, bound_ns)
     slot_time = None
     if seen.in_slots is not None:
         # The schedule of an ideal client with the same limits is not known.
@@ -247,6 +275,9 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     return RunSummary(
         requests=count,
         slots=run.slots,
+        processes=run.processes,
+        runtime=_runtime(accounts),
+        clocks=clocks,
         limit_mean=mean_limit if is_own else None,
         limit_peak=limits.peak if is_own else None,
         beyond_limit=limits.beyond(fetches["start_ns"], fetches["end_ns"]) if is_own else None,
@@ -265,21 +296,23 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         refused_by_status=requests.refused,
         planned_failures=requests.planned_failures,
         abandoned=seen.abandoned,
-        **_of_responses(due, fetches, counted, window, does_ideal_wait=ideal.does_wait),
+        **_of_responses(due, fetches, counted, window, ideal, bound_ns),
         split=seen.split,
         slot_time=slot_time,
         in_flight=seen.in_flight,
         connections=seen.connections,
+        connections_of_processes=seen.connections_of_processes,
         cpu_us_per_request=usage.cpu_ns / count / 1e3,
-        cpu_share=usage.cpu_ns / max(1, usage.wall_ns) / run.cores,
-        waited_share=_waited_share(usage),
-        gc_share=usage.gc_pause_ns / max(1, usage.wall_ns),
+        cpu_share=client.cpu_share,
+        waited_share=client.waited_share,
+        gc_share=client.gc_share,
         gc_longest_ns=usage.gc_longest_ns,
         peak_memory_bytes=usage.peak_memory_bytes,
         server_cpu_us_per_request=server.cpu_ns / count / 1e3 if server.cpu_ns else None,
         server=server.load,
         reconciliation=seen.reconciliation,
         client_peak=levels.peak,
+        overrun=overrun_of(run, shares),
         client_plateau=steady_plateau(levels, fetches["start_ns"], limits),
         queued_share=seen.queued_share,
         queued_mean_ns=round(seen.queued_ns.mean()) if seen.queued_ns is not None else None,
@@ -292,7 +325,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
         idle_stall=idle_stall(idle),
         idle_slots=idle_slots(idle),
         clusters=seen.clusters,
-        out_of_order=out_of_order(fetches, run.slots),
+        out_of_order=sum(out_of_order(one.accounts.fetches, one.slots) for one in shares),
         overtime=_overtime(_limited_ns(run, accounts, requests), run.timeout_ns),
         outside_ns=max(0, usage.wall_ns - makespan_ns - (_BEFORE_FIRST_DUE_NS if due else 0)),
     )
@@ -303,8 +336,8 @@ def _of_responses(
     fetches: IntColumns,
     counted: "NDArray[np.bool_]",
     window: Window,
-    *,
-    does_ideal_wait: bool,
+    ideal: "_IdealOfRun",
+    bound_ns: int,
 ) -> dict[str, Any]:
     """Return the fields of RunSummary that only an open loop has."""
     if due is None:
@@ -323,8 +356,8 @@ def _of_responses(
         "client_lag_p99_ns": _quantile(client_lag_ns, 0.99),
         "waited_for_slot": int((due.slot_wait_ns > _SHORT_WAIT_NS).sum()),
         "backlog_peak": max(0, Levels.of(due.due_ns, fetches["start_ns"]).peak),
-        "does_ideal_wait": does_ideal_wait,
-        "early_ns": started_early(fetches["start_ns"], due.due_ns),
+        "does_ideal_wait": ideal.does_wait,
+        "early_ns": started_early(fetches["start_ns"], due.due_ns, bound_ns),
     }
 
 
@@ -360,19 +393,75 @@ def _ideal_of(run: RunRow, delays_us: Sequence[int]) -> _IdealOfRun:
         # The ideal client does not wait after a refusal, and burns its requests in no time.
         return _IdealOfRun(0, is_bound=False)
     if run.load.is_open:
-        ideal = simulate(delays_us, run.service, slots=run.slots, due_after_ns=run.due_after_ns())
+        ideal = simulate(
+            delays_us,
+            run.service,
+            slots=run.slots,
+            due_after_ns=run.due_after_ns(),
+            processes=run.processes,
+        )
         does_wait = any(map(gt, ideal.start_ns, ideal.due_ns))
         return _IdealOfRun(ideal.makespan_ns, is_bound=False, does_wait=does_wait)
-    ideal_ns = ideal_makespan_ns(delays_us, run.service, slots=run.slots)
+    ideal_ns = ideal_makespan_ns(delays_us, run.service, slots=run.slots, processes=run.processes)
     return _IdealOfRun(ideal_ns, is_bound(run.service, run.slots, is_open_loop=False))
 
 
 def _begun(run: RunRow, accounts: Accounts) -> int:
-    """Return how many requests were started before an interruption. Jobs start in order of seq."""
+    """Return how many requests were started before an interruption. Jobs start in order of seq.
+
+    Of several processes, one may not have come as far as another; see `_was_begun`.
+    """
+    return max(1, min(run.requests, _last_seq(accounts) + 1))
+
+
+def _was_begun(run: RunRow, shares: Sequence[Share]) -> "NDArray[np.bool_] | None":
+    """Return for each request of an interrupted run whether its process had come to it."""
+    if not run.failure or run.processes == 1:
+        return None
+    was_begun = np.zeros(run.requests, dtype=bool)
+    for share in shares:
+        was_begun[share.ordinal : _last_seq(share.accounts) + 1 : run.processes] = True
+    return was_begun
+
+
+def _last_seq(accounts: Accounts) -> int:
     seqs = [accounts.fetches["seq"]]
     seqs += [accounts.arrivals["seq"]] if accounts.arrivals is not None else []
-    last = max(int(seq.max()) for seq in seqs if len(seq))
-    return max(1, min(run.requests, last + 1))
+    return max(int(seq.max()) for seq in seqs if len(seq))
+
+
+def _runtime(accounts: Accounts) -> Runtime | None:
+    """Return what the crawler ran on; of several, what has the GIL although it could do without."""
+    known = [one.runtime for one in accounts.processes if one.runtime is not None]
+    return next((one for one in known if one.is_gil_forced), known[0] if known else None)
+
+
+def _idle_spans(
+    levels: Levels, limits: Limits, shares: Sequence[Share], due: DueTimes | None
+) -> list[IdleSpans]:
+    """Return when each process had free slots. None may use those of another.
+
+    `levels` and `limits` are those of the run. In closed loop, all could start with the first.
+    """
+    from_ns = int(levels.instant_ns[0])
+    spans = []
+    for share in shares:
+        fetches = share.accounts.fetches
+        if len(shares) > 1:
+            levels = Levels.of(fetches["start_ns"], fetches["end_ns"])
+            limits = Limits.of(NO_LIMITS, share.slots)
+        due_ns = due.due_ns[share.rows] if due is not None else None
+        spans.append(
+            IdleSpans.of(
+                levels,
+                limits,
+                share.requests,
+                fetches["start_ns"],
+                due_ns,
+                from_ns if due is None else None,
+            )
+        )
+    return spans
 
 
 def good_service_ns(run: RunRow, accounts: Accounts) -> "NDArray[np.int64]":
@@ -396,9 +485,11 @@ def _from_ledger(
     run: RunRow,
     join: Join,
     requests: GoodRequests,
+    shares: Sequence[Share],
     levels: Levels,
     limits: Limits,
     delays_us: Sequence[int],
+    bound_ns: int,
 ) -> _FromLedger:
     """Return the numbers that need a ledger. `levels` are from the client's own records."""
     in_flight = InFlight.of(join.arrivals, limits)
@@ -411,32 +502,55 @@ def _from_ledger(
     in_slots = split.from_arrival() if queues else split
     return _FromLedger(
         reconciliation=Reconciliation.of(
-            run.requests, join, run.resends, run.conditions.resend_condition
+            run.requests,
+            join,
+            run.resends,
+            run.conditions.resend_condition,
+            _was_begun(run, shares),
         ),
         in_flight=in_flight,
         connections=connections,
+        connections_of_processes=connections_of_processes(
+            join.arrivals["connection"], run.conditions.server_processes
+        ),
         abandoned=Abandoned.of(join.arrivals),
         split=SplitSummary.of(split),
         in_slots=in_slots,
         queued_share=levels.share_above(most_sent),
         queued_ns=np.sort(split.to_server) if queues and len(split.seq) else None,
-        impossible=(*impossible(split, np.array(delays_us, dtype=np.int64)), *untrue_answers(join)),
-        beyond_slots_ns=_beyond_slots_ns(run, join),
+        impossible=(
+            *impossible(split, np.array(delays_us, dtype=np.int64), bound_ns),
+            *untrue_answers(join, bound_ns),
+        ),
+        beyond_slots_ns=_beyond_slots_ns(run, shares),
         beyond_service_ns=_beyond_service_ns(run, join),
-        client_stall=client_stall(join),
-        clusters=Clusters.of(in_slots),
+        client_stall=longest_stall(
+            [stall for share in shares if (stall := client_stall(_join_of(share))) is not None]
+        ),
+        clusters=Clusters.of(in_slots, bound_ns),
     )
 
 
-def _beyond_slots_ns(run: RunRow, join: Join) -> int | None:
-    """Compare the run with the list schedule of its own starts; see bench.analysis.bounds."""
+def _join_of(share: Share) -> Join:
+    join = share.accounts.join
+    assert join is not None, "the run has a ledger"
+    return join
+
+
+def _beyond_slots_ns(run: RunRow, shares: Sequence[Share]) -> int | None:
+    """Compare each process with the list schedule of its own starts; see bench.analysis.bounds."""
+    beyond = (_beyond_own_slots_ns(run, _join_of(share), share.slots) for share in shares)
+    return max((one for one in beyond if one is not None), default=None)
+
+
+def _beyond_own_slots_ns(run: RunRow, join: Join, slots: int) -> int | None:
     fetches, arrivals = join.fetches, join.arrivals
     if run.conditions.queues or not join.has_arrived.all():
         return None  # clocks hold waits, or a request that failed before it was sent took no time
     is_served = arrivals["outcome"] == ANSWERED
     least_ns = np.where(is_served, arrivals["delay_us"] * 1000, 0)[join.arrival_of]
     least_ns = np.where(fetches["error"] == 0, least_ns, 0)
-    return faster_than_slots(fetches["start_ns"], fetches["end_ns"], least_ns, run.slots)
+    return faster_than_slots(fetches["start_ns"], fetches["end_ns"], least_ns, slots)
 
 
 def _beyond_service_ns(run: RunRow, join: Join) -> int | None:
@@ -469,15 +583,3 @@ def _limited_ns(run: RunRow, accounts: Accounts, requests: GoodRequests) -> "NDA
 def _overtime(limited_ns: "NDArray[np.int64]", timeout_ns: int) -> int:
     """Count requests that took over 1.1 times the time limit, and 0.1 s longer than it."""
     return int((limited_ns > max(1.1 * timeout_ns, timeout_ns + _SLACK_NS)).sum())
-
-
-def _waited_share(usage: "Usage") -> float | None:
-    """Return the waiting share of a single-threaded crawler.
-
-    Returns None for others, because their threads also wait for each other.
-    """
-    if usage.waited_ns is None or usage.main_cpu_ns is None:
-        return None
-    if usage.main_cpu_ns < 0.9 * usage.cpu_ns:
-        return None
-    return usage.waited_ns / max(1, usage.wall_ns)

@@ -47,8 +47,9 @@ def add_crawlers(parser: ArgumentParser, default: tuple[Entrant, ...] | None) ->
         default=default,
         metavar="NAME,NAME",
         help=f"crawlers, as {PROGRAM} list names them, or all, chapter or patterns, or your own "
-        "as ./mine.py:crawl; in full [LABEL=]NAME[@PYTHON], to run one on another "
-        "interpreter; a name given twice shows the noise "
+        "as ./mine.py:crawl; in full [LABEL=]NAME[+LOOP][*PROCESSES][@PYTHON], to run one on "
+        "another event loop, in several processes or on another interpreter; a name given twice "
+        "shows the noise "
         f"(default: {','.join(STANDARD.crawlers)})",
     )
 

@@ -17,8 +17,17 @@ def merged_outcome(outcomes: Sequence[Outcome]) -> Outcome | None:
         outcomes[0],
         usage=merged_usage([one.usage for one in outcomes]),
         fetches=_merged_fetches([one.fetches for one in outcomes]),
-        first_due_ns=min(one.first_due_ns for one in outcomes),
+        first_due_ns=_first_due_ns(outcomes),
     )
+
+
+def _first_due_ns(outcomes: Sequence[Outcome]) -> int:
+    """Return from when due times count, the same for all processes; 0 in closed loop.
+
+    All count from the instant of the common start (crawlers.spec). Those of other machines differ
+    by as much as their clocks are wrong, and one that took no job knows none.
+    """
+    return min((one.first_due_ns for one in outcomes if one.first_due_ns), default=0)
 
 
 def merged_usage(usages: Sequence[Usage]) -> Usage:

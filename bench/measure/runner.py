@@ -232,7 +232,9 @@ class ProcessRunner:
                 failure += _how_far(outcome.site.usage)
         elif failure not in ("", INTERRUPTED):
             outcome = None
-            failure = f"{first.machine}: {failure}" if first.machine else failure
+            of_many = f"process {carried.index(first) + 1} of {len(carried)}"
+            where = first.machine or (of_many if len(carried) > 1 else "")
+            failure = f"{where}: {failure}" if where else failure
         cores = 0 if planned.work is not None else cores_of(shares, self._info(planned))
         return _Crawled(failure, stderr_tail, outcome, processes, cores)
 

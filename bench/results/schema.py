@@ -248,6 +248,10 @@ class RunRow:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ValueError(f"run {self.number} has {name} {value!r}")
+        if not 1 <= self.conditions.server_processes <= MOST_PROCESSES:
+            raise ValueError(
+                f"run {self.number} has server_processes {self.conditions.server_processes!r}"
+            )
         if self.conditions.resend_condition not in ("", *RESEND_CONDITIONS):
             raise ValueError(
                 f"run {self.number} has resends if {self.conditions.resend_condition!r}"

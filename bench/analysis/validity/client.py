@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench.analysis.shares import slots_of
 from bench.analysis.validity.stall import STALL_NS, stall_limit_ns
 from bench.analysis.validity.verdict import Check, Evidence, Reason, note, suspect
 from bench.results.schema import SPARE_DESCRIPTORS
@@ -54,7 +55,7 @@ def _unused_connections(evidence: Evidence) -> Iterator[Reason]:
 def _descriptors(evidence: Evidence) -> Iterator[Reason]:
     """It may open as many files as it has slots."""
     run = evidence.run
-    needed = run.slots + SPARE_DESCRIPTORS
+    needed = slots_of(run, 0) + SPARE_DESCRIPTORS
     if run.usage is not None and run.usage.descriptors is not None:
         if run.usage.descriptors >= needed:
             return
@@ -129,6 +130,18 @@ def _gc(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
+def _gil(evidence: Evidence) -> Iterator[Reason]:
+    """A build that can do without the GIL does."""
+    runtime = evidence.summary.runtime
+    if runtime is not None and runtime.is_gil_forced:
+        yield note(
+            "GIL",
+            f"the GIL was on in a free-threaded build ({runtime.implementation} "
+            f"{runtime.version}): a module that it loaded is not made for running without it, or "
+            "PYTHON_GIL=1 is set",
+        )
+
+
 CHECKS: tuple[Check, ...] = (
     _kept_connections,
     _unused_connections,
@@ -137,4 +150,5 @@ CHECKS: tuple[Check, ...] = (
     _outside,
     _other_processes,
     _gc,
+    _gil,
 )

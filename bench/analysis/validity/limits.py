@@ -5,11 +5,22 @@ from collections.abc import Iterator
 from bench.analysis.limits import CAP_SLACK
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity.server import SERVER_CPU_SHARE
-from bench.analysis.validity.verdict import Check, Evidence, Reason, note, suspect
+from bench.analysis.validity.verdict import (
+    Check,
+    Evidence,
+    Reason,
+    format_busiest,
+    note,
+    suspect,
+)
 from bench.results.schema import RunRow
 from bench.wording import format_percent
 
 CLIENT_CPU_SHARE = 0.90
+MORE_CPU_SHARE = 0.05
+MORE_CPU_NS = 20_000_000
+"""CPU time beyond that of one CPU, at least two of the ticks of 10 ms in which Linux counts that of
+processes it does not read exactly (`getconf CLK_TCK` is 100)."""
 CAP_TIME_SHARE = 0.25
 """Of the time that must be spent on one level exactly for it to be a plateau: noise around a mean
 spreads over many levels."""
@@ -28,9 +39,29 @@ QUEUED_SHARE = 0.25
 
 def _client_cpu(evidence: Evidence) -> Iterator[Reason]:
     """The crawler's CPU is not the limit; if it is, that is what is being looked for."""
-    share = evidence.summary.cpu_share
+    summary = evidence.summary
+    share = summary.cpu_share
     if share > CLIENT_CPU_SHARE:
-        yield note("client-bound", f"client-bound: its CPU was {format_percent(share)} busy")
+        whose = "its CPU" if summary.processes == 1 else f"the CPU of {format_busiest(summary)}"
+        yield note("client-bound", f"client-bound: {whose} was {format_percent(share)} busy")
+
+
+def _more_cpus(evidence: Evidence) -> Iterator[Reason]:
+    """A crawler that is declared to use one CPU uses one.
+
+    A process that is pinned to a single CPU cannot show that it would use more.
+    """
+    run, summary, usage = evidence.run, evidence.summary, evidence.run.usage
+    is_helped = run.site is not None or run.work is not None  # by processes that it was told to use
+    if usage is None or is_helped or run.cores > run.processes:
+        return
+    beyond_ns = (summary.cpu_share - 1) * usage.wall_ns
+    if beyond_ns > max(MORE_CPU_NS, MORE_CPU_SHARE * usage.wall_ns):
+        yield note(
+            "cores",
+            f"it used {summary.cpu_share:.2f} CPUs at a time, and is declared to use one: give it "
+            "`cores` in its row of the registry, so that it gets them",
+        )
 
 
 def _cap(evidence: Evidence) -> Iterator[Reason]:
@@ -126,4 +157,4 @@ def _allowed(summary: RunSummary) -> str:
     return f"of {summary.limit_mean:.0f} on average that its own limit allowed"
 
 
-CHECKS: tuple[Check, ...] = (_client_cpu, _cap)
+CHECKS: tuple[Check, ...] = (_client_cpu, _more_cpus, _cap)

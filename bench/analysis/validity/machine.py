@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from bench.analysis.clocks import format_bound
 from bench.analysis.validity.verdict import Check, Evidence, Reason, format_counts, note, suspect
 from bench.results.conditions import Conditions
-from bench.wording import format_percent
+from bench.wording import format_count, format_percent
 
 CLOCK_STEP_NS = 50_000_000
 WAITED_SHARE = 0.05
@@ -17,6 +18,7 @@ TIME_WAIT = 14_000
 CLUSTER_SHARE = 0.05
 CLUSTER_LEAST = 10
 CLUSTER_CPU_SHARE = 0.50
+CLOCKS_SHOWN = 3
 
 
 def _backlog(evidence: Evidence) -> Iterator[Reason]:
@@ -87,9 +89,31 @@ def _own_cpus(evidence: Evidence) -> Iterator[Reason]:
         if share is not None and is_long and share > WAITED_SHARE:
             yield suspect(
                 "busy machine",
-                f"the {who} waited for its CPU {format_percent(share)} of the time: something "
-                "else ran there",
+                f"the {who} waited for its CPU {format_percent(share)} of the time: "
+                f"{_what_ran(evidence, who)}",
             )
+
+
+def _what_ran(evidence: Evidence, who: str) -> str:
+    run = evidence.run
+    if who == "crawler" and run.cores < run.processes:
+        return f"its {run.processes} processes share {format_count(run.cores, 'CPU')}"
+    return "something else ran there"
+
+
+def _other_clocks(evidence: Evidence) -> Iterator[Reason]:
+    """Times of other machines are compared with the server's as far as their clocks allow."""
+    clocks = evidence.summary.clocks
+    if clocks:
+        shown = "; ".join(map(str, clocks[:CLOCKS_SHOWN]))
+        bound = format_bound(evidence.summary.clock_bound_ns)
+        more = len(clocks) - CLOCKS_SHOWN
+        yield note(
+            "clocks",
+            f"times of other machines were put on the server's clock by {shown}"
+            + (f"; and {more} more" if more > 0 else "")
+            + f". Comparisons of both ends allow for {bound}",
+        )
 
 
 def _host(evidence: Evidence) -> Iterator[Reason]:
@@ -110,4 +134,12 @@ def of_the_host(conditions: Conditions, crawl_ns: int) -> Iterator[Reason]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_backlog, _delayed_ack, _ports, _clock, _own_cpus, _host)
+CHECKS: tuple[Check, ...] = (
+    _backlog,
+    _delayed_ack,
+    _ports,
+    _clock,
+    _own_cpus,
+    _host,
+    _other_clocks,
+)

@@ -42,8 +42,11 @@ def _cap_reached(evidence: Evidence) -> Iterator[Reason]:
     run, summary = evidence.run, evidence.summary
     if not summary.waited_for_slot:
         return
+    in_flight = f"{run.slots} requests were in flight, as many as are allowed"
+    if run.processes > 1:
+        in_flight = "as many requests were in flight as the share of a process allows"
     text = (
-        f"{run.slots} requests were in flight, as many as are allowed; "
+        f"{in_flight}; "
         f"{summary.waited_for_slot:,} that were due waited for a slot, which their response times "
         "include"
     )

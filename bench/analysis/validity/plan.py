@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench.analysis.shares import slots_of
 from bench.analysis.validity.verdict import Check, Evidence, Reason, note
 
 WAVES = 10
@@ -12,17 +13,23 @@ def _waves(evidence: Evidence) -> Iterator[Reason]:
     run, summary = evidence.run, evidence.summary
     if not summary.ideal_ns or run.load.is_open or run.load.ends_by_time or run.conditions.adapts:
         return
-    if run.slots > 1 and run.requests % run.slots:
-        yield note(
-            "last wave",
-            f"{run.requests} requests are no multiple of {run.slots}: the last wave is not full, "
-            "as the ideal makespan takes into account",
-        )
-    elif run.requests < WAVES * run.slots:
+    shares = [
+        (len(range(one, run.requests, run.processes)), slots_of(run, one))
+        for one in range(run.processes)
+    ]
+    waves = min(requests // slots for requests, slots in shares)
+    if run.slots > 1 and any(requests % slots for requests, slots in shares):
+        what = f"{run.requests} requests are no multiple of {run.slots}: the last wave is not full"
+        if run.processes > 1:
+            what = (
+                f"{run.requests} requests and {run.slots} slots in {run.processes} processes do "
+                "not give each whole waves: the last are not full"
+            )
+        yield note("last wave", f"{what}, as the ideal makespan takes into account")
+    elif waves < WAVES:
         yield note(
             "few waves",
-            f"{run.requests // run.slots} full waves: opening the connections weighs more than in "
-            f"{WAVES} or more",
+            f"{waves} full waves: opening the connections weighs more than in {WAVES} or more",
         )
 
 

@@ -108,10 +108,11 @@ def _order(evidence: Evidence) -> Iterator[Reason]:
     """Jobs are started in their order."""
     run, summary = evidence.run, evidence.summary
     if summary.out_of_order > max(2, ORDER_SHARE * run.requests):
+        places = f"{run.slots} places" if run.processes == 1 else "the slots of their process"
         yield suspect(
             "order",
-            f"{summary.out_of_order} of {run.requests} requests were started more than {run.slots} "
-            "places away from their place in the order of the jobs: the ideal makespan is that of "
+            f"{summary.out_of_order} of {run.requests} requests were started more than {places} "
+            "away from their place in the order of the jobs: the ideal makespan is that of "
             "another order",
         )
 
@@ -167,6 +168,13 @@ def _overrun(evidence: Evidence) -> Iterator[Reason]:
             "overrun",
             f"by its own account {summary.client_peak} requests at a time, and {run.slots} were "
             "asked for: it starts clocks before it holds a slot, or exceeds the concurrency",
+        )
+    over = summary.overrun
+    if over is not None:
+        yield invalid(
+            "overrun",
+            f"process {over.process} had {over.peak} requests at a time, and its share of the "
+            f"{run.slots} asked for is {over.slots}",
         )
 
 
@@ -233,7 +241,9 @@ def _possible(evidence: Evidence) -> Iterator[Reason]:
     ):
         if beyond_ns is not None:
             yield invalid("impossible", f"{beyond_ns / 1e6:,.3f} ms faster than {what}")
-    if summary.is_bound and summary.efficiency is not None and summary.efficiency > 1:
+    # Of a makespan, the start and the end may each be off by the bound of a clock.
+    ahead_ns = ((summary.efficiency or 0) - 1) * summary.makespan_ns
+    if summary.is_bound and ahead_ns > 2 * summary.clock_bound_ns:
         yield invalid(
             "impossible",
             f"faster than {run.slots} slots can wait for these delays: in "

@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 
 from bench.analysis.validity.stall import stall_limit_ns
-from bench.analysis.validity.verdict import Check, Evidence, Reason, invalid, suspect
+from bench.analysis.validity.verdict import Check, Evidence, Reason, invalid, note, suspect
 from bench.wording import format_percent
 
 LATE_SHARE = 0.03
 """Share of the time of all slots that is lost because the server answers late."""
 CEILING_SHARE = 0.60
 SERVER_CPU_SHARE = 0.80
+UNEVEN_TIMES = 1.25
+"""Connections of the busiest server process, as a multiple of the mean. The kernel spreads them by
+a hash: at 100 connections, the busiest of 4 has 1.2 times its share in the median."""
+MOST_SHOWN = 16
 
 
 def _ceiling(evidence: Evidence) -> Iterator[Reason]:
@@ -28,10 +32,28 @@ def _ceiling(evidence: Evidence) -> Iterator[Reason]:
 def _cpu(evidence: Evidence) -> Iterator[Reason]:
     """The server's CPU is not the limit."""
     server = evidence.summary.server
+    count = evidence.run.conditions.server_processes
     if server is not None and server.cpu_share > SERVER_CPU_SHARE:
+        whose = f"the busiest of {count} server processes" if count > 1 else "the server's CPU"
         yield suspect(
             "server-limited",
-            f"server-limited: the server's CPU was {format_percent(server.cpu_share)} busy",
+            f"server-limited: {whose} was {format_percent(server.cpu_share)} busy",
+        )
+
+
+def _spread(evidence: Evidence) -> Iterator[Reason]:
+    """The server's processes have about as many connections each."""
+    found = evidence.summary.connections_of_processes
+    if found is None or len(found) < 2 or not sum(found):
+        return
+    times = max(found) * len(found) / sum(found)
+    if times > UNEVEN_TIMES:
+        shown = ", ".join(map(str, found[:MOST_SHOWN])) + (", ..." if found[MOST_SHOWN:] else "")
+        yield note(
+            "uneven connections",
+            f"the busiest of {len(found)} server processes had {times:.2f} times its share of the "
+            f"connections ({shown}), as the kernel spreads them: it may be at its limit before the "
+            "others",
         )
 
 
@@ -65,4 +87,4 @@ def _descriptors(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_ceiling, _cpu, _late, _stall, _descriptors)
+CHECKS: tuple[Check, ...] = (_ceiling, _cpu, _spread, _late, _stall, _descriptors)

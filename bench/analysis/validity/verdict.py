@@ -89,6 +89,11 @@ def note(check: str, text: str) -> Reason:
     return Reason(Level.VALID, check, text)
 
 
+def format_busiest(summary: RunSummary) -> str:
+    """Return `the busiest of its 4 processes`."""
+    return f"the busiest of its {summary.processes} processes"
+
+
 def format_counts(counts: dict[str, int]) -> str:
     """Return `timeout 3, reset 1`."""
     return ", ".join(f"{word} {count}" for word, count in counts.items())
