@@ -32,6 +32,7 @@ READ_ON = {
     "crawlers.md": "how the crawlers differ",
     "patterns.md": "six ways in which people write crawlers, and what each costs",
     "how-many.md": "how many requests at a time, from theory to the command",
+    "parallelism.md": "several processes, and what limits them",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
     "scenarios.md": "named services, and how crawlers are scored over all of them",
     "site.md": "spiders that follow links, and what each of them misses",

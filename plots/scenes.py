@@ -11,6 +11,7 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, Trial
 from bench.analysis.comparison import Neighbours
 from bench.analysis.keeping_up import highest_kept_up
+from bench.analysis.parallel import ParallelPoint, ParallelSeries
 from bench.analysis.validity import Level
 from bench.primes.analysis import PrimesAnalysis
 from bench.primes.saved_run import SavedRun
@@ -206,6 +207,32 @@ def chosen_cells(analysis: Analysis) -> dict[str, CellSummary]:
         else min(cells, key=distance)
         for name, cells in by_crawler.items()
     }
+
+
+def shown_series(every: Iterable[ParallelSeries]) -> list[ParallelSeries]:
+    """Return one series for each name and request: of the concurrency with the most points.
+
+    Of several, it is the one that is nearest to _SHOWN_CONCURRENCY.
+    """
+
+    def rank(series: ParallelSeries) -> tuple[int, int]:
+        return -len(series.points), abs(series.concurrency - _SHOWN_CONCURRENCY)
+
+    shown: dict[object, ParallelSeries] = {}
+    for series in every:
+        key = series.name, series.request
+        if key not in shown or rank(series) < rank(shown[key]):
+            shown[key] = series
+    return list(shown.values())
+
+
+def cell_of(analysis: Analysis, series: ParallelSeries, point: ParallelPoint) -> CellSummary:
+    """Return the cell that a point of a series was made from."""
+    key = point.label, series.concurrency, series.request
+    cells = (one for one in analysis.cells if one.measured)
+    return next(
+        one for one in cells if (one.cell.crawler, one.cell.concurrency, one.cell.request) == key
+    )
 
 
 def _of_one_request(cells: Sequence[CellSummary]) -> list[CellSummary]:

@@ -11,10 +11,12 @@ from itertools import count
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.validity import Level, Verdict
 from bench.plan.delays import Delay
@@ -82,6 +84,9 @@ _AXIS_INCHES = 1.0
 
 _SIDE_INCHES = 0.12
 """Margin between the edge of a figure and its content; without one, text touches the edge."""
+
+_TINT = 0.32
+"""Share of a colour in its light tint; the rest is white."""
 
 GREY = "#555555"
 CLIENT = "#E69F00"
@@ -220,6 +225,29 @@ def add_small_print(figure: Figure, text: str) -> None:
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(rect=(0, height, 1, 1 - height))
     figure.text(0.01, 0.008, "\n".join(lines), fontsize=8, color=GREY, ha="left", va="bottom")
+
+
+def legend_below(axes: Axes, handles: Sequence[Artist], inches: float) -> None:
+    """Add a legend so far below the axes, in one line."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    lower = ScaledTranslation(0, -inches, figure.dpi_scale_trans)
+    axes.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=axes.transAxes + lower,
+        fontsize=10,
+        columnspacing=1.4,
+        borderaxespad=0,
+    )
+
+
+def lightened(colour: str) -> str:
+    """Return a light tint of a colour, for an area that numbers are written on."""
+    red, green, blue = (1 - _TINT * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def spread_labels(wanted: Sequence[float], least_gap: float) -> list[float]:

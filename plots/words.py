@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable
 
 from bench.analysis.cells import CellSummary
+from bench.analysis.clocks import format_bound
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.analysis.inference import Interval, median_interval
+from bench.analysis.summary import RunSummary
 from bench.plan.experiment import Experiment
 from bench.results.schema import RunRow
 
+_NAMED_MACHINES = 4
+"""Up to so many machines are named one by one where their clocks are told."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -32,6 +36,33 @@ def format_delay_of(run: RunRow) -> str:
 def rate(cell: CellSummary) -> float:
     """Return the median throughput of a cell in requests/s."""
     return cell.requests_per_s[0]
+
+
+def format_clocks(summaries: Iterable[RunSummary]) -> str:
+    """Return how the clocks of other machines differ from the server's, or "" without any.
+
+    As in `clocks of other machines: worker-1 +37.500 ms ± 0.110 ms (± is half the shortest round
+    trip)`. Of a machine in several runs it has the clock with the largest bound, and of more than
+    _NAMED_MACHINES machines the lowest and the highest offset with the largest bound.
+    """
+    known = sorted((one for run in summaries for one in run.clocks), key=lambda one: one.bound_ns)
+    clocks = sorted({one.machine: one for one in known}.values(), key=lambda one: one.machine)
+    if not clocks:
+        return ""
+    shown = ", ".join(map(str, clocks))
+    if len(clocks) > _NAMED_MACHINES:
+        offsets_ms = sorted(one.offset_ns / 1e6 for one in clocks)
+        bound = format_bound(max(one.bound_ns for one in clocks))
+        shown = (
+            f"{len(clocks)} from {offsets_ms[0]:+,.3f} to {offsets_ms[-1]:+,.3f} ms, each ± "
+            f"{bound} at most"
+        )
+    return f"clocks of other machines: {shown} (± is half the shortest round trip)"
+
+
+def format_rate(per_s: float) -> str:
+    """Return requests/s as in `1,234` or `9.8`."""
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.1f}"
 
 
 def rate_at(cell: CellSummary) -> str:

@@ -27,12 +27,14 @@ from plots.figures import (
     efficiency,
     hosts,
     in_flight,
+    interpreters,
     latency_split,
     latency_vs_load,
     limit_over_time,
     over_time,
     overlap,
     primes,
+    processes,
     scenarios,
     service_time,
     site_coverage,
@@ -67,13 +69,17 @@ _Scene = TypeVar("_Scene")
 CALLGRAPH_COST = 12
 """The cost of bcrypt in the call graph, as published; the nearest one is drawn if it is missing."""
 
-OF_SWEEP: tuple[Callable[[SweepScene], Drawn | None], ...] = (time_vs_concurrency.draw,)
+OF_SWEEP: tuple[Callable[[SweepScene], Drawn | None], ...] = (
+    processes.draw,
+    time_vs_concurrency.draw,
+)
 OF_DELAY: tuple[Callable[[DelayScene], Drawn | None], ...] = (
     throughput.draw,
     efficiency.draw,
     service_time.draw,
     latency_split.draw,
     cost.draw,
+    interpreters.draw,
 )
 """Figures of a closed loop that are drawn once for each delay."""
 OF_CRAWL = (service_time.draw, latency_split.draw)

@@ -24,6 +24,7 @@ from plots.style import (
     spread_ticks_log,
     styles_of,
 )
+from plots.words import format_clocks
 
 _PARTS = {
     "to_server": "on the way to the server\n(client, network, server's queue)",
@@ -49,6 +50,10 @@ _HOW_TO_READ = (
     "server includes the client's own work and the server's queue. Of a crawler with queueing it "
     "includes the wait for a connection inside the client. Medians above, p99 below."
 )
+_OF_CLOCKS = (
+    " An error of the clock of another machine adds to one way what it takes from the other; the "
+    "small print has its bound."
+)
 
 
 def draw(scene: DelayScene) -> Drawn | None:
@@ -58,7 +63,10 @@ def draw(scene: DelayScene) -> Drawn | None:
         return None
     heading = f"Where the time goes{scene.title}"
     finding = findings(scene.analysis)
-    return Drawn(f"latency-split{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
+    every = (one for cell in scene.analysis.cells for one in cell.measured)
+    has_clocks = any(one.clocks for one in every)
+    how_to_read = _HOW_TO_READ + _OF_CLOCKS * has_clocks
+    return Drawn(f"latency-split{scene.suffix}", heading, figure, how_to_read, finding)
 
 
 def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
@@ -138,7 +146,9 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     marks = marks_explained(
         trial.verdict.level for trials in by_crawler.values() for trial in trials
     )
-    add_small_print(figure, f"{small_print}; {P99_NOTE}{marks}")
+    shown = (trial.summary for trials in by_crawler.values() for trial in trials)
+    clocks = format_clocks(one for one in shown if one is not None)
+    add_small_print(figure, f"{small_print}; {P99_NOTE}{marks}\n{clocks}")
     return figure
 
 

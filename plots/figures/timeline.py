@@ -3,6 +3,7 @@
 timeline-CRAWLER-N.png shows the first N of them.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,17 +18,19 @@ from bench.analysis.cells import Trial
 from bench.analysis.join import Join
 from bench.analysis.validity import Level
 from bench.results.columns import IntColumns
+from bench.results.run_result import ProcessResult
 from plots.scenes import Drawn, RunScene
 from plots.style import (
     CLIENT,
     FAILED,
+    GREY,
     SERVER,
     add_axes_title,
     add_small_print,
     format_doubt,
     new_figure,
 )
-from plots.words import format_delay_of, format_load_of
+from plots.words import format_clocks, format_delay_of, format_load_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +42,8 @@ _WAVES = 12
 _CORNER, _CORNER_ROWS = 0.5, 0.2
 """The legend is in the upper right corner: right of this share of the width, above this share of
 the rows. If a call reaches into it, the legend is below the axes."""
+_NAMED_PROCESSES = 16
+"""Names of more processes would overlap."""
 _ROWS, _COLUMNS = 500, 1000
 """Size of the image. Each cell is about a pixel."""
 
@@ -64,8 +69,7 @@ _HOW_TO_READ = (
 
 def draw(scene: RunScene) -> Drawn | None:
     """Draw timeline-CRAWLER.png. Returns None if no job of the run was recorded."""
-    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
-    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print)
+    figure = _figure_of(scene)
     if figure is None:
         return None
     return Drawn(
@@ -83,10 +87,9 @@ def draw_first(scene: RunScene, first: int) -> Drawn | None:
 
     Returns None if the run has fewer.
     """
-    fetches, arrivals = scene.accounts.fetches, scene.accounts.arrivals
     if scene.trial.run.requests < first:
         return None
-    figure = timeline_figure(scene.trial, fetches, arrivals, scene.small_print, first)
+    figure = _figure_of(scene, first)
     if figure is None:
         return None
     return Drawn(
@@ -94,8 +97,15 @@ def draw_first(scene: RunScene, first: int) -> Drawn | None:
         f"The first {first:,} calls over time",
         figure,
         _HOW_TO_READ,
-        findings_of_first(scene.trial, fetches, first),
+        findings_of_first(scene.trial, scene.accounts.fetches, first),
         scene.trial.run.crawler,
+    )
+
+
+def _figure_of(scene: RunScene, first: int = 0) -> Figure | None:
+    of_run = scene.accounts
+    return timeline_figure(
+        scene.trial, of_run.fetches, of_run.arrivals, scene.small_print, first, of_run.processes
     )
 
 
@@ -105,8 +115,12 @@ def timeline_figure(
     arrivals: IntColumns | None,
     small_print: str,
     first: int = 0,
+    processes: Sequence[ProcessResult] = (),
 ) -> Figure | None:
     """Return a figure with one row per call, ordered by the time at which the client started it.
+
+    Of a run that several processes share, the calls of each process are together, and `processes`
+    has the names of their machines.
 
     The server's span is drawn over the client's. Up to MOST_LINES calls are drawn as two
     collections of lines, with the gids "client" and "server". More calls are drawn as an image
@@ -120,7 +134,8 @@ def timeline_figure(
         return None
     figure = new_figure()
     axes = figure.add_subplot()
-    order = np.argsort(fetches["start_ns"], kind="stable")
+    process = fetches["seq"] % run.processes
+    order = np.lexsort((fetches["start_ns"], process))
     origin_ns = int(fetches["start_ns"].min())
     rank_of_seq = np.zeros(run.requests, dtype=np.int64)
     rank_of_seq[fetches["seq"][order]] = np.arange(len(order))
@@ -147,7 +162,7 @@ def timeline_figure(
     calls, end_s = len(order), max(1e-9, float(client.end_s.max()))
     if calls > MOST_LINES:
         _draw_image(axes, client, failed, server, calls, end_s)
-        if end_s > _WAVES * float(np.median(client.end_s - client.start_s)):
+        if run.processes == 1 and end_s > _WAVES * float(np.median(client.end_s - client.start_s)):
             _draw_window(axes, client, failed, server, min(calls // 2, 3 * run.concurrency, 1000))
     else:
         _draw_lines(axes, client, failed, server, calls)
@@ -156,6 +171,9 @@ def timeline_figure(
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("time since the first call (s)")
     axes.set_ylabel("call, in the order of starts")
+    if run.processes > 1:
+        axes.set_ylabel("call, by process and in the order of starts")
+        _name_processes(axes, np.bincount(process, minlength=run.processes), processes)
     shown = _format_calls(calls, run.requests if first else calls)
     parts = (format_load_of(run), format_delay_of(run), shown, f"trial {run.trial}")
     add_axes_title(
@@ -169,8 +187,29 @@ def timeline_figure(
         axes.legend(handles=handles, ncols=len(handles), fontsize=11, **below)
     else:
         axes.legend(handles=handles, loc="upper right", fontsize=11)
-    add_small_print(figure, small_print)
+    clocks = format_clocks([trial.summary] if trial.summary is not None else [])
+    add_small_print(figure, f"{small_print}\n{clocks}")
     return figure
+
+
+def _name_processes(
+    axes: Axes, calls: "NDArray[np.int64]", processes: Sequence[ProcessResult]
+) -> None:
+    """Draw lines between the processes, and name each at the right with its machine, if any."""
+    machines = {one.ordinal: one.machine for one in processes}
+    ends = np.cumsum(calls)
+    for ordinal, (end, count) in enumerate(zip(ends.tolist(), calls.tolist(), strict=True)):
+        if ordinal:
+            axes.axhline(end - count - 0.5, color=GREY, linewidth=0.8, gid="process", zorder=4)
+        if len(calls) <= _NAMED_PROCESSES:
+            axes.annotate(
+                f"process {ordinal + 1}\n{machines.get(ordinal, '')}".rstrip(),
+                (1.01, end - count / 2 - 0.5),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=10,
+                annotation_clip=False,
+            )
 
 
 def _first_jobs(fetches: IntColumns, requests: int, first: int) -> IntColumns:
