@@ -16,20 +16,30 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import functools
 import gc
 import ipaddress
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from server import __version__
 from server.control_token import TOKEN_VARIABLE, TokenError, token_of_environment
+from server.ledger import MOST_PROCESSES
 from server.service import Service, ServiceError
 from server.service_options import add_service_options, service_of
 from server.site.spec import DIFFICULTIES, SiteError, SiteSpec
 from server.site.targets import SITE_PATH
 from server.standard_streams import run_program
+
+if TYPE_CHECKING:
+    from server.announcement import Addresses
+    from server.control_port import ControlledServer
+    from server.members import Member
+    from server.single_process import SingleProcess
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -41,6 +51,7 @@ _PORT_TRIES = 20
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SPARE_DESCRIPTORS = 64
 """Descriptors kept free for the control port, the listening sockets and the interpreter."""
+_LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,15 +61,22 @@ def main(argv: list[str] | None = None) -> int:
     try:
         service = service_of(arguments)
         site = _site_of(arguments)
+        _check_processes(arguments.processes, service)
     except ServiceError as error:
         parser.error(str(error))
     except SiteError as error:
         parser.error(f"--{error}")
     try:
         loop_factory = _loop_factory(arguments.loop)
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(_serve(arguments, service, site))
-    except _StartError as error:
+        asked = _open_ports(arguments, service, site)
+        if arguments.processes == 1:
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                runner.run(_serve(asked))
+        else:
+            members = _fork_members(asked, loop_factory)
+            with asyncio.Runner() as runner:
+                runner.run(_serve_by(members, asked))
+    except _ServerError as error:
         print(f"server: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
     except ModuleNotFoundError as error:
@@ -67,11 +85,11 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_OK
 
 
-class _StartError(Exception):
-    """This machine does not let the server start; the text names the cause and the fix."""
+class _ServerError(Exception):
+    """This machine does not let the server run; the text names the cause and the fix."""
 
 
-class _PortTakenError(_StartError):
+class _PortTakenError(_ServerError):
     """Another process listens on the port."""
 
 
@@ -83,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "Read the records on the control port: /health, /stats, /runs/RUN.",
         epilog="The server prints 'listening on URL control URL' once it listens. Ctrl-C or "
         "SIGTERM stops it. Exit codes: 0 stopped, 2 a mistake in the command line, 3 this machine "
-        "does not allow it (a port is in use, uvloop is missing).",
+        "does not allow it (a port is in use, uvloop is missing, one of several processes ended).",
     )
     parser.add_argument(
         "--port",
@@ -110,13 +128,22 @@ def _parser() -> argparse.ArgumentParser:
         help="event loop (default: %(default)s)",
     )
     parser.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="S",
+        help="answer with S processes, among which the kernel spreads the connections; Linux only "
+        "(default: %(default)s). The control port merges what they record. Of the options of the "
+        "service, only --fault-share works with several",
+    )
+    parser.add_argument(
         "--ledger-rows",
         type=_rows,
         default=4_000_000,
         metavar="N",
         help="most requests to record, about 55 bytes each (default: %(default)s): this many for "
-        "announced runs, and as many again for others. Further requests are answered and counted, "
-        "but not recorded",
+        "announced runs, and as many again for others, in each process. Further requests are "
+        "answered and counted, but not recorded",
     )
     parser.add_argument(
         "--site",
@@ -167,6 +194,13 @@ def _rows(text: str) -> int:
     return int(text)
 
 
+def _processes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_PROCESSES):
+        reason = f"{text!r} is not a number of processes: give 1 to {MOST_PROCESSES}"
+        raise argparse.ArgumentTypeError(reason)
+    return int(text)
+
+
 def _hosts(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_ADDRESSES):
         reason = f"{text!r} is not a number of hosts: give 1 to {_MOST_ADDRESSES}"
@@ -186,7 +220,22 @@ def _site_of(arguments: argparse.Namespace) -> SiteSpec | None:
     return site
 
 
-def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+def _check_processes(processes: int, service: Service) -> None:
+    """Raise ServiceError if several processes cannot have this service, or this system them."""
+    if processes == 1:
+        return
+    if sys.platform != "linux":
+        raise ServiceError(
+            f"processes {processes}: it needs Linux, which spreads the connections to one port "
+            "among processes; use --processes 1"
+        )
+    if shared := service.shared_flags():
+        from server.members import shared_state_refused
+
+        raise ServiceError(f"--{shared_state_refused(shared, processes)}")
+
+
+def _loop_factory(name: str) -> _LoopFactory:
     if name == "asyncio":
         from server.precise_selector import new_event_loop
 
@@ -195,70 +244,193 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         import uvloop
     except ImportError:
         reason = "uvloop is not installed: pip install uvloop, or use --loop asyncio"
-        raise _StartError(reason) from None
+        raise _ServerError(reason) from None
     return uvloop.new_event_loop
 
 
-async def _serve(arguments: argparse.Namespace, service: Service, site: SiteSpec | None) -> None:
-    from server.announcement import Addresses, listening_line, url_of
-    from server.control_port import ControlServer, control_application
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line asks for, and the ports that were opened for it."""
+
+    arguments: argparse.Namespace
+    service: Service
+    site: SiteSpec | None
+    token: str
+    max_connections: int
+    data_sockets: list[socket.socket]
+    control_sockets: list[socket.socket]
+    addresses: "Addresses"
+    control_port: int
+
+    def announce(self) -> None:
+        """Say where the server listens."""
+        from server.announcement import listening_line
+
+        print(listening_line(self.addresses), flush=True)
+        if self.site is not None:
+            url = f"{self.addresses.data_url}{SITE_PATH}{self.site.key}/"
+            print(f"server: the site {self.site.text} is at {url}", file=sys.stderr)
+
+
+def _open_ports(arguments: argparse.Namespace, service: Service, site: SiteSpec | None) -> _Asked:
+    from server.announcement import Addresses, url_of
+    from server.process_usage import raise_descriptor_limit
+
+    spare = _SPARE_DESCRIPTORS + arguments.site_hosts - 1
+    max_connections = raise_descriptor_limit() - spare
+    if max_connections < 1:
+        raise _ServerError(
+            f"this system allows {max_connections + spare} open files, and the server needs at "
+            f"least {spare + 1}: raise the limit (ulimit -n)"
+        )
+    try:
+        token = token_of_environment()
+    except TokenError as error:
+        raise _ServerError(str(error)) from None
+    data_sockets = _listen_on_hosts(arguments.bind, arguments.port, arguments.site_hosts)
+    control_sockets = _listen(arguments.bind, "--control-port", arguments.control_port)
+    if not all(map(_is_loopback, (*data_sockets, *control_sockets))):
+        is_new = not token
+        token = token or secrets.token_urlsafe(16)
+        _warn(arguments.bind, token if is_new else "")
+    host, port = data_sockets[0].getsockname()[:2]
+    control_port = control_sockets[0].getsockname()[1]
+    return _Asked(
+        arguments,
+        service,
+        site,
+        token,
+        max_connections,
+        data_sockets,
+        control_sockets,
+        Addresses(url_of(host, port), url_of(host, control_port)),
+        control_port,
+    )
+
+
+async def _serve(asked: _Asked) -> None:
+    """Answer in this process until a signal stops it."""
+    stop = _stop_event(asked.arguments)
+    server = _open_data_port(asked, asked.data_sockets)
+    _open_control_port(server, asked.control_sockets, asked.arguments.bind, asked.token)
+    gc.freeze()  # objects made so far stay: the collector need not scan them
+    asked.announce()
+    await stop.wait()
+
+
+async def _serve_by(members: "Sequence[Member]", asked: _Asked) -> None:
+    """Have the members answer until a signal stops this process. Raises _ServerError."""
+    from tornado.web import HTTPError
+
+    from server.members import Members, call_when_one_ends, end_members
+
+    stop = _stop_event(asked.arguments)
+    loop = asyncio.get_running_loop()
+    ended = ""
+
+    def end(how: str) -> None:
+        nonlocal ended
+        ended = how
+        stop.set()
+
+    call_when_one_ends(lambda how: loop.call_soon_threadsafe(end, how))
+    server = Members(members)
+    try:
+        try:
+            await server.wait_until_ready()
+        except HTTPError:
+            raise _ServerError("one of its processes did not start") from None
+        _open_control_port(server, asked.control_sockets, asked.arguments.bind, asked.token)
+        asked.announce()
+        await stop.wait()
+    finally:
+        end_members(members)
+    if ended:
+        raise _ServerError(f"{ended}: the server has ended, because its ledgers are incomplete")
+
+
+def _fork_members(asked: _Asked, loop_factory: _LoopFactory) -> "list[Member]":
+    """Start the members, each with its own sockets on the data port, and close ours."""
+    from server.data_port import BACKLOG
+    from server.members import fork_member, listen_together
+
+    token = secrets.token_urlsafe(16)
+    os.environ[TOKEN_VARIABLE] = token  # for server.control_client, by which we ask the members
+    members = []
+    for _ in range(asked.arguments.processes):
+        try:
+            sockets = listen_together(asked.data_sockets, BACKLOG)
+        except OSError as error:
+            reason = f"cannot listen with several processes: {str(error.strerror).lower()}"
+            raise _ServerError(reason) from None
+        members.append(fork_member(functools.partial(_be_member, asked, sockets, loop_factory)))
+        _close(sockets)
+    _close(asked.data_sockets)
+    return members
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+def _be_member(
+    asked: _Asked,
+    sockets: list[socket.socket],
+    loop_factory: _LoopFactory,
+    control_socket: socket.socket,
+) -> None:
+    """Answer on these sockets until this process is ended."""
+    from server.members import MEMBER_HOST
+
+    _close((*asked.data_sockets, *asked.control_sockets))  # else connections wait on them
+
+    async def serve() -> None:
+        server = _open_data_port(asked, sockets)
+        _open_control_port(server, [control_socket], MEMBER_HOST, os.environ[TOKEN_VARIABLE])
+        gc.freeze()
+        await asyncio.Event().wait()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve())
+
+
+def _open_data_port(asked: _Asked, sockets: list[socket.socket]) -> "SingleProcess":
+    """Answer the traffic on these sockets in this process from now on."""
     from server.data_port import DataPort
     from server.host_rule import HostRule
     from server.ledger import Ledger
     from server.loop_lag import LoopLag
     from server.precise_selector import least_wait_s
-    from server.process_usage import raise_descriptor_limit
+    from server.single_process import SingleProcess
     from server.sites import Sites
 
-    spare = _SPARE_DESCRIPTORS + arguments.site_hosts - 1
-    max_connections = raise_descriptor_limit() - spare
-    if max_connections < 1:
-        raise _StartError(
-            f"this system allows {max_connections + spare} open files, and the server needs at "
-            f"least {spare + 1}: raise the limit (ulimit -n)"
-        )
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    if arguments.stop_on_stdin_eof:
-        _stop_on_stdin_eof(stop)
-
-    try:
-        token = token_of_environment()
-    except TokenError as error:
-        raise _StartError(str(error)) from None
-    data_sockets = _listen_on_hosts(arguments.bind, arguments.port, arguments.site_hosts)
-    control_sockets = _listen(arguments.bind, "--control-port", arguments.control_port)
-    host, port = data_sockets[0].getsockname()[:2]
-    control_port = control_sockets[0].getsockname()[1]
-
-    host_rule = HostRule(arguments.bind)
+    arguments = asked.arguments
+    port = sockets[0].getsockname()[1]
     data_port = DataPort(
-        Ledger(max_rows=arguments.ledger_rows, default_service=service),
-        host_rule,
-        control_port,
-        max_connections,
+        Ledger(max_rows=arguments.ledger_rows, default_service=asked.service),
+        HostRule(arguments.bind),
+        asked.control_port,
+        asked.max_connections,
         least_wait_s=least_wait_s(arguments.loop == "asyncio"),
-        sites=Sites(port, arguments.site_hosts, site),
+        sites=Sites(port, arguments.site_hosts, asked.site),
     )
     lag = LoopLag()
-    if not all(map(_is_loopback, (*data_sockets, *control_sockets))):
-        is_new = not token
-        token = token or secrets.token_urlsafe(16)
-        _warn(arguments.bind, token if is_new else "")
-    control = ControlServer(control_application(data_port, host_rule, lag, token))
-    control.add_sockets(control_sockets)
-    data_port.add_sockets(data_sockets)
+    data_port.add_sockets(sockets)
     data_port.keep_ticking()
-    control.keep_ticking()
     lag.keep_sampling()
-    gc.freeze()  # objects made so far stay: the collector need not scan them
+    return SingleProcess(data_port, lag)
 
-    addresses = Addresses(url_of(host, port), url_of(host, control_port))
-    print(listening_line(addresses), flush=True)
-    if site is not None:
-        url = f"{addresses.data_url}{SITE_PATH}{site.key}/"
-        print(f"server: the site {site.text} is at {url}", file=sys.stderr)
-    await stop.wait()
+
+def _open_control_port(
+    server: "ControlledServer", sockets: list[socket.socket], bind: str, token: str
+) -> None:
+    from server.control_port import ControlServer, control_application
+    from server.host_rule import HostRule
+
+    control = ControlServer(control_application(server, HostRule(bind), token))
+    control.add_sockets(sockets)
+    control.keep_ticking()
 
 
 def _listen_on_hosts(bind: str, port: int, hosts: int) -> list[socket.socket]:
@@ -269,7 +441,7 @@ def _listen_on_hosts(bind: str, port: int, hosts: int) -> list[socket.socket]:
         try:
             for number in range(2, hosts + 1):
                 sockets += _listen(f"127.0.0.{number}", "--port", chosen)
-        except _StartError as error:
+        except _ServerError as error:
             for one in sockets:
                 one.close()
             # A port that is free on one address may be taken on another: try the next free one.
@@ -294,8 +466,8 @@ def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
             raise _PortTakenError(f"{cannot}; {flag} 0 takes a free port") from None
         if bind != _FIRST_ADDRESS and getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
             only_linux = "--site-hosts needs Linux, where all of 127.0.0.0/8 is this machine"
-            raise _StartError(f"{cannot}; {only_linux}") from None
-        raise _StartError(f"{cannot}; choose another --bind") from None
+            raise _ServerError(f"{cannot}; {only_linux}") from None
+        raise _ServerError(f"{cannot}; choose another --bind") from None
 
 
 def _is_loopback(listening: socket.socket) -> bool:
@@ -311,6 +483,15 @@ def _warn(bind: str, new_token: str) -> None:
     )
     if new_token:
         print(f"server: made a token: {TOKEN_VARIABLE}={new_token}", file=sys.stderr)
+
+
+def _stop_event(arguments: argparse.Namespace) -> asyncio.Event:
+    """Return an event that is set when the server is to stop."""
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    if arguments.stop_on_stdin_eof:
+        _stop_on_stdin_eof(stop)
+    return stop
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""A client of a server's control port: health, statistics, ledgers. Standard library only.
+"""A client of a server's control port: health, statistics, ledgers, clock. Standard library only.
 
 The server may be anyone's, so everything that is read has a time limit, a size limit and an exact
 shape.
@@ -9,8 +9,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
-from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from server.control_token import TokenError, authorization, token_of_environment
@@ -32,12 +32,25 @@ _SHOWN_CHARACTERS = 200
 class ControlError(RuntimeError):
     """The control port did not do what was asked; the text says what and why.
 
-    `status` is the status of its response, or 0 if there was none that could be read.
+    `status` is the status of its response, and `said` the line in it; 0 and "" if there was none
+    that could be read.
     """
 
-    def __init__(self, reason: str, status: int = 0) -> None:
+    def __init__(self, reason: str, status: int = 0, said: str = "") -> None:
         super().__init__(reason)
         self.status = status
+        self.said = said
+
+
+class ClockEstimate(NamedTuple):
+    """How a server's CLOCK_MONOTONIC differs from that of this machine."""
+
+    at_ns: int
+    """When it was measured, on this machine's clock."""
+    offset_ns: int
+    """To be added to this machine's clock to get the server's, if the path is symmetric."""
+    bound_ns: int
+    """The offset is wrong by at most this, whatever the path: half the round trip."""
 
 
 def health(control_url: str) -> dict[str, Any]:
@@ -57,12 +70,35 @@ def stats(control_url: str) -> dict[str, Any]:
     )
 
 
-def fetch_run(control_url: str, name: str, most_rows: int = MOST_ROWS) -> RunRecord:
+def clock_offset(control_url: str, tries: int) -> ClockEstimate:
+    """Return the offset of the server's clock by the shortest round trip of `tries`.
+
+    All are made on one connection. Raises ControlError.
+    """
+    found: list[tuple[int, int, int]] = []
+    with _request(control_url, "GET", "/clock", _WITHIN_S) as request:
+        for _ in range(tries):
+            with request.send() as response:
+                server_ns = _parsed(response, ("monotonic_ns",))["monotonic_ns"]
+            sent_ns, received_ns = request.sent_and_received_ns()
+            found.append((received_ns - sent_ns, sent_ns, server_ns))
+    round_trip_ns, sent_ns, server_ns = min(found)
+    at_ns = sent_ns + round_trip_ns // 2
+    return ClockEstimate(at_ns, server_ns - at_ns, -(-round_trip_ns // 2))
+
+
+def fetch_run(
+    control_url: str, name: str, most_rows: int = MOST_ROWS, load_from_ns: int | None = None
+) -> RunRecord:
     """Return the ledger of a run, of at most `most_rows` rows.
 
-    Raises ControlError, also if the server knows no run of that name.
+    It has samples of the server's load from the last one before `load_from_ns` on, or before the
+    first arrival. Raises ControlError, also if the server knows no run of that name.
     """
-    with _answer(control_url, "GET", _run_path(name), _LEDGER_WITHIN_S) as response:
+    path = _run_path(name)
+    if load_from_ns is not None:
+        path += f"?load_from_ns={load_from_ns}"
+    with _answer(control_url, "GET", path, _LEDGER_WITHIN_S) as response:
         return RunRecord.read(response, most_rows)
 
 
@@ -93,17 +129,22 @@ def _run_path(name: str) -> str:
 def _json(control_url: str, path: str, *needed: tuple[str, ...]) -> dict[str, Any]:
     """Return a JSON object that has the required keys: texts, or numbers from 0 on."""
     with _answer(control_url, "GET", path, _WITHIN_S) as response:
-        body = response.read(_MOST_BYTES + 1)
-        if len(body) > _MOST_BYTES:
-            raise ValueError(f"it is longer than {_MOST_BYTES} bytes")
-        answer = parse_json(body)
-        for names in needed:
-            value = answer
-            for name in names:
-                value = value.get(name) if isinstance(value, dict) else None
-            is_number = type(value) is int and 0 <= value < HUGE
-            if not is_number and (names[-1] not in ("nonce", "version") or type(value) is not str):
-                raise ValueError(f"it has no {'.'.join(names)}")
+        return _parsed(response, *needed)
+
+
+def _parsed(response: HTTPResponse, *needed: tuple[str, ...]) -> dict[str, Any]:
+    """Return the JSON object in a response. Raises ValueError."""
+    body = response.read(_MOST_BYTES + 1)
+    if len(body) > _MOST_BYTES:
+        raise ValueError(f"it is longer than {_MOST_BYTES} bytes")
+    answer = parse_json(body)
+    for names in needed:
+        value = answer
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        is_number = type(value) is int and 0 <= value < HUGE
+        if not is_number and (names[-1] not in ("nonce", "version") or type(value) is not str):
+            raise ValueError(f"it has no {'.'.join(names)}")
     return cast("dict[str, Any]", answer)
 
 
@@ -113,6 +154,8 @@ class _Timed(io.RawIOBase):
     def __init__(self, connection: socket.socket, deadline_s: float) -> None:
         self._connection = connection
         self._deadline_s = deadline_s
+        self.received_ns = 0
+        """When it last received something."""
 
     def readable(self) -> bool:
         return True
@@ -122,33 +165,74 @@ class _Timed(io.RawIOBase):
         if left_s <= 0:
             raise TimeoutError("timed out")
         self._connection.settimeout(left_s)
-        return self._connection.recv_into(buffer)
+        count = self._connection.recv_into(buffer)
+        self.received_ns = monotonic_ns()
+        return count
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return a file object, as sockets do for http.client."""
         return io.BufferedReader(self)
 
 
+class _Request:
+    """A request on a connection of its own, which can be sent again until a deadline."""
+
+    def __init__(
+        self, connection: socket.socket, asked: str, head: bytes, deadline_s: float
+    ) -> None:
+        self._connection = connection
+        self._asked = asked
+        self._head = head
+        self._deadline_s = deadline_s
+        self._received: _Timed
+        self._sent_ns = 0
+
+    def send(self) -> HTTPResponse:
+        """Send it; return a response that is no refusal. Raises ControlError for a refusal."""
+        self._received = _Timed(self._connection, self._deadline_s)
+        self._sent_ns = monotonic_ns()
+        self._connection.sendall(self._head)
+        method = self._asked.partition(" ")[0]
+        response = HTTPResponse(cast("socket.socket", self._received), method=method)
+        response.begin()
+        if response.status >= 300:
+            with response:
+                said = _one_line(response.read(_MOST_BYTES).decode(errors="replace"))
+            raise ControlError(f"{self._asked}: {response.status}, {said}", response.status, said)
+        return response
+
+    def sent_and_received_ns(self) -> tuple[int, int]:
+        """Return when it was last sent, and when the last bytes of the response were received."""
+        return self._sent_ns, self._received.received_ns
+
+
 @contextmanager
 def _answer(control_url: str, method: str, path: str, within_s: float) -> Iterator[HTTPResponse]:
     """Return a response that is not a refusal, to be read in this time. Raises ControlError."""
+    with (
+        _request(control_url, method, path, within_s, "Connection: close\r\n") as request,
+        request.send() as response,
+    ):
+        yield response
+
+
+@contextmanager
+def _request(
+    control_url: str, method: str, path: str, within_s: float, extra: str = ""
+) -> Iterator[_Request]:
+    """Return a request that can be sent in the block, where every error becomes ControlError.
+
+    `extra` is whole header lines, each with CRLF at its end.
+    """
     deadline_s = monotonic() + within_s
     host, port, netloc = _address(control_url)
     asked = f"{method} {control_url}{path}"
     try:
         with socket.create_connection((host, port), within_s) as connection:
-            head = f"{method} {path} HTTP/1.1\r\nHost: {netloc}\r\nConnection: close\r\n"
+            head = f"{method} {path} HTTP/1.1\r\nHost: {netloc}\r\n{extra}"
             if token := token_of_environment():
                 head += f"Authorization: {authorization(token)}\r\n"
-            connection.sendall(f"{head}\r\n".encode("ascii"))
-            timed = cast("socket.socket", _Timed(connection, deadline_s))
-            with HTTPResponse(timed, method=method) as response:
-                response.begin()
-                if response.status >= 300:
-                    said = response.read(_MOST_BYTES).decode(errors="replace")
-                    answer = f"{response.status}, {_one_line(said)}"
-                    raise ControlError(f"{asked}: {answer}", response.status)
-                yield response
+            yield _Request(connection, asked, f"{head}\r\n".encode("ascii"), deadline_s)
     except (OSError, HTTPException, TokenError) as error:
         raise ControlError(f"{asked}: {_one_line(str(error))}") from error
     except ValueError as error:

@@ -5,9 +5,9 @@ import contextlib
 import os
 import secrets
 import socket
-import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -15,10 +15,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from server import __version__
 from server.control_token import TOKEN_VARIABLE, is_authorized
-from server.data_port import DataPort
 from server.host_rule import FOREIGN_PAGE, HostRule, host_refused, is_of_foreign_page
-from server.loop_lag import LoopLag
-from server.process_usage import peak_memory_bytes
 from server.request_plan import quoted
 from server.request_reader import SECOND_NS
 from server.service import Service, ServiceError
@@ -28,6 +25,32 @@ _MAX_CONNECTIONS = 32
 _TICK_S = 1.0
 _STALL_NS = 30 * SECOND_NS
 """How long a client may take no byte of its response, as on the data port."""
+
+
+class ControlledServer(Protocol):
+    """What a control port reads and changes: one process, or several that are one server.
+
+    All that cannot be done raises tornado.web.HTTPError.
+    """
+
+    def pids(self) -> list[int]:
+        """Return the ids of the processes that answer the data port."""
+
+    async def stats(self) -> dict[str, Any]:
+        """Return the counters since the start, which docs/server.md describes."""
+
+    async def packed_run(self, name: str, load_from_ns: int | None) -> Iterator[bytes]:
+        """Return the pieces of a run's ledger, as RunLedger.pack yields them.
+
+        With samples of the load from the last one before `load_from_ns` on, or before the first
+        arrival.
+        """
+
+    async def announce(self, name: str, rows: int, service: Service, site: SiteSpec | None) -> None:
+        """Announce a run, its service and its site, and reserve rows for it."""
+
+    async def delete(self, name: str) -> None:
+        """Forget a run, and its site."""
 
 
 class WatchedStream(IOStream):
@@ -94,12 +117,9 @@ class _Handler(web.RequestHandler):
 
     allowed = "GET"
 
-    def initialize(
-        self, data_port: DataPort, host_rule: HostRule, lag: LoopLag, token: str
-    ) -> None:
-        self.data_port = data_port
+    def initialize(self, server: ControlledServer, host_rule: HostRule, token: str) -> None:
+        self.server = server
         self.host_rule = host_rule
-        self.lag = lag
         self.token = token
 
     def prepare(self) -> None:
@@ -132,73 +152,51 @@ class _Health(_Handler):
 
     def get(self) -> None:
         """Say which process this is: the nonce is new at every start, a pid may come again."""
-        self.write({"nonce": self.nonce, "pid": os.getpid(), "version": __version__})
+        answer = {"nonce": self.nonce, "pid": os.getpid(), "version": __version__}
+        self.write({**answer, "pids": self.server.pids()})
+
+
+class _Clock(_Handler):
+    def get(self) -> None:
+        """Say what time it is, for clients on machines with another clock."""
+        self.write({"monotonic_ns": time.monotonic_ns()})
+
+    def compute_etag(self) -> None:
+        """Send no ETag, because this takes time and no two responses are alike."""
 
 
 class _Stats(_Handler):
-    def get(self) -> None:
-        """Send the counters since the start, which docs/server.md describes."""
-        port, lag = self.data_port, self.lag
-        self.write(
-            {
-                "monotonic_ns": time.monotonic_ns(),
-                "cpu_seconds": time.process_time(),
-                "peak_memory_bytes": peak_memory_bytes(),
-                "allocated_blocks": sys.getallocatedblocks(),
-                "loop_lag": {
-                    "samples": lag.samples,
-                    "mean_ms": lag.sum_ns / max(1, lag.samples) / 1e6,
-                    "max_ms": lag.max_ns / 1e6,
-                },
-                "connections": {
-                    "accepted": port.accepted,
-                    "open": len(port.connections),
-                    "turned_away": port.turned_away,
-                    "most": port.max_connections,
-                },
-                "requests": port.requests,
-                "answered_by_status": dict(port.answered_by_status),
-                "client_gone": port.unanswered,
-                "in_flight": port.in_flight,
-                "in_flight_peak": port.in_flight_peak,
-                "ledger": {
-                    "runs": len(port.ledger.runs),
-                    "rows": port.ledger.rows,
-                    "unrecorded": port.ledger.unrecorded,
-                },
-            }
-        )
+    async def get(self) -> None:
+        """Send the counters since the start."""
+        self.write(await self.server.stats())
 
 
 class _Run(_Handler):
     allowed = "GET, PUT, DELETE"
 
     async def get(self, name: str) -> None:
-        """Send the ledger of a run, as RunLedger.pack writes it."""
-        run = self.data_port.ledger.find(name)
-        if run is None:
-            raise web.HTTPError(404, reason="no run of that name")
+        """Send the ledger of a run, with samples of the load from `load_from_ns` on."""
+        text = self.get_query_argument("load_from_ns", None)
+        load_from_ns = self._number("load_from_ns", text, 18) if text is not None else None
+        pieces = await self.server.packed_run(name, load_from_ns)
         self.set_header("Content-Type", "application/octet-stream")
         with contextlib.suppress(StreamClosedError):  # the client has left
-            first_ns = run.arrived_ns[0] if len(run) else 0
-            for piece in run.pack(name, self.lag.since(first_ns)):
+            for piece in pieces:
                 self.write(piece)
                 await self.flush()
 
-    def put(self, name: str) -> None:
+    async def put(self, name: str) -> None:
         """Announce a run, its service and its site, and reserve `rows` rows for it."""
-        rows = self.get_query_argument("rows", "")
-        if not (rows.isascii() and rows.isdigit() and len(rows) <= 9):
-            raise web.HTTPError(400, reason="rows must be a whole number from 0 to 999999999")
-        service, site = self._service(), self._site(name)
-        ledger = self.data_port.ledger
-        if ledger.find(name) is not None:
-            raise web.HTTPError(409, reason="a run of that name already exists")
-        if not ledger.announce(name, int(rows), service):
-            raise web.HTTPError(409, reason="too many runs are announced: DELETE some of them")
-        if site is not None:
-            self.data_port.sites.add(site)
+        rows = self._number("rows", self.get_query_argument("rows", ""), 9)
+        await self.server.announce(name, rows, self._service(), self._site(name))
         self.set_status(204)
+
+    @staticmethod
+    def _number(name: str, text: str, most_digits: int) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= most_digits):
+            reason = f"{name} must be a whole number from 0 to {10**most_digits - 1}"
+            raise web.HTTPError(400, reason=reason)
+        return int(text)
 
     def _site(self, name: str) -> SiteSpec | None:
         """Return the site that the argument `site` describes; None without one."""
@@ -207,7 +205,6 @@ class _Run(_Handler):
             return None
         try:
             spec = SiteSpec.parse(text)
-            self.data_port.sites.check(spec)
         except SiteError as error:
             raise web.HTTPError(400, reason=str(error)) from None
         if name != spec.key:
@@ -230,28 +227,27 @@ class _Run(_Handler):
         except ServiceError as error:
             raise web.HTTPError(400, reason=str(error)) from None
 
-    def delete(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
         """Forget a run, and its site."""
-        if not self.data_port.ledger.delete(name):
-            raise web.HTTPError(404, reason="no run of that name")
-        self.data_port.sites.forget(name)
+        await self.server.delete(name)
         self.set_status(204)
 
 
 class _NotFound(_Handler):
     def prepare(self) -> None:
         super().prepare()
-        raise web.HTTPError(404, reason="the paths here are /health, /stats, /runs/NAME")
+        raise web.HTTPError(404, reason="the paths here are /health, /clock, /stats, /runs/NAME")
 
 
 def control_application(
-    data_port: DataPort, host_rule: HostRule, lag: LoopLag, token: str = ""
+    server: ControlledServer, host_rule: HostRule, token: str = ""
 ) -> web.Application:
     """Return the tornado.web application of the control port. A `token` of "" asks for none."""
-    common = {"data_port": data_port, "host_rule": host_rule, "lag": lag, "token": token}
+    common = {"server": server, "host_rule": host_rule, "token": token}
     return web.Application(
         [
             (r"/health", _Health, common),
+            (r"/clock", _Clock, common),
             (r"/stats", _Stats, common),
             (r"/runs/([^/]+)", _Run, common),
         ],

@@ -45,7 +45,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
   limit it was).
 """
 
-LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
+LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns", "process")
 """Columns of the samples of the server's load, which are sent with a run.
 
 - at_ns: CLOCK_MONOTONIC.
@@ -53,6 +53,7 @@ LOAD_COLUMNS = ("at_ns", "cpu_ns", "waited_ns", "late_ns")
 - waited_ns: time so far in which the main thread could have run, but another thread ran on its
   CPU; -1 where the system does not report it.
 - late_ns: how late the sample was taken; a request may have waited that long to be read.
+- process: which of the server's processes it is of, counted from 0.
 """
 
 MOST_ROWS = 4_000_000
@@ -72,7 +73,9 @@ _LAYOUT = dict(
         *((f"{_FAULT}{name}", typecode) for name, typecode in FAULT_COLUMNS),
     )
 )
-_MOST_SAMPLES = 100_000
+_MOST_SAMPLES = 1_000_000
+MOST_PROCESSES = 64
+"""The most processes that a server may have."""
 
 
 class RunLedger:
@@ -167,16 +170,35 @@ class RunLedger:
         Rows that arrive while the pieces are taken are left out; a row may still be closed. `load`
         holds samples of the server's load.
         """
-        header = {
-            "name": name,
-            "rows": len(self),
-            "unrecorded": self.unrecorded,
-            "first_request_head": base64.b64encode(self.first_request_head).decode("ascii"),
-        }
-        columns = {column: getattr(self, column) for column, _ in COLUMNS}
-        samples = {f"{_LOAD}{column}": values for column, values in load.items()}
-        faults = {f"{_FAULT}row": self.fault_row, f"{_FAULT}ended_ns": self.fault_ended_ns}
-        return pack(header, {**columns, **samples, **faults})
+        return _pack(
+            name,
+            self.unrecorded,
+            self.first_request_head,
+            {column: getattr(self, column) for column, _ in COLUMNS},
+            load,
+            {"row": self.fault_row, "ended_ns": self.fault_ended_ns},
+        )
+
+
+def _pack(
+    name: str,
+    unrecorded: int,
+    first_request_head: bytes,
+    columns: Columns,
+    load: Columns,
+    faults: Columns,
+    processes: int = 1,
+) -> Iterator[bytes]:
+    header = {
+        "name": name,
+        "rows": len(columns["seq"]),
+        "unrecorded": unrecorded,
+        "first_request_head": base64.b64encode(first_request_head).decode("ascii"),
+        "processes": processes,
+    }
+    samples = {f"{_LOAD}{column}": values for column, values in load.items()}
+    ends = {f"{_FAULT}{column}": values for column, values in faults.items()}
+    return pack(header, {**columns, **samples, **ends})
 
 
 class _Announced(NamedTuple):
@@ -289,12 +311,26 @@ class RunRecord(NamedTuple):
     columns: "dict[str, array[int]]"
     load: "dict[str, array[int]]"
     faults: "dict[str, array[int]]"
+    processes: int = 1
+    """How many processes the server has: of S, (connection - 1) % S is the one of a connection."""
 
     @classmethod
     def empty(cls, name: str) -> Self:
         """Return a run without arrivals."""
         columns = {column: array(typecode) for column, typecode in COLUMNS}
         return cls(name, 0, 0, b"", columns, {}, {})
+
+    def pack(self) -> Iterator[bytes]:
+        """Yield the run in packed form again."""
+        return _pack(
+            self.name,
+            self.unrecorded,
+            self.first_request_head,
+            self.columns,
+            self.load,
+            self.faults,
+            self.processes,
+        )
 
     @classmethod
     def read(cls, stream: IO[bytes], most_rows: int) -> Self:
@@ -310,6 +346,9 @@ class RunRecord(NamedTuple):
             raise ValueError("a run without a name, or without its first request")
         if type(unrecorded) is not int or not 0 <= unrecorded < HUGE:
             raise ValueError("a run without a number of unrecorded requests")
+        processes = header.get("processes")
+        if type(processes) is not int or not 1 <= processes <= MOST_PROCESSES:
+            raise ValueError("a run without a number of server processes")
         load = {column: columns.pop(f"{_LOAD}{column}") for column in LOAD_COLUMNS}
         faults = {column: columns.pop(f"{_FAULT}{column}") for column, _ in FAULT_COLUMNS}
         if type(rows) is not int or {len(column) for column in columns.values()} != {rows}:
@@ -324,6 +363,8 @@ class RunRecord(NamedTuple):
             check_range(column, columns[column], 0, HUGE - 1)
         for column in LOAD_COLUMNS:
             check_range(column, load[column], -1, HUGE - 1)
+        check_range("process", load["process"], 0, processes - 1)
         check_range("row", faults["row"], 0, rows - 1)
         check_range("ended_ns", faults["ended_ns"], 0, HUGE - 1)
-        return cls(name, rows, unrecorded, base64.b64decode(head), columns, load, faults)
+        first_head = base64.b64decode(head)
+        return cls(name, rows, unrecorded, first_head, columns, load, faults, processes)

@@ -54,3 +54,4 @@ def _append(columns: "dict[str, array[int]]", late_ns: int) -> None:
     columns["cpu_ns"].append(time.process_time_ns())
     columns["waited_ns"].append(times.waited_ns if times else -1)
     columns["late_ns"].append(late_ns)
+    columns["process"].append(0)

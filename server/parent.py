@@ -26,6 +26,13 @@ def continue_when_parent_ends() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
+def end_when_parent_ends(parent: int) -> None:
+    """Have this process, a fork of process `parent`, killed when that ends. Linux only."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
+
+
 def end_with_stdin(
     end: Callable[[], object], said: Callable[[bytes], object] = lambda _: None
 ) -> None:

@@ -114,6 +114,10 @@ class Service:
         }
         return {flag: text for flag, text in found.items() if text}
 
+    def shared_flags(self) -> list[str]:
+        """Return the flags whose state all requests share, so that one process must hold it."""
+        return [flag for flag in self.flags() if not flag.startswith("fault-")]
+
     def _rate_limit_text(self) -> str:
         if not self.rate_limit_per_s:
             return ""

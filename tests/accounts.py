@@ -39,7 +39,8 @@ def arrivals(*rows: tuple[int, ...]) -> IntColumns:
 def load(*rows: tuple[int, ...]) -> IntColumns:
     """Rows of at_ms, cpu_ms, waited_ms, late_ms."""
     table = np.array(rows, dtype=np.int64).reshape(-1, 4) * MS
-    return dict(zip(LOAD_COLUMNS, table.T, strict=True))
+    with_process = np.column_stack((table, np.zeros(len(table), dtype=np.int64)))
+    return dict(zip(LOAD_COLUMNS, with_process.T, strict=True))
 
 
 GOOD = [(seq, seq // 2 * 110, seq // 2 * 110 + 110, 200, 1, 0) for seq in range(4)]

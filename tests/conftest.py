@@ -13,6 +13,7 @@ from server.host_rule import HostRule
 from server.ledger import Ledger
 from server.loop_lag import LoopLag
 from server.request_reader import Limits
+from server.single_process import SingleProcess
 from server.sites import Sites
 from tests.raw_client import RawClient, until
 
@@ -49,7 +50,7 @@ class InProcessServer:
         self.ledger = ledger
         sites = Sites(self.port, addresses=2)
         self.data = DataPort(ledger, rule, control_port, max_connections, limits, sites=sites)
-        self.control = ControlServer(control_application(self.data, rule, LoopLag()))
+        self.control = ControlServer(control_application(SingleProcess(self.data, LoopLag()), rule))
         self.data.add_sockets(data_sockets)
         self.control.add_sockets(control_sockets)
         self.clients: list[RawClient] = []

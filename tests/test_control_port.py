@@ -10,6 +10,7 @@ from server.host_rule import HostRule
 from server.ledger import ANSWERED, Ledger
 from server.loop_lag import LoopLag
 from server.request_reader import SECOND_NS
+from server.single_process import SingleProcess
 from tests.conftest import InProcessServer, StartServer
 from tests.raw_client import RawClient, request, until
 
@@ -233,7 +234,9 @@ async def test_a_token_is_asked_for_where_there_is_one(
     server: InProcessServer, header: str, status: int
 ) -> None:
     rule = HostRule("127.0.0.1")
-    port = ControlServer(control_application(server.data, rule, LoopLag(), "long-enough"))
+    port = ControlServer(
+        control_application(SingleProcess(server.data, LoopLag()), rule, "long-enough")
+    )
     (listening,) = bind_sockets(0, "127.0.0.1")
     port.add_socket(listening)
     client = await RawClient.connect(listening.getsockname()[1])

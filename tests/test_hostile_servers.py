@@ -109,6 +109,7 @@ def ledger(**changes: object) -> bytes:
         "rows": 0,
         "unrecorded": 0,
         "first_request_head": "",
+        "processes": 1,
         "byteorder": "little",
         "columns": columns,
     }
@@ -132,6 +133,8 @@ def test_an_empty_ledger_is_read() -> None:
         (ledger(unrecorded=-1), "without a number of unrecorded"),
         (ledger(unrecorded="many"), "without a number of unrecorded"),
         (ledger(name=7), "without a name"),
+        (ledger(processes=0), "without a number of server processes"),
+        (ledger(processes="2"), "without a number of server processes"),
         (ledger(first_request_head=7), "without a name"),
         (ledger(first_request_head="a"), ""),
         (ledger(byteorder="\x1b[2J"), "without a byte order"),

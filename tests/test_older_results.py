@@ -34,6 +34,11 @@ Those of tests/data/schema-8 have spiders, with ceilings of 200 requests, too:
     crawl protocol -n 60 -c 6 --delay 5
     site --spiders asyncio,serial --pages 40 --links 4 --size 2k --delay 5 --hosts 2 \\
         --with redirects@5,missing@5,disallowed@5 --concurrency 4 --per-host 3
+
+Those of tests/data/schema-9 have runs that several processes share:
+
+    run --crawlers protocol --processes 1,2 --concurrency 4 --delay 5 --trials 1 -n 12
+    crawl protocol -n 60 -c 6 --delay 5 --processes 2 --server-processes 2
 """
 
 import shutil
@@ -73,6 +78,8 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         ("schema-8/sweep", ("protocol 179 - 1", "protocol 551 - 4 3.8/4 0.689")),
         ("schema-8/crawl", ("makespan 0.058 s", "efficiency 0.860", "60 matched,")),
         ("schema-8/site", ("asyncio 4 383 480 79.8 100 0 0 0 kept", "serial 1 131 164 80.2 100")),
+        ("schema-9/sweep", ("protocol 302 - 4", "protocol*2 308 - 4 2.1/4 0.385")),
+        ("schema-9/crawl", ("makespan 0.087 s", "efficiency 0.574", "60 matched,")),
         ("schema-7/advice", ("protocol 2 2 97.9 97.6-98.1", "Use protocol with 2 at a time: 97.9")),
     ],
     indirect=["folder"],

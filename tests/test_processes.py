@@ -211,6 +211,7 @@ def test_options_for_all_multiply_the_entrants() -> None:
         ("run --crawlers asyncio --processes 2 --duration 3", "give -n or --waves instead"),
         ("run --crawlers asyncio --processes 9999", "at most 1024 processes"),
         ("crawl asyncio*2 --url http://127.0.0.1:9 --server-processes 2", "that crawlbench starts"),
+        ("run --crawlers asyncio --server-processes 2 --capacity 5", "--capacity must be kept by"),
         ("advise asyncio*2", "only the verbs run and crawl share a run"),
         ("site --spiders ./mine.py:crawl*2", "a spider runs in one process"),
     ],
@@ -249,6 +250,7 @@ def test_more_server_processes_only_where_there_are_cores(
         5,
     ]
     assert choose_server_processes(3, 1) == 3
+    assert choose_server_processes(0, 8, has_shared_state=True) == 1
 
 
 def test_a_process_begins_at_the_instant_that_it_is_told() -> None:

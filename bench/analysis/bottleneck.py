@@ -7,6 +7,7 @@ from bench.analysis.limits import CAP_SLACK
 from bench.analysis.slot_time import SlotTime
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import CLIENT_CPU_SHARE, Verdict
+from bench.analysis.validity.verdict import format_busiest
 from bench.wording import format_percent
 from server.service import TOO_MANY_REQUESTS, UNAVAILABLE
 
@@ -40,7 +41,7 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
 
     docs/validity.md defines the words.
     """
-    cpu = f"the client's CPU is {format_percent(summary.cpu_share)} busy"
+    cpu = f"{_whose_cpu(summary)} is {format_percent(summary.cpu_share)} busy"
     if not summary.good:
         return Bottleneck("failures", "not one request was good")
     for check, word in (
@@ -87,6 +88,12 @@ def bottleneck(summary: RunSummary, verdict: Verdict) -> Bottleneck:
         delay = f"{format_percent(slot_time.delay)} of the slots' time is the delay itself; {cpu}"
         return Bottleneck(_OWN, f"{own}; {delay}") if own else Bottleneck("delay", delay)
     return _largest_loss(summary, slot_time, cpu)
+
+
+def _whose_cpu(summary: RunSummary) -> str:
+    if summary.processes == 1:
+        return "the client's CPU"
+    return f"the CPU of {format_busiest(summary)}"
 
 
 def _own_limit(summary: RunSummary) -> str:
@@ -161,13 +168,14 @@ def _largest_loss(summary: RunSummary, slot_time: SlotTime, cpu: str) -> Bottlen
         lost = f"{format_percent(slot_time.late)} of the slots' time is the server's lateness"
         return Bottleneck("server", f"{lost}; {cpu}")
     slots = summary.mean_slots
-    at_once = min(summary.most_slots, summary.requests)
+    # Each process has its own CPU, for its share of the answers.
+    at_once = -(-min(summary.most_slots, summary.requests) // summary.processes)
     lost_us = client * slots * summary.makespan_ns / summary.requests / 1e3
     burst_us = at_once * summary.cpu_us_per_request
     lost = f"{format_percent(client)} of the slots' time is spent between client and server"
     if lost_us <= burst_us and at_once > 1:
         queued = (
-            f"{lost}: {at_once} answers can arrive at once and queue for the client's CPU "
+            f"{lost}: {at_once} answers can arrive at once and queue for {_whose_cpu(summary)} "
             f"({burst_us / 1e3:.1f} ms for all of them), which is"
         )
         busy = f"{format_percent(summary.cpu_share)} busy"

@@ -66,8 +66,7 @@ def connections_of_processes(connection: "NDArray[np.int64]", processes: int) ->
 
 def _by_process(samples: IntColumns) -> Iterator[IntColumns]:
     """Yield the samples of each server process, in the order of time."""
-    # Samples of a server of one process have no such column before schema 9.
-    process = samples.get("process", np.zeros_like(samples["at_ns"]))
+    process = samples["process"]
     for one in np.unique(process).tolist():
         own = process == one
         yield {name: column[own] for name, column in samples.items()}

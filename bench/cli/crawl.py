@@ -171,7 +171,9 @@ def run(arguments: Namespace) -> int:
         has_plans=target is not None and bool(target.plans),
         cafile=arguments.cafile or "",
         is_insecure=arguments.insecure,
-        server_processes=check_server_processes(arguments, has_own_server=target is None),
+        server_processes=check_server_processes(
+            arguments, load.service, has_own_server=target is None
+        ),
         **load.as_fields(),
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})

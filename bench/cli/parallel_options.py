@@ -7,6 +7,7 @@ from bench.errors import UsageError
 from bench.plan.entrants import MOST_PROCESSES, Entrant, multiplied
 from crawlers.checked import checked_count, checked_list
 from crawlers.registry import find
+from server.service import Service
 
 
 def add_parallel(parser: ArgumentParser, *, may_be_many: bool) -> None:
@@ -65,12 +66,18 @@ def with_processes(
     return entrants
 
 
-def check_server_processes(arguments: Namespace, *, has_own_server: bool) -> int:
+def check_server_processes(arguments: Namespace, service: Service, *, has_own_server: bool) -> int:
     """Return the number of server processes that is asked for; 0 means by the cores.
 
     Raises UsageError.
     """
     asked: int | None = arguments.server_processes
+    if (asked or 1) > 1 and (shared := service.shared_flags()):
+        flags = ", ".join(f"--{flag}" for flag in shared)
+        raise UsageError(
+            f"--server-processes {asked}: {flags} must be kept by one process, because all "
+            "requests share it: leave out one or the other"
+        )
     if asked is not None and not has_own_server:
         raise UsageError(
             "--server-processes is for the server that crawlbench starts: leave it out with --url "

@@ -285,7 +285,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
         timeout_s=timeout_s,
         floor=floor(),
         server_processes=check_server_processes(
-            arguments, has_own_server=not (arguments.url or arguments.urls)
+            arguments, load.service, has_own_server=not (arguments.url or arguments.urls)
         ),
         **load.as_fields(),
     )

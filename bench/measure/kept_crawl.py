@@ -41,7 +41,11 @@ def keep_crawl(
     that is being written. Raises StoreError, and
     what the runner or the start of the server raises; nothing is kept then.
     """
-    served_by = choose_server_processes(asked.server_processes, planned.entrant.processes)
+    served_by = choose_server_processes(
+        asked.server_processes,
+        planned.entrant.processes,
+        has_shared_state=bool(asked.service.shared_flags()),
+    )
     pinning = choose_pinning(served_by if target is None else 1)
     interruption = _Interruption()
     late: list[HeldBack] = []

@@ -40,15 +40,20 @@ class Pinning:
 UNPINNED = Pinning(frozenset(), frozenset(), frozenset(), frozenset(), "")
 
 
-def choose_server_processes(asked: int, most_crawler_processes: int) -> int:
+def choose_server_processes(
+    asked: int, most_crawler_processes: int, *, has_shared_state: bool = False
+) -> int:
     """Return how many processes serve: as many as are asked for, or by the cores if that is 0.
 
     One process of the server answers about as many requests as the fastest crawler process asks
     for. A third of the cores is thus enough for any number of crawler processes, and with fewer
-    than four cores a second server process would only take one from them.
+    than four cores a second server process would only take one from them. A service with state
+    that all requests share is kept by one process.
     """
     if asked:
         return asked
+    if has_shared_state:
+        return 1
     cores = len(_cores()) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(most_crawler_processes, cores // 3)) if cores >= 4 else 1
 

@@ -213,7 +213,8 @@ def _server_processes(asked: Asked) -> int:
     if not isinstance(asked, Experiment):
         return 1
     most = max(one.processes for one in asked.entrants)
-    return choose_server_processes(asked.server_processes, most)
+    is_shared = bool(asked.service.shared_flags())
+    return choose_server_processes(asked.server_processes, most, has_shared_state=is_shared)
 
 
 def _check_foreign(

@@ -202,6 +202,11 @@ class Experiment:
     """For https: as in crawlers.trust."""
     server_processes: int = 0
     """How many processes serve, all on one port; 0 means by the cores of this machine."""
+    cluster: str = ""
+    """The scheduler of the machines that carry the runs, as in `tcp://host:8786`, or `local:N`; ""
+    for this machine alone."""
+    bind: str = ""
+    """The address that the server listens on; "" for a loopback address."""
 
     @property
     def crawlers(self) -> tuple[str, ...]:
@@ -408,8 +413,9 @@ class Experiment:
 
     def parallel_options(self) -> list[str]:
         """Return the options that say on how many processes the work is spread."""
-        count = self.server_processes
-        return ["--server-processes", str(count)] if count else []
+        words = ["--server-processes", str(self.server_processes)] if self.server_processes else []
+        words += ["--cluster", self.cluster] if self.cluster else []
+        return words + (["--bind", self.bind] if self.bind else [])
 
     def check(self) -> None:
         """Raise ValueError for values of the right types that cannot have been asked for."""

@@ -230,10 +230,12 @@ class IdealCurve(NamedTuple):
 def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
     """Return the curve from 1 to `most` for the number of requests that runs have.
 
-    For a fixed delay and a plain service it is exact. Otherwise it is the median over a few trials'
-    seeds, at those concurrencies that were asked for and some between. It is empty where there is
-    none: in open loop; for a delay of 0 and a plain service, when the ideal client takes no time;
-    and for a service that refuses, because the ideal client does not wait after a refusal.
+    It is that of the entrants with the fewest processes, whose split costs the least, and begins
+    where each process has a slot. For a fixed delay and a plain service it is exact. Otherwise it
+    is the median over a few trials' seeds, at those concurrencies that were asked for and some
+    between. It is empty where there is none: in open loop; for a delay of 0 and a plain service,
+    when the ideal client takes no time; and for a service that refuses, because the ideal client
+    does not wait after a refusal.
     """
 
     def requests(concurrency: int) -> int:
@@ -243,27 +245,45 @@ def ideal_curve(asked: Experiment, delay: Delay, most: int) -> IdealCurve:
         return asked.requests or asked.waves * concurrency
 
     service = asked.service
-    if asked.is_open or service.refuses or delay.is_none:
+    processes = min(entrant.processes for entrant in asked.entrants)
+    if asked.is_open or service.refuses or delay.is_none or most < processes:
         return IdealCurve((), (), is_exact=True)
     if service.is_plain and delay.is_fixed and not asked.duration_s:
-        every = tuple(range(1, most + 1))
-        rates = (requests(at) / -(-requests(at) // at) / delay.mean_us * 1e6 for at in every)
+        every = tuple(range(processes, most + 1))
+        rates = (
+            requests(at) / _waves(requests(at), at, processes) / delay.mean_us * 1e6 for at in every
+        )
         return IdealCurve(every, tuple(rates), is_exact=True)
     known = {at for at in asked.concurrencies if at <= most}
     known |= {step.capacity for step in service.capacity if step.capacity <= most}
     points = max(_LEAST_POINTS, min(_CURVE_POINTS, _CURVE_REQUESTS // requests(most)))
-    chosen = tuple(sorted(known | set(_spread(most, points))))
+    chosen = tuple(at for at in sorted(known | set(_spread(most, points))) if at >= processes)
     work = sum(map(requests, chosen))
     trials = range(1, 1 + max(1, min(asked.trials, _CURVE_SEEDS, _CURVE_REQUESTS // work)))
     drawn = [delay.drawn(asked.trial_seed(trial), requests(most)) for trial in trials]
     rates = (
         median(
-            ideal_rate_per_s(delays[: requests(at)], service, at, asked.duration_s, asked.warm_up_s)
+            ideal_rate_per_s(
+                delays[: requests(at)],
+                service,
+                at,
+                asked.duration_s,
+                asked.warm_up_s,
+                processes=processes,
+            )
             for delays in drawn
         )
         for at in chosen
     )
     return IdealCurve(chosen, tuple(rates), is_exact=False)
+
+
+def _waves(requests: int, slots: int, processes: int) -> int:
+    """Return how many fixed delays a run takes: those of the process that takes the most."""
+    return max(
+        -(-len(range(one, requests, processes)) // share_of(slots, one, processes))
+        for one in range(processes)
+    )
 
 
 def ideal_rate_per_s(
@@ -272,16 +292,18 @@ def ideal_rate_per_s(
     slots: int,
     duration_s: float = 0.0,
     warm_up_s: float = 0.0,
+    *,
+    processes: int = 1,
 ) -> float:
     """Return the goodput of the ideal client in closed loop; 0 if it takes no time.
 
     With a duration it counts what ends within it and after the warm-up, as in measured runs.
     """
     if service.is_plain and not duration_s:
-        makespan = makespan_ns(delays_us, service, slots=slots)
+        makespan = makespan_ns(delays_us, service, slots=slots, processes=processes)
         return len(delays_us) / makespan * 1e9 if makespan else 0.0
     duration_ns = round(duration_s * 1e9)
-    ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns)
+    ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns, processes=processes)
     if not duration_ns:
         return ideal.good_per_s
     return ideal.good_per_s_within(round(warm_up_s * 1e9), duration_ns)

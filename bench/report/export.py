@@ -29,6 +29,7 @@ _OF_ARRIVAL = (
 """Columns of an arrival in the export. `seq` and `status` are taken from the fetch."""
 REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
 _SEQ = REQUEST_COLUMNS.index("seq")
+_OF_PROCESS = ("process", "machine")
 
 _WORDS = dict(enumerate(ERROR_WORDS))
 _OUTCOMES = {
@@ -52,6 +53,7 @@ _ABOUT_RUN = (
     "requests",
     "started_utc",
     "failure",
+    "processes",
 )
 
 
@@ -102,13 +104,15 @@ def _about_load(run: RunRow) -> dict[str, Any]:
 def export_requests(store: Store, form: str, stream: IO[str]) -> None:
     """Write one row per fetch with the arrival that answered it, and then the other arrivals.
 
-    Where a list of URLs was fetched, each row has its URL as well.
+    Each has its crawler process and machine, and its URL where a list of URLs was fetched.
     """
     rows: Iterator[tuple[Any, ...]] = chain.from_iterable(
-        _request_rows(run, load_accounts(store, run)) for run in store.runs()
+        _with_processes(run, accounts, _request_rows(run, accounts))
+        for run in store.runs()
+        for accounts in [load_accounts(store, run)]
     )
     urls = store.urls()
-    columns = (*REQUEST_COLUMNS, *(("url",) if urls else ()))
+    columns = (*REQUEST_COLUMNS, *_OF_PROCESS, *(("url",) if urls else ()))
     if urls:
         rows = _with_urls(rows, urls)
     if form == JSON:
@@ -117,6 +121,15 @@ def export_requests(store: Store, form: str, stream: IO[str]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(map(_cell, row) for row in rows)
+
+
+def _with_processes(
+    run: RunRow, accounts: Accounts, rows: Iterable[tuple[Any, ...]]
+) -> Iterator[tuple[Any, ...]]:
+    machines = {one.ordinal: one.machine for one in accounts.processes}
+    for row in rows:
+        process = row[_SEQ] % run.processes
+        yield (*row, process, machines.get(process, ""))
 
 
 def _with_urls(rows: Iterable[tuple[Any, ...]], urls: Sequence[str]) -> Iterator[tuple[Any, ...]]:

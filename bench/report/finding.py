@@ -1,7 +1,7 @@
 """Formats the finding of an experiment: the few lines at the end of a command's output. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary, best_cells
@@ -31,6 +31,8 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
     best = best_cells(analysis.cells)
     neighbours = compare_neighbours(analysis.cells)
     several = len(analysis.experiment.requests_asked) > 1
+    entrants = analysis.experiment.entrants
+    floors = {one.label for one in entrants if one.crawler in FLOORS} | set(FLOORS)
     lines = []
     for request in dict.fromkeys(series.request for series in best):
         ranked = sorted(
@@ -43,11 +45,11 @@ def finding_of_sweep(analysis: Analysis) -> list[str]:
         )
         at_delay = f"Delay {request}: " if several else ""
         if ranked:
-            chosen = [cell for cell in ranked if cell.cell.crawler not in FLOORS]
+            chosen = [cell for cell in ranked if cell.cell.crawler not in floors]
             line = (
                 f"{at_delay}{_fastest((chosen or ranked)[0])}{_next(chosen or ranked, neighbours)}."
             )
-            lines.append(line + (_floor(ranked) if chosen else ""))
+            lines.append(line + (_floor(ranked, floors) if chosen else ""))
         else:
             lines.append(f"{at_delay}every crawler has INVALID runs, so none is the fastest.")
     if not lines:
@@ -77,10 +79,10 @@ def _fastest(cell: CellSummary) -> str:
     return text
 
 
-def _floor(ranked: Sequence[CellSummary]) -> str:
+def _floor(ranked: Sequence[CellSummary], floors: Container[str]) -> str:
     """Return how far the floor crawler gets, with which nobody would crawl; "" without one."""
     for cell in ranked:
-        if cell.cell.crawler in FLOORS:
+        if cell.cell.crawler in floors:
             rate = format_rate(cell.requests_per_s[0])
             return f" The floor crawler, {cell.cell.crawler}, reaches {rate}."
     return ""

@@ -5,12 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.bottleneck import bottleneck
 from bench.analysis.cells import Trial
+from bench.analysis.clocks import format_bound
 from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
 from bench.plan.crawl import CrawlExperiment
 from bench.report.failed_urls import failed_urls, print_failed_urls
-from bench.report.tables import LEVEL_COLOURS, format_errors, format_number, print_text
+from bench.report.parallel import process_as_json, processes_table
+from bench.report.tables import (
+    LEVEL_COLOURS,
+    format_errors,
+    format_number,
+    print_table,
+    print_text,
+)
 from bench.results.schema import RunRow
 from bench.results.store import Store
 from bench.wording import format_percent
@@ -26,6 +34,9 @@ def print_crawl(store: Store, asked: CrawlExperiment, trial: Trial, console: "Co
     """Print a crawl on stdout, and the URLs that failed on stderr. Raises StoreError."""
     about = f"{trial.run.crawler}, {asked.format_plan()}"
     _print_run(about, trial.run, trial.summary, trial.verdict, console)
+    processes = store.processes(trial.run.number)
+    if len(processes) > 1 or any(one.machine for one in processes):
+        print_table(processes_table(processes), console)
     print_failed_urls(store, asked, [trial.run])
 
 
@@ -41,6 +52,7 @@ def crawl_as_json(store: Store, asked: CrawlExperiment, trial: Trial) -> dict[st
         "failure": trial.run.failure,
         "limited_by": asdict(bottleneck(summary, verdict)) if summary is not None else None,
         **(summary.to_json() if summary is not None else {}),
+        "crawler_processes": list(map(process_as_json, store.processes(trial.run.number))),
         "failed_urls": [asdict(one) for one in failed_urls(store, asked, [trial.run])],
         "results": str(store.path.parent),
     }
@@ -83,7 +95,7 @@ def _lines_of_the_client(summary: RunSummary) -> dict[str, str]:
         ),
         **_queueing(summary),
         "CPU of the client": f"{summary.cpu_us_per_request:.0f} µs per request, "
-        f"{format_percent(summary.cpu_share)} busy",
+        f"{_busiest(summary)}{format_percent(summary.cpu_share)} busy",
         "peak memory of the client": f"{summary.peak_memory_bytes / 1e6:.0f} MB",
     }
 
@@ -151,7 +163,7 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     lines = {
         "in flight at the server": f"mean {summary.in_flight.mean:.1f}, "
         f"peak {summary.in_flight.peak}, of {run.concurrency} asked for",
-        "connections": format_number(summary.connections, "d"),
+        "connections": format_number(summary.connections, "d") + _of_server_processes(summary),
         "CPU of the server": format_number(summary.server_cpu_us_per_request, ".0f")
         + " µs per request"
         + (f", {format_percent(summary.server.cpu_share)} busy" if summary.server else ""),
@@ -174,6 +186,23 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
             f"{' (with queueing)' if run.conditions.queues else ''}, "
             f"{waiting}delay {split.delay.p50_ns / 1e6:.2f}, "
             f"late {split.late.p50_ns / 1e6:.2f}, back {split.back.p50_ns / 1e6:.2f} ms "
-            "(medians)"
+            f"(medians{_clock_bound(summary)})"
         )
     return lines
+
+
+def _busiest(summary: RunSummary) -> str:
+    return "" if summary.processes == 1 else f"the busiest of {summary.processes} processes "
+
+
+def _of_server_processes(summary: RunSummary) -> str:
+    """Return how many each server process had, if there are several."""
+    found = summary.connections_of_processes or ()
+    return f", of the server's processes {', '.join(map(str, found))}" if len(found) > 1 else ""
+
+
+def _clock_bound(summary: RunSummary) -> str:
+    """Return by how much the clocks of other machines may shift time between both ways."""
+    if not summary.clocks:
+        return ""
+    return f"; to server and back ± {format_bound(summary.clock_bound_ns)}, the clocks' bound"

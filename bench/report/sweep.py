@@ -18,6 +18,7 @@ from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.finding import finding_of_sweep
 from bench.report.open_loop import open_loop_table, refused_share
+from bench.report.parallel import parallel_tables
 from bench.report.tables import (
     LEVEL_COLOURS,
     Column,
@@ -72,6 +73,8 @@ def print_report(
     if show_split:
         print_table(split_table(chosen, analysis), console)
     print_table(limits_table(chosen, analysis), console)
+    for table in parallel_tables(analysis):
+        print_table(table, console)
     for line in (*_ceiling_lines(analysis), *_differences(analysis)):
         print_text(line, console)
     missing = store.runs_asked() - len(store.runs())
@@ -319,6 +322,14 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
             of(title, lambda row: row.quantile(part, "p99_ns"), "p99", priority=1),
         )
 
+    clocks = (
+        of(
+            "clocks",
+            lambda row: f"± {row.summary.clock_bound_ns / 1e6:.3f}" if row.summary.clocks else "-",
+            about="clocks: by how much other machines' may be wrong, which moves time between to "
+            "server and back.",
+        ),
+    )
     return Table(
         "Where the time of a request goes, in ms (medians and p99 of the median trial)",
         (
@@ -346,6 +357,7 @@ def split_table(cells: Sequence[CellSummary], analysis: Analysis) -> Table[_Tria
             *quantiles("delay", "delay", ""),
             *quantiles("late", "late", "late: lateness of the server, after the delay."),
             *quantiles("back", "back", "back: network and client."),
+            *(clocks if any(row.summary.clocks for row in rows) else ()),
             of(
                 "longest lag",
                 lambda row: format_number(

@@ -177,7 +177,8 @@ def _has_mark(asked: Experiment) -> bool:
 def _line_handles(asked: Experiment) -> list[Line2D]:
     """Return the entries of the legend for the ideal and for the mark, where they are drawn."""
     handles = []
-    if any(ideal_curve(asked, delay, 1).concurrencies for delay in asked.delays):
+    most = max(asked.concurrencies)
+    if any(ideal_curve(asked, delay, most).concurrencies for delay in asked.delays):
         handles.append(Line2D([], [], label=format_ideal(asked), **_IDEAL))
     if _has_mark(asked):
         handles.append(Line2D([], [], label=_MARK_LABEL, **_MARK))

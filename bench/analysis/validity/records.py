@@ -242,8 +242,8 @@ def _possible(evidence: Evidence) -> Iterator[Reason]:
         if beyond_ns is not None:
             yield invalid("impossible", f"{beyond_ns / 1e6:,.3f} ms faster than {what}")
     # Of a makespan, the start and the end may each be off by the bound of a clock.
-    beyond_ns = ((summary.efficiency or 0) - 1) * summary.makespan_ns
-    if summary.is_bound and beyond_ns > 2 * summary.clock_bound_ns:
+    ahead_ns = ((summary.efficiency or 0) - 1) * summary.makespan_ns
+    if summary.is_bound and ahead_ns > 2 * summary.clock_bound_ns:
         yield invalid(
             "impossible",
             f"faster than {run.slots} slots can wait for these delays: in "

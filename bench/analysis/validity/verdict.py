@@ -90,9 +90,8 @@ def note(check: str, text: str) -> Reason:
 
 
 def format_busiest(summary: RunSummary) -> str:
-    """Return `the busiest of its 4 processes`, or `its process`."""
-    count = summary.processes
-    return f"the busiest of its {count} processes" if count > 1 else "its process"
+    """Return `the busiest of its 4 processes`."""
+    return f"the busiest of its {summary.processes} processes"
 
 
 def format_counts(counts: dict[str, int]) -> str:
