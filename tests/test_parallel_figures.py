@@ -26,6 +26,7 @@ from plots.figures import interpreters, processes, timeline
 from plots.scenes import DelayScene, Drawn, RunScene, SweepScene
 from plots.words import format_clocks
 from tests.factories import MS, experiment, planned, result
+from tests.test_figures import boxes
 
 ENTRANTS = (
     Entrant("asyncio", "asyncio"),
@@ -132,9 +133,38 @@ def test_what_processes_gain_is_said_for_each_delay(analysis: Analysis) -> None:
     said = drawn_processes(analysis).finding
     assert said == (
         "Delay 0 ms: asyncio is 1.65 times as fast with 2 processes as with one; one process "
-        "computes for 98 % of the time. Delay 100 ms: further processes of asyncio change nothing "
-        "(1.00 times the rate of one process); one process computes for 10 % of the time."
+        "computes for 98 % of the time. Delay 100 ms: further processes of asyncio make no clear "
+        "difference (1.00 times the rate of one process); one process computes for 10 % of the "
+        "time."
     )
+
+
+def test_what_is_not_so_in_each_trial_is_no_clear_gain(analysis: Analysis) -> None:
+    cells = tuple(
+        replace(
+            cell,
+            trials=tuple(
+                replace(one, summary=replace(one.summary, requests_per_s=rate))
+                for one, rate in zip(cell.trials, (900, 1500, 1600), strict=True)
+                if one.summary is not None
+            ),
+        )
+        if cell.cell.crawler == "asyncio*2" and cell.cell.delay.is_none
+        else cell
+        for cell in analysis.cells
+    )
+    said = drawn_processes(replace(analysis, cells=cells)).finding
+    assert "Delay 0 ms: further processes of asyncio make no clear difference (1.53 times" in said
+
+
+@pytest.mark.thorough
+def test_no_text_of_the_two_figures_is_cut(store: Store, analysis: Analysis) -> None:
+    by_loop = interpreters.draw(DelayScene(store, analysis, "small print", "", "", ()))
+    assert by_loop is not None
+    for figure in (drawn_processes(analysis).figure, by_loop.figure):
+        for text, box in boxes(figure):
+            assert 8 <= box.x0 <= box.x1 <= figure.bbox.width - 8, text
+            assert 0 <= box.y0 <= box.y1 <= figure.bbox.height, text
 
 
 def test_an_invalid_number_of_processes_is_a_cross_and_says_nothing(analysis: Analysis) -> None:

@@ -31,6 +31,8 @@ _WIDTH, _GAP = 0.8, 0.9
 """Width of a bar, and the gap between two crawlers; numbers of processes are 1 apart."""
 _WIDE_BARS = 8
 """Up to so many bars in a panel, there is room for numbers on them that are not turned."""
+_TICKS_INCHES, _NAME_INCHES, _LABEL_INCHES = 0.23, 0.16, 0.42
+"""Height of a line of numbers below the axes, of a line of names, and of the label with gaps."""
 _TALL = 0.42
 """A bar of this share of the axes has room for its number; that of a lower bar is above it."""
 _LEAST_GAIN = 0.05
@@ -72,7 +74,7 @@ def processes_figure(
     figure = new_figure()
     most = max(sum(len(series.points) for series in group) for group in by_request.values())
     width = 12.0 if most <= _WIDE_BARS else 14.0
-    figure.set_size_inches(width, 2.3 + 3.0 * len(by_request))
+    figure.set_size_inches(width, 2.3 + (3.0 if most <= _WIDE_BARS else 3.5) * len(by_request))
     panels = figure.subplots(len(by_request), 2, squeeze=False, width_ratios=(3, 2))
     styles = styles_of(list(dict.fromkeys(series.name for series in shown)))
     for (request, group), (left, right) in zip(by_request.items(), panels, strict=True):
@@ -83,19 +85,20 @@ def processes_figure(
         right.set_title("CPU time of a request", fontsize=12)
         for panel in (left, right):
             _name_bars(panel, group, places, styles)
-    has_several = any(point.server_processes > 1 for one in shown for point in one.points)
-    below = _label_inches(shown, has_several)
-    for panel in panels[-1]:
-        panel.set_xlabel(
-            f"processes that share a run{', and S that serve it' * has_several}",
-            labelpad=72 * below,
-        )
     points = [point for series in shown for point in series.points]
     handles = rate_legend(points, _IDEAL)
     if any(len(_reference(series)) > 1 for series in shown):
         handles.append(Line2D([], [], color=GREY, linestyle=":", label=_REFERENCE))
-    legend_below(panels[-1][0], handles, below + 0.55)
-    legend_below(panels[-1][1], cost_legend(points), below + 0.55)
+    has_servers = _has_servers(points)
+    lines = max(1 + _wrapped(series.name).count("\n") for series in shown)
+    names_inches = _NAME_INCHES * lines * _has_names(shown)
+    below = _TICKS_INCHES * (1 + has_servers) + names_inches + _LABEL_INCHES
+    for panel, entries in zip(panels[-1], (handles, cost_legend(points)), strict=True):
+        panel.set_xlabel(
+            f"processes that share a run{' (in brackets: that serve it)' * has_servers}",
+            labelpad=4 + 72 * names_inches,
+        )
+        legend_below(panel, entries, below)
     at = ", ".join(f"{at}" for at in dict.fromkeys(series.concurrency for series in shown))
     add_title(
         figure,
@@ -115,9 +118,12 @@ def _has_names(shown: Sequence[ParallelSeries]) -> bool:
     return len({series.name for series in shown}) > 1
 
 
-def _label_inches(shown: Sequence[ParallelSeries], has_several: bool) -> float:
-    """Return the height of what is written between the numbers of processes and the label."""
-    return 0.05 + 0.4 * _has_names(shown)
+def _has_servers(points: Sequence[ParallelPoint]) -> bool:
+    return any(point.server_processes > 1 for point in points)
+
+
+def _wrapped(name: str) -> str:
+    return name.replace("-", "-\n").replace("+", "\n+")
 
 
 def _format_servers(shown: Sequence[ParallelSeries]) -> str:
@@ -213,26 +219,26 @@ def _name_bars(
 ) -> None:
     """Write the numbers of processes under the bars, and under those the crawlers' names."""
     points = [point for series in group for point in series.points]
-    has_several = any(point.server_processes > 1 for point in points)
+    has_servers = _has_servers(points)
     panel.set_xticks(
         [x for row in places for x in row],
-        [f"{point.processes}" + f"\nS={point.server_processes}" * has_several for point in points],
+        [f"{one.processes}" + f"\n({one.server_processes})" * has_servers for one in points],
     )
-    panel.tick_params(axis="x", length=0)
+    panel.tick_params(axis="x", length=0, labelsize=12 if len(points) <= _WIDE_BARS else 10)
     panel.grid(axis="x", visible=False)
     panel.set_xlim(-0.7, places[-1][-1] + 0.7)
     if not _has_names(group):
         return
     for series, row in zip(group, places, strict=True):
         panel.annotate(
-            series.name.replace("-", "-\n"),
+            _wrapped(series.name),
             (fmean((row[0], row[-1])), 0),
             xycoords=("data", "axes fraction"),
-            xytext=(0, -32 if has_several else -18),
+            xytext=(0, -72 * _TICKS_INCHES * (1 + has_servers)),
             textcoords="offset points",
             ha="center",
             va="top",
-            fontsize=10,
+            fontsize=10 if len(points) <= _WIDE_BARS else 9,
             fontweight="bold",
             color=styles[series.name].colour,
         )
@@ -277,8 +283,8 @@ def _said_of_one(analysis: Analysis, series: ParallelSeries) -> str:
         low, high = min(gains), max(gains)
         times = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
         return (
-            f"further processes of {series.name} change nothing ({times} times the rate of "
-            f"{_format_count(one)}){computes}"
+            f"further processes of {series.name} make no clear difference ({times} times the rate "
+            f"of {_format_count(one)}){computes}"
         )
     first = f"{gains[0]:.2f} times as fast with {more[0].processes} processes as with "
     others = [
@@ -297,7 +303,10 @@ def _said_of_several(analysis: Analysis, group: Sequence[ParallelSeries]) -> str
         best.append((point.rate / one.rate, series, point))
     best.sort(key=lambda found: found[0])
     if not any(_is_gain(analysis, series, point) for _, series, point in best):
-        return f"further processes change nothing for any crawler (at best {best[-1][0]:.2f} times)"
+        return (
+            "further processes make no clear difference for any crawler (at best "
+            f"{best[-1][0]:.2f} times the rate)"
+        )
     least, most = (
         f"{gain:.2f} times ({series.name}, {_format_count(point)}{_format_busy(series.points[0])})"
         for gain, series, point in (best[0], best[-1])
@@ -306,12 +315,19 @@ def _said_of_several(analysis: Analysis, group: Sequence[ParallelSeries]) -> str
 
 
 def _is_gain(analysis: Analysis, series: ParallelSeries, point: ParallelPoint) -> bool:
-    """Return whether the rate differs from that of the fewest processes by enough to be named."""
-    one = series.points[0]
-    if abs(point.rate / one.rate - 1) < _LEAST_GAIN:
+    """Return whether the rate differs from that of the fewest processes by enough to be named.
+
+    Of few trials there is no test of a difference; it then has to be the same way in all of them.
+    """
+    one, other = (cell_of(analysis, series, it) for it in (series.points[0], point))
+    if abs(point.rate / series.points[0].rate - 1) < _LEAST_GAIN:
         return False
-    cells = (cell_of(analysis, series, one), cell_of(analysis, series, point))
-    return is_difference_seen(*cells, "throughput")
+    before, after = (
+        {trial.run.trial: trial.summary.requests_per_s for trial in cell.trials if trial.summary}
+        for cell in (one, other)
+    )
+    is_more = {after[trial] > before[trial] for trial in before.keys() & after.keys()}
+    return len(is_more) == 1 and is_difference_seen(one, other, "throughput")
 
 
 def _format_count(point: ParallelPoint) -> str:
