@@ -271,7 +271,7 @@ class _Run:
         at_ns = await asyncio.to_thread(self._begin_at_ns, ready)
         ended = await self._first_failure(
             [
-                asyncio.create_task(self._ask(worker, crawl, key, at_ns, self._client.id))
+                asyncio.create_task(self._ask(worker, crawl, key, at_ns))
                 for worker, _, key in self._parts
             ]
         )
@@ -304,6 +304,7 @@ class _Run:
             leaves_when_late=self._orders.leaves_when_late,
             control_url="" if has_servers_clock else self._orders.control_url,
             token=token_of_environment(),
+            client_id=self._client.id,
         )
 
     @property
