@@ -150,7 +150,9 @@ class ClusterCarrier:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
+                    # No dashboard; the HTTP server that comes anyway takes any port.
                     dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                     preload=[_OWN_SESSION],
