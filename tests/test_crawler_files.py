@@ -30,7 +30,8 @@ from crawlers.registry import (
     find,
     located,
 )
-from tests.test_command_line import ROOT, bench, call
+from tests.test_command_line import ROOT, call
+from tests.this_process import bench
 
 _README = (ROOT / "README.md").read_text()
 MINE = dedent(_README[_README.index("    import http.client") : _README.index("\nNow measure it")])

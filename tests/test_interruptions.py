@@ -13,7 +13,8 @@ import pytest
 
 from bench.results.folder import exclusive_lock
 from bench.results.store import FILE_NAME
-from tests.test_command_line import BENCH, bench, call
+from tests.test_command_line import BENCH, call
+from tests.this_process import bench
 
 
 def start_long_run(folder: Path) -> "subprocess.Popen[str]":

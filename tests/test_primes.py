@@ -53,9 +53,10 @@ from plots.figures.workload_bcrypt import bcrypt_figure
 from tests.accounts import arrivals
 from tests.accounts import load as loads
 from tests.factories import MS, run_row
-from tests.test_command_line import BENCH, bench
+from tests.test_command_line import BENCH
 from tests.test_figures import data, lines
 from tests.test_interruptions import assert_all_end, family
+from tests.this_process import bench
 
 Compute = Callable[[Work], Iterator[Found]]
 TINY = [

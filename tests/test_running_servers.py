@@ -27,7 +27,7 @@ from crawlers.trust import BY_DEFAULT
 from server.process import ServerProcess
 from tests.factories import experiment
 from tests.foreign_servers import aiohttp_server
-from tests.test_command_line import bench
+from tests.this_process import bench
 
 SWEEP = ("run", "--crawlers", "asyncio", "--concurrency", "1,2", "--trials", "1")
 

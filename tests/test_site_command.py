@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_command_line import bench
+from tests.this_process import bench
 from tests.wrong_spiders import DROPPED
 
 SITE = ["--pages", "300", "--links", "12", "--delay", "0", "--concurrency", "1", "--with", "all"]
