@@ -191,8 +191,8 @@ def test_a_delay_is_for_the_address_of_a_server_alone() -> None:
     ("crawler", "said"),
     [
         ("invent", "20 requests at a time, and 4 were asked for"),
-        ("skip_half", "missing 10"),
-        ("record_twice", "repeated 20"),
+        pytest.param("skip_half", "missing 10", marks=pytest.mark.thorough),
+        pytest.param("record_twice", "repeated 20", marks=pytest.mark.thorough),
     ],
 )
 def test_a_crawler_that_lies_is_found_out(crawler: str, said: str) -> None:

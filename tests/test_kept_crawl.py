@@ -182,8 +182,10 @@ def test_what_cannot_be_crawled_leaves_no_folder(
     "crawler",
     [
         "asyncio",
-        "threads",
-        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("gevent", "twisted")),
+        *(
+            pytest.param(name, marks=pytest.mark.thorough)
+            for name in ("threads", "gevent", "twisted")
+        ),
     ],
 )
 def test_an_interrupted_crawl_of_a_foreign_server_is_kept_as_far_as_it_went(
