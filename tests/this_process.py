@@ -24,6 +24,12 @@ def bench(*arguments: str, cwd: Path | None = None, given: str = "") -> "Complet
     return called(main, *arguments, cwd=cwd, given=given)
 
 
+def bench_without_figures(*arguments: str) -> "CompletedProcess[str]":
+    """The same for a verb that would also draw what it measured, in a process of its own."""
+    with patch("bench.cli.show.run_plots", return_value=0):
+        return bench(*arguments)
+
+
 def called(
     program: Callable[[list[str]], int], *arguments: str, cwd: Path | None = None, given: str = ""
 ) -> "CompletedProcess[str]":

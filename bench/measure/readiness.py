@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from bench.measure.interpreters import check_interpreter, crawler_command
@@ -82,6 +83,7 @@ def installed(entrant: Entrant) -> CrawlerInfo:
     return info
 
 
+@cache  # a process that takes a third of a second, and one command asks twice
 def _check_loads(entrant: Entrant) -> None:
     """Import a crawler in a process of its interpreter. Raises CrawlerNotInstalledError."""
     command = crawler_command(entrant, "--can-load", entrant.crawler)
