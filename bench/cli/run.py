@@ -74,7 +74,7 @@ EXAMPLES = (
     ("run --scenario all", "crawlers that adapt, and fixed ones, over all services"),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     (
-        "run --crawlers asyncio --processes 1,2 --concurrency 100 --delay 0,100",
+        "run --crawlers asyncio --processes 1,2 --concurrency 100 --delay 0",
         "concurrency against parallelism: the same crawl in one process and in several",
     ),
     (

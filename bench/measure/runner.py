@@ -330,7 +330,7 @@ class ProcessRunner:
                 of_connections["turned_away"],
                 counters["requests"],
                 of_connections["accepted"],
-                len(counters.get("processes", [None])),
+                len(counters["processes"]),
             )
         except ControlError as error:
             raise ServerGoneError(f"the server is gone: {error}") from error
