@@ -55,7 +55,8 @@ def test_a_worker_with_the_same_versions_takes_part() -> None:
     [
         (Facts("0.1", HERE.python, ""), "worker w1 has crawlbench 0.1 on Python"),
         (Facts(HERE.version, "3.9.1", ""), "on Python 3.9.1, and this is crawlbench"),
-        (ModuleNotFoundError("No module named 'bench'"), "worker w1 has no crawlbench"),
+        (ModuleNotFoundError("No module named 'bench'"), "worker w1 cannot load crawlbench"),
+        (Exception("ModuleNotFoundError('bench')"), "worker w1 cannot load crawlbench"),
         (TimeoutError(), "worker w1 does not answer"),
     ],
 )
