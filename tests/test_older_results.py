@@ -114,13 +114,13 @@ def test_a_report_of_older_results_has_the_same_numbers(
 def test_requests_of_older_results_are_exported_byte_for_byte(folder: Path, digest: str) -> None:
     done = bench("export", str(folder), "--what", "requests")
     assert done.returncode == 0, done
-    rows = [line.rsplit(",", 2) for line in done.stdout.splitlines()]
-    # Two columns were added later. They follow from the others.
-    assert rows[0][1:] == ["begin_ns", "due_ns"]
+    rows = [line.rsplit(",", 4) for line in done.stdout.splitlines()]
+    # Four columns were added later. They follow from the others.
+    assert rows[0][1:] == ["begin_ns", "due_ns", "process", "machine"]
     at = [rows[0][0].split(",").index(name) for name in ("arrived_ns", "delay_us")]
     for row, *added in rows[1:]:
         arrived_ns, delay_us = (row.split(",")[place] for place in at)
         due_ns = str(int(arrived_ns) + int(delay_us) * 1000) if arrived_ns else ""
-        assert added == [arrived_ns, due_ns]
+        assert added == [arrived_ns, due_ns, "0", ""]
     before = "".join(f"{row[0]}\n" for row in rows)
     assert sha256(before.encode()).hexdigest() == digest
