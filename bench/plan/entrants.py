@@ -124,10 +124,15 @@ def multiplied(
 def _changed(entrant: Entrant, python: str, loop: str, processes: int) -> Entrant:
     """Return the entrant run in another way, which its label says, too."""
     changed = replace(entrant, python=python, loop=loop, processes=processes)
-    own, new = _own_label(entrant), _own_label(changed)
-    if entrant.label == own:
-        return replace(changed, label=new)
-    return replace(changed, label=f"{entrant.label}{new.removeprefix(_own_name(entrant))}")
+    if entrant.label == _own_label(entrant):
+        return replace(changed, label=_own_label(changed))
+    added = replace(
+        changed,
+        loop=loop if loop != entrant.loop else "",
+        processes=processes if processes != entrant.processes else 1,
+    )
+    name = _environment_name(python) if python != entrant.python else ""
+    return replace(changed, label=f"{entrant.label}{_how(added)}{'@' if name else ''}{name}")
 
 
 def with_crawler(entrant: Entrant, crawler: str) -> Entrant:
