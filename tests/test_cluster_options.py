@@ -5,6 +5,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from array import array
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,16 +17,19 @@ from bench.cluster.clocks import on_server_clock
 from bench.cluster.differences import check_alike
 from bench.cluster.errors import ClusterError
 from bench.cluster.on_worker import Facts
-from bench.errors import UsageError
+from bench.errors import StoreError, UsageError
+from bench.kinds import kind_of
 from bench.measure.carriers import LocalCarrier, Place
 from bench.measure.runner import Target
+from bench.measure.session import resume
 from bench.results.clock import ClockOffset, ClockReading
+from bench.results.store import FILE_NAME, Store
 from crawlers.contract import FETCH_COLUMNS
 from crawlers.runtime import Runtime
 from crawlers.spec import Outcome
 from crawlers.work import WORK_COLUMNS
 from server import __version__
-from tests.factories import q, usage
+from tests.factories import experiment, q, usage
 
 
 def test_a_cluster_is_a_scheduler_or_workers_on_this_machine() -> None:
@@ -55,7 +59,8 @@ def test_a_worker_with_the_same_versions_takes_part() -> None:
     [
         (Facts("0.1", HERE.python, ""), "worker w1 has crawlbench 0.1 on Python"),
         (Facts(HERE.version, "3.9.1", ""), "on Python 3.9.1, and this is crawlbench"),
-        (ModuleNotFoundError("No module named 'bench'"), "worker w1 has no crawlbench"),
+        (ModuleNotFoundError("No module named 'bench'"), "worker w1 cannot load crawlbench"),
+        (Exception("ModuleNotFoundError('bench')"), "worker w1 cannot load crawlbench"),
         (TimeoutError(), "worker w1 does not answer"),
     ],
 )
@@ -110,6 +115,27 @@ def test_without_a_server_of_ours_nothing_tells_how_clocks_differ() -> None:
     check_clock(place, Target("http://10.0.0.9", "http://10.0.0.9:81"))
     with pytest.raises(UsageError, match="only such a server tells how the clocks"):
         check_clock(place, Target("http://10.0.0.9", ""))
+
+
+def test_a_cluster_that_a_file_names_is_not_connected(tmp_path: Path) -> None:
+    elsewhere = Place(LocalCarrier(), "", "elsewhere", has_our_clock=True)
+    begun = (
+        (experiment(cluster="tcp://10.0.0.9:8786", bind="10.0.0.1"), None),
+        (experiment(), elsewhere),
+    )
+    said = []
+    for number, (asked, place) in enumerate(begun):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        Store.create(folder / FILE_NAME, asked, 1, {}, "2026-01-01T00:00:00+00:00").close()
+        with pytest.raises(StoreError) as refusal:
+            resume(folder, kind_of, allow_foreign=False, place=place)
+        said.append(str(refusal.value).removeprefix(f"cannot resume {folder}: "))
+    options = "--cluster tcp://10.0.0.9:8786 --bind 10.0.0.1"
+    assert said == [
+        f"it was begun on a cluster: if you trust that, add {options}",
+        "it was begun on this machine: leave out --cluster",
+    ]
 
 
 def test_without_a_cluster_nothing_is_connected() -> None:

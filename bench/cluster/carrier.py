@@ -141,7 +141,8 @@ class ClusterCarrier:
         except ImportError:
             raise NoDaskError from None
         # A worker that dies is a result, which the bench reports itself.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         where: Any = self._address.scheduler
         if self._address.local_workers:
             where = self._stack.enter_context(
@@ -345,11 +346,15 @@ class _Run:
     ) -> list[T | Carried | None]:
         """Return all answers; None for those that were not there when the first share failed."""
         left = set(tasks)
-        while left:
-            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            answers = [task.result() for task in done]
-            if any(isinstance(one, Carried) and _has_failed(one) for one in answers):
-                break
+        try:
+            while left:
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                answers = [task.result() for task in done]
+                if any(isinstance(one, Carried) and _has_failed(one) for one in answers):
+                    break
+        except _SchedulerGoneError:
+            await asyncio.gather(*tasks, return_exceptions=True)  # it is gone for all of them
+            raise
         return [task.result() if task.done() else None for task in tasks]
 
     async def _stopped(self, answers: "Sequence[Ready | Carried | None]") -> list[Carried]:

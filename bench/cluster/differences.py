@@ -10,13 +10,12 @@ from server import __version__
 def check_alike(name: str, answer: Facts | Exception) -> Facts:
     """Return what a worker has answered. Raises ClusterError if it cannot take part."""
     here = f"crawlbench {__version__} on Python {platform.python_version()}"
-    # Functions are sent by reference: a worker without crawlbench cannot find them.
-    if isinstance(answer, ImportError | AttributeError):
-        raise ClusterError(
-            f"worker {name} has no crawlbench, or another version ({answer}): install {here} there"
-        )
-    if isinstance(answer, Exception):
+    if isinstance(answer, OSError):  # which TimeoutError is, too
         raise ClusterError(f"worker {name} does not answer ({answer!r}): restart it")
+    # Functions are sent by reference, so that a worker without crawlbench cannot find them. What
+    # comes back is a ModuleNotFoundError, or an Exception whose text is one.
+    if isinstance(answer, Exception):
+        raise ClusterError(f"worker {name} cannot load crawlbench ({answer}): install {here} there")
     there = f"crawlbench {answer.version} on Python {answer.python}"
     if there != here:
         raise ClusterError(

@@ -162,8 +162,9 @@ def _resume(
             raise StoreError(f"cannot resume {path.parent}: {kind.why_not_resumed}")
         asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
-        _check_place(asked, path.parent, place)
         missing = _missing(asked, store)
+        if missing:
+            _check_place(asked, path.parent, place)
         target = _target_of(asked, path, may_load_any_host) if missing else None
         if missing:
             _check(missing, target)
