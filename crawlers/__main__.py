@@ -20,11 +20,12 @@ if __name__ == "__main__" and sys.argv[1:] == ["--worker"]:
 # ruff: noqa: E402 - the imports take most of the time in which Ctrl-C may come
 import argparse
 import gc
+import json
 import platform
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from time import monotonic_ns, process_time_ns
 from time import sleep as _sleep  # kept here, because a library may replace it
@@ -79,9 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments == ["--worker"]:
             return _work()
         if arguments[:1] == ["--can-load"]:
-            load(find(arguments[1]))
-            print(CAN_LOAD)
-            return EXIT_OK
+            return _load_alone(*arguments[1:])
         return _crawl_by_hand(arguments)
     except UnknownCrawlerError as error:
         print(f"crawlers: {error}", file=sys.stderr)
@@ -91,6 +90,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_ENVIRONMENT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _load_alone(crawler: str, loop: str = "") -> int:
+    """Load a crawler, and say what it runs on, which its libraries may change."""
+    _use_loop(loop)
+    load(find(crawler))
+    print(CAN_LOAD)
+    print(json.dumps(asdict(Runtime.of_this_process(loop))))
+    return EXIT_OK
+
+
+def _use_loop(name: str) -> None:
+    """Have the crawler run on an event loop, unless the name is ""."""
+    if name:
+        from crawlers.loops import choose  # gevent must come before asyncio
+
+        choose(name)
 
 
 def _work() -> int:
@@ -109,7 +125,8 @@ def _work() -> int:
         with suppress(BrokenPipeError), open(leave_at, "wb") as stream:  # noqa: PTH123 - no pathlib
             records = site.records() if site is not None else None
             runtime = Runtime.of_this_process(spec.loop)
-            write_outcome(stream, usage, _versions(info), recorder, log, runtime, records)
+            versions = _versions(info, spec.loop)
+            write_outcome(stream, usage, versions, recorder, log, runtime, records)
 
     def leave_early() -> None:
         """The bench was interrupted: leave what there is so far, whatever the crawler is doing."""
@@ -124,6 +141,7 @@ def _work() -> int:
     gate = StartGate()
     end_with_stdin(kill_own_group, partial(gate.read, leave_early))
     trust(spec.trust)
+    _use_loop(spec.loop)
     crawl = load(info)
     if spec.work is not None:
         spec.work.load()  # now, while the clock is not running
@@ -361,12 +379,17 @@ class GcPauses:
         self.longest_ns = max(self.longest_ns, pause_ns)
 
 
-def _versions(info: CrawlerInfo) -> dict[str, str]:
+def _versions(info: CrawlerInfo, loop: str) -> dict[str, str]:
     from importlib.metadata import version
 
+    libraries = [*info.libraries]
+    if loop:
+        from crawlers.loops import distributions_of
+
+        libraries += distributions_of(loop)
     return {
         "python": platform.python_version(),
-        **{library: version(library) for library in info.libraries},
+        **{library: version(library) for library in libraries},
     }
 
 

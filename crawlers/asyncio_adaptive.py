@@ -7,12 +7,13 @@ load is given, and there is nothing to find.
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic_ns
 
 import aiohttp
 
-from crawlers.asyncio_aiohttp import fetch_each, open_session
-from crawlers.collector import collect_less_often
+from crawlers.asyncio_aiohttp import fetch_each, open_session, run_on
+from crawlers.asyncio_dispatch import new_event_loop
 from crawlers.contract import Job, Recorder
 from crawlers.limiters.aimd import AimdLimiter
 from crawlers.limiters.limiter import Limiter, sign_of
@@ -39,9 +40,7 @@ def _run(
         ):
             _Workers(limiter, jobs, record, session, tasks).start()
 
-    collect_less_often()
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(crawl())
+    run_on(partial(new_event_loop, False), crawl())
 
 
 class _Workers:

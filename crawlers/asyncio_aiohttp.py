@@ -17,7 +17,7 @@ from crawlers.trust import ssl_context
 
 
 def crawl(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
-    """Fetch every job, on asyncio's own event loop."""
+    """Fetch every job, on the event loop that was chosen, or asyncio's own."""
     jobs, is_open_loop = look_ahead(jobs)
     new_loop = partial(new_event_loop, is_open_loop)
     crawl_on(new_loop, jobs, concurrency, timeout_s, record, is_open_loop)

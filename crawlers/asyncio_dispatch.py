@@ -7,14 +7,20 @@ from typing import Any
 from crawlers import dispatch
 from crawlers.contract import Job
 from crawlers.dispatch import Slot
+from crawlers.loops import chosen
 from server.precise_selector import new_event_loop as new_precise_loop
 
 
-def new_event_loop(is_open_loop: bool) -> asyncio.AbstractEventLoop:
-    """Return an event loop of asyncio's own; in an open loop its timers are in microseconds.
+def new_event_loop(
+    is_open_loop: bool, own: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> asyncio.AbstractEventLoop:
+    """Return an event loop of the kind that was chosen; of the crawler's own, if none was.
 
+    That is asyncio's unless `own` makes another. In an open loop its timers are in microseconds:
     epoll counts in milliseconds, so that requests would start up to one late.
     """
+    if make := chosen(own):
+        return make()
     return new_precise_loop() if is_open_loop else asyncio.new_event_loop()
 
 

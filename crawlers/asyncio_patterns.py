@@ -4,12 +4,12 @@ They differ from crawlers.asyncio_aiohttp, and from each other, only in how jobs
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
+from functools import partial
 from itertools import islice
-from typing import Any
 
-from crawlers.asyncio_aiohttp import fetch_each, open_session
-from crawlers.collector import collect_less_often
+from crawlers.asyncio_aiohttp import fetch_each, open_session, run_on
+from crawlers.asyncio_dispatch import new_event_loop
 from crawlers.contract import Job, Recorder
 
 _JOBS_AHEAD = 1
@@ -32,7 +32,7 @@ def semaphore(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
             for done in asyncio.as_completed(tasks):
                 await done
 
-    _run(crawl())
+    run_on(partial(new_event_loop, False), crawl())
 
 
 def taskgroup(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -46,7 +46,7 @@ def taskgroup(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: R
             for job in jobs:
                 tasks.create_task(fetch_each((job,), session, record))
 
-    _run(crawl())
+    run_on(partial(new_event_loop, False), crawl())
 
 
 def chunks(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -57,7 +57,7 @@ def chunks(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Reco
             while chunk := list(islice(jobs, concurrency)):
                 await asyncio.gather(*(fetch_each((job,), session, record) for job in chunk))
 
-    _run(crawl())
+    run_on(partial(new_event_loop, False), crawl())
 
 
 def queue(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
@@ -78,10 +78,4 @@ def queue(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recor
             for _ in range(concurrency):
                 await waiting.put(None)  # Queue.shutdown needs Python 3.13
 
-    _run(crawl())
-
-
-def _run(crawl: Coroutine[Any, Any, None]) -> None:
-    collect_less_often()
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(crawl)
+    run_on(partial(new_event_loop, False), crawl())

@@ -43,7 +43,9 @@ class CrawlerInfo:
     """Whether a connection is used for more than one request."""
     max_concurrency: int = ANY
     cores: int = 1
-    """How many cores the crawler can use."""
+    """How many cores the crawler can use where Python has a GIL; ANY for as many as there are."""
+    cores_without_gil: int = 1
+    """The same where Python has none, if they are more."""
     resends: int = 0
     """How often the library itself sends one request again, at most."""
     resend_condition: str = ""
@@ -66,11 +68,17 @@ class CrawlerInfo:
     """Whether it keeps the contract in an open loop: it starts each job when it is due."""
     adapts: bool = False
     """Whether it chooses itself how many are in flight, and records that limit."""
+    takes_loop: bool = False
+    """Whether it runs on any event loop of crawlers.loops that is asked for."""
     extra: str = ""
     """The extra of this project that installs it, also where its library is no dependency of this
     project; "" if it is always installed."""
     is_declared: bool = True
     """Whether the fields above are declared; they are not for a crawler outside the registry."""
+
+    def cores_on(self, *, has_gil: bool) -> int:
+        """How many cores the crawler can use on an interpreter; ANY for as many as there are."""
+        return self.cores if has_gil else max(self.cores, self.cores_without_gil)
 
     @property
     def resends_in_words(self) -> str:
@@ -145,6 +153,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resend_condition=ON_A_KEPT_CONNECTION,
         extra="curl",
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="tornado-callback",
@@ -160,6 +169,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resend_condition=ON_A_KEPT_CONNECTION,
         extra="curl",
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio",
@@ -171,6 +181,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-uvloop",
@@ -182,6 +193,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="twisted",
@@ -202,6 +214,19 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         timeout="connecting, each read of the headers, whole body",
         said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
         open_loop=True,
+        cores_without_gil=ANY,
+    ),
+    CrawlerInfo(
+        name="asyncio-threads",
+        module="crawlers.asyncio_threads",
+        function="crawl",
+        libraries=("aiohttp",),
+        style="coroutines, event loops in threads",
+        cores_without_gil=ANY,
+        resends=1,
+        resend_condition=ON_ANY_CONNECTION,
+        open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="tornado-simple",
@@ -212,6 +237,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         keep_alive=False,
         said_instead=_OF_TORNADO,
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="tornado-simple-callback",
@@ -222,6 +248,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         keep_alive=False,
         said_instead=_OF_TORNADO,
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="geventhttpclient",
@@ -243,6 +270,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         style="coroutines",
         extra="httpx",
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="protocol",
@@ -251,6 +279,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("httptools",),
         style="the floor: callbacks of asyncio's transports",
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="protocol-uvloop",
@@ -259,6 +288,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         libraries=("httptools", "uvloop"),
         style="the floor, on libuv",
         open_loop=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-semaphore",
@@ -270,6 +300,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         takes_all=True,
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-taskgroup",
@@ -284,6 +315,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resend_condition=ON_ANY_CONNECTION,
         timeout="connecting, each read",
         said_instead=(("drip-body", UNBOUNDED), ("drip-headers", UNBOUNDED)),
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-chunks",
@@ -294,6 +326,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         is_pattern=True,
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-queue",
@@ -304,6 +337,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         is_pattern=True,
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="gevent-pool",
@@ -325,6 +359,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         takes_all=True,
         timeout="connecting, each read of the headers, whole body",
         said_instead=(("drip-headers", UNBOUNDED), *_OF_HTTP_CLIENT),
+        cores_without_gil=ANY,
     ),
     CrawlerInfo(
         name="asyncio-aimd",
@@ -335,6 +370,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
         adapts=True,
+        takes_loop=True,
     ),
     CrawlerInfo(
         name="asyncio-vegas",
@@ -345,6 +381,7 @@ REGISTRY: tuple[CrawlerInfo, ...] = (
         resends=1,
         resend_condition=ON_ANY_CONNECTION,
         adapts=True,
+        takes_loop=True,
     ),
 )
 

@@ -20,6 +20,7 @@ async def test_health_says_which_process_answers(server: InProcessServer) -> Non
     second = await asyncio.to_thread(health, server.addresses.control_url)
     assert first == second
     assert first["pid"] == os.getpid()
+    assert first["pids"] == [os.getpid()]
     assert len(first["nonce"]) == 16
 
 
@@ -36,6 +37,8 @@ async def test_stats_count_what_happened(server: InProcessServer) -> None:
     assert counted["connections"] == {"accepted": 1, "open": 1, "turned_away": 0, "most": 1000}
     assert counted["ledger"] == {"runs": 1, "rows": 3, "unrecorded": 0}
     assert counted["cpu_seconds"] > 0
+    used = {"cpu_seconds": counted["cpu_seconds"]}
+    assert counted["processes"] == [{"pid": os.getpid(), "requests": 4, "accepted": 1, **used}]
     assert counted["peak_memory_bytes"] > 10_000_000
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.analysis.validity import Level
-from bench.plan.entrants import Entrant, parse_entrant
+from bench.plan.entrants import Entrant, own_name
 from bench.plan.experiment import RequestModel
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def by_interpreter(analysis: "Analysis") -> tuple[ParallelSeries, ...]:
 
     def name_of(entrant: Entrant) -> str:
         processes = f"*{entrant.processes}" if entrant.processes > 1 else ""
-        return f"{parse_entrant(entrant.crawler).label}{processes}{_repetition(entrant)}"
+        return f"{own_name(entrant)}{processes}{_repetition(entrant)}"
 
     def runs_on(point: ParallelPoint) -> tuple[str, str]:
         return entrants[point.label].python, point.loop

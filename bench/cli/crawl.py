@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.cli.cluster_options import add_cluster, check_clock, cluster_of
 from bench.cli.load_options import (
     add_delay,
     add_load,
@@ -28,6 +29,7 @@ from bench.cli.options import (
     checked_entrant,
 )
 from bench.cli.parallel_options import add_parallel, check_server_processes, with_processes
+from bench.cli.runtime_options import add_runtimes, with_runtimes
 from bench.errors import UsageError
 from bench.exit_codes import EXIT_INTERRUPTED
 from bench.plan.delays import Delay
@@ -36,6 +38,7 @@ from crawlers.checked import checked_count
 
 if TYPE_CHECKING:
     from bench.analysis.thresholds import Threshold
+    from bench.measure.carriers import Place
     from bench.measure.kept_crawl import KeptCrawl
     from bench.measure.runner import Target
 
@@ -93,6 +96,8 @@ def add_options(parser: ArgumentParser) -> None:
     add_delay(parser, may_be_many=False)
     add_load(parser, may_be_many=False)
     add_parallel(parser, may_be_many=False)
+    add_runtimes(parser, may_be_many=False)
+    add_cluster(parser)
     add_sources(
         parser,
         "crawl this URL instead of a server of its own",
@@ -110,6 +115,13 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Make the crawl, keep and print its results, and return the exit code."""
+    with cluster_of(arguments) as place:
+        kept = _kept(arguments, place)
+    return _show(kept, arguments.fail_if, as_json=arguments.json, is_wide=arguments.wide)
+
+
+def _kept(arguments: Namespace, place: "Place | None") -> "KeptCrawl":
+    """Make the crawl and keep its results."""
     from bench.measure.kept_crawl import keep_crawl
     from bench.measure.limits import check_limits, check_server, ports_allowed
     from bench.measure.readiness import chosen_entrants, installed
@@ -133,7 +145,9 @@ def run(arguments: Namespace) -> int:
             f"{PROGRAM} list, or compare them with {PROGRAM} run --crawlers {arguments.crawler}"
         )
     (entrant,) = with_processes(
-        entrants, arguments, (arguments.concurrency,) if arguments.concurrency else ()
+        with_runtimes(entrants, arguments),
+        arguments,
+        (arguments.concurrency,) if arguments.concurrency else (),
     )
     info = installed(entrant)
     check_entrants(load, (entrant,))
@@ -174,14 +188,16 @@ def run(arguments: Namespace) -> int:
         server_processes=check_server_processes(
             arguments, load.service, has_own_server=target is None
         ),
+        cluster=str(arguments.cluster or ""),
+        bind=arguments.bind or "",
         **load.as_fields(),
     )
     (planned,) = asked.order({entrant.label: info.max_concurrency})
     check_limits([planned])
     if target is not None and target.is_ours:
         check_server(target, planned.cell.concurrency)
-    kept = keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT)
-    return _show(kept, arguments.fail_if, as_json=arguments.json, is_wide=arguments.wide)
+    check_clock(place, target)
+    return keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT, place)
 
 
 def _show(

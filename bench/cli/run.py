@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.cluster_options import add_cluster, check_clock, cluster_of
 from bench.cli.load_options import (
     add_delay,
     add_load,
@@ -30,6 +31,7 @@ from bench.cli.options import (
     add_wide,
 )
 from bench.cli.parallel_options import add_parallel, check_server_processes, with_processes
+from bench.cli.runtime_options import add_runtimes, with_runtimes
 from bench.cli.scenario_option import add_scenario, over_all_scenarios, with_options_of_scenario
 from bench.errors import UsageError
 from bench.measure.loopback import MAY_LOAD
@@ -123,6 +125,8 @@ def add_options(parser: ArgumentParser) -> None:
     )
     add_load(parser, may_be_many=True)
     add_parallel(parser, may_be_many=True)
+    add_runtimes(parser, may_be_many=True)
+    add_cluster(parser)
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
@@ -165,22 +169,26 @@ def run(arguments: Namespace) -> int:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
-    if arguments.scenario == ALL and arguments.resume is None:
-        measured = measure(over_all_scenarios(arguments), arguments.out or DEFAULT_OUT)
-    elif arguments.resume is None:
-        asked, target = asked_for(arguments)
-        measured = measure(asked, arguments.out or DEFAULT_OUT, target)
-    elif conflicting := _conflicting_with_resume(arguments):
-        raise UsageError(
-            f"--resume continues with the original options: leave out {', '.join(conflicting)}"
-        )
-    else:
-        measured = resume(
-            arguments.resume,
-            lambda store: _checked_kind(store, arguments),
-            allow_foreign=arguments.allow_foreign,
-            may_load_any_host=arguments.i_may_load_this_host,
-        )
+    with cluster_of(arguments) as place:
+        if arguments.scenario == ALL and arguments.resume is None:
+            everything = over_all_scenarios(arguments)
+            measured = measure(everything, arguments.out or DEFAULT_OUT, place=place)
+        elif arguments.resume is None:
+            asked, target = asked_for(arguments)
+            check_clock(place, target)
+            measured = measure(asked, arguments.out or DEFAULT_OUT, target, place)
+        elif conflicting := _conflicting_with_resume(arguments):
+            raise UsageError(
+                f"--resume continues with the original options: leave out {', '.join(conflicting)}"
+            )
+        else:
+            measured = resume(
+                arguments.resume,
+                lambda store: _checked_kind(store, arguments),
+                allow_foreign=arguments.allow_foreign,
+                may_load_any_host=arguments.i_may_load_this_host,
+                place=place,
+            )
     return show_measured(
         measured,
         arguments.format,
@@ -206,7 +214,7 @@ def _checked_kind(store: "Store", arguments: Namespace) -> "Kind":
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     """Return the options that were given although --resume already determines what is measured."""
     about_results = {"parser", "resume", "format", "timeline_at", "wide", "fail_if"}
-    about_results |= {"allow_foreign", "i_may_load_this_host"}
+    about_results |= {"allow_foreign", "i_may_load_this_host", "cluster", "bind"}
     return [
         f"--{name.replace('_', '-')}"
         for name, value in vars(arguments).items()
@@ -267,7 +275,8 @@ def _experiment(arguments: Namespace) -> "Experiment":
     preset = OF_SCENARIOS if arguments.scenario else preset
     named = arguments.crawlers or tuple(Entrant(name, name) for name in preset.crawlers)
     concurrencies = arguments.concurrency or (() if load.rates else preset.concurrencies)
-    entrants = with_processes(chosen_entrants(named, may_share=True), arguments, concurrencies)
+    entrants = with_runtimes(chosen_entrants(named, may_share=True), arguments)
+    entrants = with_processes(entrants, arguments, concurrencies)
     check_entrants(load, entrants)
     delays = arguments.delay or preset.delays
     check_ports(load, delays, max(arguments.concurrency or (0,)), ports_allowed())
@@ -287,5 +296,7 @@ def _experiment(arguments: Namespace) -> "Experiment":
         server_processes=check_server_processes(
             arguments, load.service, has_own_server=not (arguments.url or arguments.urls)
         ),
+        cluster=str(arguments.cluster or ""),
+        bind=arguments.bind or "",
         **load.as_fields(),
     )

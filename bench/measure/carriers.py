@@ -8,6 +8,7 @@ from threading import Event, Timer
 from time import monotonic, monotonic_ns
 from typing import NamedTuple, Protocol
 
+from bench.errors import MachineError
 from bench.measure.crawler_process import CrawlerProcess
 from bench.measure.descendants import kill_descendants
 from bench.measure.memory import MemorySampler
@@ -75,6 +76,14 @@ class Orders:
     """Samples the memory of the first process."""
     leaves_when_late: bool = False
     """Whether a late crawler leaves what it has fetched before it is killed."""
+    control_url: str = ""
+    """The control port of the server, on whose clock times are; "" for one that is not ours."""
+    has_own_server: bool = False
+    """Whether the bench has started the server, on this machine."""
+
+
+class CarrierGoneError(MachineError):
+    """Nothing is left that could carry a run, so that no further run can be made."""
 
 
 class Carrier(Protocol):
@@ -85,6 +94,19 @@ class Carrier(Protocol):
 
         All begin at the same instant, once all are ready. If one fails, the others are killed.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where runs are made, if not on this machine."""
+
+    carrier: Carrier
+    bind: str
+    """The address that a server for these runs listens on; "" for 127.0.0.1."""
+    note: str
+    """One line that says where."""
+    has_our_clock: bool
+    """Whether all processes have the clock of the bench."""
 
 
 class LocalCarrier:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bench.errors import StoreError
 from bench.interrupts import HeldBack, hold_interrupts, interrupt_once
+from bench.measure.carriers import Place
 from bench.measure.crawl_progress import crawl_progress
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import choose_pinning, choose_server_processes, on_cpus
@@ -32,11 +33,16 @@ class KeptCrawl(NamedTuple):
 
 
 def keep_crawl(
-    asked: CrawlExperiment, planned: PlannedRun, target: Target | None, out: Path
+    asked: CrawlExperiment,
+    planned: PlannedRun,
+    target: Target | None,
+    out: Path,
+    place: Place | None = None,
 ) -> KeptCrawl:
     """Make the crawl and keep its results in a new folder in `out`.
 
-    If `target` is None, a delay server is started for it. The first Ctrl-C ends the crawl, and
+    If `target` is None, a delay server is started for it. If `place` is given, the crawler runs
+    there and not on this machine. The first Ctrl-C ends the crawl, and
     what was fetched so far is kept; a second one raises KeyboardInterrupt, unless it comes while
     that is being written. Raises StoreError, and
     what the runner or the start of the server raises; nothing is kept then.
@@ -55,12 +61,18 @@ def keep_crawl(
         with ExitStack() as stack:
             stack.enter_context(exclusive_lock(folder))
             created_utc = datetime.now(UTC).isoformat(timespec="seconds")
-            environment = describe_environment(pinning.note)
+            environment = describe_environment(
+                f"{pinning.note}; {place.note}" if place is not None else pinning.note
+            )
             store = stack.enter_context(
                 Store.create(folder / FILE_NAME, asked, 1, environment, created_utc)
             )
             if target is None:
-                target = stack.enter_context(private_server(pinning, [planned], served_by))
+                target = stack.enter_context(
+                    private_server(
+                        pinning, [planned], served_by, place.bind if place is not None else ""
+                    )
+                )
             trust = Trust(asked.cafile, asked.is_insecure)
             runner = ProcessRunner(
                 replace(target, trust=trust),
@@ -68,6 +80,7 @@ def keep_crawl(
                 pinning,
                 on_interrupt=interruption,
                 on_ended=lambda: late.append(stack.enter_context(hold_interrupts())),
+                carrier=place.carrier if place is not None else None,
             )
             stack.enter_context(on_cpus(pinning.server))
             with crawl_progress(target, planned.requests, runner.limit_s(planned)):

@@ -1,16 +1,20 @@
 """Which crawlers a user means, and whether they can run here."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from sysconfig import get_config_var
 
 from bench.measure.interpreters import check_interpreter, crawler_command
 from bench.plan.entrants import Entrant, EntrantError, with_crawler, with_unique_labels
 from bench.plan.floor import fastest_floor
 from bench.printable import printable
 from crawlers.installed import install_command, installed_versions
+from crawlers.loops import check_installed, check_loop
 from crawlers.registry import (
     FORMER_NAMES,
     CrawlerInfo,
@@ -19,6 +23,7 @@ from crawlers.registry import (
     group,
     located,
 )
+from crawlers.runtime import Runtime
 from crawlers.spec import CAN_LOAD
 
 _LOAD_S = 60.0
@@ -77,20 +82,43 @@ def installed(entrant: Entrant) -> CrawlerInfo:
     Raises UnknownCrawlerError, CrawlerNotInstalledError, InterpreterError.
     """
     info = find(entrant.crawler, entrant.declared_as)
+    if entrant.loop:
+        check_loop(info, entrant.loop)
     check_interpreter(entrant)
     if entrant.python or not info.libraries:
-        _check_loads(entrant)
+        _load_alone(entrant)
     elif not installed_versions(info):
         name = entrant.label if entrant.declared_as else info.name
         raise CrawlerNotInstalledError(
             f"crawler {name!r} is not installed: {install_command(info)}"
         )
+    elif entrant.loop:
+        check_installed(entrant.loop)
     return info
 
 
-def _check_loads(entrant: Entrant) -> None:
-    """Import a crawler in a process of its interpreter. Raises CrawlerNotInstalledError."""
-    command = crawler_command(entrant, "--can-load", entrant.crawler)
+def runtime_of(entrant: Entrant) -> Runtime:
+    """Return what an entrant runs on. Its libraries may switch the GIL on, so that it is loaded.
+
+    On this interpreter that takes no process if it cannot run without a GIL. Raises
+    CrawlerNotInstalledError.
+    """
+    if not entrant.python and not get_config_var("Py_GIL_DISABLED"):
+        return Runtime.of_this_process(entrant.loop)
+    return _load_alone(entrant)
+
+
+def _load_alone(entrant: Entrant) -> Runtime:
+    """Load a crawler in a process of its interpreter, and return what it says that it runs on.
+
+    Raises CrawlerNotInstalledError.
+    """
+    return _loaded(replace(entrant, label="", declared_as="", processes=1))
+
+
+@cache
+def _loaded(entrant: Entrant) -> Runtime:
+    command = crawler_command(entrant, "--can-load", entrant.crawler, entrant.loop)
     where = f" (by {entrant.python})" if entrant.python else ""
     try:
         done = subprocess.run(
@@ -101,10 +129,17 @@ def _check_loads(entrant: Entrant) -> None:
         raise CrawlerNotInstalledError(
             f"crawler {entrant.crawler!r} cannot be loaded{where}: {reason}"
         ) from error
-    if done.returncode or CAN_LOAD.encode() not in done.stdout:
+    _, has_loaded, told = done.stdout.partition(CAN_LOAD.encode())
+    if done.returncode or not has_loaded:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"exit code {done.returncode}, and no answer"
         reason = printable(reason.removeprefix("crawlers: "))
         if entrant.crawler not in reason:
             reason = f"crawler {entrant.crawler!r} cannot be loaded: {reason}"
         raise CrawlerNotInstalledError(reason + where)
+    try:
+        return Runtime.parse(json.loads(told.strip().partition(b"\n")[0]))
+    except ValueError as error:
+        raise CrawlerNotInstalledError(
+            f"crawler {entrant.crawler!r} cannot be loaded{where}: {printable(str(error))}"
+        ) from error

@@ -25,6 +25,7 @@ from bench.measure.memory import MemorySampler
 from bench.measure.merging import merged_outcome
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning
+from bench.measure.readiness import runtime_of
 from bench.plan.experiment import PlannedRun, share_of
 from bench.plan.ideal import expected_ns
 from bench.results.run_result import ProcessResult, RunResult
@@ -74,6 +75,9 @@ class Target:
     """Most rows of the server's ledger."""
     plans: tuple[Plan, ...] = ()
     """What each of `urls` asks for, if all are one run of a server of ours."""
+
+    is_own: bool = False
+    """Whether the bench has started the server, on this machine."""
 
     @property
     def is_ours(self) -> bool:
@@ -208,6 +212,8 @@ class ProcessRunner:
             on_ended=self._on_ended,
             memory=memory,
             leaves_when_late=planned.site is not None,  # a spider says how far it was
+            control_url=self._target.control_url,
+            has_own_server=self._target.is_own,
         )
         shares = self._shares(planned, name)
         carried = self._carrier.carry(shares, orders)
@@ -235,7 +241,7 @@ class ProcessRunner:
             of_many = f"process {carried.index(first) + 1} of {len(carried)}"
             where = first.machine or (of_many if len(carried) > 1 else "")
             failure = f"{where}: {failure}" if where else failure
-        cores = 0 if planned.work is not None else cores_of(shares, self._info(planned))
+        cores = 0 if planned.work is not None else cores_of(shares, self._cores(planned))
         return _Crawled(failure, stderr_tail, outcome, processes, cores)
 
     def _shares(self, planned: PlannedRun, name: str) -> list[Share]:
@@ -298,7 +304,11 @@ class ProcessRunner:
             helpers = planned.site.parsers
         if helpers > 1:
             return [self._pinning.everything]
-        return self._pinning.of_crawlers(planned.entrant.processes, self._info(planned).cores)
+        return self._pinning.of_crawlers(planned.entrant.processes, self._cores(planned))
+
+    def _cores(self, planned: PlannedRun) -> int:
+        has_gil = runtime_of(planned.entrant).has_gil
+        return self._info(planned).cores_on(has_gil=has_gil)
 
     def _info(self, planned: PlannedRun) -> CrawlerInfo:
         return find(planned.entrant.crawler, planned.entrant.declared_as)
@@ -359,10 +369,10 @@ class ProcessRunner:
             sleep(0.02)
 
 
-def cores_of(shares: Sequence[Share], info: CrawlerInfo) -> int:
+def cores_of(shares: Sequence[Share], cores: int) -> int:
     """Return how many CPUs the processes of a run on this machine can use and are given."""
     given = {cpu for share in shares for cpu in share.cpus}
-    return min(len(shares) * info.cores, len(given) or os.cpu_count() or 1)
+    return min(len(shares) * cores, len(given) or os.cpu_count() or 1)
 
 
 def ledger_rows(planned: PlannedRun) -> int:

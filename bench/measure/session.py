@@ -1,5 +1,6 @@
 """Makes the runs of an experiment, or resumes an interrupted one, and keeps every run."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bench.errors import StoreError
+from bench.measure.carriers import CarrierGoneError, Place
 from bench.measure.limits import check_count, check_limits, check_server
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import (
@@ -53,22 +55,28 @@ class Measured(NamedTuple):
     ending: Ending
 
 
-def measure(asked: Asked, out: Path, target: Target | None = None) -> Measured:
+def measure(
+    asked: Asked, out: Path, target: Target | None = None, place: Place | None = None
+) -> Measured:
     """Make all runs of an experiment, and keep them in a new folder in `out`.
 
-    If `target` is None, a delay server is started for them. After Ctrl-C, the runs that were made
+    If `target` is None, a delay server is started for them. If `place` is given, crawlers run there
+    and not on this machine. After Ctrl-C, the runs that were made
     are kept. Raises errors that name a mistake, such as StoreError, TooMuchError and
     CrawlerNotInstalledError.
     """
     runs = _order(asked)
     _check(runs, target)
     folder = new_folder(out)
-    environment = describe_environment(_pinning(asked, target).note)
+    note = _note(asked, target, place)
+    environment = describe_environment(note)
     created_utc = datetime.now(UTC).isoformat(timespec="seconds")
-    _announce(asked, runs, folder, target)
+    _announce(note, runs, folder, target)
     with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
-        return _run_all(runs, store, asked, target, _Session(runs, PlannedProgress(runs)))
+        return _run_all(
+            runs, store, asked, target, _Session(runs, PlannedProgress(runs), place=place)
+        )
 
 
 class Search(Protocol):
@@ -127,6 +135,7 @@ def resume(
     *,
     allow_foreign: bool,
     may_load_any_host: bool = False,
+    place: Place | None = None,
 ) -> Measured:
     """Make the missing runs of an interrupted experiment. Raises StoreError, and as `measure`.
 
@@ -135,7 +144,7 @@ def resume(
     """
     path = find_file(folder)
     with exclusive_lock(path.parent):
-        return _resume(path, kind_of, allow_foreign, may_load_any_host)
+        return _resume(path, kind_of, allow_foreign, may_load_any_host, place)
 
 
 def _resume(
@@ -143,6 +152,7 @@ def _resume(
     kind_of: Callable[[Store], Kind],
     allow_foreign: bool,
     may_load_any_host: bool,
+    place: Place | None,
 ) -> Measured:
     store = Store.open(path, may_write=True)
     try:
@@ -152,11 +162,12 @@ def _resume(
             raise StoreError(f"cannot resume {path.parent}: {kind.why_not_resumed}")
         asked = store.read_asked(kind.asked)
         _check_foreign(asked, kind.programs, path.parent, allow_foreign)
+        _check_place(asked, path.parent, place)
         missing = _missing(asked, store)
         target = _target_of(asked, path, may_load_any_host) if missing else None
         if missing:
             _check(missing, target)
-            environment = describe_environment(_pinning(asked, target).note)
+            environment = describe_environment(_note(asked, target, place))
             different = list(differences(store.environment(), environment))
             copy = store.upgrade()
             if copy is not None:
@@ -177,8 +188,8 @@ def _resume(
         store.close()
         print(f"all runs of {path.parent} have been made already", file=sys.stderr)
         return Measured(path.parent, Ending.DONE)
-    _announce(asked, missing, path.parent, target)
-    session = _Session(missing, PlannedProgress(missing))
+    _announce(_note(asked, target, place), missing, path.parent, target)
+    session = _Session(missing, PlannedProgress(missing), place=place)
     return _run_all(missing, store, asked, target, session)
 
 
@@ -197,6 +208,27 @@ def _target_of(asked: Asked, path: Path, may_load_any_host: bool) -> Target | No
     return target
 
 
+def _check_place(asked: Asked, folder: Path, place: Place | None) -> None:
+    """Raise StoreError if an experiment was begun elsewhere.
+
+    The cluster that a file names is not connected: it could have this machine run programs.
+    """
+    begun_at = _place_options(asked)
+    if begun_at and place is None:
+        raise StoreError(
+            f"cannot resume {folder}: it was begun on a cluster: if you trust that, add "
+            f"{printable(begun_at)}"
+        )
+    if place is not None and not begun_at:
+        raise StoreError(
+            f"cannot resume {folder}: it was begun on this machine: leave out --cluster"
+        )
+
+
+def _place_options(asked: Asked) -> str:
+    return shlex.join(asked.place_options()) if isinstance(asked, Experiment) else ""
+
+
 def _check(runs: Sequence[PlannedRun], target: Target | None) -> None:
     check_limits(runs)
     if target is not None and target.is_ours:
@@ -207,6 +239,12 @@ def _pinning(asked: Asked, target: Target | None) -> Pinning:
     if target is not None:
         return of_running_server(choose_pinning())
     return choose_pinning(_server_processes(asked))
+
+
+def _note(asked: Asked, target: Target | None, place: Place | None) -> str:
+    """Return which process runs where, in one line."""
+    note = _pinning(asked, target).note
+    return f"{note}; {place.note}" if place is not None else note
 
 
 def _server_processes(asked: Asked) -> int:
@@ -266,13 +304,10 @@ def _is_same(was: RunRow, planned: PlannedRun) -> bool:
     )
 
 
-def _announce(
-    asked: Asked, runs: Sequence[PlannedRun], folder: Path, target: Target | None
-) -> None:
+def _announce(note: str, runs: Sequence[PlannedRun], folder: Path, target: Target | None) -> None:
     # Nobody knows how long a server takes that is not ours.
     is_foreign = target is not None and not target.is_ours
     span = "" if is_foreign else f", about {format_span(sum(expected_s(run) for run in runs))}"
-    note = _pinning(asked, target).note
     print(f"{format_count(len(runs), 'run')}{span}; results in {folder}\n{note}", file=sys.stderr)
 
 
@@ -281,6 +316,7 @@ class _Session(NamedTuple):
     """All runs, or those that need the most."""
     progress: Progress
     can_resume: bool = True
+    place: Place | None = None
 
 
 def _run_all(
@@ -296,7 +332,12 @@ def _run_all(
         store = stack.enter_context(opened)
         if target is None:
             target = stack.enter_context(
-                private_server(pinning, session.largest, _server_processes(asked))
+                private_server(
+                    pinning,
+                    session.largest,
+                    _server_processes(asked),
+                    session.place.bind if session.place is not None else "",
+                )
             )
         stack.enter_context(on_cpus(pinning.server))
         stack.enter_context(shown_on_stderr(progress))
@@ -312,7 +353,12 @@ def _run_all(
         try:
             failed = sweep(
                 runs,
-                ProcessRunner(target, asked.timeout_s, pinning),
+                ProcessRunner(
+                    target,
+                    asked.timeout_s,
+                    pinning,
+                    carrier=session.place.carrier if session.place is not None else None,
+                ),
                 store,
                 progress.start,
                 kept,
@@ -329,7 +375,7 @@ def _run_all(
                 lines.append(f"  to make the other runs:  {_resume_command(asked, folder)}")
             print("\n".join(lines), file=sys.stderr)
             return Measured(folder, Ending.INTERRUPTED)
-        except (ServerGoneError, StoreError) as error:
+        except (ServerGoneError, CarrierGoneError, StoreError) as error:
             made = f"{progress.count} of {progress.total} runs are kept in {folder}"
             if session.can_resume:
                 made += f": {_resume_command(asked, folder)} makes the others"
@@ -346,7 +392,7 @@ def _resume_command(asked: Asked, folder: Path) -> str:
         for one in asked.entrants
     )
     allow = " --allow-foreign" if has_foreign else ""
-    return f"{PROGRAM} run --resume {folder}{allow}"
+    return f"{PROGRAM} run --resume {folder}{allow} {_place_options(asked)}".rstrip()
 
 
 def _print_failures(failed: Sequence[RunResult]) -> None:

@@ -1,5 +1,7 @@
 """The target of a crawl or a sweep: a private server, or any URL."""
 
+import os
+import secrets
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from crawlers.checked import checked_url
 from crawlers.trust import Trust
 from server.announcement import parse_greeting
 from server.control_client import ControlError, fetch_run, stats
+from server.control_token import TOKEN_VARIABLE, token_of_environment
 from server.process import ServerProcess
 from server.request_plan import PATH, Plan, PlanError, parse_query
 from server.site.spec import SiteSpec
@@ -31,9 +34,11 @@ _MOST_URLS_BYTES = 100_000_000
 
 @contextmanager
 def private_server(
-    pinning: Pinning, runs: Sequence[PlannedRun], processes: int = 1
+    pinning: Pinning, runs: Sequence[PlannedRun], processes: int = 1, bind: str = ""
 ) -> Iterator[Target]:
     """Start a delay server on free ports, with ledger space for the largest of the runs.
+
+    It listens on the address `bind`, if that is given, and its control port then asks for a token.
 
     Raises server.process.ServerStartError and ControlError.
     """
@@ -44,11 +49,19 @@ def private_server(
         flags += ["--site-hosts", str(max(site.hosts for site in sites) + 1)]
     if processes > 1:
         flags += ["--processes", str(processes)]
+    if bind:
+        flags += ["--bind", bind]
+        if not token_of_environment():  # where the server and the clients of its control port look
+            os.environ[TOKEN_VARIABLE] = secrets.token_urlsafe(24)
+        say(
+            f"warning: while this runs, whoever reaches {bind} can send requests to the server; "
+            "its control port asks for a token, which is sent unencrypted"
+        )
     with ServerProcess(*flags) as server:
         control_url = server.addresses.control_url
         counted = stats(control_url)["processes"] if processes > 1 else [{"pid": server.pid}]
         pin_each([one["pid"] for one in counted], pinning.server)
-        yield Target(server.addresses.data_url, control_url, ledger_rows=rows)
+        yield Target(server.addresses.data_url, control_url, ledger_rows=rows, is_own=True)
 
 
 def recognise(url: str) -> Target:

@@ -414,7 +414,11 @@ class Experiment:
     def parallel_options(self) -> list[str]:
         """Return the options that say on how many processes the work is spread."""
         words = ["--server-processes", str(self.server_processes)] if self.server_processes else []
-        words += ["--cluster", self.cluster] if self.cluster else []
+        return words + self.place_options()
+
+    def place_options(self) -> list[str]:
+        """Return the options that say on which machines it runs."""
+        words = ["--cluster", self.cluster] if self.cluster else []
         return words + (["--bind", self.bind] if self.bind else [])
 
     def check(self) -> None:

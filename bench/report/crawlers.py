@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from bench.report.tables import Column, Table, print_table
 from crawlers.installed import install_command, installed_versions
+from crawlers.loops import installed_loops
 from crawlers.registry import ANY, REGISTRY, CrawlerInfo, find
 from crawlers.spiders.registry import SPIDERS, SpiderInfo
 
@@ -44,6 +45,14 @@ def print_crawlers(console: "Console") -> None:
             is_text=True,
             priority=7,
         ),
+        of("cores", _cores, is_text=True, priority=8),
+        of(
+            "+LOOP",
+            lambda info: "yes" if info.takes_loop else "no",
+            is_text=True,
+            priority=9,
+            about=f"+LOOP: whether it runs on any event loop; here {', '.join(installed_loops())}.",
+        ),
     )
     print_table(Table("", columns, REGISTRY), console)
 
@@ -70,6 +79,13 @@ def print_spiders(console: "Console") -> None:
 
 def _row_of(info: SpiderInfo) -> CrawlerInfo:
     return find(info.program, info.declared_as)
+
+
+def _cores(info: CrawlerInfo) -> str:
+    """Return how many cores a crawler can use, with the GIL and without."""
+    most, without = info.cores_on(has_gil=True), info.cores_on(has_gil=False)
+    words = [("any" if cores == ANY else str(cores)) for cores in (most, without)]
+    return words[0] if most == without else f"{words[0]}, {words[1]} without a GIL"
 
 
 def _library(info: CrawlerInfo) -> str:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 
 from crawlers.asyncio_aiohttp import fetch_one, work_on
+from crawlers.asyncio_dispatch import new_event_loop
 from crawlers.contract import Recorder
 from crawlers.spiders.contract import Frontier, Visit
 
@@ -13,8 +15,8 @@ from crawlers.spiders.contract import Frontier, Visit
 def spider(
     frontier: Frontier, concurrency: int, timeout_s: float, record: Recorder, visit: Visit
 ) -> None:
-    """Crawl a site, on asyncio's own event loop."""
-    spider_on(asyncio.new_event_loop, frontier, concurrency, timeout_s, record, visit)
+    """Crawl a site, on the event loop that was chosen, or asyncio's own."""
+    spider_on(partial(new_event_loop, False), frontier, concurrency, timeout_s, record, visit)
 
 
 def spider_on(

@@ -1,0 +1,1 @@
+"""Runs on several machines: shares of a run are carried by the workers of a Dask cluster."""
