@@ -37,6 +37,7 @@ READ_ON = {
     "services.md": "models of delays, services with limits, open loop, the ideal client",
     "scenarios.md": "named services, and how crawlers are scored over all of them",
     "site.md": "spiders that follow links, and what each of them misses",
+    "machines.md": "crawlers on several machines: clocks, failures, what is exposed",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",

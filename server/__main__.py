@@ -333,7 +333,11 @@ async def _serve_by(members: "Sequence[Member]", asked: _Asked) -> None:
         ended = how
         stop.set()
 
-    call_when_one_ends(lambda how: loop.call_soon_threadsafe(end, how))
+    def end_soon(how: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
+            loop.call_soon_threadsafe(end, how)
+
+    call_when_one_ends(end_soon)
     server = Members(members)
     try:
         try:

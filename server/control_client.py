@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from server.control_token import TokenError, authorization, token_of_environment
-from server.ledger import MOST_ROWS, RunRecord
+from server.ledger import MOST_PROCESSES, MOST_ROWS, RunRecord
 from server.packed_columns import HUGE, parse_json
 from server.service import PLAIN, Service
 
@@ -55,19 +55,29 @@ class ClockEstimate(NamedTuple):
 
 def health(control_url: str) -> dict[str, Any]:
     """Return the server's `nonce` (new at each start), `pid` and `version`. Raises ControlError."""
-    return _json(control_url, "/health", ("pid",), ("nonce",), ("version",))
+    with _answer(control_url, "GET", "/health", _WITHIN_S) as response:
+        return _parsed(response, ("pid",), ("nonce",), ("version",))
 
 
 def stats(control_url: str) -> dict[str, Any]:
     """Return the server's counters, which docs/server.md describes. Raises ControlError."""
-    return _json(
-        control_url,
-        "/stats",
-        ("requests",),
-        ("connections", "accepted"),
-        ("connections", "turned_away"),
-        ("connections", "most"),
-    )
+    with _answer(control_url, "GET", "/stats", _WITHIN_S) as response:
+        counters = _parsed(
+            response,
+            ("requests",),
+            ("connections", "accepted"),
+            ("connections", "turned_away"),
+            ("connections", "most"),
+        )
+        processes = counters.get("processes")
+        if not isinstance(processes, list) or not 1 <= len(processes) <= MOST_PROCESSES:
+            raise ValueError("it has no processes")
+        for process in processes:
+            _require(process, ("pid",), ("requests",), ("accepted",))
+            used = process.get("cpu_seconds")
+            if not isinstance(used, int | float) or not 0 <= used < HUGE:
+                raise ValueError("it has no cpu_seconds")
+        return counters
 
 
 def clock_offset(control_url: str, tries: int) -> ClockEstimate:
@@ -126,18 +136,18 @@ def _run_path(name: str) -> str:
     return f"/runs/{quote(name, safe='')}"
 
 
-def _json(control_url: str, path: str, *needed: tuple[str, ...]) -> dict[str, Any]:
-    """Return a JSON object that has the required keys: texts, or numbers from 0 on."""
-    with _answer(control_url, "GET", path, _WITHIN_S) as response:
-        return _parsed(response, *needed)
-
-
 def _parsed(response: HTTPResponse, *needed: tuple[str, ...]) -> dict[str, Any]:
-    """Return the JSON object in a response. Raises ValueError."""
+    """Return a JSON object that has the required keys. Raises ValueError."""
     body = response.read(_MOST_BYTES + 1)
     if len(body) > _MOST_BYTES:
         raise ValueError(f"it is longer than {_MOST_BYTES} bytes")
     answer = parse_json(body)
+    _require(answer, *needed)
+    return cast("dict[str, Any]", answer)
+
+
+def _require(answer: object, *needed: tuple[str, ...]) -> None:
+    """Raise ValueError if an object lacks one of these texts, or numbers from 0 on."""
     for names in needed:
         value = answer
         for name in names:
@@ -145,7 +155,6 @@ def _parsed(response: HTTPResponse, *needed: tuple[str, ...]) -> dict[str, Any]:
         is_number = type(value) is int and 0 <= value < HUGE
         if not is_number and (names[-1] not in ("nonce", "version") or type(value) is not str):
             raise ValueError(f"it has no {'.'.join(names)}")
-    return cast("dict[str, Any]", answer)
 
 
 class _Timed(io.RawIOBase):

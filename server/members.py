@@ -180,6 +180,8 @@ def fork_member(serve: Callable[[socket.socket], object]) -> Member:
     """
     control = socket.create_server((MEMBER_HOST, 0))
     control.setblocking(False)
+    # If it were ignored, as our starter may have left it, nobody would learn of an end.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent = os.getpid()
     pid = os.fork()
     if not pid:
@@ -205,8 +207,10 @@ def call_when_one_ends(call: Callable[[str], object]) -> None:
     """Call, in another thread, once a child of this process has ended, with how it ended."""
 
     def wait() -> None:
-        # Without reaping it, so that its number cannot become that of another process.
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        ended = None
+        with contextlib.suppress(ChildProcessError):  # end_members has waited for all by now
+            # Without reaping it, so that its number cannot become that of another process.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         if ended is not None:
             is_signal = ended.si_code != os.CLD_EXITED
             how = "was ended by signal" if is_signal else "ended with exit code"

@@ -12,12 +12,8 @@ from typing import Any
 
 from server.ledger import COLUMNS, RunRecord
 
+_MOST_CONNECTIONS = 2**32
 _SUMS = ("requests", "client_gone", "in_flight", "in_flight_peak")
-
-
-def connection_number(number: int, process: int, processes: int) -> int:
-    """Return a number that no other process gives: (it - 1) % `processes` is the process."""
-    return (number - 1) * processes + process + 1
 
 
 def merge_runs(records: Sequence[RunRecord | None], load_from_ns: int | None = None) -> RunRecord:
@@ -28,10 +24,15 @@ def merge_runs(records: Sequence[RunRecord | None], load_from_ns: int | None = N
     before the first arrival on, or before `load_from_ns`; those of a process are together.
     """
     present = [(process, record) for process, record in enumerate(records) if record is not None]
-    arrived_ns = [at for _, record in present for at in record.columns["arrived_ns"]]
+    arrived_ns = _concatenated("arrived_ns", "q", present, len(records)).tolist()
     # Each ledger is sorted but for few rows, and so timsort only merges them.
     order = sorted(range(len(arrived_ns)), key=arrived_ns.__getitem__)
-    columns = {name: _gather(name, code, present, order, len(records)) for name, code in COLUMNS}
+    # All in C. For fewer than two rows itemgetter returns no tuple, and there is nothing to order.
+    in_order = itemgetter(*order) if len(order) > 1 else tuple
+    columns = {
+        name: array(code, in_order(_concatenated(name, code, present, len(records))))
+        for name, code in COLUMNS
+    }
     if load_from_ns is None:
         load_from_ns = columns["arrived_ns"][0] if order else 0
     return RunRecord(
@@ -46,24 +47,20 @@ def merge_runs(records: Sequence[RunRecord | None], load_from_ns: int | None = N
     )
 
 
-def _gather(
-    name: str,
-    typecode: str,
-    present: Sequence[tuple[int, RunRecord]],
-    order: Sequence[int],
-    processes: int,
+def _concatenated(
+    name: str, typecode: str, present: Sequence[tuple[int, RunRecord]], processes: int
 ) -> "array[int]":
-    """Return one column of all records, in this order."""
-    values: list[int] = []
+    """Return one column of all records, one record after another."""
+    values = array(typecode)
     for process, record in present:
         column = record.columns[name]
         if name == "connection":
-            values += [connection_number(number, process, processes) for number in column]
+            # Number n becomes (n - 1) * processes + process + 1, which the others do not have.
+            numbers = range(process + 1 - processes, _MOST_CONNECTIONS, processes)
+            values.extend(map(numbers.__getitem__, column))
         else:
             values += column
-    if len(order) < 2:  # itemgetter returns a tuple for two items and more
-        return array(typecode, values)
-    return array(typecode, itemgetter(*order)(values))
+    return values
 
 
 def _first_head(records: Sequence[RunRecord]) -> bytes:

@@ -129,7 +129,7 @@ def test_a_worker_that_is_killed_fails_its_run_and_no_other(
 @pytest.mark.thorough
 def test_no_crawler_outlives_a_bench_that_is_killed(tmp_path: Path) -> None:
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         words = f"crawl protocol -n 100000 -c 2 --cluster {cluster.scheduler_address} --out"
         command = [sys.executable, "-P", "-m", "bench", *words.split(), str(tmp_path)]

@@ -7,12 +7,12 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from bench.results.store import FILE_NAME
 from server.process import ServerProcess
+from tests.this_process import bench
 
 ROOT = Path(__file__).parent.parent
 BENCH = [sys.executable, "-P", "-m", "bench"]
@@ -23,14 +23,6 @@ def call(*command: str, **options: object) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
         command, capture_output=True, text=True, timeout=50, **options
     )
-
-
-def bench(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
-    """Results of a crawl that nobody looks at are not kept among those of this checkout."""
-    if arguments[0] == "crawl" and not {"--out", "cwd"} & {*arguments, *options}:
-        with TemporaryDirectory() as folder:
-            return call(*BENCH, *arguments, "--out", folder, **options)
-    return call(*BENCH, *arguments, **options)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
@@ -137,7 +129,7 @@ def test_a_list_of_urls_is_fetched_once_each(tmp_path: Path) -> None:
             url = server.stdout.readline().partition("(")[2].partition(")")[0].rstrip("/")
             urls = [f"{url}/{name}" for name in "abcd"]
             lines = "\n".join(["# three that are there, one that is not", "", *urls])
-            done = bench("crawl", "asyncio", "-c", "2", "--urls", "-", "--json", input=lines)
+            done = bench("crawl", "asyncio", "-c", "2", "--urls", "-", "--json", given=lines)
             told = json.loads(done.stdout)
             assert (told["requests"], told["good"], told["errors"]) == (4, 3, {"status 404": 1})
             (tmp_path / "bad").write_text(f"{url}/a\nftp://x\n")
@@ -199,8 +191,8 @@ def test_a_delay_is_for_the_address_of_a_server_alone() -> None:
     ("crawler", "said"),
     [
         ("invent", "20 requests at a time, and 4 were asked for"),
-        ("skip_half", "missing 10"),
-        ("record_twice", "repeated 20"),
+        pytest.param("skip_half", "missing 10", marks=pytest.mark.thorough),
+        pytest.param("record_twice", "repeated 20", marks=pytest.mark.thorough),
     ],
 )
 def test_a_crawler_that_lies_is_found_out(crawler: str, said: str) -> None:
@@ -453,7 +445,7 @@ def test_a_crawler_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> N
         ("no_python", "SyntaxError: invalid syntax (no_python.py, line 1)"),
         ("leaves", "no answer"),
     ):
-        done = bench("check", f"{name}:crawl", env=environment)
+        done = call(*BENCH, "check", f"{name}:crawl", env=environment)
         assert (done.returncode, done.stderr.count("\n")) == (3, 1)
         assert f"crawler '{name}:crawl' cannot be" in done.stderr
         assert said in done.stderr

@@ -30,7 +30,8 @@ from crawlers.registry import (
     find,
     located,
 )
-from tests.test_command_line import ROOT, bench, call
+from tests.test_command_line import ROOT, call
+from tests.this_process import bench
 
 _README = (ROOT / "README.md").read_text()
 MINE = dedent(_README[_README.index("    import http.client") : _README.index("\nNow measure it")])
@@ -224,7 +225,9 @@ def test_the_current_folder_counts_and_not_the_checkout(folder: Path) -> None:
     assert done.stdout.startswith("1 requests, 1 errors (failed 1)"), done
 
 
-@pytest.mark.parametrize("on_another_python", [False, True])
+@pytest.mark.parametrize(
+    "on_another_python", [False, pytest.param(True, marks=pytest.mark.thorough)]
+)
 def test_its_folder_is_on_the_path_also_in_processes_that_it_starts(
     folder: Path, tmp_path: Path, on_another_python: bool
 ) -> None:

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["vulture"]
 
@@ -33,6 +35,7 @@ def test_a_function_that_nothing_calls_is_found(tmp_path: Path) -> None:
         assert f"{package}/room/planted.py:1: unused function 'planted_in_{package}'" in done.stdout
 
 
+@pytest.mark.thorough
 def test_each_exception_is_still_needed() -> None:
     done = vulture(ROOT, "--ignore-names", "none")
     found = set(re.findall(r"unused \w+ '(\w+)'", done.stdout))

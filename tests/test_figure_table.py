@@ -6,8 +6,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from plots import figures
 
 TABLES = (
@@ -35,11 +33,9 @@ def test_figures_that_are_drawn_on_request_have_a_program() -> None:
     assert all(find_spec(f"plots.{name}") is not None for name in figures.ON_REQUEST)
 
 
-@pytest.mark.parametrize(
-    "module", ["plots.__main__", "plots.page", "plots.scenes", "plots.words", "plots.floor"]
-)
-def test_what_does_not_draw_loads_no_matplotlib(module: str) -> None:
-    program = f"import sys, {module}; print('matplotlib' in sys.modules)"
+def test_what_does_not_draw_loads_no_matplotlib() -> None:
+    modules = "plots.__main__, plots.page, plots.scenes, plots.words, plots.floor"
+    program = f"import sys, {modules}; print('matplotlib' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
     )

@@ -125,7 +125,7 @@ def tiny_site(tmp_path: Path) -> Iterator[TinySite]:
         yield TinySite(tmp_path, port, Handler.asked)
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("name", ["scrapy", pytest.param("crawlee", marks=pytest.mark.thorough)])
 def test_a_framework_crawls_the_site_and_records_each_request_that_it_sends(
     name: str, tiny_site: TinySite
 ) -> None:

@@ -19,7 +19,12 @@ from server.control_client import ControlError, delete_run, fetch_run, health, s
 from server.ledger import COLUMNS, FAULT_COLUMNS, LOAD_COLUMNS
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
-GOOD_STATS = {"requests": 1, "connections": {"accepted": 0, "turned_away": 0, "most": 5}}
+GOOD_PROCESS = {"pid": 1, "requests": 1, "accepted": 0, "cpu_seconds": 0.5}
+GOOD_STATS = {
+    "requests": 1,
+    "connections": {"accepted": 0, "turned_away": 0, "most": 5},
+    "processes": [GOOD_PROCESS],
+}
 
 
 @contextmanager
@@ -72,6 +77,13 @@ def as_json(value: object) -> bytes:
         (as_json({**GOOD_STATS, "requests": -1}), "has no requests"),
         (as_json({**GOOD_STATS, "requests": True}), "has no requests"),
         (as_json({**GOOD_STATS, "connections": 7}), "has no connections.accepted"),
+        (as_json({**GOOD_STATS, "processes": []}), "has no processes"),
+        (as_json({**GOOD_STATS, "processes": [GOOD_PROCESS] * 65}), "has no processes"),
+        (as_json({**GOOD_STATS, "processes": [7]}), "has no pid"),
+        (
+            as_json({**GOOD_STATS, "processes": [{**GOOD_PROCESS, "cpu_seconds": "1"}]}),
+            "has no cpu_seconds",
+        ),
         (b"HTTP/1.1 500 \x1b[2J\r\n\r\n\x1b[2J" + b"x" * 9999, "500, ?[2Jxxx"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "it is not JSON"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", ""),

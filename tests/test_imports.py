@@ -1,10 +1,12 @@
 """Imports run one way, and nothing heavy is imported where it is not used."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -50,31 +52,34 @@ def test_imports_run_one_way(package: str) -> None:
             assert allowed, f"{path.relative_to(ROOT)} imports {name}"
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("server.request_plan", "server.process", "server.control_client", "server.ledger"),
-        *(
-            "crawlers.registry",
-            "crawlers.loading",
-            "crawlers.spec",
-            "crawlers.__main__",
-            "plots",
-            "server.packed_columns",
-        ),
-        *("server.announcement", "bench.__main__", "crawlers", "crawlers.contract"),
-    ],
-)
-def test_what_others_import_is_the_standard_library_alone(module: str) -> None:
+def loaded_by(modules: Iterable[str]) -> dict[str, list[str]]:
+    """What is loaded when one after another is imported in a fresh interpreter: which are new."""
     program = (
-        f"import sys; before = set(sys.modules); import {module};"
-        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+        "import json, sys\nfrom importlib import import_module\n"
+        "loaded, found = set(sys.modules), {}\n"
+        "for name in sys.argv[1:]:\n"
+        "    import_module(name)\n"
+        "    found[name] = sorted(set(sys.modules) - loaded)\n"
+        "    loaded |= set(sys.modules)\n"
+        "print(json.dumps(found))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", program, *modules], capture_output=True, text=True, check=True
     )
-    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - set(PACKAGES)
-    assert not foreign
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+def test_what_others_import_is_the_standard_library_alone() -> None:
+    modules = (
+        *("server.request_plan", "server.process", "server.control_client", "server.ledger"),
+        *("crawlers.registry", "crawlers.loading", "crawlers.spec", "crawlers.__main__", "plots"),
+        *("server.packed_columns", "server.announcement", "bench.__main__", "crawlers"),
+        "crawlers.contract",
+    )
+    known = {*sys.stdlib_module_names, *PACKAGES}
+    for module, loaded in loaded_by(modules).items():
+        assert not {name.partition(".")[0] for name in loaded} - known, module
 
 
 def test_only_the_crawler_that_patches_the_process_does() -> None:
@@ -199,23 +204,16 @@ def test_a_namesake_that_hides_a_package_is_named(namesakes: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+def test_the_processes_that_are_measured_know_nothing_of_results() -> None:
+    modules = (
         *("crawlers.spec", "crawlers.work", "crawlers.__main__", "server.__main__"),
-        *("bench.primes.work", "bench.primes.no_io", "bench.primes.batches"),
-        *("bench.primes.asyncio_saver", "bench.primes.uvloop_saver", "bench.primes.file_io"),
-        *("bench.primes.aiohttp_batches", "bench.primes.uvloop_sleep_saver"),
-    ],
-)
-def test_the_processes_that_are_measured_know_nothing_of_results(module: str) -> None:
-    program = f"import sys, {module}; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+        *("bench.primes.work", "bench.primes.no_io", "bench.primes.asyncio_saver"),
+        *("bench.primes.uvloop_saver", "bench.primes.file_io", "bench.primes.aiohttp_batches"),
+        *("bench.primes.uvloop_sleep_saver", "bench.primes.batches"),  # gevent's patch comes last
     )
-    loaded = done.stdout.split()
-    assert "msgspec" not in loaded
-    assert not [name for name in loaded if name.startswith("bench.results")]
+    for module, loaded in loaded_by(modules).items():
+        assert "msgspec" not in loaded, module
+        assert not [name for name in loaded if name.startswith("bench.results")], module
 
 
 PURE = (
@@ -233,11 +231,7 @@ PURE = (
 
 
 @pytest.mark.without_coverage  # which imports sqlite3 itself
-@pytest.mark.parametrize("module", PURE)
-def test_what_is_pure_imports_nothing_that_is_not(module: str) -> None:
-    program = f"import sys, {module}; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
-    )
+def test_what_is_pure_imports_nothing_that_is_not() -> None:
     impure = {"sqlite3", "subprocess", "argparse", "rich", "socket", "tempfile", "psutil"}
-    assert not impure & set(done.stdout.split())
+    for module, loaded in loaded_by(PURE).items():
+        assert not impure & set(loaded), module

@@ -32,7 +32,8 @@ from bench.results.run_result import RunResult
 from bench.results.store import FILE_NAME, Store
 from server.control_client import stats
 from server.process import ServerProcess
-from tests.test_command_line import BENCH, bench
+from tests.test_command_line import BENCH
+from tests.this_process import bench
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals a process group")
 
@@ -168,11 +169,11 @@ def test_plans_of_a_list_are_judged_from_the_file_as_at_once(tmp_path: Path) -> 
     assert report.stdout == f"{done.stdout.rpartition(chr(10) * 2)[0]}\n"
 
 
-def test_what_cannot_be_crawled_leaves_no_folder(tmp_path: Path) -> None:
-    done = bench(
-        *("crawl", "asyncio", "-n", "1", "--out", str(tmp_path / "out")),
-        env={**os.environ, "CRAWLBENCH_CONTROL_TOKEN": "not a token \u00e9"},
-    )
+def test_what_cannot_be_crawled_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRAWLBENCH_CONTROL_TOKEN", "not a token \u00e9")
+    done = bench("crawl", "asyncio", "-n", "1", "--out", str(tmp_path / "out"))
     assert done.returncode == 3, done
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -181,8 +182,10 @@ def test_what_cannot_be_crawled_leaves_no_folder(tmp_path: Path) -> None:
     "crawler",
     [
         "asyncio",
-        "threads",
-        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("gevent", "twisted")),
+        *(
+            pytest.param(name, marks=pytest.mark.thorough)
+            for name in ("threads", "gevent", "twisted")
+        ),
     ],
 )
 def test_an_interrupted_crawl_of_a_foreign_server_is_kept_as_far_as_it_went(

@@ -89,7 +89,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         one.process.wait()
 
 
-@pytest.mark.parametrize("child", ["server", "--worker"])
+@pytest.mark.parametrize("child", [pytest.param("server", marks=pytest.mark.thorough), "--worker"])
 def test_a_bench_killed_when_it_has_started_a_process_leaves_nothing_running(
     start: Callable[..., Bench], tmp_path: Path, child: str
 ) -> None:
@@ -107,7 +107,10 @@ def test_a_bench_killed_when_it_stores_a_run_leaves_nothing_but_results(
     bench.kill()
 
 
-@pytest.mark.parametrize("stopped", ["", "server", "--worker"])
+@pytest.mark.parametrize(
+    "stopped",
+    [*(pytest.param(one, marks=pytest.mark.thorough) for one in ("", "server")), "--worker"],
+)
 def test_a_bench_killed_in_mid_crawl_leaves_nothing_not_even_what_was_stopped(
     start: Callable[..., Bench], tmp_path: Path, stopped: str
 ) -> None:
@@ -120,7 +123,7 @@ def test_a_bench_killed_in_mid_crawl_leaves_nothing_not_even_what_was_stopped(
     bench.kill()
 
 
-@pytest.mark.parametrize("is_stopped", [False, True])
+@pytest.mark.parametrize("is_stopped", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_what_draws_ends_too_and_removes_its_draft(
     start: Callable[..., Bench], tmp_path: Path, is_stopped: bool
 ) -> None:

@@ -20,7 +20,7 @@ from bench.results.store import FILE_NAME, Store
 from crawlers.contract import FETCH_COLUMNS
 from tests.factories import experiment, planned, result
 from tests.hostile_results import MUTATIONS, Mutation, edit, make_results, name_first, sql
-from tests.test_command_line import bench
+from tests.this_process import bench
 
 DATA = Path(__file__).parent / "data"
 VERSIONS = sorted(int(one.name.removeprefix("schema-")) for one in DATA.glob("schema-*"))

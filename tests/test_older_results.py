@@ -48,7 +48,7 @@ from pathlib import Path
 import pytest
 
 from bench.results.store import FILE_NAME
-from tests.test_command_line import bench
+from tests.this_process import bench
 
 DATA = Path(__file__).parent / "data"
 

@@ -272,7 +272,11 @@ def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: fl
 
 
 @pytest.mark.parametrize(
-    "seqs", [[], pytest.param([-1, -5], marks=pytest.mark.thorough), [10**15], [3, 3, 99]]
+    "seqs",
+    [
+        *(pytest.param(some, marks=pytest.mark.thorough) for some in ([], [-1, -5], [3, 3, 99])),
+        [10**15],
+    ],
 )
 def test_odd_records_do_not_cost_the_other_figures(store: Store, seqs: list[int]) -> None:
     odd = result(planned("serial", 1, number=99, trial=1, waves=4))

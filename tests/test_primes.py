@@ -53,24 +53,28 @@ from plots.figures.workload_bcrypt import bcrypt_figure
 from tests.accounts import arrivals
 from tests.accounts import load as loads
 from tests.factories import MS, run_row
-from tests.test_command_line import BENCH, bench
+from tests.test_command_line import BENCH
 from tests.test_figures import data, lines
 from tests.test_interruptions import assert_all_end, family
+from tests.this_process import bench, bench_without_figures
 
 Compute = Callable[[Work], Iterator[Found]]
 TINY = [
-    *("--work", "primes,bcrypt", "--sizes", "20", "--bcrypt", "4:5,5:4"),
+    *("--work", "primes,bcrypt", "--sizes", "20", "--bcrypt", "5:4"),
     *("--delay", "5", "-c", "3"),
 ]
+SIBLINGS = ("batches-aiohttp", "async-uvloop", "async-sleep-uvloop")
+"""Savers that resemble another one."""
+USUAL = [saver.name for saver in SAVERS if saver.name not in SIBLINGS]
 SMALL = ["--work", "primes", "--sizes", "20", "--delay", "5", "-c", "3"]
 OF_20 = [2, 3, 5, 7, 11, 13, 17, 19]
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
-    """All savers, once."""
+    """The usual savers, once."""
     folder = tmp_path_factory.mktemp("primes")
-    made = bench("primes", *TINY, "--out", str(folder))
+    made = bench_without_figures("primes", *TINY, "--savers", ",".join(USUAL), "--out", str(folder))
     made.folder = folder / "latest-primes"  # type: ignore[attr-defined]
     return made
 
@@ -156,7 +160,26 @@ def test_every_saver_saves_every_item_once(
     done: "subprocess.CompletedProcess[str]", analysis: PrimesAnalysis
 ) -> None:
     assert done.returncode == 0, done
-    assert {cell.saver for cell in analysis.cells} == {saver.name for saver in SAVERS}
+    assert {cell.saver for cell in analysis.cells} == set(USUAL)
+    assert_all_is_saved_once(analysis)
+    for said in ("× serial", "overlap", "8 of 8", "Seconds to compute", "is fastest, "):
+        assert said in done.stdout
+    assert "file-io is fastest" not in done.stdout
+
+
+@pytest.mark.thorough
+def test_savers_that_resemble_others_save_every_item_once(tmp_path: Path) -> None:
+    names = ",".join(SIBLINGS)
+    done = bench_without_figures("primes", *TINY, "--savers", names, "--out", str(tmp_path))
+    assert done.returncode == 0, done
+    with Store.open(tmp_path / "latest-primes" / FILE_NAME) as store:
+        analysis = analyse_primes(store)
+        assert {cell.saver for cell in analysis.cells} == set(SIBLINGS)
+        assert_all_is_saved_once(analysis)
+        assert_declared_as_their_library(analysis)
+
+
+def assert_all_is_saved_once(analysis: PrimesAnalysis) -> None:
     for cell in analysis.cells:
         (run,) = cell.runs
         assert run.verdict.level is not Level.INVALID, run.verdict
@@ -166,9 +189,6 @@ def test_every_saver_saves_every_item_once(
         method = b"POST " if cell.work.kind == "bcrypt" else b"GET "
         assert (run.run.request_head or method).startswith(method)
         assert bool(run.run.request_head) == saver_of(cell.saver).has_service
-    for said in ("× serial", "overlap", "8 of 8", "Seconds to compute", "is fastest, "):
-        assert said in done.stdout
-    assert "file-io is fastest" not in done.stdout
 
 
 def test_the_serial_saver_waits_for_each_and_overlaps_nothing(analysis: PrimesAnalysis) -> None:
@@ -184,6 +204,10 @@ def test_the_serial_saver_waits_for_each_and_overlaps_nothing(analysis: PrimesAn
 def test_savers_of_this_package_are_declared_as_the_crawlers_of_their_library(
     analysis: PrimesAnalysis,
 ) -> None:
+    assert_declared_as_their_library(analysis)
+
+
+def assert_declared_as_their_library(analysis: PrimesAnalysis) -> None:
     for cell in analysis.cells:
         info = find(saver_of(cell.saver).declared_as or saver_of(cell.saver).crawler)
         (run,) = (saved.run for saved in cell.runs)
@@ -192,13 +216,13 @@ def test_savers_of_this_package_are_declared_as_the_crawlers_of_their_library(
 
 
 def test_figures_have_a_line_for_each_saver(folder: Path, analysis: PrimesAnalysis) -> None:
-    names = {saver.name for saver in SAVERS}
+    names = set(USUAL)
     drawn = lines(primes_figure(analysis, ""))
     assert names <= set(drawn)
     assert list(data(drawn["serial"])[0]) == [20]
     workload = lines(bcrypt_figure(analysis, ""))
     assert names <= set(workload)
-    assert list(data(workload[NO_IO])[0]) == [4, 5]
+    assert list(data(workload[NO_IO])[0]) == [5]
     with pytest.raises(StoreError, match="--timeline-at is for crawls"):
         list(draw_all(folder, timeline_at=(100,)))
     stems = {path.stem for path in draw_all(folder)}
@@ -289,7 +313,7 @@ def test_results_that_cannot_be_are_refused(folder: Path, change: str, said: str
 
 def test_results_of_primes_are_for_their_own_tables(folder: Path) -> None:
     report = bench("report", str(folder), "--all")
-    assert (report.returncode, report.stdout.count("items to save")) == (0, 3)
+    assert (report.returncode, report.stdout.count("items to save")) == (0, 2)
     exported = bench("export", str(folder))
     assert (exported.returncode, exported.stderr.count("\n")) == (3, 1)
     assert "is of kind primes" in exported.stderr

@@ -5,25 +5,22 @@ import io
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+import plots.compare
 from bench.plan.delays import Delay
 from bench.report.export import REQUEST_COLUMNS
 from bench.results.store import FILE_NAME, Store
 from tests.factories import experiment, planned, result
+from tests.this_process import bench, called
 
 ENVIRONMENT = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
-
-
-def bench(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-P", "-m", "bench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, cwd=cwd)
 
 
 Make = Callable[..., Path]
@@ -273,9 +270,8 @@ def test_a_report_can_be_split(make: Make) -> None:
     assert "Where the time of a request goes" in done.stdout
 
 
-def draw_compared(told: str, file: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-P", "-m", "plots.compare", "--plot", str(file)]
-    return subprocess.run(command, input=told, capture_output=True, text=True, timeout=50)
+def draw_compared(told: str, file: Path) -> "CompletedProcess[str]":
+    return called(plots.compare.main, "--plot", str(file), given=told)
 
 
 def test_a_comparison_is_drawn_from_what_was_compared_and_not_compared_again(

@@ -15,7 +15,7 @@ from bench.results.folder import find_file, link_latest, new_folder
 from bench.results.store import FILE_NAME
 from tests.factories import experiment
 from tests.hostile_results import make_results
-from tests.test_command_line import bench
+from tests.this_process import bench
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,14 @@ from crawlers.trust import BY_DEFAULT
 from server.process import ServerProcess
 from tests.factories import experiment
 from tests.foreign_servers import aiohttp_server
-from tests.test_command_line import bench
+from tests.test_command_line import BENCH, call
 
 SWEEP = ("run", "--crawlers", "asyncio", "--concurrency", "1,2", "--trials", "1")
+
+
+def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A process of its own, because the servers of these tests are threads of this one."""
+    return call(*BENCH, *arguments)
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, addresses: dict[str, list[str]]) -> None:

@@ -1,5 +1,6 @@
 """What is said of runs that several processes, server processes and machines had a part in."""
 
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from bench.analysis.reconciliation import Reconciliation
 from bench.analysis.server_load import server_use
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, judge
+from bench.measure.merging import merged_outcome
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import share_of
@@ -27,8 +29,10 @@ from bench.results.clock import ClockOffset, ClockReading
 from bench.results.columns import IntColumns
 from bench.results.run_result import ProcessResult
 from bench.results.schema import RunRow
+from crawlers.contract import DUE_AFTER_S, Recorder
 from crawlers.runtime import Runtime
-from crawlers.spec import Usage
+from crawlers.spec import Outcome, Spec, Usage
+from crawlers.work import WorkLog
 from server.ledger import LOAD_COLUMNS
 from tests.accounts import arrivals, cell, fetches, load
 from tests.factories import MS, conditions, experiment, run_row, usage
@@ -223,6 +227,33 @@ def test_due_times_wait_for_the_slots_of_their_own_process() -> None:
     # One process with both slots would have had a free one.
     alone = summary_of(replace(run, processes=1), Accounts(fetches(*rows), None, load()))
     assert alone.client_lag_p99_ns == 698 * MS
+
+
+def test_due_times_of_all_processes_count_from_their_common_start() -> None:
+    """And not from when each is ready to take its first job, which would bend the schedule."""
+    log, start_ns = WorkLog(), 7 * 10**9
+    spec = Spec(
+        crawler="protocol",
+        concurrency=1,
+        timeout_s=1.0,
+        base_url="http://127.0.0.1:9",
+        is_planned=True,
+        run_name="run",
+        delays_us=array("I", (0, 0)),
+        due_after_ns=array("q", (5, 15)),
+        first_seq=1,
+        seq_step=2,
+        begin_ns=start_ns,
+    )
+    first_due_ns = start_ns + round(DUE_AFTER_S * 1e9)
+    assert [(job.seq, job.due_ns) for job in spec.jobs(log)] == [
+        (1, first_due_ns + 5),
+        (3, first_due_ns + 15),
+    ]
+    took = Outcome(usage(), {}, Recorder().columns(), WorkLog().columns(), log.first_due_ns)
+    merged = merged_outcome([replace(took, first_due_ns=0), took])  # one had no time to take any
+    assert merged is not None
+    assert merged.first_due_ns == first_due_ns
 
 
 def test_an_interruption_takes_each_process_where_it_is() -> None:

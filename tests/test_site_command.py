@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_command_line import bench
+from tests.this_process import bench_without_figures
 from tests.wrong_spiders import DROPPED
 
 SITE = ["--pages", "300", "--links", "12", "--delay", "0", "--concurrency", "1", "--with", "all"]
@@ -18,7 +18,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What is said of each spider, by its name."""
     names = ",".join(f"tests.wrong_spiders:{name}" for name in ("right", *WRONG))
     out = tmp_path_factory.mktemp("site")
-    done = bench("site", "--spiders", names, *SITE, "--json", "--out", str(out))
+    done = bench_without_figures("site", "--spiders", names, *SITE, "--json", "--out", str(out))
     assert done.returncode == 1, done
     return {run["spider"].partition(":")[2]: run for run in json.loads(done.stdout)}
 
@@ -43,7 +43,7 @@ def test_each_wrong_spider_is_found_out(told: dict[str, dict[str, Any]]) -> None
 
 def test_a_spider_that_crashes_is_named_with_what_it_said(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def spider(frontier, *rest):\n    raise KeyError('oh')\n")
-    done = bench(
+    done = bench_without_figures(
         *("site", "--spiders", f"{tmp_path}/mine.py:spider", "--pages", "10", "--links", "2"),
         *("--concurrency", "1", "--json", "--out", str(tmp_path / "out")),
     )

@@ -16,7 +16,7 @@ from bench.plan.ideal import expected_ns
 from bench.plan.site import SiteExperiment
 from bench.sites.ideal import Limits, ideal_of
 from bench.sites.truth import truth_of
-from tests.test_command_line import bench
+from tests.this_process import bench
 
 ANY = {"asyncio": 2**31, "asyncio+processes": 2**31, "serial": 1}
 

@@ -48,7 +48,7 @@ def test_one_series_is_the_exact_signed_rank_test(n: int, seed: int, shift: floa
     assert p_of(values) == pytest.approx(stats.wilcoxon(values, method="exact").pvalue)
 
 
-@settings(max_examples=50)
+@settings(max_examples=15)
 @given(st.lists(TIED, min_size=2, max_size=9))
 def test_ties_and_zeros_have_the_exact_signed_rank_test_of_pratt(found: list[float]) -> None:
     values = np.array(found)
@@ -67,7 +67,7 @@ def test_a_sample_of_the_signs_is_near_the_exact_test(n: int, shift: float) -> N
     assert p_of(values) == pytest.approx(exact, abs=5 * (exact / 50_000) ** 0.5)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(TIED, TIED, TIED), min_size=2, max_size=8))
 def test_several_series_are_adjusted_by_the_distribution_of_their_largest(
     rows: list[tuple[float, float, float]],
@@ -105,6 +105,7 @@ def test_the_pseudo_median_is_the_median_of_the_means_of_pairs(values: list[floa
     assert pseudo_median(values) == pytest.approx(median(means))
 
 
+@settings(max_examples=30)
 @given(st.integers(LEAST_TRIALS, 40), st.integers(0, 10**9))
 def test_the_interval_of_the_pseudo_median_is_what_the_exact_test_does_not_refuse(
     n: int, seed: int
@@ -135,6 +136,7 @@ def test_with_ties_the_interval_leaves_0_out_only_where_the_test_sees_a_differen
         assert p_of(np.array(values)) <= ERROR_RATE
 
 
+@settings(max_examples=30)
 @given(st.integers(LEAST_TRIALS, 200), st.data())
 def test_the_interval_of_the_median_is_that_of_the_binomial(n: int, data: st.DataObject) -> None:
     values = data.draw(st.permutations(range(n)).map(lambda order: np.array(order, dtype=float)))
@@ -148,7 +150,7 @@ def test_the_interval_of_the_median_is_that_of_the_binomial(n: int, data: st.Dat
     assert interval.coverage >= 1 - ERROR_RATE
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(st.lists(TIED, min_size=3, max_size=7))
 def test_rank_correlation_and_its_exact_p(values: list[float]) -> None:
     order = np.arange(len(values), dtype=float)

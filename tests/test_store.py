@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import StoreError
@@ -33,6 +33,7 @@ fetch_rows = st.lists(
 )
 
 
+@settings(max_examples=25)
 @given(fetch_rows)
 def test_raw_requests_survive_the_store(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, int, int, int, str]]

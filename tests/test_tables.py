@@ -14,7 +14,7 @@ import pytest
 from bench.report.tables import UNLIMITED, Column, Table, lay_out, wrap
 from bench.results.store import FILE_NAME
 from bench.wording import format_percent, format_span, shorten_middle
-from tests.test_command_line import BENCH, bench
+from tests.test_command_line import BENCH, call
 
 if sys.platform != "win32":
     import fcntl
@@ -177,7 +177,9 @@ def commands(folders: dict[str, Path]) -> list[list[str]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-@pytest.mark.parametrize("at", range(7))
+@pytest.mark.parametrize(
+    "at", [*(pytest.param(at, marks=pytest.mark.thorough) for at in (1, 2, 3, 5)), 0, 4, 6]
+)
 def test_on_a_terminal_of_eighty_columns_every_line_fits(
     at: int, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,19 +193,19 @@ def test_on_a_terminal_of_eighty_columns_every_line_fits(
     wide = on_a_terminal([*words, "--wide"], 80, NO_COLOR="1")
     assert "Left out" not in wide
     # Without a terminal there is all, too.
-    assert bench(*words, cwd=folders["sweep"]).stdout == wide
+    assert call(*BENCH, *words).stdout == wide
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_verdicts_have_colours_on_a_terminal_alone(folders: dict[str, Path]) -> None:
     words = ["report", str(folders["sweep"])]
     assert "\x1b[3" in on_a_terminal(words, 80)
-    assert "\x1b" not in bench(*words, env={**os.environ, "FORCE_COLOR": ""}).stdout
+    assert "\x1b" not in call(*BENCH, *words, env={**os.environ, "FORCE_COLOR": ""}).stdout
 
 
 def test_an_encoding_that_lacks_our_characters_gets_others(folders: dict[str, Path]) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = bench("report", str(folders["sweep"]), env=environment)
+    done = call(*BENCH, "report", str(folders["sweep"]), env=environment)
     assert done.returncode == 0
     assert "us/req" in done.stdout
     assert "\\" not in done.stdout

@@ -14,7 +14,7 @@ from bench.analysis.validity import Level
 from bench.report.thresholds import exit_code, judged, threshold_line, thresholds_as_json
 from tests.accounts import cell
 from tests.factories import experiment
-from tests.test_command_line import bench
+from tests.this_process import bench
 
 MS = 1_000_000
 

@@ -464,14 +464,25 @@ _STEADY = (
     "other processes",
 )
 
+_SIBLINGS = (
+    *("crawler: invents", "crawler: early clock", "crawler: hurries", "crawler: suspended"),
+    *("crawler: child of another session", "crawler: child of a child"),
+    *("crawler: starts programs", "server: few files"),
+)
+"""Controls that a check finds by what it also finds another one."""
+
 
 @pytest.mark.parametrize(
     "control",
     [
         # tests/test_open_loop_analysis.py has those with a load of their own, without processes.
-        *(one for one in CONTROLS if one.check in _STEADY and not one.load),
         *(
-            one
+            pytest.param(one, marks=pytest.mark.thorough) if one.name in _SIBLINGS else one
+            for one in CONTROLS
+            if one.check in _STEADY and not one.load
+        ),
+        *(
+            pytest.param(one, marks=pytest.mark.thorough)
             for one in POOLS
             if one.name.endswith(("aiohttp, C=200, 5 ms", "workers, C=200, 0 ms"))
         ),

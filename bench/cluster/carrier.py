@@ -150,7 +150,9 @@ class ClusterCarrier:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
+                    # No dashboard; the HTTP server that comes anyway takes any port.
                     dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                     preload=[_OWN_SESSION],
@@ -271,7 +273,7 @@ class _Run:
         at_ns = await asyncio.to_thread(self._begin_at_ns, ready)
         ended = await self._first_failure(
             [
-                asyncio.create_task(self._ask(worker, crawl, key, at_ns, self._client.id))
+                asyncio.create_task(self._ask(worker, crawl, key, at_ns))
                 for worker, _, key in self._parts
             ]
         )
@@ -304,6 +306,7 @@ class _Run:
             leaves_when_late=self._orders.leaves_when_late,
             control_url="" if has_servers_clock else self._orders.control_url,
             token=token_of_environment(),
+            client_id=self._client.id,
         )
 
     @property

@@ -60,6 +60,8 @@ class Order:
     """Of the server whose clock is asked; "" if the worker has the same."""
     token: str
     """Of the server's control port, or ""."""
+    client_id: str
+    """Of the bench, by which the scheduler tells whether it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class _Prepared:
 
 _prepared: dict[str, _Prepared] = {}
 """The shares on this worker, by key."""
+_watches: set[asyncio.Task[None]] = set()
 
 
 async def facts() -> Facts:
@@ -114,9 +117,32 @@ async def facts() -> Facts:
     return Facts(__version__, platform.python_version(), clock_name())
 
 
-async def prepare(order: Order) -> Ready:
-    """Start the crawler process of a share, wait until it is ready, and measure the clock."""
-    return await asyncio.to_thread(_prepare, order)
+async def prepare(order: Order, dask_worker: "Worker") -> Ready:
+    """Start the crawler process of a share, wait until it is ready, and measure the clock.
+
+    If the bench goes away before the share has ended, the crawler is killed.
+    """
+    ready = await asyncio.to_thread(_prepare, order)
+    watch = asyncio.create_task(_watch(order, dask_worker))
+    _watches.add(watch)  # the event loop itself holds no reference
+    watch.add_done_callback(_watches.discard)
+    return ready
+
+
+async def _watch(order: Order, dask_worker: "Worker") -> None:
+    """Kill the crawler of a share if the bench or the scheduler goes away.
+
+    Nothing else tells: what a client has asked for goes on when the client has been killed.
+    """
+    while order.key in _prepared:
+        try:
+            events = await dask_worker.scheduler.events(topic=order.client_id)
+        except OSError:
+            return await stop(order.key)
+        if any(event.get("action") == "remove-client" for _, event in events):
+            return await stop(order.key)
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return None
 
 
 def _prepare(order: Order) -> Ready:
@@ -145,37 +171,22 @@ def _offset(order: Order) -> ClockOffset | None:
     return ClockOffset(found.at_ns, found.offset_ns, found.bound_ns)
 
 
-async def crawl(key: str, at_ns: int, client_id: str, dask_worker: "Worker") -> Carried:
+async def crawl(key: str, at_ns: int) -> Carried:
     """Have a prepared crawler begin at an instant of the server's clock, and wait for its end.
 
-    0 means at once. If the bench goes away meanwhile, the crawler is killed.
+    0 means at once.
     """
     prepared = _prepared[key]
     ended: SimpleQueue[CrawlerProcess] = SimpleQueue()
     prepared.process.tell_end(ended)
     offset_ns = prepared.clock.offset_ns if prepared.clock else 0
     prepared.process.begin(max(monotonic_ns(), at_ns - offset_ns) if at_ns else 0)
-    waiting = asyncio.create_task(asyncio.to_thread(ended.get))
     try:
-        while not (await asyncio.wait([waiting], timeout=_LOOK_EVERY_S))[0]:
-            if await _is_gone(client_id, dask_worker):
-                prepared.process.kill()
-    except asyncio.CancelledError:  # the worker closes, and would wait for the thread above
+        await asyncio.to_thread(ended.get)
+    except asyncio.CancelledError:  # the worker closes, and would wait for the thread
         prepared.process.kill()
         raise
     return await asyncio.to_thread(_carried, prepared)
-
-
-async def _is_gone(client_id: str, dask_worker: "Worker") -> bool:
-    """Return whether the scheduler has seen the bench go.
-
-    Nothing else tells it: what a client has asked for goes on when the client has been killed.
-    """
-    try:
-        events = await dask_worker.scheduler.events(topic=client_id)
-    except OSError:  # the scheduler itself has gone
-        return True
-    return any(event.get("action") == "remove-client" for _, event in events)
 
 
 def _carried(prepared: _Prepared) -> Carried:

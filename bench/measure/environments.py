@@ -35,6 +35,7 @@ _NOT_REACHED = re.compile(
     "Failed to establish a new connection|Temporary failure in name resolution|Failed to fetch|"
     "error sending request|Could not fetch URL|ConnectTimeout|ReadTimeout",
 )
+_CAUSE = re.compile("error:|cause:", re.IGNORECASE)
 _PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([A-Za-z0-9.!+_-]*[A-Za-z0-9])")
 
 
@@ -204,5 +205,7 @@ def _listed(crawlers: Sequence[str]) -> str:
 
 
 def _last_line(printed: str) -> str:
-    lines = [line for line in printed.splitlines() if line.strip()] or ["it said nothing"]
-    return printable(lines[-1].strip())
+    """Return the last line that says what went wrong; hints may follow it."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["it said nothing"]
+    telling = [line for line in lines if _CAUSE.match(line)]
+    return printable((telling or lines)[-1])

@@ -163,7 +163,7 @@ def processes_table(processes: Sequence[ProcessResult]) -> Table[ProcessResult]:
     return Table(
         "Crawler processes",
         (
-            of("process", lambda one: str(one.ordinal)),
+            of("process", lambda one: f"{one.ordinal + 1} of {len(processes)}"),
             of("machine", lambda one: one.machine or "this one", is_text=True),
             of("Python", lambda one: format_runtime(one.runtime) or "-", is_text=True),
             of("C", lambda one: str(one.concurrency), about="C: its part of the concurrency."),

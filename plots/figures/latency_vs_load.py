@@ -184,7 +184,13 @@ def ideal_points(
 def _ideal_of(run: RunRow) -> dict[str, float]:
     """Return the quantiles in ms, and the good requests per second, of the ideal client."""
     due_after_ns = run.due_after_ns()
-    ideal = simulate(run.delays_us(), run.service, slots=run.slots, due_after_ns=due_after_ns)
+    ideal = simulate(
+        run.delays_us(),
+        run.service,
+        slots=run.slots,
+        due_after_ns=due_after_ns,
+        processes=run.processes,
+    )
     due_ns, end_ns = np.array(ideal.due_ns), np.array(ideal.end_ns)
     is_counted = np.array(ideal.status) == GOOD
     is_counted &= due_ns >= run.load.warm_up_s * 1e9

@@ -173,8 +173,8 @@ def _overrun(evidence: Evidence) -> Iterator[Reason]:
     if over is not None:
         yield invalid(
             "overrun",
-            f"process {over.process} had {over.peak} requests at a time, and its share of the "
-            f"{run.slots} asked for is {over.slots}",
+            f"process {over.process + 1} of {run.processes} had {over.peak} requests at a time, "
+            f"and its share of the {run.slots} asked for is {over.slots}",
         )
 
 
