@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.analysis.validity import Level
-from bench.plan.entrants import Entrant
+from bench.plan.entrants import Entrant, own_name
 from bench.plan.experiment import RequestModel
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def by_interpreter(analysis: "Analysis") -> tuple[ParallelSeries, ...]:
 
     def name_of(entrant: Entrant) -> str:
         processes = f"*{entrant.processes}" if entrant.processes > 1 else ""
-        crawler = entrant.crawler.rpartition("/")[2]  # of a file, without its folder
-        return f"{crawler}{processes}{_repetition(entrant)}"
+        return f"{own_name(entrant)}{processes}{_repetition(entrant)}"
 
     def key_of(entrant: Entrant) -> tuple[str, int, str]:
         return entrant.crawler, entrant.processes, _repetition(entrant)

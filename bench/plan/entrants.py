@@ -187,11 +187,12 @@ def with_unique_labels(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
 
 def _own_label(entrant: Entrant) -> str:
     """What it is called if it is given no label: `asyncio@old`, `mine:crawl`, `asyncio*4`."""
-    name = f"{_own_name(entrant)}{_how(entrant)}"
+    name = f"{own_name(entrant)}{_how(entrant)}"
     return f"{name}@{_environment_name(entrant.python)}" if entrant.python else name
 
 
-def _own_name(entrant: Entrant) -> str:
+def own_name(entrant: Entrant) -> str:
+    """Return the name of its crawler as labels have it: `asyncio`, or `mine:crawl` of a file."""
     name = entrant.crawler
     if is_file_name(name):
         path, _, function = name.rpartition(":")
