@@ -33,6 +33,7 @@ READ_ON = {
     "patterns.md": "six ways in which people write crawlers, and what each costs",
     "how-many.md": "how many requests at a time, from theory to the command",
     "parallelism.md": "several processes, and what limits them",
+    "pythons.md": "the same crawlers on other interpreters and event loops",
     "services.md": "models of delays, services with limits, open loop, the ideal client",
     "scenarios.md": "named services, and how crawlers are scored over all of them",
     "site.md": "spiders that follow links, and what each of them misses",

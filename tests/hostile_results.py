@@ -102,6 +102,14 @@ def name_first(label: str, **others: object) -> Change:
     return change
 
 
+def _process(bound_ns: int) -> str:
+    """Return SQL for a process of the first run on a machine whose clock is known that well."""
+    offset = {"at_ns": 1, "offset_ns": -(2**61), "bound_ns": bound_ns}
+    clock = json.dumps({"before": offset, "after": offset})
+    machine = EVIL.replace("'", "")
+    return f"INSERT INTO crawler_process VALUES (1, 0, '{machine}', 1, 10, '', '', '{clock}')"
+
+
 class Mutation(NamedTuple):
     """What is done to a good file, and whether it is shown then, or refused in one line."""
 
@@ -220,6 +228,20 @@ MUTATIONS = (
     Mutation("over before it began", put("fetch.end_ns", 1), True),
     Mutation(
         "not our server", sql("UPDATE run SET unrecorded = NULL", "DELETE FROM arrival"), True
+    ),
+    # Processes and machines that cannot be.
+    *(
+        Mutation(f"a clock wrong by {bound}", sql(_process(bound)), bound == 2**61)
+        for bound in (-1, 2**61, 2**70)
+    ),
+    Mutation("more processes than requests", put("run.processes", 1000), True),
+    Mutation("no process", put("run.processes", 0)),
+    *(
+        Mutation(
+            f"{count} server processes",
+            sql(f"UPDATE run SET conditions = json_set(conditions, '$.server_processes', {count})"),
+        )
+        for count in (0, 2**40)
     ),
     # A crawler that adapts, with limits that no crawler has.
     *(

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from bench.analysis.analyse import Analysis, analyse, load_accounts
 from bench.analysis.clocks import MachineClock
-from bench.analysis.parallel import by_interpreter
+from bench.analysis.parallel import by_interpreter, by_processes
 from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Reason, Verdict
 from bench.plan.delays import Delay
@@ -136,6 +136,20 @@ def test_what_processes_gain_is_said_for_each_delay(analysis: Analysis) -> None:
         "computes for 98 % of the time. Delay 100 ms: further processes of asyncio make no clear "
         "difference (1.00 times the rate of one process); one process computes for 10 % of the "
         "time."
+    )
+
+
+def test_of_several_crawlers_the_least_and_the_most_gain_is_said(analysis: Analysis) -> None:
+    at_0, at_100 = by_processes(analysis)
+    # Only what is said of it has another name: its cells are those of asyncio.
+    point = replace(at_0.points[1], rate=3 * at_0.points[0].rate)
+    other = replace(at_0, name="other", points=(at_0.points[0], point))
+    said = processes.findings(analysis, [at_0, other, at_100, replace(at_100, name="other")])
+    busy = "2 processes; one process computes for 98 % of the time"
+    assert said == (
+        f"Delay 0 ms: with further processes the rate is from 1.65 times (asyncio, {busy}) to 3.00 "
+        f"times (other, {busy}) that of the fewest. Delay 100 ms: further processes make no clear "
+        "difference for any crawler (at best 1.00 times the rate)."
     )
 
 

@@ -343,6 +343,7 @@ def test_what_is_missing_is_done_by_resume(folder: Path) -> None:
             "DELETE FROM arrival WHERE run = ?",
             "DELETE FROM work WHERE run = ?",
             "DELETE FROM server_load WHERE run = ?",
+            "DELETE FROM crawler_process WHERE run = ?",
             "DELETE FROM run WHERE number = ?",
         ):
             connection.execute(delete, (gone,))

@@ -303,3 +303,12 @@ def test_a_runtime_arrives_as_it_was_written() -> None:
     with pytest.raises(ValueError, match="has_gil"):
         Runtime.parse({**dict.fromkeys(("implementation", "version"), "x"), "loop": "",
                        "is_free_threaded": True, "has_gil": 3, "has_jit": None})  # fmt: skip
+
+
+def test_a_label_that_was_given_stays_if_nothing_is_asked_for_all() -> None:
+    old = parse_entrant("old=asyncio@/no/such/python")
+    assert multiplied([old]) == (old,)
+    assert [one.label for one in multiplied([old], processes=(1, 2))] == ["old", "old*2"]
+    assert multiplied([parse_entrant("mine=a")], pythons=("/x/3.13/bin/python",))[0].label == (
+        "mine@3.13"
+    )

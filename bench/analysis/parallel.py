@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.analysis.validity import Level
-from bench.plan.entrants import Entrant, parse_entrant
+from bench.plan.entrants import Entrant, own_name
 from bench.plan.experiment import RequestModel
 
 if TYPE_CHECKING:
@@ -85,14 +85,17 @@ def by_interpreter(analysis: "Analysis") -> tuple[ParallelSeries, ...]:
 
     def name_of(entrant: Entrant) -> str:
         processes = f"*{entrant.processes}" if entrant.processes > 1 else ""
-        return f"{parse_entrant(entrant.crawler).label}{processes}{_repetition(entrant)}"
+        return f"{own_name(entrant)}{processes}{_repetition(entrant)}"
+
+    def key_of(entrant: Entrant) -> tuple[str, int, str]:
+        return entrant.crawler, entrant.processes, _repetition(entrant)
 
     def runs_on(point: ParallelPoint) -> tuple[str, str]:
         return entrants[point.label].python, point.loop
 
     return tuple(
         ParallelSeries(name_of(first), request, concurrency, tuple(points))
-        for first, request, concurrency, points in _series(analysis, name_of)
+        for first, request, concurrency, points in _series(analysis, key_of)
         if len(set(map(runs_on, points))) > 1
     )
 

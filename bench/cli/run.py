@@ -74,8 +74,8 @@ EXAMPLES = (
     ("run --scenario all", "crawlers that adapt, and fixed ones, over all services"),
     ("run --chapter --crawlers gevent", "the chapter's sweep as the first two editions have it"),
     (
-        "run --crawlers asyncio --processes 1,2 --concurrency 100 --delay 0",
-        "concurrency against parallelism: the same crawl in one process and in several",
+        "run --crawlers asyncio --processes 1,2,4 --concurrency 100",
+        "concurrency against parallelism: the same crawl in one process and more",
     ),
     (
         "run --crawlers asyncio --python 3.11,3.13 --loop uvloop",

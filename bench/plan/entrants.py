@@ -124,10 +124,15 @@ def multiplied(
 def _changed(entrant: Entrant, python: str, loop: str, processes: int) -> Entrant:
     """Return the entrant run in another way, which its label says, too."""
     changed = replace(entrant, python=python, loop=loop, processes=processes)
-    own, new = _own_label(entrant), _own_label(changed)
-    if entrant.label == own:
-        return replace(changed, label=new)
-    return replace(changed, label=f"{entrant.label}{new.removeprefix(_own_name(entrant))}")
+    if entrant.label == _own_label(entrant):
+        return replace(changed, label=_own_label(changed))
+    added = replace(
+        changed,
+        loop=loop if loop != entrant.loop else "",
+        processes=processes if processes != entrant.processes else 1,
+    )
+    name = _environment_name(python) if python != entrant.python else ""
+    return replace(changed, label=f"{entrant.label}{_how(added)}{'@' if name else ''}{name}")
 
 
 def with_crawler(entrant: Entrant, crawler: str) -> Entrant:
@@ -182,11 +187,12 @@ def with_unique_labels(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
 
 def _own_label(entrant: Entrant) -> str:
     """What it is called if it is given no label: `asyncio@old`, `mine:crawl`, `asyncio*4`."""
-    name = f"{_own_name(entrant)}{_how(entrant)}"
+    name = f"{own_name(entrant)}{_how(entrant)}"
     return f"{name}@{_environment_name(entrant.python)}" if entrant.python else name
 
 
-def _own_name(entrant: Entrant) -> str:
+def own_name(entrant: Entrant) -> str:
+    """Return the name of its crawler as labels have it: `asyncio`, or `mine:crawl` of a file."""
     name = entrant.crawler
     if is_file_name(name):
         path, _, function = name.rpartition(":")

@@ -27,9 +27,9 @@ _OF_ARRIVAL = (
     *("begin_ns", "due_ns"),  # at the end, because they came later
 )
 """Columns of an arrival in the export. `seq` and `status` are taken from the fetch."""
-REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL)
-_SEQ = REQUEST_COLUMNS.index("seq")
 _OF_PROCESS = ("process", "machine")
+REQUEST_COLUMNS = (*_OF_RUN, "seq", *_OF_FETCH, *_OF_ARRIVAL, *_OF_PROCESS)
+_SEQ = REQUEST_COLUMNS.index("seq")
 
 _WORDS = dict(enumerate(ERROR_WORDS))
 _OUTCOMES = {
@@ -112,7 +112,7 @@ def export_requests(store: Store, form: str, stream: IO[str]) -> None:
         for accounts in [load_accounts(store, run)]
     )
     urls = store.urls()
-    columns = (*REQUEST_COLUMNS, *_OF_PROCESS, *(("url",) if urls else ()))
+    columns = (*REQUEST_COLUMNS, *(("url",) if urls else ()))
     if urls:
         rows = _with_urls(rows, urls)
     if form == JSON:

@@ -6,6 +6,8 @@ an estimate, which these classes keep with its bound.
 
 from dataclasses import dataclass
 
+from server.packed_columns import HUGE
+
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
@@ -47,5 +49,6 @@ class ClockReading:
     def check(self) -> None:
         """Raise ValueError for a reading that cannot have been made."""
         for one in (self.before, self.after):
-            if one.bound_ns < 0 or one.at_ns < 0:
+            is_possible = abs(one.offset_ns) < HUGE and 0 <= one.at_ns < HUGE
+            if not is_possible or not 0 <= one.bound_ns < HUGE:
                 raise ValueError(f"a clock offset with a bound of {one.bound_ns} ns")

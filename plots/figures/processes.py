@@ -204,7 +204,15 @@ def _draw_costs(
         for start, end, colour in ((0.0, client, "black"), (client, both, "white")):
             if len(points) <= _WIDE_BARS and end - start > 0.07 * top:
                 text, middle = f"{end - start:,.0f}", (start + end) / 2
-                panel.text(at, middle, text, ha="center", va="center", color=colour)
+                panel.text(
+                    at,
+                    middle,
+                    text,
+                    ha="center",
+                    va="center",
+                    color=colour,
+                    fontsize=12 if len(points) <= _WIDE_BARS / 2 else 9,
+                )
     panel.set_ylim(0, top or 1.0)
     panel.yaxis.set_major_locator(MaxNLocator(5))
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -311,7 +319,7 @@ def _said_of_several(analysis: Analysis, group: Sequence[ParallelSeries]) -> str
         f"{gain:.2f} times ({series.name}, {_format_count(point)}{_format_busy(series.points[0])})"
         for gain, series, point in (best[0], best[-1])
     )
-    return f"what further processes gain goes from {least} to {most}"
+    return f"with further processes the rate is from {least} to {most} that of the fewest"
 
 
 def _is_gain(analysis: Analysis, series: ParallelSeries, point: ParallelPoint) -> bool:

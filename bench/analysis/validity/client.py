@@ -71,7 +71,7 @@ def _stalls(evidence: Evidence) -> Iterator[Reason]:
     summary = evidence.summary
     limit_ns = stall_limit_ns(summary)
     stall = summary.client_stall
-    if stall is not None and stall.span_ns > limit_ns:
+    if stall is not None and stall.span_ns > limit_ns + summary.clock_bound_ns:
         yield suspect(
             "stall",
             f"the crawler stood still for {stall.span_ns / 1e9:.2f} s with answers at hand",

@@ -16,7 +16,8 @@ def _sent_late(evidence: Evidence) -> Iterator[Reason]:
     lag_ns, response_ns = summary.client_lag_p99_ns, summary.response_p50_ns
     if lag_ns is None:
         return
-    most_ns = max(LEAST_LAG_NS, LAG_SHARE * (response_ns or 0))
+    # Of several machines, each has the schedule as exactly as its clock is known.
+    most_ns = max(LEAST_LAG_NS, LAG_SHARE * (response_ns or 0)) + 2 * summary.clock_bound_ns
     if lag_ns > most_ns:
         yield suspect(
             "sent late",
