@@ -50,7 +50,8 @@ class ClockEstimate(NamedTuple):
     offset_ns: int
     """To be added to this machine's clock to get the server's, if the path is symmetric."""
     bound_ns: int
-    """The offset is wrong by at most this, whatever the path: half the round trip."""
+    """The offset is wrong by at most this, whatever the path: half the round trip, without the time
+    that the server took to answer."""
 
 
 def health(control_url: str) -> dict[str, Any]:
@@ -85,16 +86,32 @@ def clock_offset(control_url: str, tries: int) -> ClockEstimate:
 
     All are made on one connection. Raises ControlError.
     """
-    found: list[tuple[int, int, int]] = []
+    found: list[ClockEstimate] = []
+    before: tuple[int, int, int] | None = None
     with _request(control_url, "GET", "/clock", _WITHIN_S) as request:
-        for _ in range(tries):
+        for _ in range(tries + 1):  # what is known of a response comes with the next one
             with request.send() as response:
-                server_ns = _parsed(response, ("monotonic_ns",))["monotonic_ns"]
-            sent_ns, received_ns = request.sent_and_received_ns()
-            found.append((received_ns - sent_ns, sent_ns, server_ns))
-    round_trip_ns, sent_ns, server_ns = min(found)
-    at_ns = sent_ns + round_trip_ns // 2
-    return ClockEstimate(at_ns, server_ns - at_ns, -(-round_trip_ns // 2))
+                said = _parsed(response, ("received_ns",), ("sent_before_ns",))
+            if before is not None:
+                found.append(estimate(*before, said["sent_before_ns"]))
+            before = (*request.sent_and_received_ns(), said["received_ns"])
+    return min(found, key=lambda one: one.bound_ns)
+
+
+def estimate(
+    sent_ns: int, received_ns: int, server_received_ns: int, server_sent_ns: int
+) -> ClockEstimate:
+    """Return the offset by four instants of one round trip, as NTP does (RFC 5905, section 8).
+
+    The first two are on this machine's clock, the other two on the server's. Raises ValueError if
+    they cannot be.
+    """
+    on_the_way_ns = (received_ns - sent_ns) - (server_sent_ns - server_received_ns)
+    if on_the_way_ns < 0:
+        raise ValueError("it sends before it receives, or takes longer than the whole round trip")
+    at_ns = (sent_ns + received_ns) // 2
+    offset_ns = (server_received_ns + server_sent_ns) // 2 - at_ns
+    return ClockEstimate(at_ns, offset_ns, -(-on_the_way_ns // 2))
 
 
 def fetch_run(

@@ -24,6 +24,7 @@ from server.control_client import (
     ControlError,
     announce_run,
     clock_offset,
+    estimate,
     delete_run,
     fetch_run,
     health,
@@ -260,16 +261,22 @@ def test_a_clock_that_is_ahead_is_found_by_the_shortest_way(
 ) -> None:
     """The bound holds if only the way back is slow, and of several answers the quick one counts.
 
-    The answers that come late name a time that is wrong by `lies`.
+    The answers that come late name times that are wrong by `lies`. Each names its own receipt and
+    when the one before was sent. The server takes 20 ms to answer, which is no part of the way.
     """
 
     def answer() -> None:
+        sent_ns = 0
         connection, _ = listening.accept()
         with connection, connection.makefile("rb") as lines:
-            for is_late in late:
+            for is_late in (*late, False):
                 while lines.readline() not in (b"\r\n", b""):
                     pass
-                body = b'{"monotonic_ns": %d}' % (monotonic_ns() + AHEAD_NS + lies * is_late)
+                wrong_ns = AHEAD_NS + lies * is_late
+                received_ns = monotonic_ns() + wrong_ns
+                threading.Event().wait(0.02)
+                body = b'{"received_ns": %d, "sent_before_ns": %d}' % (received_ns, sent_ns)
+                sent_ns = monotonic_ns() + wrong_ns
                 if is_late:
                     threading.Event().wait(0.1)
                 head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -280,6 +287,13 @@ def test_a_clock_that_is_ahead_is_found_by_the_shortest_way(
         found = clock_offset(f"http://127.0.0.1:{listening.getsockname()[1]}", len(late))
         answering.result()
     assert abs(found.offset_ns - AHEAD_NS) <= found.bound_ns
+
+
+def test_the_time_that_the_server_takes_to_answer_is_no_part_of_the_way() -> None:
+    """A clock that is 1000 ahead, 10 to the server, 60 in it, 30 back: wrong by 10, at most 20."""
+    assert estimate(500, 600, 1510, 1570) == (550, 990, 20)
+    with pytest.raises(ValueError, match="longer than the whole round trip"):
+        estimate(500, 600, 1510, 1611)
 
 
 arrivals = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9), st.booleans()), max_size=30)

@@ -108,13 +108,21 @@ async def test_a_site_that_nobody_announced_is_unknown_and_leaves_nothing(
     assert not server.ledger.runs
 
 
+ABROAD = "hosts=2;with=off_site"
+ABROAD_KEY = SiteSpec.parse(ABROAD).key
+
+
 async def test_a_site_that_cannot_be_announced_is_refused(server: InProcessServer) -> None:
     url = server.addresses.control_url
     for name, spec, reason in (
         (KEY, "pages=0", "pages=0: give 1 to"),
         (KEY, ";", "must have its key as its name: 1-"),
         ("mine", SPEC.text, f"must have its key as its name: {KEY}"),
-        (KEY, "hosts=2;with=off_site", "3 addresses, one of which is not of the site, and this"),
+        (
+            SiteSpec.parse(ABROAD).key,
+            ABROAD,
+            "3 addresses, one of which is not of the site, and this",
+        ),
     ):
         with pytest.raises(ControlError, match=reason) as raised:
             await asyncio.to_thread(announce_run, url, name, 9, PLAIN, spec)
