@@ -109,6 +109,7 @@ def _crawl(crawler: str, processes: int, server_processes: int, requests: int) -
 def _pipeline(processes: int) -> float:
     """Return the requests per second that wrk gets with several requests in each write."""
     with _server(processes) as server, TemporaryDirectory() as folder:
+        pin_each(_pids(server), choose_pinning().everything)  # wrk goes where there is room
         before = _requests(server)
         began_s = monotonic()
         _wrk(server, Path(folder), seconds=3)

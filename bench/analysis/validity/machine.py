@@ -110,7 +110,7 @@ def _other_clocks(evidence: Evidence) -> Iterator[Reason]:
         more = len(clocks) - CLOCKS_SHOWN
         yield note(
             "clocks",
-            f"times of other machines were put on the server's clock by {shown}"
+            f"clock offsets of other machines, which were added to their times: {shown}"
             + (f"; and {more} more" if more > 0 else "")
             + f". Comparisons of both ends allow for {bound}",
         )
