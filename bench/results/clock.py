@@ -19,7 +19,8 @@ class ClockOffset:
     """What is added to the machine's clock to get the server's, if the path is symmetric: if the
     request takes as long as the response."""
     bound_ns: int
-    """Half the round trip. Whatever the path is like, the offset is wrong by no more."""
+    """Half the round trip, without the time that the server took to answer. Whatever the path is
+    like, the offset is wrong by no more."""
 
 
 @dataclass(frozen=True, slots=True)
