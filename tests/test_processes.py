@@ -8,7 +8,9 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby
+from queue import SimpleQueue
 from time import monotonic_ns
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 
 from bench.cli.parser import parse
 from bench.errors import UsageError
+from bench.measure.carriers import crawl_together
+from bench.measure.crawler_process import CrawlerProcess
 from bench.measure.merging import merged_outcome, merged_usage
 from bench.measure.pinning import UNPINNED, Pinning, choose_server_processes
 from bench.measure.runner import ProcessRunner, Target
@@ -312,3 +316,28 @@ def test_a_label_that_was_given_stays_if_nothing_is_asked_for_all() -> None:
     assert multiplied([parse_entrant("mine=a")], pythons=("/x/3.13/bin/python",))[0].label == (
         "mine@3.13"
     )
+
+
+class Stub:
+    """A crawler process that ends before it is ready, or is ready and waits for the start."""
+
+    def __init__(self, ends: bool, ended: "SimpleQueue[CrawlerProcess]") -> None:
+        self.is_loaded, self.exit_code, self.began = not ends, 0 if ends else None, False
+        if ends:
+            ended.put(cast(CrawlerProcess, self))
+
+    def is_ready_within(self, _: float) -> bool:
+        return self.is_loaded
+
+    def begin(self, _: int) -> None:
+        self.began = True
+
+
+@pytest.mark.parametrize("first_ends", [True, False])
+def test_a_process_that_ends_before_the_start_ends_the_run_at_once(first_ends: bool) -> None:
+    """Even with success: the others wait for a start that does not come."""
+    ended: SimpleQueue[CrawlerProcess] = SimpleQueue()
+    stubs = [Stub(ends, ended) for ends in (first_ends, not first_ends)]
+    processes = [cast(CrawlerProcess, stub) for stub in stubs]
+    assert crawl_together(processes, ended) is processes[not first_ends]
+    assert not any(stub.began for stub in stubs)
