@@ -343,15 +343,9 @@ def test_a_clock_that_jumps_is_suspect_and_one_that_drifts_is_not(
     after = ClockOffset(2000 * MS, round((5 + went_ms) * MS), MS // 10)
     there = ProcessResult(1, "there", 10, 200, None, None, ClockReading(before, after))
     verdict = judge(run, summary_of(run, replace(accounts, processes=(there,))), None)
-    assert [one.text for one in verdict.reasons if one.check == "clock"] == (
-        [
-            f"the clock of there went {-went_ms:+,.3f} ms against the server's during the run, "
-            "which is no drift: that machine, or the server's, slept or was stopped, and times of "
-            "its fetches are wrong by up to as much"
-        ]
-        if is_said
-        else []
-    )
+    texts = [one.text for one in verdict.reasons if one.check == "clock"]
+    said = [f"the clock of there went {-went_ms:+,.3f} ms"] if is_said else []
+    assert [text.partition(" against")[0] for text in texts] == said
 
 
 def test_the_tables_tell_what_processes_and_interpreters_bring() -> None:
