@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from bench.cluster.address import ClusterAddress
-from bench.cluster.carrier import ClusterCarrier
+from bench.cluster.carrier import ClusterCarrier, held_interrupt
+from bench.cluster.errors import ClusterError
 from bench.measure.pinning import UNPINNED
 from bench.measure.runner import ProcessRunner, Target
 from bench.plan.delays import Delay
@@ -75,6 +76,29 @@ def crawler_processes() -> list[psutil.Process]:
             if process.cmdline()[-2:] == ["crawlers", "--worker"]:
                 found.append(process)
     return found
+
+
+def test_an_interrupt_waits_until_a_cluster_has_started() -> None:
+    """Dask cannot close one that is half started, and prints tracebacks of it at the end."""
+    done = []
+
+    def start() -> None:
+        with held_interrupt():
+            signal.raise_signal(signal.SIGINT)
+            done.append("started")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["started"]
+
+
+def test_without_certificates_nothing_is_connected() -> None:
+    with pytest.raises(ClusterError, match="or use tcp://"):
+        ClusterCarrier(ClusterAddress.parse("tls://127.0.0.1:9")).__enter__()
 
 
 def test_each_worker_carries_its_share(server: ServerProcess, carrier: ClusterCarrier) -> None:

@@ -5,10 +5,12 @@ import os
 import signal
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from queue import SimpleQueue
 from time import monotonic_ns
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 
 from bench.cli.parser import parse
 from bench.errors import UsageError
+from bench.measure.carriers import Carried, LocalCarrier, Orders, Share, crawl_together
+from bench.measure.crawler_process import CrawlerProcess
 from bench.measure.merging import merged_outcome, merged_usage
 from bench.measure.pinning import UNPINNED, Pinning, choose_server_processes
 from bench.measure.runner import ProcessRunner, Target
@@ -87,6 +91,38 @@ def test_a_process_that_crashes_fails_the_run_and_stops_the_others(server: Serve
     result = run(server, "tests.broken_crawlers:crash_if_second", 2, 1000, delay_us=20_000)
     assert result.failure == "process 2 of 2: crashed with exit code 1"
     assert "the second process crashes" in result.stderr_tail
+    assert result.outcome is None
+
+
+class Mixed(LocalCarrier):
+    """Hands each share what another process has left, and says that it ran on other libraries."""
+
+    def __init__(self, turn: int, **versions: str) -> None:
+        self._turn, self._versions = turn, versions
+
+    def carry(self, shares: Sequence[Share], orders: Orders) -> list[Carried]:
+        carried = super().carry(shares, orders)
+        last = carried[-1].outcome
+        assert last is not None
+        last.versions.update(self._versions)
+        return carried[self._turn :] + carried[: self._turn]
+
+
+@pytest.mark.parametrize(
+    ("carrier", "said"),
+    [
+        (Mixed(1), "process 1 of 2: recorded 2 requests that are in the share of another process"),
+        (Mixed(0, aiohttp="1"), "process 2 of 2: has aiohttp 1, and another process none: use"),
+    ],
+)
+def test_a_process_that_did_not_do_its_share_fails_the_run(
+    server: ServerProcess, carrier: Mixed, said: str
+) -> None:
+    """Else one process could fetch all, and the run would count as one of several."""
+    entrant = Entrant("protocol", "protocol", processes=2)
+    runner = ProcessRunner(Target(*server.addresses), 10.0, UNPINNED, carrier=carrier)
+    result = runner.run(PlannedRun(1, 1, Cell("protocol", 2, Delay.fixed(0)), 4, entrant))
+    assert result.failure.startswith(said)
     assert result.outcome is None
 
 
@@ -312,3 +348,28 @@ def test_a_label_that_was_given_stays_if_nothing_is_asked_for_all() -> None:
     assert multiplied([parse_entrant("mine=a")], pythons=("/x/3.13/bin/python",))[0].label == (
         "mine@3.13"
     )
+
+
+class Stub:
+    """A crawler process that ends before it is ready, or is ready and waits for the start."""
+
+    def __init__(self, ends: bool, ended: "SimpleQueue[CrawlerProcess]") -> None:
+        self.is_loaded, self.exit_code, self.began = not ends, 0 if ends else None, False
+        if ends:
+            ended.put(cast(CrawlerProcess, self))
+
+    def is_ready_within(self, _: float) -> bool:
+        return self.is_loaded
+
+    def begin(self, _: int) -> None:
+        self.began = True
+
+
+@pytest.mark.parametrize("first_ends", [True, False])
+def test_a_process_that_ends_before_the_start_ends_the_run_at_once(first_ends: bool) -> None:
+    """Even with success: the others wait for a start that does not come."""
+    ended: SimpleQueue[CrawlerProcess] = SimpleQueue()
+    stubs = [Stub(ends, ended) for ends in (first_ends, not first_ends)]
+    processes = [cast(CrawlerProcess, stub) for stub in stubs]
+    assert crawl_together(processes, ended) is processes[not first_ends]
+    assert not any(stub.began for stub in stubs)

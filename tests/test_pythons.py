@@ -98,10 +98,48 @@ def test_two_that_want_the_same_environment_make_one(install: Callable[[str], Pa
     assert len(log.read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "no JSON",
+        "7",
+        '["CPython", [1e999, 12, 1], "b", false]',
+        '["CPython", [3, "x", 1], "b", false]',
+        '[[], [3, 12, 1], "b", false]',
+        '["../../x", [3, 12, 1], "b", false]',
+        "[" * 50_000,
+    ],
+)
+def test_what_prints_anything_else_is_no_python(tmp_path: Path, printed: str) -> None:
+    (tmp_path / "text").write_text(printed)
+    path = program(tmp_path / "python", f"cat {shlex.quote(str(tmp_path / 'text'))}")
+    with pytest.raises(InterpreterError, match="does not answer as a Python does"):
+        find_interpreter(str(path))
+
+
+def test_without_a_home_folder_it_is_said_what_to_set(
+    install: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("exit 0")
+    nowhere = "~no-such-user/x"
+    monkeypatch.setenv("PYENV_ROOT", nowhere)
+    with pytest.raises(InterpreterError, match=r"there is no Python 3\.99"):
+        find_interpreter("3.99")
+    monkeypatch.setenv("XDG_CACHE_HOME", nowhere)
+    with pytest.raises(InterpreterError, match="set XDG_CACHE_HOME to a folder"):
+        pythons_for([sys.executable], [ASYNCIO])
+
+
 OF_GEVENT = f"gevent=={version('gevent')}"
 SAID_BY_PIP = f"""\
 ERROR: Could not find a version that satisfies the requirement {OF_GEVENT} (from versions: none)
 ERROR: No matching distribution found for {OF_GEVENT}"""
+SAID_BY_PIP_OF_A_DEPENDENCY = f"""\
+ERROR: Cannot install {OF_GEVENT} because these package versions have conflicting dependencies.
+The conflict is caused by:
+    gevent depends on greenlet>=3
+    The user requested (constraint) greenlet=={version("greenlet")}
+ERROR: ResolutionImpossible: for help visit https://pip.pypa.io/"""
 SAID_BY_UV = f"""\
 error: No solution found when resolving dependencies
   cause: Because {OF_GEVENT} has no wheels with a matching Python ABI tag (e.g., `cp314t`) and you
@@ -116,6 +154,10 @@ error: Request failed after 3 retries in 12.3s
     ("printed", "reason"),
     [
         (SAID_BY_PIP, r"gevent \S+ has no build for CPython .* leave out .*, or crawler gevent"),
+        (
+            SAID_BY_PIP_OF_A_DEPENDENCY,
+            r"greenlet \S+ has no build for CPython .* leave out .*, or crawler gevent",
+        ),
         (SAID_BY_UV, r"gevent \S+ has no build for CPython .* leave out .*, or crawler gevent"),
         (SAID_WITHOUT_A_NETWORK, "cannot be downloaded: .*Connection refused"),
     ],

@@ -331,6 +331,23 @@ def test_clocks_of_machines_are_allowed_for_as_far_as_they_are_known(
     assert any("+37.500" in "".join(row) for row in table.cells())
 
 
+@pytest.mark.parametrize(
+    ("went_ms", "is_said"), [(0.9, False), (-1.1, False), (1.3, True), (-1000, True)]
+)
+def test_a_clock_that_jumps_is_suspect_and_one_that_drifts_is_not(
+    went_ms: float, is_said: bool
+) -> None:
+    """In a second, sound clocks drift by 1 ms at most; each offset is wrong by 0.1 ms at most."""
+    run, accounts = shared(400, 20, 2)
+    before = ClockOffset(1000 * MS, 5 * MS, MS // 10)
+    after = ClockOffset(2000 * MS, round((5 + went_ms) * MS), MS // 10)
+    there = ProcessResult(1, "there", 10, 200, None, None, ClockReading(before, after))
+    verdict = judge(run, summary_of(run, replace(accounts, processes=(there,))), None)
+    texts = [one.text for one in verdict.reasons if one.check == "clock"]
+    said = [f"the clock of there went {-went_ms:+,.3f} ms"] if is_said else []
+    assert [text.partition(" against")[0] for text in texts] == said
+
+
 def test_the_tables_tell_what_processes_and_interpreters_bring() -> None:
     entrants = (
         Entrant("asyncio", "asyncio"),

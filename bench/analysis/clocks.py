@@ -6,7 +6,7 @@ what only the clocks did.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.results.run_result import ProcessResult
 
@@ -21,6 +21,8 @@ class MachineClock:
     symmetric path."""
     bound_ns: int
     """By how much this is wrong at most, whatever the path is like: half the round trip."""
+    step_ns: int = 0
+    """How far the clock was set, or stood still, during the run."""
 
     def __str__(self) -> str:
         return f"{self.machine} {self.offset_ns / 1e6:+,.3f} ms ± {format_bound(self.bound_ns)}"
@@ -31,11 +33,12 @@ def clocks_of(processes: Sequence[ProcessResult]) -> tuple[MachineClock, ...]:
     found: dict[str, MachineClock] = {}
     for one in processes:
         if one.clock is not None:
+            clock = one.clock
             known = found.get(one.machine)
-            if known is None or known.bound_ns < one.clock.bound_ns:
-                found[one.machine] = MachineClock(
-                    one.machine, one.clock.offset_ns, one.clock.bound_ns
-                )
+            steps_ns = (clock.step_ns, known.step_ns if known is not None else 0)
+            if known is None or known.bound_ns < clock.bound_ns:
+                known = MachineClock(one.machine, clock.offset_ns, clock.bound_ns)
+            found[one.machine] = replace(known, step_ns=max(steps_ns, key=abs))
     return tuple(found.values())
 
 

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from time import monotonic_ns
+from threading import Event
+from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -34,12 +37,13 @@ from server.control_client import clock_offset
 from server.control_token import token_of_environment
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Security
 
 T = TypeVar("T")
 
 _CONNECT_S = 10
 """Time to find the scheduler, and for the first worker to be there."""
+_LOOK_AGAIN_S = 0.1
 _ANSWER_S = 10.0
 """Time for a worker to answer what takes it no time."""
 _LEAD_NS = 50_000_000
@@ -137,16 +141,18 @@ class ClusterCarrier:
 
     def _connect(self) -> "Client":
         try:
-            from distributed import Client, LocalCluster
+            from distributed import Client, LocalCluster, Security
         except ImportError:
             raise NoDaskError from None
         # A worker that dies is a result, which the bench reports itself.
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         where: Any = self._address.scheduler
+        if where.startswith("tls:"):
+            _check_tls(Security())  # type: ignore[no-untyped-call]
         if self._address.local_workers:
-            where = self._stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
+            with held_interrupt():
+                cluster = LocalCluster(  # type: ignore[no-untyped-call]
                     n_workers=self._address.local_workers,
                     threads_per_worker=1,
                     processes=True,
@@ -158,8 +164,10 @@ class ClusterCarrier:
                     silence_logs=logging.CRITICAL,
                     preload=[_OWN_SESSION],
                 )
-            )
+                where = self._stack.enter_context(cluster)
         try:
+            if self._address.scheduler:
+                _wait_for_port(where)
             client: Client = Client(where, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise ClusterError(
@@ -216,6 +224,54 @@ class ClusterCarrier:
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self._start(work).result()
+
+
+def _wait_for_port(address: str) -> None:
+    """Return once something listens there. Raises OSError, ValueError.
+
+    A Ctrl-C ends this wait. That of Dask's client goes on after it, for 20 s, with a traceback.
+    """
+    deadline_s = monotonic() + _CONNECT_S
+    parts = urlsplit(address)
+    while True:
+        try:
+            socket.create_connection((parts.hostname, parts.port), _CONNECT_S).close()
+        except OSError:
+            if monotonic() > deadline_s:
+                raise
+            sleep(_LOOK_AGAIN_S)
+        else:
+            return
+
+
+@contextmanager
+def held_interrupt() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C in this block at its end.
+
+    Dask cannot close a cluster that is half started. If workers have died of the same Ctrl-C, what
+    Dask raises of that is not.
+    """
+    came = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: came.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came.is_set():
+            raise KeyboardInterrupt
+
+
+def _check_tls(security: "Security") -> None:
+    """Raise ClusterError if Dask is not told which certificates to use."""
+    try:
+        arguments = security.get_connection_args("client")  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise ClusterError(f"the certificates for tls:// cannot be read: {error}") from error
+    if arguments.get("ssl_context") is None:
+        raise ClusterError(
+            "tls:// needs the certificates of the cluster: name them in Dask's configuration "
+            "(distributed.comm.tls), or use tcp://"
+        )
 
 
 class _SchedulerGoneError(Exception):

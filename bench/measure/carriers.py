@@ -22,6 +22,8 @@ because another share of the run failed."""
 
 _STOP_S = 5.0
 """Time that an interrupted crawler has to report what it has fetched."""
+_POLL_S = 0.05
+"""How often it is looked whether a process has ended while another is not ready."""
 _LEAD_NS = 20_000_000
 """How long before the common instant of the start the processes are told."""
 
@@ -143,7 +145,7 @@ class _Ending(NamedTuple):
     why: str = ""
     """INTERRUPTED, LATE, or ""."""
     failed: CrawlerProcess | None = None
-    """The first that failed by itself. All others are killed then."""
+    """The first that failed by itself, or ended before the start. All others are killed then."""
 
 
 def _converse(
@@ -171,7 +173,7 @@ def _converse(
         for process, share in zip(processes, shares, strict=True):
             process.send(share.spec, share.cpus)
         try:
-            failed = _crawl(processes, ended)
+            failed = crawl_together(processes, ended)
         except KeyboardInterrupt:
             if orders.on_interrupt is None:
                 raise
@@ -185,19 +187,22 @@ def _converse(
     return _Ending(LATE) if is_late.is_set() else _Ending(failed=failed)
 
 
-def _crawl(
+def crawl_together(
     processes: Sequence[CrawlerProcess], ended: "SimpleQueue[CrawlerProcess]"
 ) -> CrawlerProcess | None:
     """Have all begin at the same instant, and wait until all have ended.
 
-    If one fails, return it at once.
+    If one fails, or ends before the start, return it at once.
     """
     for process in processes:
-        process.wait_until_ready()
-    if all(process.exit_code is None for process in processes):
-        at_ns = monotonic_ns() + _LEAD_NS if len(processes) > 1 else 0
-        for process in processes:
-            process.begin(at_ns)
+        while not process.is_ready_within(_POLL_S):
+            with suppress(Empty):
+                return ended.get_nowait()
+    if not all(process.is_loaded for process in processes):
+        return ended.get()  # the others wait for the start, and do not end
+    at_ns = monotonic_ns() + _LEAD_NS if len(processes) > 1 else 0
+    for process in processes:
+        process.begin(at_ns)
     for _ in processes:
         process = ended.get()
         if process.exit_code:
@@ -228,4 +233,6 @@ def _carried(process: CrawlerProcess, ending: _Ending) -> Carried:
     if not failure or ending.why:
         unread, outcome = process.outcome()
         failure = failure or unread
+    if ending.failed is process and not failure:
+        failure = "ended before the start"
     return Carried(failure, process.last_words(), outcome)

@@ -55,8 +55,17 @@ class CrawlerProcess:
 
     def wait_until_ready(self) -> None:
         """Wait until its crawler is loaded, or until it has ended."""
-        while not self._reader.is_ready.wait(_POLL_S) and self._process.poll() is None:
+        while not self.is_ready_within(_POLL_S) and self._process.poll() is None:
             pass
+
+    def is_ready_within(self, seconds: float) -> bool:
+        """Return, after so long at most, whether its crawler is loaded, or will never be."""
+        return self._reader.is_ready.wait(seconds)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it has said that its crawler is loaded."""
+        return self._reader.is_loaded
 
     def begin(self, at_ns: int) -> None:
         """Have it begin at an instant of this machine's monotonic clock; 0 means at once."""
@@ -124,6 +133,7 @@ class _Reader:
     def __init__(self, pipe: IO[bytes], most_rows: int) -> None:
         self.is_ready = Event()
         """Set once the crawler is loaded, or will never be."""
+        self.is_loaded = False
         self.outcome: Outcome | None = None
         self._failure = "left an outcome without end: what it has started goes on"
         self._thread = Thread(target=self._read, args=(pipe, most_rows), daemon=True)
@@ -133,6 +143,7 @@ class _Reader:
         try:
             with pipe:
                 wait_until_ready(pipe)
+                self.is_loaded = True
                 self.is_ready.set()
                 self.outcome = Outcome.read(pipe, most_rows)
                 self._failure = ""

@@ -35,6 +35,7 @@ _NOT_REACHED = re.compile(
     "Failed to establish a new connection|Temporary failure in name resolution|Failed to fetch|"
     "error sending request|Could not fetch URL|ConnectTimeout|ReadTimeout",
 )
+_CONSTRAINED = "The user requested (constraint)"
 _CAUSE = re.compile("error:|cause:", re.IGNORECASE)
 _PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([A-Za-z0-9.!+_-]*[A-Za-z0-9])")
 
@@ -92,7 +93,12 @@ def _environment(
 
 def _cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "crawlbench"
+    try:
+        return Path(base).expanduser().absolute() / "crawlbench"
+    except RuntimeError:
+        raise InterpreterError(
+            f"--python: there is no home folder for {base}: set XDG_CACHE_HOME to a folder"
+        ) from None
 
 
 def _is_made(folder: Path, python: Path) -> bool:
@@ -190,6 +196,9 @@ def _why_not_installed(
 
 def _telling(printed: str) -> str:
     """Return the part of what an installer printed that says what is missing."""
+    # pip takes a dependency that has no build for a conflict with our constraint.
+    if (start := printed.find(_CONSTRAINED)) >= 0:
+        return printed[start:]
     marks = ("No matching distribution", "no wheels", "no usable wheels", "no version of")
     starts = [printed.find(mark) for mark in marks if mark in printed]
     if not starts:

@@ -21,6 +21,21 @@ def merged_outcome(outcomes: Sequence[Outcome]) -> Outcome | None:
     )
 
 
+def contradiction(ordinal: int, count: int, outcome: Outcome, first: Outcome) -> str:
+    """Return why the outcome of a process is not that of its share of a run, or "".
+
+    `first` is the outcome of another of the `count` processes, whose libraries it must have, too.
+    """
+    strays = sum(seq % count != ordinal for seq in outcome.fetches["seq"])
+    if strays:
+        return f"recorded {strays} requests that are in the share of another process"
+    for name, version in outcome.versions.items():
+        other = first.versions.get(name, "none")
+        if other != version:
+            return f"has {name} {version}, and another process {other}: use the same on all"
+    return ""
+
+
 def _first_due_ns(outcomes: Sequence[Outcome]) -> int:
     """Return from when due times count, the same for all processes; 0 in closed loop.
 

@@ -88,7 +88,7 @@ def _path_of(asked: str) -> str:
     path = shutil.which(asked)
     if path is not None:
         return str(Path(path).absolute())
-    if Path(asked).is_dir():
+    if asked and Path(asked).is_dir():
         raise InterpreterError(
             f"--python: {asked!r} is a folder: name the program in it, as in {asked}/bin/python"
         )
@@ -105,10 +105,12 @@ def _candidates(asked: str, minor: str, prefix: str) -> Iterator[str]:
         if path := shutil.which(name, path=folder):
             yield path
     # pyenv's programs on PATH only run for versions that are switched on.
-    versions = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
     numbers = minor.removesuffix("t")
-    for version in sorted(versions.glob(f"{prefix}{numbers}*"), key=_numbers, reverse=True):
-        yield str(version / "bin" / "python")
+    with suppress(RuntimeError):  # there is no home folder
+        root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+        found = (root / "versions").glob(f"{prefix}{numbers}*")
+        for version in sorted(found, key=_numbers, reverse=True):
+            yield str(version / "bin" / "python")
     if uv := shutil.which("uv"):
         command = [uv, "python", "find", "--system", "--no-python-downloads", asked]
         yield _output(command).strip()
@@ -121,10 +123,12 @@ def _numbers(folder: Path) -> list[int]:
 def _probed(path: str) -> Interpreter | None:
     """Return what a program says of itself, or None if it is no Python."""
     lines = _output([path, "-I", "-c", _PROBE]).splitlines() or [""]
-    with suppress(ValueError, TypeError):
+    # Whatever the program is, it can print anything.
+    with suppress(ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         implementation, (major, minor, micro), build, is_free_threaded = json.loads(lines[-1])
         version = (int(major), int(minor), int(micro))
-        return Interpreter(path, implementation, version, printable(build), is_free_threaded)
+        if implementation.isidentifier():  # it becomes part of a path
+            return Interpreter(path, implementation, version, printable(build), is_free_threaded)
     return None
 
 

@@ -16,13 +16,14 @@ from bench.measure.carriers import (
     INTERRUPTED,
     LATE,
     STOPPED,
+    Carried,
     Carrier,
     LocalCarrier,
     Orders,
     Share,
 )
 from bench.measure.memory import MemorySampler
-from bench.measure.merging import merged_outcome
+from bench.measure.merging import contradiction, merged_outcome
 from bench.measure.observation import Observation
 from bench.measure.pinning import Pinning
 from bench.measure.readiness import runtime_of
@@ -216,7 +217,7 @@ class ProcessRunner:
             has_own_server=self._target.is_own,
         )
         shares = self._shares(planned, name)
-        carried = self._carrier.carry(shares, orders)
+        carried = _checked(self._carrier.carry(shares, orders))
         processes = tuple(
             ProcessResult(
                 ordinal=share.ordinal,
@@ -367,6 +368,18 @@ class ProcessRunner:
             if WAITING not in record.columns["outcome"] or monotonic() > deadline:
                 return record
             sleep(0.02)
+
+
+def _checked(carried: list[Carried]) -> list[Carried]:
+    """Return what became of the shares; an outcome that contradicts another is a failure."""
+    outcomes = [(at, one.outcome) for at, one in enumerate(carried) if one.outcome is not None]
+    for ordinal, outcome in outcomes if len(carried) > 1 else ():
+        wrong = contradiction(ordinal, len(carried), outcome, outcomes[0][1])
+        if wrong:
+            stopped = [replace(one, failure=STOPPED, outcome=None) for one in carried]
+            stopped[ordinal] = replace(stopped[ordinal], failure=wrong)
+            return stopped
+    return carried
 
 
 def cores_of(shares: Sequence[Share], cores: int) -> int:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from server.packed_columns import HUGE
 
+_DRIFT_SHARE = 1e-3
+"""Twice the 500 ppm by which Linux slews a monotonic clock at most (adjtimex(2)): one clock may be
+slewed up and the other down."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
@@ -39,6 +43,17 @@ class ClockReading:
     def offset_ns(self) -> int:
         """The mean of both offsets."""
         return (self.before.offset_ns + self.after.offset_ns) // 2
+
+    @property
+    def step_ns(self) -> int:
+        """How far the offset went during the run, if that is no drift of two sound clocks, else 0.
+
+        Such a clock was stopped or set, at an instant that is not known.
+        """
+        went_ns = self.after.offset_ns - self.before.offset_ns
+        drift_ns = _DRIFT_SHARE * abs(self.after.at_ns - self.before.at_ns)
+        is_drift = abs(went_ns) <= drift_ns + self.before.bound_ns + self.after.bound_ns
+        return 0 if is_drift else went_ns
 
     def to_server_ns(self, at_ns: int) -> int:
         """Return an instant of the machine's clock on the server's."""

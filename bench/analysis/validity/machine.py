@@ -116,6 +116,19 @@ def _other_clocks(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
+def _steady_clocks(evidence: Evidence) -> Iterator[Reason]:
+    """The clocks of other machines drift, and do not jump."""
+    stepped = [clock for clock in evidence.summary.clocks if clock.step_ns]
+    if stepped:
+        worst = max(stepped, key=lambda clock: abs(clock.step_ns))
+        yield suspect(
+            "clock",
+            f"the clock of {worst.machine} went {-worst.step_ns / 1e6:+,.3f} ms against the "
+            "server's during the run, which is no drift: that machine, or the server's, slept or "
+            "was stopped, and times of its fetches are wrong by up to as much",
+        )
+
+
 def _host(evidence: Evidence) -> Iterator[Reason]:
     """The host of the machine takes no CPU time from it."""
     return of_the_host(evidence.run.conditions, evidence.summary.makespan_ns)
@@ -142,4 +155,5 @@ CHECKS: tuple[Check, ...] = (
     _own_cpus,
     _host,
     _other_clocks,
+    _steady_clocks,
 )
