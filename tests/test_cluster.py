@@ -84,7 +84,9 @@ def test_an_interrupt_waits_until_a_cluster_has_started() -> None:
 
     def start() -> None:
         with held_interrupt():
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            # A worker that is loading Dask would print a traceback.
+            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
             done.append("started")
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,6 +96,7 @@ def test_an_interrupt_waits_until_a_cluster_has_started() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert done == ["started"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_without_certificates_nothing_is_connected() -> None:
@@ -137,6 +140,19 @@ def test_an_interrupted_run_has_what_all_workers_had_fetched(
     assert result.failure.startswith("interrupted after ")
     assert result.outcome is not None
     assert {seq % 2 for seq in result.outcome.fetches["seq"]} == {0, 1}
+
+
+def test_an_interrupt_of_a_sweep_leaves_no_crawler(
+    server: ServerProcess, carrier: ClusterCarrier
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        once_some_are_done(server, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            run(server, carrier, "protocol", 100_000)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert crawler_processes() == []
 
 
 def test_a_worker_that_is_killed_fails_its_run_and_no_other(

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from multiprocessing import resource_tracker
 from threading import Event
 from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
@@ -50,9 +51,16 @@ _LEAD_NS = 50_000_000
 """How long before the common instant of the start the workers are told, at least."""
 _MORE_S = 30.0
 """Time for a worker to answer after a run must have ended, before it is given up."""
-_OWN_SESSION = "import os\nif os.getsid(0) != os.getpid():\n    os.setsid()\n"
+_OWN_SESSION = """import os, signal
+if os.getsid(0) != os.getpid():
+    os.setsid()
+before = signal.signal(signal.SIGINT, signal.SIG_IGN) # forgets one that has waited
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+signal.signal(signal.SIGINT, before)
+"""
 """Run by each worker of `local:N` as it starts, so that Ctrl-C in the terminal does not reach it:
-the bench then has the crawlers leave what they have, which needs the workers."""
+the bench then has the crawlers leave what they have, which needs the workers. Until then, the
+signal is blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +137,14 @@ class ClusterCarrier:
                 orders.on_interrupt()
                 self._wait(run.leave())
                 carried = future.result(2 * LEAVE_WITHIN_S + _ANSWER_S)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt | TimeoutError):
+        except (KeyboardInterrupt, TimeoutError):
+            # It is not cancelled: asyncio would print what it has ended by.
+            with suppress(_SchedulerGoneError, TimeoutError):
                 self._wait(run.tell(stop))
-            future.cancel()
-            if isinstance(error, _SchedulerGoneError):
-                raise CarrierGoneError(f"the scheduler of {self._address} is gone") from None
+                future.result(_ANSWER_S)
             raise
+        except _SchedulerGoneError:
+            raise CarrierGoneError(f"the scheduler of {self._address} is gone") from None
         orders.on_ended()
         return carried
 
@@ -248,14 +257,17 @@ def _wait_for_port(address: str) -> None:
 def held_interrupt() -> Iterator[None]:
     """Raise the KeyboardInterrupt of a Ctrl-C in this block at its end.
 
-    Dask cannot close a cluster that is half started. If workers have died of the same Ctrl-C, what
-    Dask raises of that is not.
+    Dask cannot close a cluster that is half started. Processes that are started in the block have
+    the signal blocked: a worker would die of it with a traceback, before it has its own session.
     """
     came = Event()
+    resource_tracker.ensure_running()  # else the start of a process does, which unblocks the signal
     before = signal.signal(signal.SIGINT, lambda *_: came.set())
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a Ctrl-C that has waited comes now
         signal.signal(signal.SIGINT, before)
         if came.is_set():
             raise KeyboardInterrupt
@@ -274,8 +286,17 @@ def _check_tls(security: "Security") -> None:
         )
 
 
-class _SchedulerGoneError(Exception):
+class _SchedulerGoneError(ClusterError):
     """The connection to the scheduler has broken."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection to the Dask scheduler has broken")
+
+
+def _retrieve(task: "asyncio.Task[T]") -> None:
+    """Look at how a task has ended, so that asyncio does not print it if nobody else does."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _ask(
@@ -402,6 +423,8 @@ class _Run:
     ) -> list[T | Carried | None]:
         """Return all answers; None for those that were not there when the first share failed."""
         left = set(tasks)
+        for task in tasks:
+            task.add_done_callback(_retrieve)  # those that are left may end after this
         try:
             while left:
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
