@@ -48,6 +48,7 @@ EXIT_ENVIRONMENT = 3
 _FIRST_ADDRESS = "127.0.0.1"
 _MOST_ADDRESSES = 254
 _PORT_TRIES = 20
+_ONLY_LINUX = "--site-hosts needs Linux, where all of 127.0.0.0/8 is this machine"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SPARE_DESCRIPTORS = 64
 """Descriptors kept free for the control port, the listening sockets and the interpreter."""
@@ -444,7 +445,7 @@ def _listen_on_hosts(bind: str, port: int, hosts: int) -> list[socket.socket]:
         chosen = sockets[0].getsockname()[1]
         try:
             for number in range(2, hosts + 1):
-                sockets += _listen(f"127.0.0.{number}", "--port", chosen)
+                sockets += _listen(f"127.0.0.{number}", "--port", chosen, _ONLY_LINUX)
         except _ServerError as error:
             for one in sockets:
                 one.close()
@@ -456,7 +457,9 @@ def _listen_on_hosts(bind: str, port: int, hosts: int) -> list[socket.socket]:
     return sockets
 
 
-def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
+def _listen(
+    bind: str, flag: str, port: int, advice: str = "choose another --bind"
+) -> list[socket.socket]:
     from tornado.netutil import bind_sockets
 
     from server.data_port import BACKLOG
@@ -468,10 +471,7 @@ def _listen(bind: str, flag: str, port: int) -> list[socket.socket]:
         cannot = f"cannot listen on {bind}:{port}: {reason.lower()}"
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise _PortTakenError(f"{cannot}; {flag} 0 takes a free port") from None
-        if bind != _FIRST_ADDRESS and getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
-            only_linux = "--site-hosts needs Linux, where all of 127.0.0.0/8 is this machine"
-            raise _ServerError(f"{cannot}; {only_linux}") from None
-        raise _ServerError(f"{cannot}; choose another --bind") from None
+        raise _ServerError(f"{cannot}; {advice}") from None
 
 
 def _is_loopback(listening: socket.socket) -> bool:

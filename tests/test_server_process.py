@@ -192,7 +192,7 @@ def test_a_port_in_use_is_named_with_the_way_out() -> None:
         (["--ledger-rows", "-5"], 2, "--ledger-rows"),
         (["--bind", ""], 2, "argument --bind: the address is empty: for every address, give"),
         (["--bind", " "], 2, "argument --bind: the address is empty: for every address, give"),
-        (["--bind", "203.0.113.1"], 3, "cannot listen on 203.0.113.1:"),
+        (["--bind", "203.0.113.1"], 3, "cannot assign requested address; choose another --bind"),
         (["--bind", "no such host"], 3, "cannot listen on no such host:"),
     ],
 )

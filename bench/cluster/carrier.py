@@ -177,11 +177,17 @@ class ClusterCarrier:
         try:
             if self._address.scheduler:
                 _wait_for_port(where)
-            client: Client = Client(where, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise ClusterError(
                 f"there is no Dask scheduler at {where}: start one (dask scheduler), or give its "
                 "address"
+            ) from error
+        try:
+            client: Client = Client(where, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {where}: something else listens there, it wants "
+                "tcp:// or tls:// instead, or it does not know our certificates"
             ) from error
         self._stack.callback(client.close)
         return client
@@ -275,14 +281,18 @@ def held_interrupt() -> Iterator[None]:
 
 def _check_tls(security: "Security") -> None:
     """Raise ClusterError if Dask is not told which certificates to use."""
+    client: Any = security.get_tls_config_for_role("client")  # type: ignore[no-untyped-call]
     try:
         arguments = security.get_connection_args("client")  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise ClusterError(f"the certificates for tls:// cannot be read: {error}") from error
+        names = ", ".join(filter(None, (client[one] for one in ("ca_file", "cert", "key"))))
+        raise ClusterError(
+            f"the certificates for tls:// cannot be read ({error.strerror or error}): check {names}"
+        ) from error
     if arguments.get("ssl_context") is None:
         raise ClusterError(
             "tls:// needs the certificates of the cluster: name them in Dask's configuration "
-            "(distributed.comm.tls), or use tcp://"
+            "(distributed.comm.tls.ca-file, client.cert, client.key), or use tcp://"
         )
 
 

@@ -53,11 +53,12 @@ def private_server(
         flags += ["--bind", bind]
         if not token_of_environment():  # where the server and the clients of its control port look
             os.environ[TOKEN_VARIABLE] = secrets.token_urlsafe(24)
-        say(
-            f"warning: while this runs, whoever reaches {bind} can send requests to the server; "
-            "its control port asks for a token, which is sent unencrypted"
-        )
     with ServerProcess(*flags) as server:
+        if bind:
+            say(
+                f"warning: while this runs, whoever reaches {bind} can send requests to the "
+                "server; its control port asks for a token, which is sent unencrypted"
+            )
         control_url = server.addresses.control_url
         counted = stats(control_url)["processes"] if processes > 1 else [{"pid": server.pid}]
         pin_each([one["pid"] for one in counted], pinning.server)
