@@ -198,11 +198,13 @@ def test_a_run_of_an_odd_number_of_requests_ends_with_its_larger_share() -> None
 
 
 def test_what_processes_used_adds_up_and_waits_are_those_of_the_busiest() -> None:
-    one, other = replace(usage(), cpu_ns=100), replace(usage(), cpu_ns=20)
-    merged = merged_usage([one, other])
+    one = replace(usage(), cpu_ns=100, main_cpu_ns=90, descriptors=5000)
+    other = replace(usage(), cpu_ns=20, main_cpu_ns=10, descriptors=1000)
+    merged = merged_usage([one, other, replace(usage(), cpu_ns=0, descriptors=None)])
+    assert merged.descriptors == 1000
     assert merged.cpu_ns == 120
     assert merged.wall_ns == max(one.wall_ns, other.wall_ns)
-    assert merged.peak_memory_bytes == one.peak_memory_bytes + other.peak_memory_bytes
+    assert merged.peak_memory_bytes == 3 * one.peak_memory_bytes
     assert merged_outcome([]) is None
 
 
