@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -102,6 +103,28 @@ def test_an_interrupt_waits_until_a_cluster_has_started() -> None:
 def test_without_certificates_nothing_is_connected() -> None:
     with pytest.raises(ClusterError, match="or use tcp://"):
         ClusterCarrier(ClusterAddress.parse("tls://127.0.0.1:9")).__enter__()
+
+
+def test_what_accepts_connections_and_says_nothing_is_no_scheduler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dask's client waits for it for ever."""
+    monkeypatch.setattr("bench.cluster.carrier._CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ClusterError, match="no Dask scheduler answers at"):
+            ClusterCarrier(ClusterAddress.parse(address)).__enter__()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a bash script")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("--help", 0), ("", 2), ("--offset 37.5", 2), ("--offset abc true", 2), ("--wire true", 2)],
+)
+def test_two_machines_says_how_it_is_used_before_it_sets_anything_up(words: str, code: int) -> None:
+    done = two_machines(*words.split())
+    assert done.returncode == code
+    assert "usage: scripts/two_machines [--offset MS]" in (done.stderr if code else done.stdout)
 
 
 def test_each_worker_carries_its_share(server: ServerProcess, carrier: ClusterCarrier) -> None:

@@ -183,8 +183,10 @@ class ClusterCarrier:
                 "address"
             ) from error
         try:
+            if self._address.scheduler:
+                asyncio.run(_wait_for_answer(where))
             client: Client = Client(where, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # Runtime: Dask wants encryption
             raise ClusterError(
                 f"no Dask scheduler answers at {where}: something else listens there, it wants "
                 "tcp:// or tls:// instead, or it does not know our certificates"
@@ -257,6 +259,24 @@ def _wait_for_port(address: str) -> None:
             sleep(_LOOK_AGAIN_S)
         else:
             return
+
+
+async def _wait_for_answer(address: str) -> None:
+    """Return once a scheduler has answered there. Raises OSError, RuntimeError.
+
+    Dask's client waits for ever for something that accepts connections and says nothing.
+    """
+    from distributed import Security
+    from distributed.comm.core import connect
+
+    arguments = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
+    async with asyncio.timeout(_CONNECT_S):
+        comm: Any = await connect(address, timeout=_CONNECT_S, **arguments)  # type: ignore[no-untyped-call]
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            await comm.read()
+        finally:
+            comm.abort()
 
 
 @contextmanager
