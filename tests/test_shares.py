@@ -23,7 +23,7 @@ from bench.plan.ideal import ideal_curve
 from bench.plan.load import Load
 from bench.plan.rates import Rate
 from bench.report.finding import finding_of_sweep
-from bench.report.parallel import crawler_shares, parallel_tables, processes_table
+from bench.report.parallel import crawler_shares, machines_table, parallel_tables, processes_table
 from bench.report.tables import lay_out
 from bench.results.clock import ClockOffset, ClockReading
 from bench.results.columns import IntColumns
@@ -379,6 +379,18 @@ def test_clocks_of_machines_are_allowed_for_as_far_as_they_are_known(
     assert f"there +37.500 ms ± {bound_ms:.3f} ms" in note.text
     table = processes_table(crawler_shares(processes, accounts.fetches["seq"]))
     assert any("+37.500" in "".join(row) for row in table.cells())
+
+
+def test_of_all_runs_each_machine_has_its_cost_and_the_range_of_its_clock() -> None:
+    (one,) = usages(100)  # ms, for 500 requests
+    there = replace(one, machine="there", clock=reading(-37.5, 0.1))
+    later = replace(there, clock=reading(-37.25, 0.2))
+    failed = replace(there, usage=None, runtime=None)
+    here = replace(one, machine="here", clock=reading(0, 0.1))
+    assert machines_table([there, here, later, failed]).cells() == [
+        ["here", "500", "200", "+0.000 ± 0.100"],
+        ["there", "1,000", "200", "-37.500 to -37.250 ± 0.200"],
+    ]
 
 
 @pytest.mark.parametrize(

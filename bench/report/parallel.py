@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_CLOCK = "clock: what was added to its times (minus: its clock is fast)."
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A point, and the series that it is in."""
@@ -197,7 +200,7 @@ def processes_table(shares: Sequence[CrawlerShare]) -> Table[CrawlerShare]:
             lambda one: _clock(one.process),
             "ms",
             priority=2,
-            about="clock: what was added to its times (minus: its clock is fast).",
+            about=_CLOCK,
         ),
     )
     return Table(
@@ -221,6 +224,41 @@ def processes_table(shares: Sequence[CrawlerShare]) -> Table[CrawlerShare]:
             *(clock if any(one.process.clock is not None for one in shares) else ()),
         ),
         shares,
+    )
+
+
+def machines_table(processes: Sequence[ProcessResult]) -> Table[str]:
+    """Return the table of other machines, from all crawler processes that ran on them."""
+    by_machine: dict[str, list[ProcessResult]] = {}
+    for one in processes:
+        if one.usage is not None:
+            by_machine.setdefault(one.machine, []).append(one)
+
+    def requests(machine: str) -> int:
+        return sum(one.requests for one in by_machine[machine])
+
+    def cpu_us(machine: str) -> float:
+        cpu_ns = sum(one.usage.cpu_ns for one in by_machine[machine] if one.usage is not None)
+        return cpu_ns / max(1, requests(machine)) / 1e3
+
+    def clock(machine: str) -> str:
+        clocks = [one.clock for one in by_machine[machine] if one.clock is not None]
+        if not clocks:
+            return "-"
+        low, high = (f"{pick(one.offset_ns for one in clocks) / 1e6:+,.3f}" for pick in (min, max))
+        bound_ms = max(one.bound_ns for one in clocks) / 1e6
+        return f"{low if low == high else f'{low} to {high}'} ± {bound_ms:.3f}"
+
+    of = Column[str]
+    return Table(
+        "Machines (all runs)",
+        (
+            of("machine", lambda machine: machine),
+            of("requests", lambda machine: f"{requests(machine):,}"),
+            of("CPU", lambda machine: f"{cpu_us(machine):.0f}", "µs/req"),
+            of("clock", clock, "ms", about=f"{_CLOCK} ±: by how much that is wrong at most."),
+        ),
+        sorted(by_machine),
     )
 
 
