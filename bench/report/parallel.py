@@ -228,7 +228,7 @@ def processes_table(shares: Sequence[CrawlerShare]) -> Table[CrawlerShare]:
 
 
 def machines_table(processes: Sequence[ProcessResult]) -> Table[str]:
-    """Return the table of other machines, from all crawler processes that ran on them."""
+    """Return the table of machines, from the crawler processes of all runs."""
     by_machine: dict[str, list[ProcessResult]] = {}
     for one in processes:
         if one.usage is not None:
@@ -253,10 +253,14 @@ def machines_table(processes: Sequence[ProcessResult]) -> Table[str]:
     return Table(
         "Machines (all runs)",
         (
-            of("machine", lambda machine: machine),
+            of("machine", lambda machine: machine or "this one"),
             of("requests", lambda machine: f"{requests(machine):,}"),
             of("CPU", lambda machine: f"{cpu_us(machine):.0f}", "µs/req"),
-            of("clock", clock, "ms", about=f"{_CLOCK} ±: by how much that is wrong at most."),
+            *(
+                (of("clock", clock, "ms", about=f"{_CLOCK} ±: by how much it is wrong at most."),)
+                if any(one.clock is not None for one in processes)
+                else ()
+            ),
         ),
         sorted(by_machine),
     )

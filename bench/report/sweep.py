@@ -75,9 +75,9 @@ def print_report(
     print_table(limits_table(chosen, analysis), console)
     for table in parallel_tables(analysis):
         print_table(table, console)
-    if any(one.clocks for cell in analysis.cells for one in cell.measured):
-        every = (one for run in analysis.runs for one in store.processes(run.number))
-        print_table(machines_table([one for one in every if one.machine]), console)
+    processes = [one for run in analysis.runs for one in store.processes(run.number)]
+    if any(one.machine for one in processes):
+        print_table(machines_table(processes), console)
     for line in (*_ceiling_lines(analysis), *_differences(analysis)):
         print_text(line, console)
     missing = store.runs_asked() - len(store.runs())
