@@ -12,7 +12,6 @@ from bench.analysis.parallel import (
     by_processes,
     format_runtime,
 )
-from bench.analysis.shares import rows_by_process
 from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number
 from bench.results.run_result import ProcessResult
 from bench.wording import format_percent, format_rate
@@ -187,8 +186,8 @@ def crawler_shares(
     processes: Sequence[ProcessResult], seq: "NDArray[np.int64]"
 ) -> list[CrawlerShare]:
     """Return the crawler processes of a run; `seq` is that of each fetch of the run."""
-    fetched = {ordinal: len(rows) for ordinal, rows in rows_by_process(seq, max(1, len(processes)))}
-    return [CrawlerShare(one, fetched.get(one.ordinal, 0)) for one in processes]
+    owner = seq % max(1, len(processes))
+    return [CrawlerShare(one, int((owner == one.ordinal).sum())) for one in processes]
 
 
 def processes_table(shares: Sequence[CrawlerShare]) -> Table[CrawlerShare]:
