@@ -33,7 +33,7 @@ from bench.results.folder import exclusive_lock, find_file, link_latest, new_fol
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
-from bench.wording import format_count, format_span
+from bench.wording import format_count, format_span, is_or_are
 from crawlers.registry import REGISTRY, find
 from crawlers.trust import Trust
 
@@ -367,7 +367,7 @@ def _run_all(
             )
         except KeyboardInterrupt:
             # Each command has its own line, so that it can be copied from a narrow terminal.
-            made = f"{progress.count} of {progress.total} runs are kept in {folder}"
+            made = _format_made(progress, folder)
             lines = [
                 f"\ncrawlbench: interrupted; {made}",
                 f"  to print tables:         {PROGRAM} report {folder}",
@@ -378,13 +378,18 @@ def _run_all(
             print("\n".join(lines), file=sys.stderr)
             return Measured(folder, Ending.INTERRUPTED)
         except (ServerGoneError, CarrierGoneError, StoreError) as error:
-            made = f"{progress.count} of {progress.total} runs are kept in {folder}"
+            made = _format_made(progress, folder)
             if session.can_resume:
                 made += f": {_resume_command(asked, folder)} makes the others"
             error.args = (f"{error}; {made}",)
             raise
     _print_failures(failed)
     return Measured(folder, Ending.RUNS_FAILED if failed else Ending.DONE)
+
+
+def _format_made(progress: Progress, folder: Path) -> str:
+    count = progress.count
+    return f"{count} of {progress.total} runs {is_or_are(count)} kept in {folder}"
 
 
 def _resume_command(asked: Asked, folder: Path) -> str:
