@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from crawlers.installed import command_to_install
 from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, UnknownCrawlerError
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def check_loop(info: CrawlerInfo, name: str) -> None:
 def check_installed(name: str) -> None:
     """Raise CrawlerNotInstalledError unless the event loop of this name can be imported here."""
     if find_spec(name) is None:
-        raise CrawlerNotInstalledError(f"event loop {name!r} is not installed: pip install {name}")
+        raise CrawlerNotInstalledError(
+            f"event loop {name!r} is not installed: {command_to_install(name)}"
+        )
 
 
 def distributions_of(name: str) -> tuple[str, ...]:
