@@ -164,7 +164,9 @@ def test_without_pycurl_the_chapter_goes_on_without_tornado(
         f"crawlbench: tornado is left out, it is {way_out}\n"
         f"crawlbench: tornado-callback is left out, it is {way_out}\n"
     )
-    with pytest.raises(CrawlerNotInstalledError, match=re.escape(f"crawler 'tornado' is {way_out}")):
+    with pytest.raises(
+        CrawlerNotInstalledError, match=re.escape(f"crawler 'tornado' is {way_out}")
+    ):
         installed(Entrant("tornado", "tornado"))
     assert installed(Entrant("tornado-simple", "tornado-simple")).libraries == ("tornado",)
 

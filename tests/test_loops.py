@@ -51,7 +51,7 @@ def test_what_cannot_be_chosen_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UnknownLoopError, match="serial does not"):
         asked(Entrant("asyncio", "asyncio"), Entrant("serial", "serial"), loop="uvloop")
     monkeypatch.setattr(loops, "find_spec", lambda _: None)
-    with pytest.raises(CrawlerNotInstalledError, match="pip install .*rloop"):
+    with pytest.raises(CrawlerNotInstalledError, match=r"pip install .*rloop"):
         choose("rloop")
 
 
