@@ -173,10 +173,11 @@ def run(arguments: Namespace) -> int:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
+    has_all_scenarios = arguments.scenario == ALL and arguments.resume is None
+    everything = over_all_scenarios(arguments) if has_all_scenarios else None
     with cluster_of(arguments) as place:
-        if arguments.scenario == ALL and arguments.resume is None:
-            everything = over_all_scenarios(arguments)
-            measured = measure(everything, arguments.out or DEFAULT_OUT, place=place)
+        if everything is not None:
+            measured = measure(everything, arguments.out or DEFAULT_OUT)
         elif arguments.resume is None:
             asked, target = asked_for(arguments)
             check_clock(place, target)
