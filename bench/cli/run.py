@@ -81,6 +81,10 @@ EXAMPLES = (
         "run --crawlers asyncio --python 3.11,3.13 --loop uvloop",
         "the same crawler on two interpreters, on another event loop",
     ),
+    (
+        "run --cluster tcp://10.0.0.1:8786 --bind 10.0.0.1",
+        "on the workers of a Dask cluster, which fetch from this machine",
+    ),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
 
