@@ -21,7 +21,13 @@ from bench.errors import UsageError
 from bench.measure.carriers import Carried, LocalCarrier, Orders, Share, crawl_together
 from bench.measure.crawler_process import CrawlerProcess
 from bench.measure.merging import merged_outcome, merged_usage
-from bench.measure.pinning import UNPINNED, Pinning, choose_server_processes
+from bench.measure.pinning import (
+    UNPINNED,
+    Pinning,
+    choose_pinning,
+    choose_server_processes,
+    of_running_server,
+)
 from bench.measure.runner import ProcessRunner, Target
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, multiplied, parse_entrant
@@ -192,11 +198,13 @@ def test_a_run_of_an_odd_number_of_requests_ends_with_its_larger_share() -> None
 
 
 def test_what_processes_used_adds_up_and_waits_are_those_of_the_busiest() -> None:
-    one, other = replace(usage(), cpu_ns=100), replace(usage(), cpu_ns=20)
-    merged = merged_usage([one, other])
+    one = replace(usage(), cpu_ns=100, main_cpu_ns=90, descriptors=5000)
+    other = replace(usage(), cpu_ns=20, main_cpu_ns=10, descriptors=1000)
+    merged = merged_usage([one, other, replace(usage(), cpu_ns=0, descriptors=None)])
+    assert merged.descriptors == 1000
     assert merged.cpu_ns == 120
     assert merged.wall_ns == max(one.wall_ns, other.wall_ns)
-    assert merged.peak_memory_bytes == one.peak_memory_bytes + other.peak_memory_bytes
+    assert merged.peak_memory_bytes == 3 * one.peak_memory_bytes
     assert merged_outcome([]) is None
 
 
@@ -294,6 +302,19 @@ def test_single_core_processes_have_a_cpu_each_or_share_all() -> None:
     assert large.of_crawlers(3, 1) == [frozenset((1,)), frozenset((2,)), frozenset((3,))]
     assert large.of_crawlers(4, 1) == [many | {0}] * 4
     assert large.of_crawlers(1, 8) == [many]
+
+
+def test_what_is_pinned_is_said_of_shared_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.measure.pinning._cores", lambda: [[0], [1]])
+    assert choose_pinning(1, 1).note == "server on CPU 0, single-core crawlers on CPU 1"
+    two = choose_pinning(1, 2)
+    assert two.note.endswith(", 2 processes of a crawler together on CPUs 0, 1")
+    assert of_running_server(two).note == f"{two.crawlers_note}; the server is not pinned"
+    monkeypatch.setattr("bench.measure.pinning._cores", lambda: [[one] for one in range(4)])
+    assert choose_pinning(2, 2).note == (
+        "server of 2 processes on CPUs 0, 1, single-core crawlers on CPU 2, "
+        "2 processes of a crawler on one each"
+    )
 
 
 def test_more_server_processes_only_where_there_are_cores(

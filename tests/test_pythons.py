@@ -161,6 +161,13 @@ def test_two_that_want_the_same_environment_make_one(install: Callable[[str], Pa
     assert len(log.read_text().splitlines()) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_an_installer_that_outlives_us_keeps_the_lock(install: Callable[[str], Path]) -> None:
+    """Else the next bench makes the environment anew, while files are still written to it."""
+    install("ls -l /proc/self/fd | grep -q /environments/ || { echo unlocked; exit 1; }")
+    pythons_for([sys.executable], [ASYNCIO])
+
+
 @pytest.mark.parametrize(
     "printed",
     [

@@ -348,6 +348,14 @@ def test_a_clock_that_jumps_is_suspect_and_one_that_drifts_is_not(
     assert [text.partition(" against")[0] for text in texts] == said
 
 
+@pytest.mark.parametrize(("bound_ms", "is_said"), [(50, False), (52, True), (2000, True)])
+def test_clocks_that_are_hardly_known_make_no_makespan(bound_ms: float, is_said: bool) -> None:
+    """The makespan is 2.04 s, and the bound counts at both ends of it."""
+    run, accounts = shared(400, 20, 2)
+    there = ProcessResult(1, "there", 10, 200, None, None, reading(5, bound_ms))
+    assert ("clock" in said(run, replace(accounts, processes=(there,)))) == is_said
+
+
 def test_the_tables_tell_what_processes_and_interpreters_bring() -> None:
     entrants = (
         Entrant("asyncio", "asyncio"),

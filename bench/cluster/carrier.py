@@ -395,6 +395,9 @@ class _Run:
             return Carried(answer.failure, answer.stderr_tail, machine=worker.name)
         if isinstance(answer, Carried):
             return replace(answer, machine=worker.name)
+        if not isinstance(answer, Ready):
+            what = f"the worker answered with {type(answer).__name__}"
+            return Carried(what, machine=worker.name)
         return answer
 
     async def _first_failure(

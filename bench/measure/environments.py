@@ -82,9 +82,9 @@ def _environment(
         if _is_made(folder, python):
             return python
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with _locked(folder) as lock:
             if not _is_made(folder, python):  # by whoever had the lock
-                _make(interpreter, python, infos, pins)
+                _make(interpreter, python, infos, pins, lock)
                 _stamp(folder, identity)
     except OSError as error:
         raise InterpreterError(f"no environment can be made in {folder}: {error}") from error
@@ -137,10 +137,13 @@ def _stamp(folder: Path, identity: str) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from making the environment in this folder, during the block."""
+def _locked(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Keep other processes from making the environment in this folder, during the block.
+
+    Programs that get the descriptor keep the lock, too: an installer goes on if we are killed.
+    """
     if fcntl is None:
-        yield
+        yield ()
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -149,12 +152,18 @@ def _locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             say(f"another crawlbench process makes the environment in {folder}: waiting for it")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield (descriptor,)
     finally:
         os.close(descriptor)
 
 
-def _make(interpreter: Interpreter, python: Path, infos: Sequence[CrawlerInfo], pins: Pins) -> None:
+def _make(
+    interpreter: Interpreter,
+    python: Path,
+    infos: Sequence[CrawlerInfo],
+    pins: Pins,
+    lock: tuple[int, ...],
+) -> None:
     """Make an environment anew, by uv if it is there, or else by venv and pip."""
     start_s, environment = monotonic(), python.parent.parent
     (environment.parent / _STAMP).unlink(missing_ok=True)
@@ -170,7 +179,7 @@ def _make(interpreter: Interpreter, python: Path, infos: Sequence[CrawlerInfo], 
         make = [interpreter.path, "-I", "-m", "venv", str(environment)]
         install = [str(python), "-I", "-m", "pip", "install", "--no-input"]
         install.append("--disable-pip-version-check")
-    failed = _failure_of(make)
+    failed = _failure_of(make, lock)
     if failed is not None:
         raise InterpreterError(
             f"{interpreter} cannot make an environment: {_last_line(failed)}"
@@ -178,13 +187,13 @@ def _make(interpreter: Interpreter, python: Path, infos: Sequence[CrawlerInfo], 
         )
     if pins.wanted:
         options = ["--only-binary", ":all:", "--constraint", str(constraints)]
-        failed = _failure_of([*install, *options, *pins.wanted])
+        failed = _failure_of([*install, *options, *pins.wanted], lock)
         if failed is not None:
             raise InterpreterError(_why_not_installed(failed, interpreter, infos, pins))
     say(f"made in {monotonic() - start_s:.1f} s, and kept in {environment}")
 
 
-def _failure_of(command: list[str]) -> str | None:
+def _failure_of(command: list[str], lock: tuple[int, ...]) -> str | None:
     """Run a program; return what it printed if it failed."""
     done = subprocess.run(
         command,
@@ -194,6 +203,7 @@ def _failure_of(command: list[str]) -> str | None:
         text=True,
         errors="replace",
         check=False,
+        pass_fds=lock,
     )
     return done.stdout if done.returncode else None
 

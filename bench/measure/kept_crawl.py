@@ -52,7 +52,7 @@ def keep_crawl(
         planned.entrant.processes,
         has_shared_state=bool(asked.service.shared_flags()),
     )
-    pinning = choose_pinning(served_by if target is None else 1)
+    pinning = choose_pinning(served_by if target is None else 1, planned.entrant.processes)
     interruption = _Interruption()
     late: list[HeldBack] = []
     """Interruptions while what was fetched is read and written, which is not cut short."""

@@ -48,9 +48,9 @@ def _first_due_ns(outcomes: Sequence[Outcome]) -> int:
 def merged_usage(usages: Sequence[Usage]) -> Usage:
     """Return the usage of all processes together.
 
-    CPU time, memory and the pauses of the garbage collectors add up. The wall time, the longest
-    pause and the number of descriptors are the largest of all. What the main thread used and how
-    long it waited are those of the process whose main thread used the most.
+    CPU time, memory and the pauses of the garbage collectors add up. The wall time and the longest
+    pause are the largest of all, and the number of descriptors is the smallest. What the main
+    thread used and how long it waited are those of the process whose main thread used the most.
     """
     busiest = max(usages, key=lambda one: one.main_cpu_ns or 0)
     unwaited = [one.unwaited_cpu_ns for one in usages]
@@ -63,7 +63,9 @@ def merged_usage(usages: Sequence[Usage]) -> Usage:
         gc_longest_ns=max(one.gc_longest_ns for one in usages),
         main_cpu_ns=busiest.main_cpu_ns,
         waited_ns=busiest.waited_ns,
-        descriptors=busiest.descriptors,
+        descriptors=min(
+            (one.descriptors for one in usages if one.descriptors is not None), default=None
+        ),
         unwaited_cpu_ns=None if None in unwaited else sum(one or 0 for one in unwaited),
     )
 

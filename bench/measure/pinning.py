@@ -19,6 +19,8 @@ class Pinning:
     """The CPUs for work on all cores, including the server's."""
     note: str
     """One line that says what is pinned to which CPU, or why nothing is."""
+    crawlers_note: str = ""
+    """The part of it that is about crawlers."""
 
     def of_crawlers(self, processes: int, cores: int) -> list[frozenset[int]]:
         """Return the CPUs of each process of a crawler that uses so many cores.
@@ -58,8 +60,11 @@ def choose_server_processes(
     return max(1, min(most_crawler_processes, cores // 3)) if cores >= 4 else 1
 
 
-def choose_pinning(server_processes: int = 1) -> Pinning:
-    """Choose from the CPUs that this process may use."""
+def choose_pinning(server_processes: int = 1, crawler_processes: int = 1) -> Pinning:
+    """Choose from the CPUs that this process may use.
+
+    Only the note depends on `crawler_processes`, the most that share a run.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return replace(UNPINNED, note="nothing is pinned: this system cannot")
     cores = _cores()
@@ -74,8 +79,16 @@ def choose_pinning(server_processes: int = 1) -> Pinning:
     crawler, rest = frozenset(others[0][:1]), frozenset(cpu for core in others for cpu in core)
     where = f"CPU {min(server)}" if len(server) == 1 else f"CPUs {_listed(server)}"
     many = f" of {server_processes} processes" if server_processes > 1 else ""
-    note = f"server{many} on {where}, single-core crawlers on CPU {min(crawler)}"
-    return Pinning(server, crawler, rest, everything, note)
+    pinning = Pinning(server, crawler, rest, everything, "")
+    of_crawlers = f"single-core crawlers on CPU {min(crawler)}"
+    if crawler_processes > 1:
+        given = pinning.of_crawlers(crawler_processes, 1)
+        together = (
+            f"together on CPUs {_listed(given[0])}" if len(set(given)) == 1 else "on one each"
+        )
+        of_crawlers += f", {crawler_processes} processes of a crawler {together}"
+    note = f"server{many} on {where}, {of_crawlers}"
+    return replace(pinning, note=note, crawlers_note=of_crawlers)
 
 
 def _cores() -> list[list[int]]:
@@ -94,8 +107,7 @@ def of_running_server(pinning: Pinning) -> Pinning:
     """Return the same for a server that runs already, which nobody pins here."""
     if not pinning.server:
         return pinning
-    (cpu,) = pinning.single_core_crawler
-    return replace(pinning, note=f"single-core crawlers on CPU {cpu}; the server is not pinned")
+    return replace(pinning, note=f"{pinning.crawlers_note}; the server is not pinned")
 
 
 def pin_each(pids: Sequence[int], cpus: frozenset[int]) -> None:

@@ -239,9 +239,10 @@ def _check(runs: Sequence[PlannedRun], target: Target | None) -> None:
 
 
 def _pinning(asked: Asked, target: Target | None) -> Pinning:
+    most = max(one.processes for one in asked.entrants)
     if target is not None:
-        return of_running_server(choose_pinning())
-    return choose_pinning(_server_processes(asked))
+        return of_running_server(choose_pinning(1, most))
+    return choose_pinning(_server_processes(asked), most)
 
 
 def _note(asked: Asked, target: Target | None, place: Place | None) -> str:

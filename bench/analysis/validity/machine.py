@@ -19,6 +19,9 @@ CLUSTER_SHARE = 0.05
 CLUSTER_LEAST = 10
 CLUSTER_CPU_SHARE = 0.50
 CLOCKS_SHOWN = 3
+UNKNOWN_SHARE = 0.05
+"""Share of the makespan by which clocks may be off together, as other checks have for a share of
+the time."""
 
 
 def _backlog(evidence: Evidence) -> Iterator[Reason]:
@@ -116,6 +119,19 @@ def _other_clocks(evidence: Evidence) -> Iterator[Reason]:
         )
 
 
+def _known_clocks(evidence: Evidence) -> Iterator[Reason]:
+    """The clocks of several machines are known well enough for a makespan."""
+    summary = evidence.summary
+    # The first start may be on one clock, and the last end on another.
+    share = 2 * summary.clock_bound_ns / max(1, summary.makespan_ns)
+    if evidence.run.processes > 1 and share > UNKNOWN_SHARE:
+        yield suspect(
+            "clock",
+            f"the clocks of other machines are known to {format_bound(summary.clock_bound_ns)} "
+            f"each, and twice that is {format_percent(share)} of the makespan: make more requests",
+        )
+
+
 def _steady_clocks(evidence: Evidence) -> Iterator[Reason]:
     """The clocks of other machines drift, and do not jump."""
     stepped = [clock for clock in evidence.summary.clocks if clock.step_ns]
@@ -155,5 +171,6 @@ CHECKS: tuple[Check, ...] = (
     _own_cpus,
     _host,
     _other_clocks,
+    _known_clocks,
     _steady_clocks,
 )
