@@ -83,7 +83,7 @@ EXAMPLES = (
     ),
     (
         "run --cluster tcp://10.0.0.1:8786 --bind 10.0.0.1",
-        "on the workers of a Dask cluster, which fetch from this machine",
+        "on the workers of a Dask cluster; needs the package distributed",
     ),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
