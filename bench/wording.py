@@ -11,6 +11,11 @@ def format_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def is_or_are(count: int) -> str:
+    """Return the verb for so many: `is` for 1, else `are`."""
+    return "is" if count == 1 else "are"
+
+
 def format_rate(per_s: float) -> str:
     """`4,351` or `97.3`, of requests/s."""
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.1f}"

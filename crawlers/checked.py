@@ -15,10 +15,10 @@ MAX_SECONDS = 86_400.0
 Item = TypeVar("Item")
 
 
-def checked_count(text: str) -> int:
-    """Return a number of requests or slots, at least 1."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= MAX_COUNT):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_COUNT}")
+def checked_count(text: str, most: int = MAX_COUNT) -> int:
+    """Return a number of requests, slots or processes, at least 1."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= most):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
     return int(text)
 
 

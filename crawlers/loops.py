@@ -3,11 +3,18 @@
 Imports none of them, nor asyncio, before it is asked for. Standard library only.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from crawlers.registry import CrawlerInfo, CrawlerNotInstalledError, UnknownCrawlerError
+from crawlers.installed import command_to_install
+from crawlers.registry import (
+    REGISTRY,
+    CrawlerInfo,
+    CrawlerNotInstalledError,
+    UnknownCrawlerError,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,21 +37,22 @@ def installed_loops() -> tuple[str, ...]:
     return tuple(name for name in LOOPS if find_spec(name) is not None)
 
 
-def check_loop(info: CrawlerInfo, name: str) -> None:
-    """Raise UnknownLoopError unless the crawler can run on the event loop of this name."""
+def check_loop(infos: Sequence[CrawlerInfo], name: str) -> None:
+    """Raise UnknownLoopError unless these crawlers can run on the event loop of this name."""
     if name not in LOOPS:
         raise UnknownLoopError(f"there is no event loop {name!r}; {_meant(name)}")
-    if not info.takes_loop:
-        raise UnknownLoopError(
-            f"{info.name} does not let its event loop be chosen, so that it cannot run on {name}: "
-            f"use one of the asyncio family, as in asyncio+{name}"
-        )
+    unable = ", ".join(dict.fromkeys(info.name for info in infos if not info.takes_loop))
+    if unable:
+        able = ", ".join(info.name for info in REGISTRY if info.takes_loop)
+        raise UnknownLoopError(f"{unable} cannot run on {name}; the crawlers that can are {able}")
 
 
 def check_installed(name: str) -> None:
     """Raise CrawlerNotInstalledError unless the event loop of this name can be imported here."""
     if find_spec(name) is None:
-        raise CrawlerNotInstalledError(f"event loop {name!r} is not installed: pip install {name}")
+        raise CrawlerNotInstalledError(
+            f"event loop {name!r} is not installed: {command_to_install(name)}"
+        )
 
 
 def distributions_of(name: str) -> tuple[str, ...]:

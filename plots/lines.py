@@ -128,9 +128,14 @@ def set_apart(names: Collection[str]) -> dict[str, float]:
     return {name: 1 + _APART * (rank - middle) for rank, name in enumerate(names)}
 
 
-def note_few_requests(axes: Axes, quantile: str, concurrencies: Collection[float]) -> None:
-    """Note on the axes why a quantile has no line, if it is known for at most one concurrency."""
-    if len(concurrencies) > 1:
+def note_few_requests(
+    axes: Axes, quantile: str, concurrencies: Collection[float], measured: Collection[float]
+) -> None:
+    """Note on the axes why a quantile has no line, if it is known for one concurrency or none.
+
+    No more than one may have been `measured`; then nothing is missing.
+    """
+    if len(concurrencies) > 1 or len(concurrencies) == len(measured):
         return
     text = f"no run has enough requests for a {quantile}"
     if concurrencies:

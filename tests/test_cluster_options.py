@@ -25,6 +25,7 @@ from bench.measure.session import resume
 from bench.results.clock import ClockOffset, ClockReading
 from bench.results.store import FILE_NAME, Store
 from crawlers.contract import FETCH_COLUMNS
+from crawlers.installed import command_to_install
 from crawlers.runtime import Runtime
 from crawlers.spec import Outcome
 from crawlers.work import WORK_COLUMNS
@@ -152,5 +153,5 @@ def test_a_missing_library_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert done.returncode == 3
     assert done.stderr == (
-        "crawlbench: --cluster needs distributed: pip install 'crawlbench[cluster]'\n"
+        f"crawlbench: --cluster needs distributed: {command_to_install('distributed')}\n"
     )

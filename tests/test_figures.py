@@ -49,7 +49,7 @@ from plots.figures.service_time import service_time_figure
 from plots.figures.throughput import throughput_figure
 from plots.figures.time_vs_concurrency import ideal_s, time_figure
 from plots.figures.timeline import MOST_LINES, Spans, coverage, timeline_figure
-from plots.lines import Point, Shape, draw_line
+from plots.lines import Point, Shape, draw_line, note_few_requests
 from plots.style import styles_of
 from server.service import Service
 from tests.factories import experiment, planned, result
@@ -539,3 +539,20 @@ def test_the_legend_of_the_time_lies_over_no_line(analysis: Analysis) -> None:
         for line in axes.lines:
             path = line.get_path().transformed(axes.transData)
             assert not path.intersects_bbox(box, filled=False), line.get_gid()
+
+
+@pytest.mark.parametrize(
+    ("known", "measured", "said"),
+    [
+        ((40,), (40,), []),
+        ((40,), (10, 40), ["only runs at 40 have\nenough requests for a p99"]),
+        ((), (10, 40), ["no run has enough requests for a p99"]),
+        ((10, 40), (10, 20, 40), []),
+    ],
+)
+def test_a_quantile_without_a_line_says_why_only_if_one_is_missing(
+    known: tuple[int, ...], measured: tuple[int, ...], said: list[str]
+) -> None:
+    axes = Figure().subplots()
+    note_few_requests(axes, "p99", known, measured)
+    assert [one.get_text() for one in axes.texts] == said

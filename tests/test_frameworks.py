@@ -177,6 +177,6 @@ def test_a_framework_that_is_not_installed_is_named_with_the_way_to_install_it(
     monkeypatch.delitem(sys.modules, info.module, raising=False)
     monkeypatch.setitem(sys.modules, info.name, None)
     with pytest.raises(
-        CrawlerNotInstalledError, match=f"cannot be imported .*: pip install '{info.name}"
+        CrawlerNotInstalledError, match=rf"cannot be imported .* pip install .*'{info.name}"
     ):
         load(info)

@@ -13,7 +13,7 @@ from crawlers import loops
 from crawlers.asyncio_dispatch import new_event_loop
 from crawlers.asyncio_threads import split
 from crawlers.loops import UnknownLoopError, check_loop, choose, installed_loops
-from crawlers.registry import ANY, REGISTRY, CrawlerNotInstalledError, find
+from crawlers.registry import ANY, REGISTRY, CrawlerNotInstalledError, find, group
 
 
 @pytest.fixture(autouse=True)
@@ -45,19 +45,40 @@ def test_a_crawler_has_a_loop_of_its_own_if_none_was_chosen() -> None:
 
 def test_what_cannot_be_chosen_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownLoopError, match="'uvlop'; did you mean 'uvloop'"):
-        check_loop(find("asyncio"), "uvlop")
-    with pytest.raises(UnknownLoopError, match="gevent does not let its event loop be chosen"):
-        check_loop(find("gevent"), "uvloop")
-    with pytest.raises(UnknownLoopError, match="serial does not"):
+        check_loop([find("asyncio")], "uvlop")
+    three = [find(name) for name in ("gevent", "asyncio", "serial")]
+    with pytest.raises(
+        UnknownLoopError, match=r"^gevent, serial cannot run on uvloop; .* asyncio,"
+    ):
+        check_loop(three, "uvloop")
+    with pytest.raises(UnknownLoopError, match="serial cannot"):
         asked(Entrant("asyncio", "asyncio"), Entrant("serial", "serial"), loop="uvloop")
     monkeypatch.setattr(loops, "find_spec", lambda _: None)
-    with pytest.raises(CrawlerNotInstalledError, match="pip install rloop"):
+    with pytest.raises(CrawlerNotInstalledError, match=r"pip install .*rloop"):
         choose("rloop")
 
 
 def asked(*entrants: Entrant, loop: str) -> tuple[Entrant, ...]:
-    _, arguments = parse(["run", "--loop", loop])
+    crawlers = ",".join(one.crawler for one in entrants)
+    _, arguments = parse(["run", "--loop", loop, "--crawlers", crawlers])
     return with_runtimes(entrants, arguments)
+
+
+def test_those_of_a_group_that_cannot_run_on_a_loop_are_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    members = [Entrant(info.name, info.name) for info in group("chapter")]
+    for words in ([], ["--crawlers", "chapter,asyncio"]):
+        _, arguments = parse(["run", "--loop", "uvloop", *words])
+        found = with_runtimes(members, arguments)
+        assert {one.crawler for one in found} == {
+            info.name for info in group("chapter") if info.takes_loop
+        }
+        left_out = capsys.readouterr().err.partition("cannot be chosen: ")[2].strip().split(", ")
+        assert {*left_out, *(one.crawler for one in found)} == {one.crawler for one in members}
+    _, arguments = parse(["run", "--loop", "uvloop", "--crawlers", "chapter,serial"])
+    with pytest.raises(UnknownLoopError, match=r"^serial cannot run on uvloop"):
+        with_runtimes(members, arguments)
 
 
 def test_each_crawler_is_measured_on_each_loop() -> None:

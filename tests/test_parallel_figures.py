@@ -1,5 +1,8 @@
 """What the figures of several processes, interpreters and machines are made of."""
 
+import csv
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Level, Reason, Verdict
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant
+from bench.report.export import export_runs
 from bench.results.clock import ClockOffset, ClockReading
 from bench.results.run_result import ProcessResult
 from bench.results.store import FILE_NAME, Store
@@ -250,6 +254,15 @@ def test_clocks_are_told_with_their_bounds(analysis: Analysis) -> None:
         "clocks of other machines: 16 from -1.000 to +14.000 ms, each ± 1.500 ms at most "
         "(± is half the shortest round trip)"
     )
+
+
+def test_clocks_are_exported_as_json(store: Store) -> None:
+    stream = io.StringIO()
+    export_runs(store, "csv", stream)
+    rows = csv.DictReader(io.StringIO(stream.getvalue()))
+    cell = next(row["summary.clocks"] for row in rows if row["processes"] == "2")
+    first = json.loads(cell.split("; ")[0])
+    assert (first["machine"], first["offset_ns"]) == ("worker-1", 37.5 * MS)
 
 
 def test_a_timeline_has_the_calls_of_each_process_together(

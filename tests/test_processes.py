@@ -249,11 +249,18 @@ def test_options_for_all_multiply_the_entrants() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("run --crawlers asyncio --processes 4 --concurrency 2", "give a --concurrency of 4"),
+        ("run --crawlers asyncio --processes 4 --concurrency 2", "needs a --concurrency of 4"),
+        ("crawl asyncio*4 -c 2", "a run in 4 processes needs a --concurrency of 4"),
         ("run --crawlers asyncio*4 --processes 2", "leave out --processes, or this part"),
-        ("run --crawlers asyncio-aimd --processes 2", "asyncio-aimd*2 cannot share a run"),
-        ("run --crawlers asyncio --processes 2 --duration 3", "give -n or --waves instead"),
-        ("run --crawlers asyncio --processes 9999", "at most 1024 processes"),
+        ("run --crawlers asyncio-aimd --processes 2", "asyncio-aimd cannot share a run"),
+        ("run --crawlers asyncio --processes 2 --duration 3", "(--duration 3) cannot be shared"),
+        ("run --scenario steady --processes 2", "(--scenario steady) cannot be shared"),
+        ("run --scenario all --processes 2", "(--scenario all) cannot be shared"),
+        ("run --scenario all --crawlers asyncio*2", "(--scenario all) cannot be shared"),
+        (
+            "run --scenario all --cluster local:2 --server-processes 2",
+            "--server-processes, --cluster is for one sweep",
+        ),
         ("crawl asyncio*2 --url http://127.0.0.1:9 --server-processes 2", "that crawlbench starts"),
         ("run --crawlers asyncio --server-processes 2 --capacity 5", "--capacity must be kept by"),
         ("advise asyncio*2", "only the verbs run and crawl share a run"),
@@ -266,6 +273,24 @@ def test_what_cannot_be_shared_is_one_line(words: str, said: str) -> None:
         verb.load().run(arguments)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run --processes 9999", "from 1 to 1024"),
+        ("crawl asyncio --server-processes 0", "from 1 to 64"),
+        ("crawl asyncio --server-processes 100", "from 1 to 64"),
+        ("crawl asyncio --processes 2,4", "crawl takes one; ./benchmark.sh run measures several"),
+        ("crawl asyncio --python 3.11,3.13", "crawl takes one"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_with_the_limits(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(words.split())
+    assert said in capsys.readouterr().err
 
 
 def test_single_core_processes_have_a_cpu_each_or_share_all() -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.environments import pythons_for
+from bench.cli.parser import parse
+from bench.errors import UsageError
+from bench.measure.environments import is_own_environment, pythons_for
 from bench.measure.interpreters import InterpreterError
 from bench.measure.pins import pins_for
 from bench.measure.pythons import find_interpreter
 from bench.measure.readiness import installed, runtime_of
-from bench.plan.entrants import Entrant, multiplied
+from bench.plan.entrants import (
+    Entrant,
+    command_words,
+    multiplied,
+    parse_entrant,
+    with_unique_labels,
+)
 from crawlers.registry import CrawlerNotInstalledError, find
 
 ASYNCIO, GEVENT, TWISTED = find("asyncio"), find("gevent"), find("twisted")
@@ -73,6 +82,60 @@ def test_an_environment_has_the_versions_that_are_installed_here_and_is_made_onc
     assert pythons_for([sys.executable], [ASYNCIO]) == (python,)
     assert len(log.read_text().splitlines()) == 2
     assert pythons_for([sys.executable], [ASYNCIO], ["uvloop"]) != (python,)
+
+    assert is_own_environment(python)
+    environment = Path(python).parents[1]
+    elsewhere = environment.parents[1] / "0123456789ab"
+    shutil.copytree(environment.parent, elsewhere, symlinks=True)
+    others = (
+        sys.executable,
+        str(environment / "bin" / "python3"),
+        str(environment / "bin" / ".." / "bin" / "python"),
+        str(environment.parent / ".." / environment.parent.name / OWN_NAME / "bin" / "python"),
+        str(elsewhere / OWN_NAME / "bin" / "python"),  # its name is not that of its stamp
+        "",
+        "python\0",
+    )
+    assert [one for one in others if is_own_environment(one)] == []
+    next(environment.parent.glob("made-by-*")).unlink()
+    assert not is_own_environment(python)
+
+
+ON = "/home/me/.cache/crawlbench/environments/{}/{}/bin/python"
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("asyncio", "asyncio --python 3.11,3.14t --loop asyncio,uvloop --processes 1,2"),
+        ("asyncio,mine=protocol", "asyncio,mine=protocol --python 3.11 --loop uvloop"),
+        ("asyncio*2,threads", "asyncio*2,threads --python 3.11,3.13"),
+        ("asyncio+uvloop,httpx", "asyncio+uvloop,httpx --python 3.13"),
+        ("asyncio", "asyncio --python 3.13 --processes 4"),
+    ],
+)
+def test_a_command_asks_for_environments_by_their_versions(named: str, words: str) -> None:
+    asked = parse(["run", "--crawlers", *words.split()])[1]
+    pythons = [ON.format(f"{at:012x}", version) for at, version in enumerate(asked.python)]
+    entrants = multiplied([parse_entrant(one) for one in named.split(",")], loops=asked.loop or ())
+    entrants = multiplied(multiplied(entrants, pythons=pythons), processes=asked.processes or ())
+    assert command_words(entrants) == words.split()
+    assert command_words(with_unique_labels(entrants)) == words.split()
+
+
+def test_a_command_names_other_interpreters_in_full() -> None:
+    here, there = ON.format("0" * 12, "3.13"), "/x/v/bin/python"
+    for entrants in (
+        [Entrant("asyncio", "asyncio")],
+        [Entrant("asyncio@v", "asyncio", there)],
+        [Entrant("asyncio", "asyncio"), Entrant("asyncio@3.13", "asyncio", here)],
+        [Entrant("asyncio@3.13", "asyncio", here), Entrant("asyncio@v", "asyncio", there)],
+        [
+            Entrant("asyncio@3.13", "asyncio", here),
+            Entrant("asyncio@3.13", "asyncio", ON.format("1" * 12, "3.13")),
+        ],
+    ):
+        assert command_words(entrants) == [",".join(map(str, entrants))]
 
 
 def test_an_environment_that_was_not_finished_is_made_again(
@@ -204,6 +267,9 @@ def test_a_version_is_the_newest_of_it_that_pyenv_has(
 def test_what_is_no_interpreter_for_crawlers_is_refused_by_name(tmp_path: Path) -> None:
     old = fake_python(tmp_path / "old", (3, 10, 1))
     early = fake_python(tmp_path / "early", (3, 13, 0), is_free_threaded=True)
+    for asked in ("2.7", "3", "3.10", "3.9.1", "pypy3.10", "3.10t"):
+        with pytest.raises(UsageError, match=r"need Python 3.11 or later: .* as in 3\.13"):
+            find_interpreter(asked)
     silent = program(tmp_path / "silent", "exit 0")
     for asked, reason in (
         ("3.98", "there is no Python 3.98 on PATH, in pyenv or in uv"),
@@ -215,6 +281,17 @@ def test_what_is_no_interpreter_for_crawlers_is_refused_by_name(tmp_path: Path) 
     ):
         with pytest.raises(InterpreterError, match=reason):
             find_interpreter(asked)
+
+
+def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = fake_python(tmp_path / "python", (3, 77, 1))
+    assert find_interpreter("~/python").path == str(path)
+
+
+def test_a_version_in_the_place_of_a_path_is_told_apart() -> None:
+    with pytest.raises(InterpreterError, match=r"3\.13 is a version, .* by --python 3\.13"):
+        installed(Entrant("x", "asyncio", "/here/3.13"))
 
 
 def test_what_an_entrant_runs_on_is_asked_once(tmp_path: Path) -> None:

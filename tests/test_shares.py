@@ -12,7 +12,7 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.bottleneck import bottleneck
 from bench.analysis.parallel import by_interpreter, by_processes, format_runtime
 from bench.analysis.reconciliation import Reconciliation
-from bench.analysis.server_load import server_use
+from bench.analysis.server_load import ServerLoad, server_use
 from bench.analysis.summary import RunSummary, summarise
 from bench.analysis.validity import Level, judge
 from bench.measure.merging import merged_outcome
@@ -23,7 +23,7 @@ from bench.plan.ideal import ideal_curve
 from bench.plan.load import Load
 from bench.plan.rates import Rate
 from bench.report.finding import finding_of_sweep
-from bench.report.parallel import parallel_tables, processes_table
+from bench.report.parallel import crawler_shares, machines_table, parallel_tables, processes_table
 from bench.report.tables import lay_out
 from bench.results.clock import ClockOffset, ClockReading
 from bench.results.columns import IntColumns
@@ -191,6 +191,47 @@ def test_the_process_that_waited_the_longest_tells_of_a_busy_machine() -> None:
     assert reason.text.endswith("its 2 processes share 1 CPU")
 
 
+OTHER = "something else ran there"
+
+
+@pytest.mark.parametrize(
+    ("processes", "servers", "cpus", "of_crawler", "of_server"),
+    [
+        (1, 1, 2, OTHER, OTHER),
+        (
+            1,
+            1,
+            1,
+            "the crawler and the server share 1 CPU",
+            "the crawler and the server share 1 CPU",
+        ),
+        (
+            2,
+            1,
+            2,
+            "its 2 processes and the server share 2 CPUs",
+            "it shares 2 CPUs with the 2 processes of the crawler",
+        ),
+        (2, 1, 4, OTHER, OTHER),
+        (1, 2, 2, OTHER, "its 2 processes share 1 CPU"),
+        (2, 2, 4, OTHER, OTHER),
+        (2, 1, 0, OTHER, OTHER),
+    ],
+)
+def test_who_waits_for_a_cpu_is_told_who_of_the_measured_has_it(
+    processes: int, servers: int, cpus: int, of_crawler: str, of_server: str
+) -> None:
+    told = conditions(server_processes=servers, accepted=10)
+    run, accounts = shared(1000, 10, processes, conditions=told)
+    accounts = replace(accounts, processes=usages(*[100] * processes, waited_ns=300 * MS))
+    summary = replace(
+        summary_of(replace(run, usage=replace(usage(), waited_ns=300 * MS)), accounts),
+        server=ServerLoad(cpu_share=0.1, waited_share=0.3, longest_lag_ns=0),
+    )
+    found = [one for one in judge(run, summary, None, cpus).reasons if one.check == "busy machine"]
+    assert [one.text.split(": ", 1)[1] for one in found] == [of_crawler, of_server]
+
+
 def test_a_crawler_that_uses_more_cpus_than_it_declares_is_noted() -> None:
     run, accounts = shared(1000, 10, 2)
     for ms, is_noted in ((1400, True), (1040, False)):
@@ -271,6 +312,15 @@ def test_an_interruption_takes_each_process_where_it_is() -> None:
         },
     )
     assert summary_of(run, accounts).reconciliation == Reconciliation(6, 0, 0, 0, 0, 0)
+    # Process 0 fetched four requests in its only slot, one after the other; process 1 two.
+    assert summary_of(run, accounts).ideal_ns == 4 * DELAY_MS * MS
+    found = crawler_shares(usages(8, 8), accounts.fetches["seq"])
+    assert [(one.fetched, one.cpu_us) for one in found] == [(4, 2000), (2, 4000)]
+    # Two of process 1's were answered when it had stopped: the ideal is still of what it fetched.
+    assert (run.requests, summary_of(run, replace(accounts, arrivals=arrived)).ideal_ns) == (
+        8,
+        4 * DELAY_MS * MS,
+    )
 
 
 def samples(*rows: tuple[int, ...]) -> IntColumns:
@@ -327,8 +377,20 @@ def test_clocks_of_machines_are_allowed_for_as_far_as_they_are_known(
     assert (verdict.level, verdict.finds("impossible")) == (level, level is Level.INVALID)
     (note,) = [one for one in verdict.reasons if one.check == "clocks"]
     assert f"there +37.500 ms ± {bound_ms:.3f} ms" in note.text
-    table = processes_table(processes)
+    table = processes_table(crawler_shares(processes, accounts.fetches["seq"]))
     assert any("+37.500" in "".join(row) for row in table.cells())
+
+
+def test_of_all_runs_each_machine_has_its_cost_and_the_range_of_its_clock() -> None:
+    (one,) = usages(100)  # ms, for 500 requests
+    there = replace(one, machine="there", clock=reading(-37.5, 0.1))
+    later = replace(there, clock=reading(-37.25, 0.2))
+    failed = replace(there, usage=None, runtime=None)
+    here = replace(one, machine="here", clock=reading(0, 0.1))
+    assert machines_table([there, here, later, failed]).cells() == [
+        ["here", "500", "200", "+0.000 ± 0.100"],
+        ["there", "1,000", "200", "-37.500 to -37.250 ± 0.200"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,8 @@ class Analysis:
 def analyse(store: "Store") -> Analysis:
     """Analyse all runs of a results file. Raises StoreError."""
     experiment = store.experiment()
+    cpus = store.environment().get("cpus")
+    cpus = cpus if isinstance(cpus, int) else 0
     runs = []
     summaries: dict[int, RunSummary | None] = {}
     for kept in store.runs():
@@ -115,7 +117,7 @@ def analyse(store: "Store") -> Analysis:
         runs.append(run)
         summaries[run.number] = summarise(run, accounts)
     ceilings = tuple(
-        Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number]))
+        Trial(run, summaries[run.number], _of_ceiling(run, summaries[run.number], cpus))
         for run in runs
         if run.role == CEILING
     )
@@ -125,7 +127,7 @@ def analyse(store: "Store") -> Analysis:
         if run.role == CEILING:
             continue
         summary = summaries[run.number]
-        trials[run.cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s)))
+        trials[run.cell].append(Trial(run, summary, judge(run, summary, ceiling_per_s, cpus)))
     rank_of = {label: rank for rank, label in enumerate(experiment.crawlers)}
     rank_of_request = {one: rank for rank, one in enumerate(experiment.requests_asked)}
 
@@ -138,9 +140,9 @@ def analyse(store: "Store") -> Analysis:
     return Analysis(experiment, cells, ceilings)
 
 
-def _of_ceiling(run: RunRow, summary: RunSummary | None) -> Verdict:
+def _of_ceiling(run: RunRow, summary: RunSummary | None, cpus: int) -> Verdict:
     """Judge a ceiling run. Being limited by the server is no fault, because that is its purpose."""
-    reasons = judge(run, summary, None).reasons
+    reasons = judge(run, summary, None, cpus).reasons
     return Verdict(tuple(one for one in reasons if one.check != "server-limited"))
 
 

@@ -255,7 +255,7 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     mean_limit = limits.mean(begin_ns, begin_ns + max(1, makespan_ns))
     is_own = not limits.is_constant
     delays_us = _planned_delays_us(run, accounts)
-    ideal = _ideal_of(run, delays_us)
+    ideal = _ideal_of(run, delays_us, shares)
     is_as_planned = ideal.makespan_ns and makespan_ns and good == run.requests
     window = Window.of(run, fetches, due, begin_ns, last_ns)
     counted = requests.is_good & window.is_counted
@@ -387,7 +387,7 @@ class _IdealOfRun(NamedTuple):
     does_wait: bool = False
 
 
-def _ideal_of(run: RunRow, delays_us: Sequence[int]) -> _IdealOfRun:
+def _ideal_of(run: RunRow, delays_us: Sequence[int], shares: Sequence[Share]) -> _IdealOfRun:
     """Return how long the ideal client takes for the same requests at the same service."""
     if not delays_us or (run.service.refuses and not run.load.is_open):
         # The ideal client does not wait after a refusal, and burns its requests in no time.
@@ -402,8 +402,24 @@ def _ideal_of(run: RunRow, delays_us: Sequence[int]) -> _IdealOfRun:
         )
         does_wait = any(map(gt, ideal.start_ns, ideal.due_ns))
         return _IdealOfRun(ideal.makespan_ns, is_bound=False, does_wait=does_wait)
+    if run.failure and run.service.is_plain:
+        return _IdealOfRun(_ideal_of_fetched_ns(run, delays_us, shares), is_bound=True)
     ideal_ns = ideal_makespan_ns(delays_us, run.service, slots=run.slots, processes=run.processes)
     return _IdealOfRun(ideal_ns, is_bound(run.service, run.slots, is_open_loop=False))
+
+
+def _ideal_of_fetched_ns(run: RunRow, delays_us: Sequence[int], shares: Sequence[Share]) -> int:
+    """Return the ideal makespan of what each process of an interrupted run had fetched.
+
+    Requests that were in flight are left out, as they are from the measured makespan.
+    """
+    planned_us = np.array(delays_us)
+    makespans_ns = [0]
+    for share in shares:
+        seq = np.unique(share.accounts.fetches["seq"])
+        fetched_us = planned_us[seq[(seq >= 0) & (seq < len(planned_us))]].tolist()
+        makespans_ns.append(ideal_makespan_ns(fetched_us, run.service, slots=share.slots))
+    return max(makespans_ns)
 
 
 def _begun(run: RunRow, accounts: Accounts) -> int:

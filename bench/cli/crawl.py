@@ -64,6 +64,11 @@ EXAMPLES = (
         "crawl asyncio -c 40 --capacity 10 --queue 20 --duration 5",
         "a service that serves 10 at a time, lets 20 wait and refuses others",
     ),
+    (
+        "crawl asyncio --python 3.13 --loop uvloop --delay 0",
+        "on another interpreter and another event loop",
+    ),
+    ("crawl asyncio --cluster local:2", "shared among two workers of Dask on this machine"),
     ("crawl asyncio --fail-if 'p99>500' 'errors>0.1%'", "a check for CI"),
 )
 

@@ -1,6 +1,7 @@
 """Options that several verbs share, and checks of their values."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from bench.plan.entrants import Entrant, EntrantError, parse_entrant
 from bench.plan.presets import STANDARD
 from bench.program import PROGRAM
 from crawlers.checked import (
+    Item,
     add_trust_options,
     checked_count,
     checked_list,
@@ -145,6 +147,17 @@ def add_plot(parser: ArgumentParser, what: str) -> None:
         metavar="FILE",
         help=f"{what} into FILE, whose name ends in .png, .svg or .pdf",
     )
+
+
+def checked_single(checked: Callable[[str], Item]) -> Callable[[str], tuple[Item, ...]]:
+    """Return a check for one value, where another verb takes several. It returns a tuple, too."""
+
+    def checked_value(text: str) -> tuple[Item, ...]:
+        if "," in text:
+            raise ArgumentTypeError(f"{text!r}: crawl takes one; {PROGRAM} run measures several")
+        return (checked(text),)
+
+    return checked_value
 
 
 def checked_entrant(text: str) -> Entrant:

@@ -2,35 +2,35 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from functools import partial
 
+from bench.cli.options import checked_single
 from bench.errors import UsageError
 from bench.plan.entrants import MOST_PROCESSES, Entrant, multiplied
 from crawlers.checked import checked_count, checked_list
 from crawlers.registry import find
+from server.ledger import MOST_PROCESSES as MOST_SERVER_PROCESSES
 from server.service import Service
 
 
 def add_parallel(parser: ArgumentParser, *, may_be_many: bool) -> None:
     """Add `processes` and `server_processes`, which are None if they are not given."""
+    checked = partial(checked_count, most=MOST_PROCESSES)
     several = "; with several numbers, each crawler is measured with each" if may_be_many else ""
     parser.add_argument(
         "--processes",
-        type=checked_list(checked_count) if may_be_many else _one_count,
+        type=(checked_list if may_be_many else checked_single)(checked),
         metavar="P,P" if may_be_many else "P",
         help="share each run among P crawler processes: each has every P-th request, and its part "
         f"of the concurrency (default: 1){several}; NAME*P is the same for one crawler",
     )
     parser.add_argument(
         "--server-processes",
-        type=checked_count,
+        type=partial(checked_count, most=MOST_SERVER_PROCESSES),
         metavar="S",
         help="serve with S processes on one port (default: by the number of cores, 1 if there are "
         "fewer than 4)",
     )
-
-
-def _one_count(text: str) -> tuple[int, ...]:
-    return (checked_count(text),)
 
 
 def with_processes(
@@ -44,24 +44,26 @@ def with_processes(
     shared = [one for one in entrants if one.processes > 1]
     if not shared:
         return entrants
+    # A cluster has as many processes as workers, although nobody asked for processes.
+    in_one = "run it in one process" + (": --processes 1" if arguments.cluster else "")
+    scenario = vars(arguments).get("scenario")
+    if scenario or (arguments.duration and not arguments.rate):
+        time = f"--scenario {scenario}" if scenario else f"--duration {arguments.duration:g}"
+        raise UsageError(
+            f"a run that ends after a time ({time}) cannot be shared among processes, because its "
+            f"requests are not known before: {'' if scenario else 'give -n instead, or '}{in_one}"
+        )
     most = max(one.processes for one in shared)
-    if most > MOST_PROCESSES:
-        raise UsageError(f"--processes {most}: at most {MOST_PROCESSES} processes share a run")
     if concurrencies and max(concurrencies) < most:
         raise UsageError(
-            f"--processes {most}: each process needs at least one request at a time: give a "
-            f"--concurrency of {most} or more"
+            f"a run in {most} processes needs a --concurrency of {most} or more, so that each has "
+            f"a request at a time; or {in_one}"
         )
-    adapting = [one.label for one in shared if find(one.crawler, one.declared_as).adapts]
-    if adapting:
+    infos = [find(one.crawler, one.declared_as) for one in shared]
+    if adapting := dict.fromkeys(info.name for info in infos if info.adapts):
         raise UsageError(
-            f"--processes: {', '.join(adapting)} cannot share a run, because each process would "
-            "choose a concurrency of its own: leave it out"
-        )
-    if arguments.duration and not arguments.rate:
-        raise UsageError(
-            "--processes: a run that ends after --duration cannot be shared among processes, "
-            "because its requests are not known before: give -n or --waves instead"
+            f"{', '.join(adapting)} cannot share a run among processes, because each would choose "
+            f"a concurrency of its own: leave it out, or {in_one}"
         )
     return entrants
 

@@ -81,6 +81,10 @@ EXAMPLES = (
         "run --crawlers asyncio --python 3.11,3.13 --loop uvloop",
         "the same crawler on two interpreters, on another event loop",
     ),
+    (
+        "run --cluster tcp://10.0.0.1:8786 --bind 10.0.0.1",
+        "on the workers of a Dask cluster; needs the package distributed",
+    ),
     ("run --resume results/latest", "finish a sweep that was interrupted"),
 )
 
@@ -173,10 +177,11 @@ def run(arguments: Namespace) -> int:
         raise UsageError(
             "--allow-foreign only works with --resume DIR: otherwise no program comes from a file"
         )
+    has_all_scenarios = arguments.scenario == ALL and arguments.resume is None
+    everything = over_all_scenarios(arguments) if has_all_scenarios else None
     with cluster_of(arguments) as place:
-        if arguments.scenario == ALL and arguments.resume is None:
-            everything = over_all_scenarios(arguments)
-            measured = measure(everything, arguments.out or DEFAULT_OUT, place=place)
+        if everything is not None:
+            measured = measure(everything, arguments.out or DEFAULT_OUT)
         elif arguments.resume is None:
             asked, target = asked_for(arguments)
             check_clock(place, target)

@@ -4,6 +4,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from bench.cli.options import DEFAULT_SEED, DEFAULT_TIMEOUT_S
+from bench.cli.parallel_options import with_processes
+from bench.cli.runtime_options import with_runtimes
 from bench.errors import UsageError
 from bench.plan.presets import OF_SCENARIOS
 from bench.plan.scenarios import ALL, SCENARIOS, find_scenario
@@ -18,7 +20,7 @@ _DETERMINED = (
     *("warm-up", "requests", "waves", "url", "urls", "cafile", "insecure", "i-may-load-this-host"),
     *("quick", "chapter"),
 )
-_OF_ONE_SWEEP = ("fail-if", "timeline-at")
+_OF_ONE_SWEEP = ("fail-if", "timeline-at", "server-processes", "cluster", "bind")
 
 
 def add_scenario(parser: ArgumentParser) -> None:
@@ -66,7 +68,8 @@ def over_all_scenarios(arguments: Namespace) -> "ScenariosExperiment":
     if useless := _given(arguments, _OF_ONE_SWEEP):
         raise UsageError(f"{useless} is for one sweep: leave it out with --scenario {ALL}")
     usual = tuple(Entrant(name, name) for name in OF_SCENARIOS.crawlers)
-    entrants = chosen_entrants(arguments.crawlers or usual)
+    entrants = chosen_entrants(arguments.crawlers or usual, may_share=True)
+    entrants = with_processes(with_runtimes(entrants, arguments), arguments, ())
     infos = {one.label: find(one.crawler, one.declared_as) for one in entrants}
     asked = ScenariosExperiment(
         scenarios=SCENARIOS,

@@ -1,6 +1,7 @@
 """Why runs cannot be made on a cluster."""
 
 from bench.errors import MachineError
+from crawlers.installed import command_to_install
 
 
 class ClusterError(MachineError):
@@ -11,4 +12,4 @@ class NoDaskError(ClusterError):
     """The library is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("--cluster needs distributed: pip install 'crawlbench[cluster]'")
+        super().__init__(f"--cluster needs distributed: {command_to_install('distributed')}")

@@ -37,6 +37,7 @@ _NOT_REACHED = re.compile(
 )
 _CONSTRAINED = "The user requested (constraint)"
 _CAUSE = re.compile("error:|cause:", re.IGNORECASE)
+_NAME = re.compile(r"[a-z]*[0-9][0-9.]*t?")
 _PINNED = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([A-Za-z0-9.!+_-]*[A-Za-z0-9])")
 
 
@@ -75,9 +76,8 @@ def _environment(
 ) -> Path:
     """Return the python of an environment, which is made if need be."""
     identity = "\n".join([interpreter.path, interpreter.build, *pins.wanted, pins.constraints])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    folder = _cache() / "environments" / digest
-    python = folder / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    folder = _environments() / _digest(identity)
+    python = _python_in(folder, name)
     try:
         if _is_made(folder, python):
             return python
@@ -89,6 +89,31 @@ def _environment(
     except OSError as error:
         raise InterpreterError(f"no environment can be made in {folder}: {error}") from error
     return python
+
+
+def is_own_environment(python: str) -> bool:
+    """Whether a path is exactly that of the python of an environment that was made here."""
+    path = Path(python)
+    name, folder = path.parent.parent.name, path.parent.parent.parent
+    try:
+        its_place = _python_in(_environments() / folder.name, name)
+        if not _NAME.fullmatch(name) or path != its_place or not _is_made(folder, path):
+            return False
+        return _digest((folder / _STAMP).read_text()) == folder.name
+    except (InterpreterError, OSError, ValueError):
+        return False
+
+
+def _python_in(folder: Path, name: str) -> Path:
+    return folder / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def _environments() -> Path:
+    return _cache() / "environments"
 
 
 def _cache() -> Path:

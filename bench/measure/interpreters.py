@@ -1,6 +1,7 @@
 """How to start a crawler's process: with this interpreter, or with the one of an entrant."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def crawler_command(entrant: Entrant, *arguments: str) -> list[str]:
 def check_interpreter(entrant: Entrant) -> None:
     """Raise InterpreterError if the entrant's interpreter cannot be started."""
     if entrant.python and not os.access(entrant.python, os.X_OK):
+        name = Path(entrant.python).name
+        if re.fullmatch(r"(pypy)?\d[\d.]*t?", name):
+            raise InterpreterError(
+                f"{entrant.label}: {name} is a version, and after @ comes the path of a python: "
+                f"the verbs run and crawl take versions by --python {name}"
+            )
         raise InterpreterError(
             f"{entrant.label}: {entrant.python} is not a program that can be run: give the path of "
             "a python, as in old=asyncio@/path/to/venv/bin/python"

@@ -11,10 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import UsageError
 from bench.measure.interpreters import InterpreterError
 from bench.printable import printable
 
-_VERSION = re.compile(r"(pypy)?(3\.\d+)(\.\d+)?(t)?")
+_NUMBERS = re.compile(r"(pypy)?\d+(\.\d+)*t?")
+_VERSION = re.compile(r"(pypy)?(3\.(\d+))(\.\d+)?(t)?")
 _OLDEST = (3, 11)
 _OLDEST_FREE_THREADED = (3, 14)
 """The free-threaded build of 3.13 was an experiment, and client libraries have no builds for it."""
@@ -65,15 +67,20 @@ class Interpreter:
 def find_interpreter(asked: str) -> Interpreter:
     """Return the interpreter that is meant by a version, a path, or the name of a program.
 
-    Raises InterpreterError.
+    Raises UsageError for a version that is too old or not in full, and InterpreterError.
     """
     version = _VERSION.fullmatch(asked)
-    if version is None:
+    if version is None or int(version[3]) < _OLDEST[1]:
+        if _NUMBERS.fullmatch(asked):
+            raise UsageError(
+                f"--python {asked}: crawlers need Python 3.11 or later: give both numbers of "
+                "such a version, as in 3.13"
+            )
         found = _probed(_path_of(asked))
         if found is None:
             raise InterpreterError(f"--python: {asked!r} does not answer as a Python does")
         return _fit(found)
-    for path in _candidates(asked, f"{version[2]}{version[4] or ''}", version[1] or ""):
+    for path in _candidates(asked, f"{version[2]}{version[5] or ''}", version[1] or ""):
         found = _probed(path)
         if found is not None and asked in (found.name, found.full_name):
             return _fit(found)
@@ -85,6 +92,8 @@ def find_interpreter(asked: str) -> Interpreter:
 
 def _path_of(asked: str) -> str:
     """Return the path of a program. Raises InterpreterError."""
+    with suppress(RuntimeError):  # there is no home folder
+        asked = str(Path(asked).expanduser()) if asked.startswith("~") else asked
     path = shutil.which(asked)
     if path is not None:
         return str(Path(path).absolute())

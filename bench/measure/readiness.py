@@ -83,7 +83,7 @@ def installed(entrant: Entrant) -> CrawlerInfo:
     """
     info = find(entrant.crawler, entrant.declared_as)
     if entrant.loop:
-        check_loop(info, entrant.loop)
+        check_loop([info], entrant.loop)
     check_interpreter(entrant)
     if entrant.python or not info.libraries:
         _load_alone(entrant)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from bench.errors import StoreError
 from bench.measure.carriers import CarrierGoneError, Place
+from bench.measure.environments import is_own_environment
 from bench.measure.limits import check_count, check_limits, check_server
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import (
@@ -25,6 +26,7 @@ from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError, Target
 from bench.measure.sweep import sweep
 from bench.measure.targets import private_server, sweep_target
+from bench.plan.entrants import Entrant
 from bench.plan.experiment import Asked, Experiment, PlannedRun
 from bench.printable import printable
 from bench.program import PROGRAM
@@ -33,7 +35,7 @@ from bench.results.folder import exclusive_lock, find_file, link_latest, new_fol
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
 from bench.results.store import FILE_NAME, Store
-from bench.wording import format_count, format_span
+from bench.wording import format_count, format_span, is_or_are
 from crawlers.registry import REGISTRY, find
 from crawlers.trust import Trust
 
@@ -265,7 +267,7 @@ def _check_foreign(
     ours = {info.name for info in REGISTRY} | of_its_kind
     # Everything that would be started, including the crawler that measures the server's ceiling.
     entrants = dict.fromkeys((*asked.entrants, *(run.entrant for run in runs)))
-    foreign = [str(one) for one in entrants if one.python or one.crawler not in ours]
+    foreign = [str(one) for one in entrants if _has_foreign_python(one) or one.crawler not in ours]
     if foreign and not is_allowed:
         raise StoreError(
             f"the results in {folder} name programs that are not part of crawlbench: "
@@ -273,6 +275,11 @@ def _check_foreign(
         )
     for one in foreign:
         print(f"crawlbench: running a program that the results name: {one}", file=sys.stderr)
+
+
+def _has_foreign_python(entrant: Entrant) -> bool:
+    """Whether it runs on another interpreter than ours and those of environments made here."""
+    return bool(entrant.python) and not is_own_environment(entrant.python)
 
 
 def _order(asked: Asked) -> tuple[PlannedRun, ...]:
@@ -367,7 +374,7 @@ def _run_all(
             )
         except KeyboardInterrupt:
             # Each command has its own line, so that it can be copied from a narrow terminal.
-            made = f"{progress.count} of {progress.total} runs are kept in {folder}"
+            made = _format_made(progress, folder)
             lines = [
                 f"\ncrawlbench: interrupted; {made}",
                 f"  to print tables:         {PROGRAM} report {folder}",
@@ -378,7 +385,7 @@ def _run_all(
             print("\n".join(lines), file=sys.stderr)
             return Measured(folder, Ending.INTERRUPTED)
         except (ServerGoneError, CarrierGoneError, StoreError) as error:
-            made = f"{progress.count} of {progress.total} runs are kept in {folder}"
+            made = _format_made(progress, folder)
             if session.can_resume:
                 made += f": {_resume_command(asked, folder)} makes the others"
             error.args = (f"{error}; {made}",)
@@ -387,10 +394,16 @@ def _run_all(
     return Measured(folder, Ending.RUNS_FAILED if failed else Ending.DONE)
 
 
+def _format_made(progress: Progress, folder: Path) -> str:
+    count = progress.count
+    return f"{count} of {progress.total} runs {is_or_are(count)} kept in {folder}"
+
+
 def _resume_command(asked: Asked, folder: Path) -> str:
     """Return the command that makes the missing runs."""
     has_foreign = any(
-        one.python or (":" in one.crawler and not one.crawler.startswith(("bench.", "crawlers.")))
+        _has_foreign_python(one)
+        or (":" in one.crawler and not one.crawler.startswith(("bench.", "crawlers.")))
         for one in asked.entrants
     )
     allow = " --allow-foreign" if has_foreign else ""

@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from bench.plan.entrants import command_words
 from bench.plan.experiment import Experiment
 from bench.program import PROGRAM
 from server.request_plan import Plan, parse_query
@@ -45,7 +46,7 @@ class CrawlExperiment(Experiment):
 
     def command(self) -> str:
         """The command line that makes the same crawl again."""
-        words = [PROGRAM, "crawl", str(self.entrants[0])]
+        words = [PROGRAM, "crawl", *command_words(self.entrants)]
         words += ["-c", str(self.concurrencies[0])] if self.concurrencies else []
         if not self.urls:
             words += ["-n", str(self.requests)] if self.requests else []

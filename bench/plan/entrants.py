@@ -135,6 +135,54 @@ def _changed(entrant: Entrant, python: str, loop: str, processes: int) -> Entran
     return replace(changed, label=f"{entrant.label}{_how(added)}{'@' if name else ''}{name}")
 
 
+def command_words(entrants: Sequence[Entrant]) -> list[str]:
+    """Return the words of a command that ask for these entrants: their names, and options for all.
+
+    An environment that crawlbench made has no name of its own: it is asked for by --python and the
+    version, if each entrant is on each interpreter.
+    """
+    pythons = tuple(dict.fromkeys(one.python for one in entrants))
+    versions = tuple(map(_version_of, pythons))
+    loops = tuple(dict.fromkeys(one.loop for one in entrants if one.loop))
+    counts = tuple(dict.fromkeys(one.processes for one in entrants))
+    if "" not in versions and len(set(versions)) == len(versions):
+        for also_loops, also_counts in ((loops, counts if counts != (1,) else ()), ((), ())):
+            plain = tuple(
+                dict.fromkeys(_unchanged(one, also_loops, also_counts) for one in entrants)
+            )
+            on_them = multiplied(multiplied(plain, loops=also_loops), pythons=pythons)
+            if multiplied(on_them, processes=also_counts) == tuple(entrants):
+                words = [",".join(map(str, plain)), "--python", ",".join(versions)]
+                words += ["--loop", ",".join(also_loops)] if also_loops else []
+                counted = ",".join(map(str, also_counts))
+                return [*words, "--processes", counted] if counted else words
+    return [",".join(map(str, entrants))]
+
+
+def _unchanged(entrant: Entrant, loops: Sequence[str], counts: Sequence[int]) -> Entrant:
+    """Return the entrant from which `multiplied` made this one, for its interpreter and for these.
+
+    It may be another one, if the label was given and happens to end so.
+    """
+    plain = replace(
+        entrant,
+        python="",
+        loop="" if loops else entrant.loop,
+        processes=1 if counts else entrant.processes,
+    )
+    if entrant.label == _own_label(entrant):
+        return replace(plain, label=_own_label(plain))
+    label = entrant.label.removesuffix(f"*{entrant.processes}" if counts else "")
+    label = label.removesuffix(f"@{_environment_name(entrant.python)}")
+    return replace(plain, label=label.removesuffix(f"+{entrant.loop}" if loops else ""))
+
+
+def _version_of(python: str) -> str:
+    """Return the name of the interpreter of an environment that crawlbench made; "" for others."""
+    parts = PurePath(python).parts
+    return parts[-3] if parts[-6:-4] == ("crawlbench", "environments") else ""
+
+
 def with_crawler(entrant: Entrant, crawler: str) -> Entrant:
     """Return the entrant with another name of its crawler, also in a label that was not given."""
     renamed = replace(entrant, crawler=crawler)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from bench.plan.delays import Delay
-from bench.plan.entrants import MOST_PROCESSES, Entrant
+from bench.plan.entrants import MOST_PROCESSES, Entrant, command_words
 from bench.plan.load import (
     CLOSED,
     OPEN_LOOP_S,
@@ -377,7 +377,7 @@ class Experiment:
     def command(self) -> str:
         """Return the command that asks for the same experiment."""
         words = [PROGRAM, "run"]
-        words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
+        words += ["--crawlers", *command_words(self.entrants)]
         if self.concurrencies:
             words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
         words += self.source_words()

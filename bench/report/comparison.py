@@ -21,7 +21,7 @@ from bench.report.tables import Column, Table, print_markdown, print_table, prin
 from bench.results.environment import OF_CRAWLERS, differences, format_machine, format_versions
 from bench.results.folder import find_file
 from bench.results.store import FILE_NAME, Store
-from bench.wording import format_percent
+from bench.wording import format_percent, is_or_are
 from crawlers.registry import UnknownCrawlerError, located
 
 if TYPE_CHECKING:
@@ -263,8 +263,9 @@ def _comparison(
             left_out = sum(level > worst for level in levels)
             if bad:
                 noticed.warnings.append(
-                    f"{side}, {name}: {bad} of {len(levels)} trials are not VALID"
-                    f"{f', {left_out} are left out' if left_out else ''}; see {PROGRAM} report"
+                    f"{side}, {name}: {bad} of {len(levels)} trials {is_or_are(bad)} not VALID"
+                    f"{f', {left_out} {is_or_are(left_out)} left out' if left_out else ''}; "
+                    f"see {PROGRAM} report"
                 )
             if cell.queues and metric.name in ("p50", "p99"):
                 noticed.warnings.append(

@@ -174,13 +174,17 @@ def _write_json(rows: Iterator[dict[str, Any]], stream: IO[str]) -> None:
 
 
 def _flat(row: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a row: nested names are joined by dots, and lists become text joined by `; `."""
+    """Flatten a row: nested names are joined by dots, and lists become text joined by `; `.
+
+    Objects in lists become JSON.
+    """
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         elif isinstance(value, list | tuple):
-            flat[f"{prefix}{name}"] = "; ".join(map(str, value))
+            texts = (json.dumps(one) if isinstance(one, dict) else str(one) for one in value)
+            flat[f"{prefix}{name}"] = "; ".join(texts)
         else:
             flat[f"{prefix}{name}"] = value
     return flat

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.analysis.analyse import Analysis
 from bench.analysis.parallel import (
@@ -15,6 +15,13 @@ from bench.analysis.parallel import (
 from bench.report.tables import LEVEL_COLOURS, Column, Table, format_number
 from bench.results.run_result import ProcessResult
 from bench.wording import format_percent, format_rate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+_CLOCK = "clock: what was added to its times (minus: its clock is fast)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ def processes_by_number(rows: Sequence[_Row]) -> Table[_Row]:
                 lambda row: str(row.point.server_processes),
                 about="S: server processes.",
             ),
-            *_throughput(),
+            *_throughput(how_split=" that is split in the same way"),
             of(
                 "speed-up",
                 _Row.speed_up,
@@ -118,7 +125,7 @@ def interpreters_table(rows: Sequence[_Row]) -> Table[_Row]:
     )
 
 
-def _throughput() -> tuple[Column[_Row], ...]:
+def _throughput(how_split: str = "") -> tuple[Column[_Row], ...]:
     return (
         Column[_Row]("throughput", lambda row: format_rate(row.point.rate), "requests/s"),
         Column[_Row]("min-max", _Row.spread, "requests/s", priority=2),
@@ -126,7 +133,7 @@ def _throughput() -> tuple[Column[_Row], ...]:
             "of ideal",
             _Row.of_ideal,
             priority=5,
-            about="of ideal: of the throughput of an ideal client that is split in the same way.",
+            about=f"of ideal: of the throughput of an ideal client{how_split}.",
         ),
     )
 
@@ -155,49 +162,117 @@ def _costs() -> tuple[Column[_Row], ...]:
     )
 
 
-def processes_table(processes: Sequence[ProcessResult]) -> Table[ProcessResult]:
+@dataclass(frozen=True, slots=True)
+class CrawlerShare:
+    """A crawler process, and how many requests it fetched: fewer than given if interrupted."""
+
+    process: ProcessResult
+    fetched: int
+
+    @property
+    def cpu_us(self) -> float | None:
+        """CPU time per request fetched."""
+        usage = self.process.usage
+        return usage.cpu_ns / self.fetched / 1e3 if usage is not None and self.fetched else None
+
+    @property
+    def busy_share(self) -> float | None:
+        """CPU time per time of its crawl."""
+        usage = self.process.usage
+        return usage.cpu_ns / max(1, usage.wall_ns) if usage is not None else None
+
+
+def crawler_shares(
+    processes: Sequence[ProcessResult], seq: "NDArray[np.int64]"
+) -> list[CrawlerShare]:
+    """Return the crawler processes of a run; `seq` is that of each fetch of the run."""
+    owner = seq % max(1, len(processes))
+    return [CrawlerShare(one, int((owner == one.ordinal).sum())) for one in processes]
+
+
+def processes_table(shares: Sequence[CrawlerShare]) -> Table[CrawlerShare]:
     """Return the table of the crawler processes of one run."""
-    of = Column[ProcessResult]
-    has_clock = any(one.clock is not None for one in processes)
-    clock = (of("clock", _clock, "ms", priority=2, about="clock: what was added to its times."),)
+    of = Column[CrawlerShare]
+    clock = (
+        of(
+            "clock",
+            lambda one: _clock(one.process),
+            "ms",
+            priority=2,
+            about=_CLOCK,
+        ),
+    )
     return Table(
         "Crawler processes",
         (
-            of("process", lambda one: f"{one.ordinal + 1} of {len(processes)}"),
-            of("machine", lambda one: one.machine or "this one", is_text=True),
-            of("Python", lambda one: format_runtime(one.runtime) or "-", is_text=True),
-            of("C", lambda one: str(one.concurrency), about="C: its part of the concurrency."),
-            of("requests", lambda one: f"{one.requests:,}"),
-            of("CPU", lambda one: format_number(_cpu_us(one), ".0f"), "µs/req"),
+            of("process", lambda one: f"{one.process.ordinal + 1} of {len(shares)}"),
+            of("machine", lambda one: one.process.machine or "this one", is_text=True),
+            of("Python", lambda one: format_runtime(one.process.runtime) or "-", is_text=True),
+            of(
+                "C",
+                lambda one: str(one.process.concurrency),
+                about="C: its part of the concurrency.",
+            ),
+            of("requests", lambda one: f"{one.fetched:,}"),
+            of("CPU", lambda one: format_number(one.cpu_us, ".0f"), "µs/req"),
             of(
                 "busy",
-                lambda one: "-" if (share := _busy(one)) is None else format_percent(share),
+                lambda one: format_percent(one.busy_share),
                 about="busy: CPU time / time of its crawl.",
             ),
-            *(clock if has_clock else ()),
+            *(clock if any(one.process.clock is not None for one in shares) else ()),
         ),
-        processes,
+        shares,
     )
 
 
-def process_as_json(process: ProcessResult) -> dict[str, Any]:
+def machines_table(processes: Sequence[ProcessResult]) -> Table[str]:
+    """Return the table of machines, from the crawler processes of all runs."""
+    by_machine: dict[str, list[ProcessResult]] = {}
+    for one in processes:
+        if one.usage is not None:
+            by_machine.setdefault(one.machine, []).append(one)
+
+    def requests(machine: str) -> int:
+        return sum(one.requests for one in by_machine[machine])
+
+    def cpu_us(machine: str) -> float:
+        cpu_ns = sum(one.usage.cpu_ns for one in by_machine[machine] if one.usage is not None)
+        return cpu_ns / max(1, requests(machine)) / 1e3
+
+    def clock(machine: str) -> str:
+        clocks = [one.clock for one in by_machine[machine] if one.clock is not None]
+        if not clocks:
+            return "-"
+        low, high = (f"{pick(one.offset_ns for one in clocks) / 1e6:+,.3f}" for pick in (min, max))
+        bound_ms = max(one.bound_ns for one in clocks) / 1e6
+        return f"{low if low == high else f'{low} to {high}'} ± {bound_ms:.3f}"
+
+    of = Column[str]
+    return Table(
+        "Machines (all runs)",
+        (
+            of("machine", lambda machine: machine or "this one"),
+            of("requests", lambda machine: f"{requests(machine):,}"),
+            of("CPU", lambda machine: f"{cpu_us(machine):.0f}", "µs/req"),
+            *(
+                (of("clock", clock, "ms", about=f"{_CLOCK} ±: by how much it is wrong at most."),)
+                if any(one.clock is not None for one in processes)
+                else ()
+            ),
+        ),
+        sorted(by_machine),
+    )
+
+
+def share_as_json(share: CrawlerShare) -> dict[str, Any]:
     """Return a crawler process as plain values for JSON."""
     return {
-        **asdict(process),
-        "cpu_us_per_request": _cpu_us(process),
-        "cpu_share": _busy(process),
+        **asdict(share.process),
+        "fetched": share.fetched,
+        "cpu_us_per_request": share.cpu_us,
+        "cpu_share": share.busy_share,
     }
-
-
-def _cpu_us(process: ProcessResult) -> float | None:
-    if process.usage is None or not process.requests:
-        return None
-    return process.usage.cpu_ns / process.requests / 1e3
-
-
-def _busy(process: ProcessResult) -> float | None:
-    usage = process.usage
-    return usage.cpu_ns / max(1, usage.wall_ns) if usage is not None else None
 
 
 def _clock(process: ProcessResult) -> str:

@@ -11,7 +11,7 @@ from bench.analysis.summary import RunSummary
 from bench.analysis.validity import Verdict
 from bench.plan.crawl import CrawlExperiment
 from bench.report.failed_urls import failed_urls, print_failed_urls
-from bench.report.parallel import process_as_json, processes_table
+from bench.report.parallel import CrawlerShare, crawler_shares, processes_table, share_as_json
 from bench.report.tables import (
     LEVEL_COLOURS,
     format_errors,
@@ -21,7 +21,7 @@ from bench.report.tables import (
 )
 from bench.results.schema import RunRow
 from bench.results.store import Store
-from bench.wording import format_percent
+from bench.wording import format_count, format_percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,9 +34,10 @@ def print_crawl(store: Store, asked: CrawlExperiment, trial: Trial, console: "Co
     """Print a crawl on stdout, and the URLs that failed on stderr. Raises StoreError."""
     about = f"{trial.run.crawler}, {asked.format_plan()}"
     _print_run(about, trial.run, trial.summary, trial.verdict, console)
-    processes = store.processes(trial.run.number)
-    if len(processes) > 1 or any(one.machine for one in processes):
-        print_table(processes_table(processes), console)
+    shares = _crawler_shares(store, trial)
+    if len(shares) > 1 or any(one.process.machine for one in shares):
+        print_text("", console)
+        print_table(processes_table(shares), console, is_last=True)
     print_failed_urls(store, asked, [trial.run])
 
 
@@ -52,10 +53,15 @@ def crawl_as_json(store: Store, asked: CrawlExperiment, trial: Trial) -> dict[st
         "failure": trial.run.failure,
         "limited_by": asdict(bottleneck(summary, verdict)) if summary is not None else None,
         **(summary.to_json() if summary is not None else {}),
-        "crawler_processes": list(map(process_as_json, store.processes(trial.run.number))),
+        "crawler_processes": list(map(share_as_json, _crawler_shares(store, trial))),
         "failed_urls": [asdict(one) for one in failed_urls(store, asked, [trial.run])],
         "results": str(store.path.parent),
     }
+
+
+def _crawler_shares(store: Store, trial: Trial) -> list[CrawlerShare]:
+    number = trial.run.number
+    return crawler_shares(store.processes(number), store.fetches(number)["seq"])
 
 
 def _print_run(
@@ -172,8 +178,9 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
     given_up = summary.abandoned
     if given_up is not None and given_up.requests:
         lines["given up by the client"] = (
-            f"{given_up.requests} requests, on which the service spent "
-            f"{given_up.service_ns / 1e9:.2f} s more"
+            f"{format_count(given_up.requests, 'request')} before the answer, on which the "
+            f"service spent {given_up.service_ns / 1e9:.2f} s more"
+            + _answered_too_late(run, summary, given_up.requests)
         )
     if summary.split is not None:
         split = summary.split
@@ -189,6 +196,14 @@ def _lines_of_both_ends(run: RunRow, summary: RunSummary) -> dict[str, str]:
             f"(medians{_clock_bound(summary)})"
         )
     return lines
+
+
+def _answered_too_late(run: RunRow, summary: RunSummary, given_up: int) -> str:
+    """Return what else is abandoned in the ledger of an interrupted run without failed requests."""
+    if not run.failure or summary.errors or summary.reconciliation is None:
+        return ""
+    others = summary.reconciliation.abandoned - given_up
+    return f"; {others} more were answered once the client had stopped" if others > 0 else ""
 
 
 def _busiest(summary: RunSummary) -> str:

@@ -18,7 +18,7 @@ from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.finding import finding_of_sweep
 from bench.report.open_loop import open_loop_table, refused_share
-from bench.report.parallel import parallel_tables
+from bench.report.parallel import machines_table, parallel_tables
 from bench.report.tables import (
     LEVEL_COLOURS,
     Column,
@@ -30,7 +30,7 @@ from bench.report.tables import (
 )
 from bench.results.environment import format_machine, format_versions
 from bench.results.store import Store
-from bench.wording import format_percent, format_rate
+from bench.wording import format_count, format_percent, format_rate, is_or_are
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,6 +75,9 @@ def print_report(
     print_table(limits_table(chosen, analysis), console)
     for table in parallel_tables(analysis):
         print_table(table, console)
+    processes = [one for run in analysis.runs for one in store.processes(run.number)]
+    if any(one.machine for one in processes):
+        print_table(machines_table(processes), console)
     for line in (*_ceiling_lines(analysis), *_differences(analysis)):
         print_text(line, console)
     missing = store.runs_asked() - len(store.runs())
@@ -474,7 +477,8 @@ def _print_reasons(analysis: Analysis, console: "Console") -> None:
         )
         counts = ", ".join(f"{check} {count}" for check, count in checks.most_common())
         print_text(
-            f"Verdicts: {len(doubtful)} of {len(trials)} runs are not VALID: {counts} "
+            f"Verdicts: {len(doubtful)} of {format_count(len(trials), 'run')} "
+            f"{is_or_are(len(doubtful))} not VALID: {counts} "
             f"({document('validity.md')})",
             console,
         )
@@ -536,7 +540,8 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         for effect in order_effects(cell, len(analysis.cells))
     ]
     notes += [
-        f"{check}: {count - _NOTES} more cells have this note"
+        f"{check}: {format_count(count - _NOTES, 'more cell')} "
+        f"{'has' if count - _NOTES == 1 else 'have'} this note"
         for check, count in counts.items()
         if count > _NOTES
     ]

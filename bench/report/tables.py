@@ -112,9 +112,13 @@ def make_console(to_stderr: bool = False, *, is_wide: bool = False) -> "Console"
     return console
 
 
-def print_table(table: Table[Any], console: "Console") -> None:
-    """Print as many columns as fit, and below them the names of those that were left out."""
-    for line in lay_out(table, console.width):
+def print_table(table: Table[Any], console: "Console", *, is_last: bool = False) -> None:
+    """Print as many columns as fit, and below them the names of those that were left out.
+
+    A blank line follows, unless the table is the last.
+    """
+    lines = lay_out(table, console.width)
+    for line in lines[:-1] if is_last else lines:
         _print_line(line, console)
 
 

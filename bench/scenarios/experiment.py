@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bench.plan.entrants import Entrant
+from bench.plan.entrants import Entrant, command_words
 from bench.plan.experiment import Experiment, PlannedRun, check_counts, seed_of_trial
 from bench.plan.scenarios import ALL, Scenario
 from bench.program import PROGRAM
@@ -86,7 +86,7 @@ class ScenariosExperiment:
     def command(self) -> str:
         """Return the command that asks for the same experiment."""
         words = [PROGRAM, "run", "--scenario", ALL]
-        words += ["--crawlers", ",".join(str(entrant) for entrant in self.entrants)]
+        words += ["--crawlers", *command_words(self.entrants)]
         words += ["--concurrency", ",".join(str(at) for at in self.concurrencies)]
         words += ["--trials", str(self.trials)]
         words += ["--seed", str(self.seed), "--timeout", f"{self.timeout_s:g}"]

@@ -37,14 +37,14 @@ class _Cost(NamedTuple):
 
 _COSTS = (
     _Cost("CPU time per request", "cpu_us_per_request", 1.0, "µs"),
-    _Cost("peak memory of the crawler's process", "peak_memory_bytes", 1e6, "MB"),
+    _Cost("peak memory of the crawler's processes", "peak_memory_bytes", 1e6, "MB"),
 )
 
 
 _HOW_TO_READ = (
-    "Lower is better: the CPU time of a request and the memory of the crawler's process, compared "
-    "with the floor crawler, which does as little as a client can. It shows how far a crawler "
-    "could go where waiting is not the limit."
+    "Lower is better: the CPU time of a request and the memory of the crawler, of all its "
+    "processes together, compared with the floor crawler, which does as little as a client can. "
+    "It shows how far a crawler could go where waiting is not the limit."
 )
 
 

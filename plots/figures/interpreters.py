@@ -42,7 +42,7 @@ def draw(scene: DelayScene) -> Drawn | None:
     if not shown:
         return None
     figure = interpreters_figure(scene.analysis, shown, scene.small_print)
-    heading = f"By interpreter{scene.title}"
+    heading = f"{_title(shown)}{scene.title}"
     finding = findings(scene.analysis, shown)
     return Drawn(f"interpreters{scene.suffix}", heading, figure, _HOW_TO_READ, finding)
 
@@ -87,10 +87,15 @@ def interpreters_figure(
         legend_below(left, handles, 0.6)
     legend_below(right, cost_legend(every), 0.6)
     at = ", ".join(f"{at}" for at in dict.fromkeys(series.concurrency for series in shown))
-    add_title(figure, "By interpreter", f"concurrency {at}; {analysis.experiment.format_plan()}")
+    add_title(figure, _title(shown), f"concurrency {at}; {analysis.experiment.format_plan()}")
     levels = [cell_of(analysis, *one).level for one in points]
     add_small_print(figure, f"{small_print}{marks_explained(levels)}")
     return figure
+
+
+def _title(shown: Sequence[ParallelSeries]) -> str:
+    has_loops = any(len({point.loop for point in series.points}) > 1 for series in shown)
+    return "By interpreter and event loop" if has_loops else "By interpreter"
 
 
 def _places(shown: Sequence[ParallelSeries]) -> tuple[list[float], list[float]]:

@@ -97,6 +97,7 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
     axes = figure.subplots(len(quantiles), len(parts), sharex=True, sharey=True, squeeze=False)
     styles = styles_of(analysis.experiment.crawlers)
     shifts = set_apart(by_crawler)
+    asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
     for row, quantile in enumerate(quantiles):
         for column, part in enumerate(parts):
             panel = axes[row][column]
@@ -106,14 +107,13 @@ def latency_split_figure(analysis: Analysis, small_print: str) -> Figure | None:
                 _draw(panel, points, styles[name], f"{name} {part} {quantile}", shifts[name])
                 drawn |= {at for at, _, _ in points}
             if quantile != "p50":
-                note_few_requests(panel, quantile, drawn)
+                note_few_requests(panel, quantile, drawn, asked)
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
             if row == 0:
                 panel.set_title(_PARTS[part], fontsize=11 if len(parts) < 4 else 10)
             if row == len(quantiles) - 1:
                 panel.set_xlabel("concurrency asked for")
-    asked = sorted({trial.run.concurrency for trials in by_crawler.values() for trial in trials})
     for panel in axes.flat:
         panel.set_xscale("log")
         panel.set_xlim(min(asked) / 1.25, max(asked) * 1.25)

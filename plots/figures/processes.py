@@ -13,6 +13,7 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.parallel import ParallelPoint, ParallelSeries, by_processes
 from bench.analysis.validity import Level
 from bench.plan.experiment import RequestModel
+from bench.wording import format_percent
 from plots.bars import cost_legend, cost_of, draw_cost, draw_rate, highest, rate_legend
 from plots.scenes import Drawn, SweepScene, cell_of, shown_series
 from plots.style import (
@@ -29,12 +30,17 @@ from plots.words import TIMES, format_rate, is_difference_seen
 
 _WIDTH, _GAP = 0.8, 0.9
 """Width of a bar, and the gap between two crawlers; numbers of processes are 1 apart."""
-_WIDE_BARS = 8
-"""Up to so many bars in a panel, there is room for numbers on them that are not turned."""
+_WIDE_BARS, _WIDE_COSTS = 8, 6
+"""Up to so many bars in a panel, there is room for numbers on them that are not turned: on the
+left, and in the narrower panel on the right."""
 _TICKS_INCHES, _NAME_INCHES, _LABEL_INCHES = 0.23, 0.16, 0.42
 """Height of a line of numbers below the axes, of a line of names, and of the label with gaps."""
 _TALL = 0.42
 """A bar of this share of the axes has room for its number; that of a lower bar is above it."""
+_MOST_ROOM = 2.2
+"""Height of the axes as a multiple of the highest bar, at most, for the marks of the reference."""
+_LABEL_ROOM = 0.2
+"""Height of a number with its gain, as a share of the axes."""
 _LEAST_GAIN = 0.05
 """Smaller differences, as a share, are not called a gain."""
 _ON_WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5}
@@ -45,8 +51,9 @@ _HOW_TO_READ = (
     "Each run is shared among P processes: together they make the same requests, with as many in "
     "flight. Left, higher is better: where a crawl waits, further processes change nothing, "
     "because one process can wait for many requests. Where it computes, they help until the "
-    "cores are used up; the dotted line is what they would reach if nothing was shared. Right, "
-    "lower is better: the CPU time of a request, in all processes of each end."
+    "cores are used up; a dotted mark is what they would reach if nothing was shared, unless it is "
+    "beyond the ideal or the panel. Right, lower is better: the CPU time of a request, in all "
+    "processes of each end."
 )
 
 
@@ -87,7 +94,7 @@ def processes_figure(
             _name_bars(panel, group, places, styles)
     points = [point for series in shown for point in series.points]
     handles = rate_legend(points, _IDEAL)
-    if any(len(_reference(series)) > 1 for series in shown):
+    if any(any(marks) for group in by_request.values() for marks in _references(group)):
         handles.append(Line2D([], [], color=GREY, linestyle=":", label=_REFERENCE))
     has_servers = _has_servers(points)
     lines = max(1 + _wrapped(series.name).count("\n") for series in shown)
@@ -123,7 +130,7 @@ def _has_servers(points: Sequence[ParallelPoint]) -> bool:
 
 
 def _wrapped(name: str) -> str:
-    return name.replace("-", "-\n").replace("+", "\n+")
+    return name.replace("-", "-\n").replace("+", "\n+").replace("@", "\n@")
 
 
 def _format_servers(shown: Sequence[ParallelSeries]) -> str:
@@ -149,23 +156,26 @@ def _draw_rates(
     styles: dict[str, LineStyle],
 ) -> None:
     points = [point for series in group for point in series.points]
-    most = max(map(highest, points))
-    references = [_reference(series) for series in group]
-    top = max(1.13 * most, min(1.5 * most, max(map(max, references)) * 1.05))
+    top = _top(group)
     panel.set_ylim(0, top)
     is_wide = len(points) <= _WIDE_BARS
-    for series, at, reference in zip(group, places, references, strict=True):
+    for series, at, marks in zip(group, places, _references(group), strict=True):
         style = styles[series.name]
         one = series.points[0]
-        for x, point in zip(at, series.points, strict=True):
+        for x, point, mark in zip(at, series.points, marks, strict=True):
             level = cell_of(analysis, series, point).level
             draw_rate(panel, point, style, level, x, _WIDTH, is_upright=True)
             gain = f"{TIMES} {point.rate / one.rate:.2f}" if point is not one else ""
             text = format_rate(point.rate) + (("\n" if is_wide else "  ") + gain if gain else "")
             is_inside = point.rate > _TALL * top
+            above = max(point.rates)
+            if mark:
+                ends = (x - _WIDTH / 2, x + _WIDTH / 2)
+                panel.plot(ends, (mark, mark), ":", color=GREY, zorder=3)
+                above = mark if above < mark < above + _LABEL_ROOM * top else above
             panel.annotate(
                 text,
-                (x, 0 if is_inside else max(point.rates)),
+                (x, 0 if is_inside else above),
                 xytext=(0, 7),
                 textcoords="offset points",
                 ha="center",
@@ -175,10 +185,28 @@ def _draw_rates(
                 zorder=6,
                 bbox=None if is_inside else _ON_WHITE,
             )
-        if len(reference) > 1:
-            panel.plot(at[: len(reference)], reference, ":", color=GREY, linewidth=1.5, zorder=1)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     panel.set_ylabel("requests / s")
+
+
+def _top(group: Sequence[ParallelSeries]) -> float:
+    """Return the end of the axis of rates, with room for the references if they are not too far."""
+    most = max(highest(point) for series in group for point in series.points)
+    reference = max(max(_reference(series)) for series in group)
+    return max(1.13 * most, min(_MOST_ROOM * most, 1.05 * reference))
+
+
+def _references(group: Sequence[ParallelSeries]) -> list[list[float]]:
+    """Return the reference at each point of each series; 0 at the first and outside the panel."""
+    top = _top(group)
+    return [
+        [
+            reference[rank] if 0 < rank < len(reference) and reference[rank] <= top else 0.0
+            for rank in range(len(series.points))
+        ]
+        for series in group
+        for reference in [_reference(series)]
+    ]
 
 
 def _reference(series: ParallelSeries) -> list[float]:
@@ -198,11 +226,12 @@ def _draw_costs(
 ) -> None:
     points = [point for series in group for point in series.points]
     top = 1.12 * max(map(cost_of, points))
+    is_wide = len(points) <= _WIDE_COSTS
     for at, point in zip((x for row in places for x in row), points, strict=True):
         draw_cost(panel, point, at, _WIDTH, is_upright=True)
         client, both = point.client_cpu_us or 0.0, cost_of(point)
         for start, end, colour in ((0.0, client, "black"), (client, both, "white")):
-            if len(points) <= _WIDE_BARS and end - start > 0.07 * top:
+            if end - start > (0.07 if is_wide else 0.2) * top:
                 text, middle = f"{end - start:,.0f}", (start + end) / 2
                 panel.text(
                     at,
@@ -211,6 +240,7 @@ def _draw_costs(
                     ha="center",
                     va="center",
                     color=colour,
+                    rotation=0 if is_wide else 90,
                     fontsize=12 if len(points) <= _WIDE_BARS / 2 else 9,
                 )
     panel.set_ylim(0, top or 1.0)
@@ -346,4 +376,6 @@ def _format_busy(one: ParallelPoint) -> str:
     """Return `; one process computes for 13 % of the time`, or "" for several processes."""
     if one.client_cpu_us is None or one.processes != 1:
         return ""
-    return f"; one process computes for {one.rate * one.client_cpu_us / 1e4:.0f} % of the time"
+    share = one.rate * one.client_cpu_us / 1e6  # its start is in it, and it may have threads
+    time = "all the time" if share >= 1 else f"for {format_percent(share)} of the time"
+    return f"; one process computes {time}"

@@ -188,7 +188,8 @@ def _draw_quantile(
         if points:
             draw_line(panel, f"{name} {quantile}", styles[name], points)
             drawn += points
-    note_few_requests(panel, quantile, {point.concurrency for point in drawn})
+    measured = {cell.cell.concurrency for cells in by_crawler.values() for cell in cells}
+    note_few_requests(panel, quantile, {point.concurrency for point in drawn}, measured)
     return drawn
 
 

@@ -43,13 +43,15 @@ _CHECKS: tuple[Check, ...] = (
 """All checks, in the order in which their reasons are given."""
 
 
-def judge(run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None) -> Verdict:
+def judge(
+    run: RunRow, summary: RunSummary | None, ceiling_per_s: float | None, cpus: int = 0
+) -> Verdict:
     """Make all checks on one run.
 
     `ceiling_per_s`: requests/s of this server with a floor client, measured in the same experiment;
-    None if it was not.
+    None if it was not. `cpus`: how many the machine has; 0 if that is not known.
     """
     if summary is None or run.failure:
         return Verdict((invalid("failed", run.failure or "the crawler recorded nothing"),))
-    evidence = Evidence(run, summary, ceiling_per_s)
+    evidence = Evidence(run, summary, ceiling_per_s, cpus)
     return Verdict(tuple(reason for check in _CHECKS for reason in check(evidence)))

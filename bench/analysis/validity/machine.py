@@ -98,9 +98,28 @@ def _own_cpus(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _what_ran(evidence: Evidence, who: str) -> str:
-    run = evidence.run
+    """Return which of the measured processes share a CPU, or else that something else ran there.
+
+    It follows from how bench.measure.pinning gives the CPUs out: one to each process of the server
+    as long as one is left, and the others to the crawler. Where these are too few for its
+    processes, they have all.
+    """
+    run, cpus = evidence.run, evidence.cpus
+    if who == "crawler" and evidence.summary.clocks:
+        return "something else ran there"  # on other machines, whose CPUs are not known
+    servers = run.conditions.server_processes
+    of_server = min(servers, max(1, cpus - 1)) if cpus else servers
+    if cpus and run.processes > 1 and run.cores + of_server > cpus and not evidence.summary.clocks:
+        every = format_count(cpus, "CPU")
+        if who == "crawler":
+            return f"its {run.processes} processes and the server share {every}"
+        return f"it shares {every} with the {run.processes} processes of the crawler"
     if who == "crawler" and run.cores < run.processes:
         return f"its {run.processes} processes share {format_count(run.cores, 'CPU')}"
+    if who == "server" and of_server < servers:
+        return f"its {servers} processes share {format_count(of_server, 'CPU')}"
+    if cpus == 1:
+        return f"the crawler and the server share {format_count(cpus, 'CPU')}"
     return "something else ran there"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.analysis.shares import slots_of
 from bench.analysis.validity.verdict import Check, Evidence, Reason, note
+from bench.wording import format_count
 
 WAVES = 10
 
@@ -29,7 +30,8 @@ def _waves(evidence: Evidence) -> Iterator[Reason]:
     elif waves < WAVES:
         yield note(
             "few waves",
-            f"{waves} full waves: opening the connections weighs more than in {WAVES} or more",
+            f"{format_count(waves, 'full wave')}: opening the connections weighs more than in "
+            f"{WAVES} or more",
         )
 
 

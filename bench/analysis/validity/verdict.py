@@ -64,6 +64,8 @@ class Evidence:
     summary: RunSummary
     ceiling_per_s: float | None
     """Requests/s of this server with a floor client; None if that was not measured."""
+    cpus: int = 0
+    """CPUs of the machine that measured; 0 if that is not known."""
 
 
 Check = Callable[[Evidence], Iterator[Reason]]
