@@ -20,7 +20,8 @@ def add_cluster(parser: ArgumentParser) -> None:
         "--cluster",
         type=_checked_address,
         metavar="ADDRESS",
-        help="have crawlers run on the workers of a Dask cluster: tcp://HOST:PORT of its scheduler,"
+        help="have crawlers run on the workers of a Dask cluster, which needs the package "
+        "distributed: tcp://HOST:PORT of its scheduler,"
         " or tls://HOST:PORT with the certificates in Dask's configuration "
         "(distributed.comm.tls.ca-file, client.cert and client.key in ~/.config/dask/*.yaml, or "
         "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and so on), or local:N for N workers on this machine;"
