@@ -32,6 +32,14 @@ from tests.foreign_servers import (
 NAMES = [
     info.name for info in REGISTRY if not (info.is_pattern or info.adapts)
 ]  # those fetch as others do
+_SIBLINGS = (
+    *("asyncio-uvloop", "asyncio-threads", "protocol-uvloop", "grequests"),
+    *("tornado-callback", "tornado-simple-callback"),
+)
+"""Crawlers that fetch by the code of others."""
+EACH = [
+    pytest.param(name, marks=[pytest.mark.thorough] if name in _SIBLINGS else []) for name in NAMES
+]
 REFUSED = (0, 0, "connect")
 
 Fetched = list[tuple[int, int, str]]
@@ -92,8 +100,11 @@ class Answers(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def answers(servers: Servers) -> Iterator[dict[str, "Future[Answers]"]]:
-    """Of every crawler: most of the time goes into starting processes, so some are run together."""
+def answers(
+    servers: Servers, request: pytest.FixtureRequest
+) -> Iterator[dict[str, "Future[Answers]"]]:
+    """Of the crawlers that are tested: most of the time goes into starting processes, so some are
+    run together."""
     plain = [
         *[f"{servers.python}/file#fragment"] * 6,
         f"{servers.python}/missing",
@@ -113,7 +124,14 @@ def answers(servers: Servers) -> Iterator[dict[str, "Future[Answers]"]]:
         )
 
     with ThreadPoolExecutor(2) as executor:
-        yield {name: executor.submit(ask, name) for name in NAMES}
+        tested = {
+            str(item.callspec.params["name"]): None
+            for item in request.session.items
+            if isinstance(item, pytest.Function)
+            and item.path == request.path
+            and "answers" in item.fixturenames
+        }
+        yield {name: executor.submit(ask, name) for name in tested}
 
 
 OF_AIOHTTP = [
@@ -125,7 +143,7 @@ OF_AIOHTTP = [
 
 
 @pytest.mark.timeout(120)  # for the first to wait for others
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_bodies_of_other_servers_are_read_whole(
     answers: dict[str, "Future[Answers]"], name: str
 ) -> None:
@@ -137,7 +155,7 @@ def test_bodies_of_other_servers_are_read_whole(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_an_authority_that_nobody_named_is_not_trusted(
     answers: dict[str, "Future[Answers]"], name: str
 ) -> None:
@@ -145,7 +163,7 @@ def test_an_authority_that_nobody_named_is_not_trusted(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_with_cafile_its_authority_is_trusted_for_the_names_in_its_certificates(
     answers: dict[str, "Future[Answers]"], name: str
 ) -> None:
@@ -153,7 +171,7 @@ def test_with_cafile_its_authority_is_trusted_for_the_names_in_its_certificates(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_with_insecure_any_certificate_will_do(
     answers: dict[str, "Future[Answers]"], name: str
 ) -> None:
@@ -224,7 +242,7 @@ def test_https_is_waited_for_together(servers: Servers, name: str) -> None:
     assert sorted(fetches["end_ns"])[3] < sorted(fetches["start_ns"])[4] + 10**8
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_no_cookie_is_kept(servers: Servers, name: str) -> None:
     """An odd one made httpx fail every request after it."""
     urls = [f"{servers.aiohttp}/cookie"] * 3
