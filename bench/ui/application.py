@@ -328,22 +328,13 @@ class _Compare(_Drawn):
             await self.finish()
 
 
-class _LiveFigures(_Api):
+class _LiveFigures(_Drawn):
     async def get(self) -> None:
-        """Send the empty figures that grow while an experiment is measured."""
+        """Send the empty figures that grow while an experiment is measured, in lines of JSON."""
         begun = self.parts.experiment.state.begun
         if begun is None:
             raise web.HTTPError(404, reason="no experiment has begun")
-        await self.answer(self._send(begun))
-
-    async def _send(self, begun: dict[str, Any]) -> None:
-        figures = []
-        async for answer in self.parts.figures.ask("live", begun=begun):
-            if "error" in answer:
-                raise FigureError(msgspec.json.decode(answer["error"]))
-            figures.append(answer["figure"])
-        self.write_json({"figures": figures})
-        await self.finish()
+        await self.answer(self.send_answers("live", begun=begun))
 
 
 class _Choices(_Api):
