@@ -33,7 +33,7 @@ async def open_browser(tmp_path: Path) -> AsyncIterator[Open]:
 
     yield opened
     for browser in browsers:
-        browser.close()
+        await browser.close()
         browser.ui.parts.experiment.kill()
         await browser.ui.close()
 

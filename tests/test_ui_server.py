@@ -11,13 +11,12 @@ import psutil
 import pytest
 from tornado.httpclient import HTTPClientError
 
-from bench.errors import MachineError
 from bench.results.folder import exclusive_lock
 from bench.results.store import FILE_NAME
 from bench.ui.access import POLICY
 from bench.ui.serving import Ui
 from bench.ui.verbs import AT_A_TIME, Verbs
-from tests.hostile_results import EVIL, make_results, sql
+from tests.hostile_results import EVIL, created, make_results, sql
 from tests.raw_client import until
 from tests.ui_client import Browser, make_ui, on_one_loop
 
@@ -39,7 +38,7 @@ async def ui(tmp_path: Path) -> AsyncIterator[Ui]:
 async def browser(ui: Ui) -> AsyncIterator[Browser]:
     browser = Browser(ui)
     yield browser
-    browser.close()
+    await browser.close()
 
 
 @on_one_loop
@@ -223,10 +222,7 @@ async def test_what_a_verb_refuses_is_an_error_of_one_line(
 
 @on_one_loop
 async def test_a_hostile_folder_is_listed(browser: Browser, tmp_path: Path) -> None:
-    make_results(
-        tmp_path / "<script>",
-        lambda one: one.execute("UPDATE experiment SET created_utc = ?", [EVIL]),
-    )
+    make_results(tmp_path / "<script>", created(EVIL))
     found = {one["name"]: one for one in (await browser.get("/api/results"))["results"]}
     assert found["<script>"]["created_utc"].isprintable()
     assert (await browser.ask("/results/%3Cscript%3E")).code == 200
@@ -258,7 +254,8 @@ async def test_exports_end_with_the_browsers_that_asked_for_them(tmp_path: Path)
     make_results(tmp_path / NAME)
     rows = "import os\nprint(os.getpid(), flush=True)\nwhile True: os.write(1, b'x' * 9999)"
     ui = make_ui(tmp_path, verbs=Verbs([sys.executable, "-c", rows]))
-    port, cookie = ui.parts.access.port, Browser(ui).headers["Cookie"]
+    access = ui.parts.access
+    port, cookie = access.port, f"{access.cookie}={access.token}"
     for _ in range(AT_A_TIME + 1):  # each has the place of the one before it
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = f"Host: 127.0.0.1:{port}\r\nCookie: {cookie}\r\n\r\n"
@@ -270,10 +267,3 @@ async def test_exports_end_with_the_browsers_that_asked_for_them(tmp_path: Path)
         writer.transport.abort()
         await until(lambda pid=pid: not psutil.pid_exists(pid))  # type: ignore[misc]
     await ui.close()
-
-
-@on_one_loop
-async def test_a_port_that_is_taken_is_named(ui: Ui, tmp_path: Path) -> None:
-    port = ui.parts.access.port
-    with pytest.raises(MachineError, match=f"port {port}: another program uses it; choose another"):
-        Ui(tmp_path, ui.parts.plan, port)

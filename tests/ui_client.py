@@ -86,9 +86,11 @@ class Browser:
         self._sockets.append(socket)
         return Watching(socket)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for socket in self._sockets:
             socket.close()
+            while await socket.read_message() is not None:
+                pass
         self._client.close()
 
 
