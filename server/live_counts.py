@@ -1,10 +1,10 @@
 """The few counters of a server that are asked for several times a second. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
-from server.log_histogram import BUCKETS
+from server.log_histogram import MOST_NS, bucket_of
 from server.packed_columns import HUGE
 
 _NUMBERS = ("monotonic_ns", "requests", "ended", "in_flight", "errors")
@@ -14,7 +14,8 @@ _NUMBERS = ("monotonic_ns", "requests", "ended", "in_flight", "errors")
 class LiveCounts:
     """What a server has done since its start, or between two instants.
 
-    `times` has the counts of a server.log_histogram of arrival to reply, of requests in runs.
+    `times` has the counts of a server.log_histogram of arrival to reply (or to when the client was
+    gone), of requests in runs.
     """
 
     monotonic_ns: int
@@ -41,16 +42,14 @@ class LiveCounts:
             raise ValueError("it has no times")
         for bucket, count in times.items():
             _check_count("number of times in a bucket", count)
-            if not (bucket.isascii() and bucket.isdigit() and len(bucket) <= 4):
-                raise ValueError("its times are in no buckets")
-            if int(bucket) >= BUCKETS:
+            if not _is_bucket(bucket):
                 raise ValueError("its times are in no buckets")
         numbers = {name: answer[name] for name in _NUMBERS}
         return cls(**numbers, times={int(bucket): count for bucket, count in times.items()})
 
     def as_json(self) -> dict[str, Any]:
         """Return what `parse` reads, for json.dumps, which makes the buckets strings."""
-        return asdict(self)
+        return {**{name: getattr(self, name) for name in _NUMBERS}, "times": dict(self.times)}
 
     def since(self, earlier: Self) -> Self:
         """Return what happened after an earlier answer of the same server.
@@ -88,6 +87,12 @@ def merge_live(members: Sequence[LiveCounts], now_ns: int) -> LiveCounts:
         errors=sum(one.errors for one in members),
         times=times,
     )
+
+
+def _is_bucket(text: str) -> bool:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST_NS))):
+        return False
+    return int(text) < MOST_NS and bucket_of(int(text)) == int(text)
 
 
 def _check_count(name: str, value: object) -> None:
