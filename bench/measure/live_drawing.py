@@ -20,7 +20,7 @@ _WEAK = Style(dim=True)
 _BAR = Style(color="cyan")
 _WRONG = Style(color="red", bold=True)
 _LABEL = 13
-_NUMBER = 11
+_NUMBER = 13
 _GAP = "  "
 _LEAST_NAME = 8
 _LEAST_CURVE = 8

@@ -76,7 +76,8 @@ class LiveView:
             live.stop()
             if self._stderr is not None:
                 sys.stderr, self._stderr = self._stderr, None
-                sys.stderr.write(self._message)
+            if self._message:
+                self._print(self._message)
 
     def _start(self) -> None:
         self._live = Live(
