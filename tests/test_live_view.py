@@ -282,10 +282,10 @@ def test_messages_stand_above_and_the_end_leaves_them_alone() -> None:
 def test_an_interruption_erases_it_too() -> None:
     with stderr_is_a_terminal() as terminal:
         view = LiveView(console(terminal))
-        for event in (begun(), tick(0.25), tick(0.5)):
+        for event in (begun(), tick(0.25), run_done(), run_done(), tick(0.5)):
             view.show(event)
         assert len(terminal.screen()) > 8
-        view.close()
+        view.show(Ended("interrupted", "/results/x"))
         assert not any(terminal.screen())
 
 
