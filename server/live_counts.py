@@ -12,20 +12,20 @@ _NUMBERS = ("monotonic_ns", "requests", "ended", "in_flight", "errors")
 
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
-    """What a server has done since its start, or between two instants.
+    """What a server has done since its start.
 
     `times` has the counts of a server.log_histogram of arrival to reply (or to when the client was
     gone), of requests in runs.
     """
 
     monotonic_ns: int
-    """When it was counted, on the server's CLOCK_MONOTONIC; of a difference, how long it took."""
+    """When it was counted, on the server's CLOCK_MONOTONIC."""
     requests: int
     """Those that have arrived."""
     ended: int
     """Those that have been answered, were answered by a fault, or whose client has gone."""
     in_flight: int
-    """Those that have arrived and have not ended, at the end."""
+    """Those that have arrived and have not ended."""
     errors: int
     """Those that ended with a status from 400 on, by a fault, or because the client has gone."""
     times: Mapping[int, int]
@@ -50,27 +50,6 @@ class LiveCounts:
     def as_json(self) -> dict[str, Any]:
         """Return what `parse` reads, for json.dumps, which makes the buckets strings."""
         return {**{name: getattr(self, name) for name in _NUMBERS}, "times": dict(self.times)}
-
-    def since(self, earlier: Self) -> Self:
-        """Return what happened after an earlier answer of the same server.
-
-        Raises ValueError if these cannot be of the same server: a count has become smaller.
-        """
-        times = {
-            bucket: count - earlier.times.get(bucket, 0) for bucket, count in self.times.items()
-        }
-        difference = type(self)(
-            monotonic_ns=self.monotonic_ns - earlier.monotonic_ns,
-            requests=self.requests - earlier.requests,
-            ended=self.ended - earlier.ended,
-            in_flight=self.in_flight,
-            errors=self.errors - earlier.errors,
-            times={bucket: count for bucket, count in times.items() if count},
-        )
-        counts = (getattr(difference, name) for name in _NUMBERS)
-        if min(*counts, *times.values()) < 0 or earlier.times.keys() - self.times.keys():
-            raise ValueError("the server's counts have become smaller: it has been restarted")
-        return difference
 
 
 def merge_live(members: Sequence[LiveCounts], now_ns: int) -> LiveCounts:
