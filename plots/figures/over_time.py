@@ -19,17 +19,9 @@ from bench.analysis.response import DueTimes
 from bench.analysis.summary import RunSummary
 from bench.results.schema import RunRow
 from plots.figures.in_flight import binned
+from plots.looks import CLIENT, FAILED, GREY, SERVER
 from plots.scenes import Drawn, RunScene
-from plots.style import (
-    CLIENT,
-    FAILED,
-    GREY,
-    SERVER,
-    add_small_print,
-    add_title,
-    format_doubt,
-    new_figure,
-)
+from plots.style import add_small_print, add_title, format_doubt, new_figure
 from plots.words import format_delay_of, format_load_of
 
 if TYPE_CHECKING:
