@@ -1,0 +1,205 @@
+// What is being measured: progress, the last second at the server, curves, finished cells.
+
+import { announce, byId, getJson, live, loadFigures, make, number, resultPath, resume, confirmed, send, tell, working } from "./common.js";
+
+// Numbers of the last second, with the last minute of each as a small curve
+
+const KEPT = 240; // a minute of four ticks a second
+const TILES = [
+  ["requests_per_s", "Requests/s", ""], ["in_flight", "In flight", ""], ["errors", "Errors in this run", ""],
+  ["p50_ms", "p50", "ms"], ["p99_ms", "p99", "ms"],
+];
+const NS = "http://www.w3.org/2000/svg";
+const shape = (tag, attributes) => {
+  const element = document.createElementNS(NS, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+};
+
+const tiles = TILES.map(([key, label, unit]) => {
+  const value = make("span", {}, "\u2013"), line = shape("path", { class: "line" }), area = shape("path", { class: "area" });
+  const picture = shape("svg", { viewBox: `0 0 ${KEPT} 32`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  picture.append(area, line);
+  const element = make("div", { class: "tile" }, make("div", { class: "label" }, label),
+    make("div", { class: "value" }, value, unit ? make("span", { class: "unit" }, unit) : null), picture);
+  byId("tiles").append(element);
+  return { key, value, line, area, element, kept: [] };
+});
+
+function showLive(numbers) {
+  for (const tile of tiles) {
+    const value = numbers?.[tile.key] ?? null;
+    tile.element.classList.toggle("stale", !numbers);
+    const text = number(tile.key === "requests_per_s" && value !== null ? Math.round(value) : value);
+    if (tile.value.textContent !== text) tile.value.textContent = text;
+    const most = Math.max(...tile.kept.filter(one => one !== null), 1e-9), left = KEPT - tile.kept.length;
+    let path = "", first = null, last = null;
+    tile.kept.forEach((one, index) => {
+      if (one === null) return;
+      const x = left + index, y = 30 - 28 * one / most;
+      path += `${last === null ? "M" : "L"}${x} ${y.toFixed(1)}`;
+      first ??= x;
+      last = x;
+    });
+    tile.line.setAttribute("d", path);
+    tile.area.setAttribute("d", path ? `${path}L${last} 32L${first} 32Z` : "");
+  }
+}
+
+function keep(numbers) {
+  for (const tile of tiles) {
+    tile.kept.push(numbers?.[tile.key] ?? null);
+    if (tile.kept.length > KEPT) tile.kept.shift();
+  }
+}
+
+// Finished cells: crawlers x levels
+
+const cellOf = run => JSON.stringify([run.crawler, run.level, run.delay]);
+const mean = values => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
+
+function showCells({ begun, runs, run }) {
+  const metric = byId("metric").value, byCell = Map.groupBy(runs, cellOf);
+  const crawlers = [...new Set([...begun.crawlers, ...runs.map(one => one.crawler)])];
+  const delays = begun.delays.length ? begun.delays : [""];
+  const columns = delays.flatMap(delay => begun.levels.map(level => ({ delay, level })));
+  for (const one of runs) { // a search decides its levels as it goes
+    if (!columns.some(column => column.level === one.level && column.delay === one.delay)) columns.push({ level: one.level, delay: one.delay });
+  }
+  const heading = ({ level, delay }) => `${begun.is_open ? `${number(level)}/s` : `C=${number(level)}`}${delays.length > 1 ? `, ${delay}` : ""}`;
+  const body = crawlers.map(crawler => make("tr", {}, make("th", { scope: "row" }, crawler), ...columns.map(column => {
+    const key = cellOf({ crawler, ...column }), done = byCell.get(key) ?? [];
+    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && !run.isOver && cellOf(run) === key;
+    const failed = done.some(one => one.failure);
+    const text = metric === "failed" ? values.reduce((sum, value) => sum + value, 0) : mean(values);
+    return make("td", { class: [done.length ? "" : "empty", isHere ? "here" : ""].join(" ").trim() || null },
+      done.length ? number(text) : isHere ? "now" : "\u00b7",
+      done.length ? make("span", { class: failed ? "trials failed" : "trials", title: `${done.length} trials made` }, failed ? "failed" : `×${done.length}`) : null);
+  })));
+  byId("cells").replaceChildren(
+    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Crawler"), ...columns.map(column => make("th", { scope: "col" }, heading(column))))),
+    make("tbody", {}, ...body));
+  byId("failures").replaceChildren(...runs.filter(one => one.failure).slice(-20).map(one =>
+    make("li", {}, `${one.crawler} at ${one.level_text}, trial ${one.trial}: ${one.failure}`)));
+}
+
+// Curves that grow
+
+let drawn = ""; // the experiment whose figures are drawn
+let streamed = 0; // how many of its runs are in them
+
+async function showFigures(state) {
+  const which = `${state.begun.folder} ${state.begun.command}`;
+  if (drawn === which) { streamRuns(state); return; }
+  drawn = which;
+  streamed = Infinity; // until the figures are there
+  const list = byId("figures-list");
+  list.replaceChildren(...["", ""].map(() => make("div", { class: "figure skeleton", "aria-hidden": "true" }, "Drawing...")));
+  try {
+    const [answer] = await Promise.all([getJson("/api/live/figures"), loadFigures()]);
+    const elements = answer.figures.map(() => make("div", { class: "figure" }));
+    list.replaceChildren(...elements);
+    for (const [index, figure] of answer.figures.entries()) await window.crawlbench.show(elements[index], figure);
+    streamed = 0;
+    tell(byId("figures-state"), "");
+    streamRuns(live.state);
+  } catch (error) {
+    list.replaceChildren();
+    tell(byId("figures-state"), `There are no curves: ${error.message}`);
+  }
+}
+
+function streamRuns(state) {
+  for (; streamed < state.runs.length; streamed += 1) window.crawlbench.stream(`run:${state.runs[streamed].crawler}`, columnsOf(state.runs[streamed]));
+}
+
+const columnsOf = run => Object.fromEntries(Object.entries(run).map(([name, value]) => [name, [value]]));
+
+// The page as a whole
+
+const nameOf = folder => folder.split("/").filter(Boolean).pop();
+const ENDINGS = {
+  done: "The experiment is done.",
+  "runs failed": "The experiment is done. Some of its runs failed.",
+  interrupted: "The experiment was stopped. Its finished runs are kept.",
+  failed: "The experiment ended early. Its finished runs are kept.",
+};
+
+async function showEnd(state) {
+  const { how, problem, folder } = state.ending;
+  byId("ending").classList.toggle("bad", how === "failed" || how === "killed");
+  byId("ending-text").textContent = [ENDINGS[how] ?? ENDINGS.failed, problem].filter(Boolean).join(" ");
+  byId("ending").hidden = false;
+  const name = folder ? nameOf(folder) : "", open = byId("ending-result"), again = byId("ending-resume");
+  open.hidden = again.hidden = !name;
+  if (!name) return;
+  open.href = resultPath(name);
+  again.onclick = () => resume(again, name);
+  again.hidden = true;
+  try {
+    again.hidden = !(await getJson(`/api/results/${encodeURIComponent(name)}`)).can_resume;
+  } catch {
+    open.hidden = true; // it was deleted, or has not begun
+  }
+}
+
+let dirty = { all: true, cells: true }, frame = 0, lastWhat = null;
+
+/** A hidden page draws nothing; it draws everything at once when it is seen again. */
+function draw() {
+  frame = 0;
+  const { state, connection, isRunning } = live, link = byId("connection");
+  link.className = `link ${connection}`;
+  link.replaceChildren(...(connection === "open" && !isRunning ? [] : [make("span", { class: "pulse", "aria-hidden": "true" }),
+    { connecting: "Connecting...", open: "Live", lost: "No connection: trying again" }[connection]]));
+  if (!state) return;
+  const begun = state.begun, isOver = state.what === "ended";
+  byId("idle").hidden = state.what !== "nothing";
+  byId("experiment").hidden = state.what === "nothing";
+  byId("stop").hidden = !isRunning;
+  byId("title").textContent = isOver ? "Ended" : "Running";
+  if (state.what === "nothing") { byId("ending").hidden = true; return; }
+  const tick = state.tick;
+  tell(byId("command"), begun?.command || state.command || "");
+  byId("line").textContent = tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
+  const bar = byId("progress"), total = begun?.runs || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
+  const part = tick && tick.run_requests ? (tick.run_done ?? 0) / tick.run_requests : 0;
+  if (isOver && state.ending.how === "done") bar.value = 1;
+  else if (total) bar.value = Math.min(1, (state.runs.length + (isOver ? 0 : Math.min(1, part))) / total);
+  else bar.removeAttribute("value");
+  if (isOver) bar.value = bar.value || 0;
+  byId("live").hidden = isOver;
+  tell(byId("why-no-live"), begun?.why_no_live ?? "");
+  byId("tiles").hidden = Boolean(begun?.why_no_live);
+  showLive(isRunning && connection === "open" ? tick?.live : null);
+  byId("ending").hidden = !isOver;
+  tell(byId("lines"), (state.lines ?? []).join("\n"));
+  byId("messages").hidden = !(state.lines ?? []).length;
+  if (begun && dirty.cells) showCells({ ...state, run: isRunning ? state.run : null });
+  if (begun) showFigures(state);
+  byId("growing").hidden = !begun;
+  if (lastWhat !== state.what) {
+    lastWhat = state.what;
+    if (isOver) showEnd(state);
+    announce(isOver ? "The experiment has ended." : "An experiment is being measured.");
+  }
+  dirty = { all: false, cells: false };
+}
+
+live.watch((_, event) => {
+  if (event?.event === "tick") {
+    keep(event.live);
+    if (window.crawlbench && streamed !== Infinity && event.live) streamNow(event);
+  } else dirty.cells = true;
+  frame ||= requestAnimationFrame(draw);
+});
+
+function streamNow(tick) {
+  window.crawlbench.stream("now", { elapsed_s: [tick.elapsed_s], requests_per_s: [tick.live.requests_per_s], p50_ms: [tick.live.p50_ms], p99_ms: [tick.live.p99_ms] });
+}
+
+byId("metric").addEventListener("change", () => { if (live.state?.begun) showCells(live.state); });
+byId("stop").addEventListener("click", async () => {
+  if (!await confirmed("Stop the experiment?", "The run that is being made is dropped. Finished runs are kept, and you can resume it later.", "Stop")) return;
+  await working(byId("stop"), () => send("POST", "/api/stop", {}));
+});
