@@ -1,6 +1,6 @@
 // One result: facts, figures, tables, how it was measured.
 
-import { apiPath, byId, bytes, getJson, getText, make, removed, resultPath, resume, runsOf, streamFigures, tell, when, working } from "./common.js";
+import { apiPath, byId, bytes, getJson, getText, make, quietTime, removed, resultPath, resume, runsOf, streamFigures, tell, when, working } from "./common.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
 
@@ -20,9 +20,9 @@ function show(result) {
   report.hidden = !result.has_report;
   report.href = `${resultPath(name)}/report.html`;
   byId("resume").hidden = !result.can_resume;
-  const isUnfinished = result.runs_planned !== null && result.runs_done < result.runs_planned;
+  const isUnfinished = result.runs_done < result.runs_planned;
   tell(byId("unfinished"), !isUnfinished ? "" : result.can_resume ? `${runsOf(result)} planned runs were made. Resume makes the others.`
-    : `${runsOf(result)} planned runs were made. ${result.why_not ?? ""}`);
+    : `${runsOf(result)} planned runs were made: ${result.why_not}.`);
   tell(byId("command"), result.command ?? "");
   byId("origin").hidden = false;
   byId("contents").hidden = false;
@@ -62,8 +62,10 @@ try {
     tell(byId("problem"), result.problem);
     byId("figures").hidden = byId("tables").hidden = true;
   } else {
+    await Promise.all([quietTime(result.is_measuring), offerOthers(result.kind)]);
+    byId("figures").hidden = byId("tables").hidden = false;
     // The tables need the verdicts, and so do the later figures: what is quick comes first.
-    await Promise.all([streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state")), showTables(), offerOthers(result.kind)]);
+    await Promise.all([streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state")), showTables()]);
   }
 } catch (error) {
   byId("name").textContent = name;

@@ -1,6 +1,6 @@
 // What is being measured: progress, the last second at the server, curves, finished cells.
 
-import { announce, byId, getJson, live, loadFigures, make, number, resultPath, resume, confirmed, send, tell, working } from "./common.js";
+import { announce, apiPath, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, tell, working } from "./common.js";
 
 // Numbers of the last second, with the last minute of each as a small curve
 
@@ -69,7 +69,7 @@ function showCells({ begun, runs, run }) {
   const heading = ({ level, delay }) => `${begun.is_open ? `${number(level)}/s` : `C=${number(level)}`}${delays.length > 1 ? `, ${delay}` : ""}`;
   const body = crawlers.map(crawler => make("tr", {}, make("th", { scope: "row" }, crawler), ...columns.map(column => {
     const key = cellOf({ crawler, ...column }), done = byCell.get(key) ?? [];
-    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && !run.isOver && cellOf(run) === key;
+    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && cellOf(run) === key;
     const failed = done.some(one => one.failure);
     const text = metric === "failed" ? values.reduce((sum, value) => sum + value, 0) : mean(values);
     return make("td", { class: [done.length ? "" : "empty", isHere ? "here" : ""].join(" ").trim() || null },
@@ -96,10 +96,14 @@ async function showFigures(state) {
   const list = byId("figures-list");
   list.replaceChildren(...["", ""].map(() => make("div", { class: "figure skeleton", "aria-hidden": "true" }, "Drawing...")));
   try {
-    const [answer] = await Promise.all([getJson("/api/live/figures"), loadFigures()]);
-    const elements = answer.figures.map(() => make("div", { class: "figure" }));
+    const figures = [];
+    await Promise.all([loadFigures(), eachLine("/api/live/figures", line => {
+      if (line.error) throw new Error(line.error);
+      if (line.figure) figures.push(line.figure);
+    })]);
+    const elements = figures.map(() => make("div", { class: "figure" }));
     list.replaceChildren(...elements);
-    for (const [index, figure] of answer.figures.entries()) await window.crawlbench.show(elements[index], figure);
+    for (const [index, figure] of figures.entries()) await window.crawlbench.show(elements[index], figure);
     streamed = 0;
     tell(byId("figures-state"), "");
     streamRuns(live.state);
@@ -117,33 +121,32 @@ const columnsOf = run => Object.fromEntries(Object.entries(run).map(([name, valu
 
 // The page as a whole
 
-const nameOf = folder => folder.split("/").filter(Boolean).pop();
 const ENDINGS = {
   done: "The experiment is done.",
   "runs failed": "The experiment is done. Some of its runs failed.",
   interrupted: "The experiment was stopped. Its finished runs are kept.",
-  failed: "The experiment ended early. Its finished runs are kept.",
+  failed: "The experiment failed.",
+  killed: "The experiment was killed.",
 };
 
-async function showEnd(state) {
-  const { how, problem, folder } = state.ending;
-  byId("ending").classList.toggle("bad", how === "failed" || how === "killed");
-  byId("ending-text").textContent = [ENDINGS[how] ?? ENDINGS.failed, problem].filter(Boolean).join(" ");
-  byId("ending").hidden = false;
-  const name = folder ? nameOf(folder) : "", open = byId("ending-result"), again = byId("ending-resume");
-  open.hidden = again.hidden = !name;
-  if (!name) return;
-  open.href = resultPath(name);
-  again.onclick = () => resume(again, name);
-  again.hidden = true;
+async function showEnd({ ending, problem, folder, can_resume: canResume }) {
+  byId("ending").classList.toggle("bad", ending === "failed" || ending === "killed");
+  byId("ending-text").textContent = ENDINGS[ending] + (problem ? ` ${problem[0].toUpperCase()}${problem.slice(1)}.` : "");
+  const open = byId("ending-result"), again = byId("ending-resume");
+  open.hidden = !folder;
+  open.href = resultPath(folder);
+  again.hidden = !canResume;
+  again.onclick = () => resume(again, folder);
+  if (!folder) return;
   try {
-    again.hidden = !(await getJson(`/api/results/${encodeURIComponent(name)}`)).can_resume;
-  } catch {
-    open.hidden = true; // it was deleted, or has not begun
+    await getJson(apiPath(folder));
+  } catch (error) { // it was deleted meanwhile
+    open.hidden = again.hidden = true;
+    tell(byId("problem"), error.message);
   }
 }
 
-let dirty = { all: true, cells: true }, frame = 0, lastWhat = null;
+let dirty = { all: true, cells: true }, frame = 0, lastState = null;
 
 /** A hidden page draws nothing; it draws everything at once when it is seen again. */
 function draw() {
@@ -153,33 +156,36 @@ function draw() {
   link.replaceChildren(...(connection === "open" && !isRunning ? [] : [make("span", { class: "pulse", "aria-hidden": "true" }),
     { connecting: "Connecting...", open: "Live", lost: "No connection: trying again" }[connection]]));
   if (!state) return;
-  const begun = state.begun, isOver = state.what === "ended";
-  byId("idle").hidden = state.what !== "nothing";
-  byId("experiment").hidden = state.what === "nothing";
+  const begun = state.begun, isOver = state.state === "ended", isNothing = state.state === "nothing";
+  byId("idle").hidden = !isNothing;
+  byId("experiment").hidden = isNothing;
   byId("stop").hidden = !isRunning;
-  byId("title").textContent = isOver ? "Ended" : "Running";
-  if (state.what === "nothing") { byId("ending").hidden = true; return; }
+  byId("stop").disabled = state.is_stopping;
+  byId("stop").textContent = state.is_stopping ? "Stopping..." : "Stop";
+  byId("title").textContent = { nothing: "Running", running: "Running", drawing: "Drawing", ended: "Ended" }[state.state];
+  if (isNothing) { byId("ending").hidden = true; return; }
   const tick = state.tick;
-  tell(byId("command"), begun?.command || state.command || "");
-  byId("line").textContent = tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
+  tell(byId("command"), state.command);
+  byId("line").textContent = state.state === "drawing" ? "All runs are made. The figures of the report are being drawn."
+    : tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
   const bar = byId("progress"), total = begun?.runs || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
   const part = tick && tick.run_requests ? (tick.run_done ?? 0) / tick.run_requests : 0;
-  if (isOver && state.ending.how === "done") bar.value = 1;
+  if (state.state === "drawing" || state.ending === "done") bar.value = 1;
   else if (total) bar.value = Math.min(1, (state.runs.length + (isOver ? 0 : Math.min(1, part))) / total);
   else bar.removeAttribute("value");
   if (isOver) bar.value = bar.value || 0;
-  byId("live").hidden = isOver;
+  byId("live").hidden = state.state !== "running";
   tell(byId("why-no-live"), begun?.why_no_live ?? "");
   byId("tiles").hidden = Boolean(begun?.why_no_live);
   showLive(isRunning && connection === "open" ? tick?.live : null);
   byId("ending").hidden = !isOver;
-  tell(byId("lines"), (state.lines ?? []).join("\n"));
-  byId("messages").hidden = !(state.lines ?? []).length;
-  if (begun && dirty.cells) showCells({ ...state, run: isRunning ? state.run : null });
+  tell(byId("lines"), state.messages.join("\n"));
+  byId("messages").hidden = !state.messages.length;
+  if (begun && dirty.cells) showCells({ ...state, run: state.run });
   if (begun) showFigures(state);
   byId("growing").hidden = !begun;
-  if (lastWhat !== state.what) {
-    lastWhat = state.what;
+  if (lastState !== state.state) {
+    lastState = state.state;
     if (isOver) showEnd(state);
     announce(isOver ? "The experiment has ended." : "An experiment is being measured.");
   }
