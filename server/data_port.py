@@ -13,6 +13,7 @@ from server.connection import Connection, Reply
 from server.faults import EXTRA_LINES, STATUSES
 from server.host_rule import HostRule, host_refused
 from server.ledger import CLIENT_GONE, REFUSED, Ledger, RunLedger
+from server.log_histogram import BUCKETS, bucket_of
 from server.request_plan import NO_SEQ, PATH, Plan, PlanError, parse_query
 from server.request_reader import Limits
 from server.responses import JSON_LINE, Bodies, Heads, error_body
@@ -65,6 +66,10 @@ class DataPort(TCPServer):
         self.in_flight_peak = 0
         self.requests = 0
         self.unanswered = 0
+        self.faults_played = 0
+        self.times = [0] * BUCKETS
+        """A server.log_histogram of arrival to reply, of the requests in runs; without those whose
+        client has gone."""
         self.answered_by_status: Counter[int] = Counter()
         self.connections: set[Connection] = set()
         self._service = ledger.default_service.begun()
@@ -136,12 +141,17 @@ class DataPort(TCPServer):
     def settle(self, reply: Reply, outcome: int, replied_ns: int) -> None:
         """Record that a request is no longer in flight, with its outcome in the ledger."""
         self.in_flight -= 1
-        if outcome != CLIENT_GONE:
-            self.answered_by_status[reply.status] += 1
-        else:
+        run = reply.run
+        if outcome == CLIENT_GONE:
             self.unanswered += 1
-        if reply.run is not None:
-            reply.run.close_row(reply.row, outcome, replied_ns)
+            if run is not None:
+                run.close_row(reply.row, outcome, replied_ns)
+            return
+        self.answered_by_status[reply.status] += 1
+        if reply.fault:
+            self.faults_played += 1
+        if run is not None:
+            self.times[bucket_of(run.close_row(reply.row, outcome, replied_ns))] += 1
 
     def refuse(self, status: int, reason: str) -> Reply:
         """Return the reply to something that cannot or must not be read as a request."""
