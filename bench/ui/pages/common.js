@@ -290,6 +290,7 @@ let scripts = null;
 
 /** Load the scripts that draw figures, once. They are large: pages load them when they need them. */
 export function loadFigures() {
+  if (!scripts) document.head.append(make("link", { rel: "stylesheet", href: "/static/interactive.css" }));
   scripts ??= ["/static/bokeh.js", "/static/interactive.js"].reduce((before, source) => before.then(() => new Promise((resolve, reject) => {
     const script = make("script", { src: source });
     script.onload = resolve;

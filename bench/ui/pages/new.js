@@ -28,6 +28,7 @@ function showProblem(text) {
   for (const name of fields) form.elements[name].removeAttribute("aria-invalid");
   const option = text.match(/(?:--|^)([a-z][a-z-]*)/)?.[1]?.replaceAll("-", "_");
   const field = fields.find(name => name === option);
+  text = text.replace(/^argument [^:]*: /, "");
   if (field) {
     const input = form.elements[field];
     input.setAttribute("aria-invalid", "true");
@@ -38,6 +39,8 @@ function showProblem(text) {
   about.classList.toggle("bad", Boolean(text));
   return field;
 }
+
+const fieldName = name => form.elements[name].closest("label").firstChild.textContent;
 
 let latest = 0, timer = 0;
 
@@ -68,7 +71,7 @@ async function refresh() {
 function show({ command, about, problem }) {
   if (command) byId("command").textContent = command;
   const field = showProblem(problem ?? "");
-  byId("about").textContent = problem ? (field ? "See the field that is marked." : problem) : about ?? "";
+  byId("about").textContent = problem ? (field ? `${fieldName(field)}: see the message below the field.` : problem) : about ?? "";
   form.dataset.isReady = problem ? "" : "yes";
   showStart();
 }

@@ -27,7 +27,7 @@ function show(result) {
   byId("origin").hidden = false;
   byId("contents").hidden = false;
   byId("environment").replaceChildren(...Object.entries(result.environment ?? {}).flatMap(([term, value]) =>
-    [make("dt", {}, term), make("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))]));
+    [make("dt", {}, term), make("dd", {}, typeof value === "object" ? Object.entries(value).map(pair => pair.join(" ")).join(", ") : String(value))]));
 }
 
 async function showTables() {

@@ -89,8 +89,8 @@ let drawn = ""; // the experiment whose figures are drawn
 let streamed = 0; // how many of its runs are in them
 
 async function showFigures(state) {
-  const which = `${state.begun.folder} ${state.begun.command}`;
-  if (drawn === which) { streamRuns(state); return; }
+  const which = `${state.begun.folder} ${state.command}`;
+  if (drawn === which && (streamed <= state.runs.length || streamed === Infinity)) { streamRuns(state); return; }
   drawn = which;
   streamed = Infinity; // until the figures are there
   const list = byId("figures-list");
@@ -114,10 +114,14 @@ async function showFigures(state) {
 }
 
 function streamRuns(state) {
-  for (; streamed < state.runs.length; streamed += 1) window.crawlbench.stream(`run:${state.runs[streamed].crawler}`, columnsOf(state.runs[streamed]));
+  for (; streamed < state.runs.length; streamed += 1) streamRun(state.runs[streamed]);
 }
 
-const columnsOf = run => Object.fromEntries(Object.entries(run).map(([name, value]) => [name, [value]]));
+function streamRun(run) {
+  const { level, requests_per_s: throughput, p50_ms: p50, p99_ms: p99 } = run;
+  window.crawlbench.stream(`run:${run.crawler}`,
+    { x: [level], requests_per_s: [throughput], p50_ms: [p50], p99_ms: [p99], about: [`${run.level_text}, trial ${run.trial}, not checked`] });
+}
 
 // The page as a whole
 
@@ -201,7 +205,8 @@ live.watch((_, event) => {
 });
 
 function streamNow(tick) {
-  window.crawlbench.stream("now", { elapsed_s: [tick.elapsed_s], requests_per_s: [tick.live.requests_per_s], p50_ms: [tick.live.p50_ms], p99_ms: [tick.live.p99_ms] });
+  const { requests_per_s: throughput, in_flight: inFlight, p50_ms: p50, p99_ms: p99 } = tick.live;
+  window.crawlbench.stream("now", { x: [tick.elapsed_s], requests_per_s: [throughput], in_flight: [inFlight], p50_ms: [p50], p99_ms: [p99], about: [tick.line] });
 }
 
 byId("metric").addEventListener("change", () => { if (live.state?.begun) showCells(live.state); });
