@@ -65,9 +65,7 @@ class Parts:
 
     def check_idle(self) -> None:
         """Raise BusyError if something is measured."""
-        if self.experiment.is_running:
-            command = self.experiment.state.command
-            raise BusyError(f"{command} is being measured: wait for it, or stop it")
+        self.experiment.check_idle()
         if self.playground.is_running:
             raise BusyError("the playground is making a crawl: wait for it")
 
@@ -237,6 +235,8 @@ class _Result(_Api):
 
     async def delete(self, name: str) -> None:
         """Remove results, and say what is left in their folder."""
+        if name == self.parts.experiment.state.folder:
+            self.parts.experiment.check_idle()  # it may still draw figures
         left = await asyncio.to_thread(self.parts.listing.delete, name)
         self.write_json({"left": left})
 

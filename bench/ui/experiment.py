@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -56,11 +55,11 @@ class State:
     begun: dict[str, Any] | None = None
     run: dict[str, Any] | None = None
     """The run_started of the run that goes on."""
-    runs: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_MOST_RUNS))
-    """Every run_done."""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """Every run_done; the last _MOST_RUNS."""
     tick: dict[str, Any] | None = None
     """The last one."""
-    messages: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_MESSAGES))
+    messages: list[str] = field(default_factory=list)
     """The last lines on stderr that are no events."""
     is_stopping: bool = False
     ending: str = ""
@@ -98,6 +97,12 @@ class Experiment:
         """Whether its process runs."""
         return self.state.state in (RUNNING, DRAWING)
 
+    def check_idle(self) -> None:
+        """Raise BusyError if its process runs."""
+        if self.is_running:
+            what = "is being measured" if self.state.is_measuring else "is drawing its figures"
+            raise BusyError(f"{self.state.command} {what}: wait for it, or stop it")
+
     def message(self) -> str:
         """Return the message with the whole state, as JSON."""
         known = asdict(self.state) | {"is_measuring": self.state.is_measuring}
@@ -108,8 +113,7 @@ class Experiment:
 
         Raises BusyError, and OSError if there can be no further process.
         """
-        if self.is_running:
-            raise BusyError(f"{self.state.command} is being measured: wait for it, or stop it")
+        self.check_idle()
         self.state = State(RUNNING, command)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -172,9 +176,8 @@ class Experiment:
             timer.cancel()
         state = self.state
         if not state.ending:
-            state.ending, state.problem = self._ending(code)
-        elif code < 0:
-            state.problem = f"its figures are not all drawn: {signal_name(-code)} ended it"
+            state.ending = self._ending(code)
+        state.problem = self._problem(code)
         try:
             if state.folder:
                 entry = await asyncio.to_thread(self._listing.entry, state.folder)
@@ -185,16 +188,25 @@ class Experiment:
         self._process = None
         self._tell(self.message(), False)
 
-    def _ending(self, code: int) -> tuple[str, str]:
-        """Return how a process ended that did not say it, and what went wrong."""
+    def _ending(self, code: int) -> str:
+        """Return how a process ended that did not say it."""
         if code < 0 and not (self.state.is_stopping and -code == signal.SIGINT):
-            kept = ": the runs that were finished are kept" if self.state.folder else ""
-            return "killed", f"the process that measures died of {signal_name(-code)}{kept}"
-        if code < 0 or code == EXIT_INTERRUPTED:
-            return "interrupted", ""
-        said = [one for one in self.state.messages if one.startswith("crawlbench")]
-        last = next(reversed(said or self.state.messages), f"it ended with exit code {code}")
-        return "failed", last.partition(": ")[2].removeprefix("error: ") or last
+            return "killed"
+        return "interrupted" if code < 0 or code == EXIT_INTERRUPTED else "failed"
+
+    def _problem(self, code: int) -> str:
+        """Return what went wrong, in one line; "" if nothing did."""
+        state = self.state
+        if state.ending == "killed":
+            kept = ": the runs that were finished are kept" if state.folder else ""
+            return f"the process that measures died of {signal_name(-code)}{kept}"
+        if state.ending == "failed":
+            said = [one for one in state.messages if one.startswith("crawlbench")]
+            last = next(reversed(said or state.messages), f": it ended with exit code {code}")
+            return last.partition(": ")[2].removeprefix("error: ") or last
+        if code < 0 and state.state == DRAWING:
+            return f"not all figures are drawn: {signal_name(-code)} ended the process"
+        return ""
 
     async def _read(self, process: Process) -> None:
         assert process.stderr is not None
@@ -213,6 +225,7 @@ class Experiment:
                 return
         if text := printable(line.decode(errors="replace").strip())[:_MOST_MESSAGE]:
             self.state.messages.append(text)
+            del self.state.messages[:-_MOST_MESSAGES]
             self._tell(_json({"event": "message", "text": text}), False)
 
     def _happened(self, event: Event) -> None:
@@ -226,6 +239,7 @@ class Experiment:
                 state.tick = plain
             case RunDone():
                 state.runs.append(plain)
+                del state.runs[:-_MOST_RUNS]
             case Ended():
                 state.ending, state.run = event.ending, None
                 state.state = DRAWING if event.ending in ("done", "runs failed") else state.state
