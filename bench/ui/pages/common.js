@@ -19,6 +19,12 @@ export function tell(element, text) {
   element.hidden = !text;
 }
 
+/** Show a command line, whose lines end between its words only. */
+export function showCommand(element, text) {
+  if (element.textContent === text) return;
+  element.replaceChildren(...text.split(/( )/).map(word => (word === " " ? word : make("span", {}, word))));
+}
+
 /** Let screen readers say a text. */
 export function announce(text) { byId("status").textContent = text; }
 

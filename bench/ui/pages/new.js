@@ -1,6 +1,6 @@
 // The form of a new experiment. The server turns it into a command line, and says what would be wrong with it.
 
-import { byId, getJson, live, make, send, showGoing, tell, working } from "./common.js";
+import { byId, getJson, live, make, send, showCommand, showGoing, tell, working } from "./common.js";
 
 const form = byId("form"), fields = ["concurrency", "rate", "delay", "trials", "waves", "requests", "duration", "capacity", "queue", "fault_share"];
 let choices = null;
@@ -69,7 +69,7 @@ async function refresh() {
 }
 
 function show({ command, about, problem }) {
-  if (command) byId("command").textContent = command;
+  if (command) showCommand(byId("command"), command);
   const field = showProblem(problem ?? "");
   byId("about").textContent = problem ? (field ? `${fieldName(field)}: see the message below the field.` : problem) : about ?? "";
   form.dataset.isReady = problem ? "" : "yes";

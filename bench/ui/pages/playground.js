@@ -1,6 +1,6 @@
 // Each change of a knob makes a real crawl of a second, and redraws its timeline.
 
-import { byId, getJson, lineOf, live, loadFigures, make, number, send, tell } from "./common.js";
+import { byId, getJson, lineOf, live, loadFigures, make, number, send, showCommand, tell } from "./common.js";
 
 const STEPS = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500];
 const KNOBS = {
@@ -76,7 +76,8 @@ async function show(what, answer) {
   byId("explained").textContent = explain(what, answer, before);
   byId("verdict").replaceChildren(make("span", { class: `badge ${answer.verdict}` }, answer.verdict));
   byId("reasons").replaceChildren(...(answer.reasons ?? []).map(reason => make("li", {}, reason)));
-  byId("command").textContent = answer.command;
+  showCommand(byId("command"), answer.command);
+  byId("command").parentElement.hidden = false;
   before = { asked: what, answer };
   if (answer.figure) {
     const element = make("div", { class: "figure" }), list = byId("figures-list");

@@ -1,6 +1,6 @@
 // One result: facts, figures, tables, how it was measured.
 
-import { apiPath, byId, bytes, getJson, getText, make, quietTime, removed, resultPath, resume, runsOf, streamFigures, tell, when, working } from "./common.js";
+import { apiPath, byId, bytes, getJson, getText, make, quietTime, removed, resultPath, resume, runsOf, showCommand, streamFigures, tell, when, working } from "./common.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
 
@@ -23,7 +23,8 @@ function show(result) {
   const isUnfinished = result.runs_done < result.runs_planned;
   tell(byId("unfinished"), !isUnfinished ? "" : result.can_resume ? `${runsOf(result)} planned runs were made. Resume makes the others.`
     : `${runsOf(result)} planned runs were made: ${result.why_not}.`);
-  tell(byId("command"), result.command ?? "");
+  showCommand(byId("command"), result.command);
+  byId("repeat").hidden = !result.command; // not every kind has one
   byId("origin").hidden = false;
   byId("contents").hidden = false;
   byId("environment").replaceChildren(...Object.entries(result.environment ?? {}).flatMap(([term, value]) =>
@@ -60,9 +61,11 @@ try {
   show(result);
   if (result.problem) {
     tell(byId("problem"), result.problem);
+    if (result.is_measuring) show(await getJson(apiPath(name))); // it may have more runs now
     byId("figures").hidden = byId("tables").hidden = true;
   } else {
     await Promise.all([quietTime(result.is_measuring), offerOthers(result.kind)]);
+    if (result.is_measuring) show(await getJson(apiPath(name))); // it may have more runs now
     byId("figures").hidden = byId("tables").hidden = false;
     // The tables need the verdicts, and so do the later figures: what is quick comes first.
     await Promise.all([streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state")), showTables()]);

@@ -1,6 +1,6 @@
 // What is being measured: progress, the last second at the server, curves, finished cells.
 
-import { announce, apiPath, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, tell, working } from "./common.js";
+import { announce, apiPath, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, tell, working } from "./common.js";
 
 // Numbers of the last second, with the last minute of each as a small curve
 
@@ -55,10 +55,12 @@ function keep(numbers) {
 
 // Finished cells: crawlers x levels
 
+const isCell = run => run.role === "cell"; // others measure the server itself
 const cellOf = run => JSON.stringify([run.crawler, run.level, run.delay]);
 const mean = values => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
 
-function showCells({ begun, runs, run }) {
+function showCells({ begun, runs: all, run }) {
+  const runs = all.filter(isCell);
   const metric = byId("metric").value, byCell = Map.groupBy(runs, cellOf);
   const crawlers = [...new Set([...begun.crawlers, ...runs.map(one => one.crawler)])];
   const delays = begun.delays.length ? begun.delays : [""];
@@ -69,7 +71,7 @@ function showCells({ begun, runs, run }) {
   const heading = ({ level, delay }) => `${begun.is_open ? `${number(level)}/s` : `C=${number(level)}`}${delays.length > 1 ? `, ${delay}` : ""}`;
   const body = crawlers.map(crawler => make("tr", {}, make("th", { scope: "row" }, crawler), ...columns.map(column => {
     const key = cellOf({ crawler, ...column }), done = byCell.get(key) ?? [];
-    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && cellOf(run) === key;
+    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && isCell(run) && cellOf(run) === key;
     const failed = done.some(one => one.failure);
     const text = metric === "failed" ? values.reduce((sum, value) => sum + value, 0) : mean(values);
     return make("td", { class: [done.length ? "" : "empty", isHere ? "here" : ""].join(" ").trim() || null },
@@ -114,7 +116,9 @@ async function showFigures(state) {
 }
 
 function streamRuns(state) {
-  for (; streamed < state.runs.length; streamed += 1) streamRun(state.runs[streamed]);
+  for (; streamed < state.runs.length; streamed += 1) {
+    if (isCell(state.runs[streamed])) streamRun(state.runs[streamed]);
+  }
 }
 
 function streamRun(run) {
@@ -169,7 +173,7 @@ function draw() {
   byId("title").textContent = { nothing: "Running", running: "Running", drawing: "Drawing", ended: "Ended" }[state.state];
   if (isNothing) { byId("ending").hidden = true; return; }
   const tick = state.tick;
-  tell(byId("command"), state.command);
+  showCommand(byId("command"), state.command);
   byId("line").textContent = state.state === "drawing" ? "All runs are made. The figures of the report are being drawn."
     : tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
   const bar = byId("progress"), total = begun?.runs || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
