@@ -1,12 +1,12 @@
 // Each change of a knob makes a real crawl of a second, and redraws its timeline.
 
-import { byId, getJson, live, loadFigures, make, number, send, tell } from "./common.js";
+import { byId, getJson, lineOf, live, loadFigures, make, number, send, showCommand, tell } from "./common.js";
 
 const STEPS = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500];
 const KNOBS = {
   concurrency: { values: STEPS, at: 10, text: value => `${value} at a time` },
   delay: { values: [5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500], at: 100, text: value => `${value} ms` },
-  tail: { values: ["none", "exponential", "lognormal", "pareto"], at: "none", text: value => value },
+  tail: { values: ["none", "exponential", "lognormal"], at: "none", text: value => value },
   capacity: { values: [...STEPS, null], at: null, text: value => (value === null ? "no limit" : `${value} at a time`) },
 };
 
@@ -76,7 +76,8 @@ async function show(what, answer) {
   byId("explained").textContent = explain(what, answer, before);
   byId("verdict").replaceChildren(make("span", { class: `badge ${answer.verdict}` }, answer.verdict));
   byId("reasons").replaceChildren(...(answer.reasons ?? []).map(reason => make("li", {}, reason)));
-  byId("command").textContent = answer.command;
+  showCommand(byId("command"), answer.command);
+  byId("command").parentElement.hidden = false;
   before = { asked: what, answer };
   if (answer.figure) {
     const element = make("div", { class: "figure" }), list = byId("figures-list");
@@ -123,13 +124,19 @@ function cause({ concurrency, capacity, delay_ms, tail }, answer) {
 
 byId("knobs").addEventListener("submit", event => { event.preventDefault(); crawl(); });
 byId("crawler").addEventListener("change", changed);
+let wasRunning = false;
 live.watch(({ state, isRunning }) => {
   byId("again").disabled = isRunning;
-  if (isRunning) tell(byId("problem"), `An experiment is being measured (${state.tick?.line ?? "it starts"}). A crawl here would disturb it: wait for it, or stop it on the page Running.`);
+  if (!isRunning && wasRunning) { tell(byId("problem"), ""); changed(); }
+  wasRunning = isRunning;
+  if (isRunning) tell(byId("problem"), `An experiment is being measured (${lineOf(state)}). A crawl here would disturb it: wait for it, or stop it on the page Running.`);
 });
 
 try {
-  const { crawlers } = await getJson("/api/choices");
+  const { crawlers, tails } = await getJson("/api/choices");
+  KNOBS.tail.values = tails.map(tail => tail.name);
+  KNOBS.tail.text = name => name;
+  byId("tail").max = tails.length - 1;
   byId("crawler").append(...crawlers.filter(one => one.is_installed).map(one => make("option", { value: one.name }, one.name)));
   if (crawlers.some(one => one.name === "asyncio" && one.is_installed)) byId("crawler").value = "asyncio";
   if (!live.isRunning) await crawl();
