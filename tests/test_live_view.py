@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.measure.events import Begun, Ended, Event, Live, RunDone, Tick
+from bench.measure.events import Begun, Ended, Event, Live, RunDone, RunStarted, Tick
 from bench.measure.live_drawing import Drawing
 from bench.measure.live_state import HISTORY_S, LiveState, sparkline
 from bench.measure.live_view import LiveView
@@ -140,7 +140,8 @@ def test_the_history_has_one_number_for_each_second_and_gaps_where_nobody_looked
         state.note(tick(elapsed_s, Live(rate, 0, 0, None, None)))
     state.note(tick(3.75, None))  # the run is over
     assert state.history(lambda live: live.requests_per_s) == [2.0, 3.0, None, 4.0]
-    state.note(tick(1000.0, None))
+    state.note(RunStarted(2, "protocol", CEILING, 1, 100, 100, "C=100", "0 ms", 5000))
+    state.note(tick(1000.0))
     assert state.history(lambda live: live.requests_per_s) == [None] * HISTORY_S
 
 
