@@ -50,7 +50,7 @@ from plots.figures.throughput import throughput_figure
 from plots.figures.time_vs_concurrency import ideal_s, time_figure
 from plots.figures.timeline import MOST_LINES, Spans, coverage, timeline_figure
 from plots.lines import Point, Shape, draw_line, note_few_requests
-from plots.style import styles_of
+from plots.looks import styles_of
 from server.service import Service
 from tests.factories import experiment, planned, result
 

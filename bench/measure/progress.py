@@ -15,7 +15,7 @@ from bench.wording import format_span, shorten_middle
 from crawlers.work import Work
 from server.service import Service
 
-_START_S = 0.6
+START_S = 0.6
 """Rough time of a run without its crawl: starting a process, imports, the store."""
 _REQUEST_S = 0.0001
 """Rough time of a request without its delay, on a busy core and with the store."""
@@ -32,7 +32,7 @@ def expected_s(run: PlannedRun, slots: int | None = None) -> float:
     at_once = min(run.cell.concurrency, slots or run.cell.concurrency)
     waiting_s = _waiting_s(run, at_once)
     requests = 0 if run.load.ends_by_time else run.requests  # it has more than it makes
-    return _START_S + waiting_s + run.work_s + _REQUEST_S * requests
+    return START_S + waiting_s + run.work_s + _REQUEST_S * requests
 
 
 @lru_cache(maxsize=10_000)
