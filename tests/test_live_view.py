@@ -340,11 +340,13 @@ def test_a_dumb_terminal_gets_a_line_for_each_run() -> None:
     rich = Console(file=terminal, width=80, force_terminal=True, _environ={"TERM": "dumb"})
     view = LiveView(rich)
     failed = run_done("\x1b[2J", rate=None, failure="timed out after 30 s")
-    for event in (begun(), tick(0.25), tick(0.5), run_done(), failed, Ended("runs failed", "")):
+    ceiling = run_done("protocol", rate=5000.0, role=CEILING)
+    for event in (begun(), ceiling, tick(0.25), run_done(), failed, Ended("runs failed", "")):
         view.show(event)
     view.close()
     assert terminal.getvalue() == (
+        "capacity of the server: 5,000 requests/s, p50 100.8 ms, p99 116.6 ms, 0 failed\n"
         "asyncio at 100, trial 1: 984 requests/s, p50 100.8 ms, p99 116.6 ms, 0 failed\n"
         "\\x1b[2J at 100, trial 1: timed out after 30 s\n"
-        "2 runs in 0 s\n"
+        "3 runs in 0 s\n"
     )
