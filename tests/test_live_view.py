@@ -138,6 +138,7 @@ def test_the_history_has_one_number_for_each_second_and_gaps_where_nobody_looked
     state = state_of(begun())
     for elapsed_s, rate in ((0.25, 1.0), (0.75, 2.0), (1.0, 3.0), (3.5, 4.0)):
         state.note(tick(elapsed_s, Live(rate, 0, 0, None, None)))
+    state.note(tick(3.75, None))  # the run is over
     assert state.history(lambda live: live.requests_per_s) == [2.0, 3.0, None, 4.0]
     state.note(tick(1000.0, None))
     assert state.history(lambda live: live.requests_per_s) == [None] * HISTORY_S

@@ -100,12 +100,14 @@ class LiveState:
     def _note_tick(self, tick: Tick) -> None:
         self.tick = tick
         second = int(tick.elapsed_s)
+        live = tick.live
         if second == self._second:
-            self._seconds.pop()
+            before = self._seconds.pop()
+            live = live or before  # a run that has just ended was part of this second
         else:  # seconds without a tick have no numbers
             self._seconds.extend([None] * min(second - self._second - 1, HISTORY_S))
         self._second = second
-        self._seconds.append(tick.live)
+        self._seconds.append(live)
 
     def _note_run(self, run: RunDone) -> None:
         self.runs_done += 1
