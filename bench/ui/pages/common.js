@@ -68,7 +68,7 @@ export async function eachLine(path, take, signal) {
     const { value, done } = await reader.read();
     const lines = (rest + (value ?? "")).split("\n");
     rest = done ? "" : lines.pop();
-    for (const line of lines) if (line) await take(JSON.parse(line));
+    for (const line of lines) if (line) take(JSON.parse(line));
     if (done) return;
   }
 }
@@ -309,32 +309,30 @@ export function loadFigures() {
 const skeleton = () => make("div", { class: "figure skeleton", "aria-hidden": "true" }, "Drawing...");
 
 /**
- * Draw the figures of a stream of JSON lines into `list` as they become ready.
- * Other lines go to `onOther`. `state` says what goes on.
+ * Draw the figures of a stream of JSON lines into `list` as they become ready. One of the same name
+ * takes the place of the one before: the verdicts of its runs are known now. `state` says what goes on.
  */
-export async function streamFigures(path, list, state, onOther = () => {}) {
-  let count = 0, placeholder = skeleton();
+export async function streamFigures(path, list, state) {
+  const elements = new Map(), placeholder = skeleton();
   list.replaceChildren(placeholder);
   tell(state, "The figures are being drawn...");
   try {
     await loadFigures();
-    await eachLine(path, async line => {
+    await eachLine(path, line => {
       if (line.error) throw new Error(line.error);
-      if (line.figure) {
-        const element = make("div", { class: "figure" });
-        placeholder.before(element);
-        await window.crawlbench.show(element, line.figure);
-        count += 1;
-        tell(state, `${count} ${count === 1 ? "figure" : "figures"} so far; more are being drawn...`);
-      } else {
-        onOther(line);
+      if (!line.figure) return;
+      const { name } = line.figure;
+      if (!elements.has(name)) {
+        elements.set(name, make("div", { class: "figure" }));
+        placeholder.before(elements.get(name));
       }
+      window.crawlbench.show(elements.get(name), line.figure);
+      tell(state, `${elements.size} ${elements.size === 1 ? "figure" : "figures"} so far; more are being drawn...`);
     });
-    tell(state, count ? "" : "This result has no figures for the browser; its report page has those that are files.");
+    tell(state, elements.size ? "" : "This result has no figures for the browser; its report page has those that are files.");
   } catch (error) {
-    tell(state, `${count ? "Some figures are missing" : "There are no figures"}: ${error.message}`);
+    tell(state, `${elements.size ? "Some figures are missing" : "There are no figures"}: ${error.message}`);
   } finally {
     placeholder.remove();
   }
-  return count;
 }

@@ -26,7 +26,7 @@ function asked() {
 function showProblem(text) {
   for (const error of form.querySelectorAll(".error")) error.remove();
   for (const name of fields) form.elements[name].removeAttribute("aria-invalid");
-  const option = text.match(/(?:--|^)([a-z][a-z-]*)/)?.[1]?.replaceAll("-", "_");
+  const option = text.match(/--([a-z-]+)|^([a-z_]+):/)?.slice(1).find(Boolean)?.replaceAll("-", "_");
   const field = fields.find(name => name === option);
   text = text.replace(/^argument [^:]*: /, "");
   if (field) {
@@ -40,7 +40,7 @@ function showProblem(text) {
   return field;
 }
 
-const fieldName = name => form.elements[name].closest("label").firstChild.textContent;
+const fieldName = name => form.querySelector(`label[for=${name}]`).textContent;
 
 let latest = 0, timer = 0;
 
@@ -83,7 +83,7 @@ function showDefaults() {
     : "A crawler keeps a number of requests in flight, and begins the next one when one ends.";
   form.elements.concurrency.placeholder = isOpen ? "most in flight" : preset().concurrency;
   for (const name of ["delay", "trials", "waves"]) form.elements[name].placeholder = preset()[name];
-  for (const label of form.querySelectorAll("[data-loop]")) label.hidden = label.dataset.loop !== form.elements.loop.value;
+  for (const field of form.querySelectorAll("[data-loop]")) field.hidden = field.dataset.loop !== form.elements.loop.value;
 }
 
 function showStart() {
@@ -91,10 +91,10 @@ function showStart() {
 }
 
 function crawler(one) {
-  const hint = `about-${one.name}`;
+  const name = `name-${one.name}`, hint = `about-${one.name}`;
   return make("label", { class: one.is_installed ? null : "missing" },
-    make("input", { type: "checkbox", name: "crawlers", value: one.name, disabled: !one.is_installed, "aria-describedby": hint }),
-    make("span", { class: "name" }, one.name),
+    make("input", { type: "checkbox", name: "crawlers", value: one.name, disabled: !one.is_installed, "aria-labelledby": name, "aria-describedby": hint }),
+    make("span", { class: "name", id: name }, one.name),
     make("span", { class: "hint", id: hint }, one.is_installed ? one.summary : `not installed: ${one.why_not}`));
 }
 

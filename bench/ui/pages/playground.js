@@ -83,7 +83,7 @@ async function show(what, answer) {
     const element = make("div", { class: "figure" }), list = byId("figures-list");
     list.style.minHeight = `${list.offsetHeight}px`; // nothing below moves while it is replaced
     list.replaceChildren(element);
-    await window.crawlbench.show(element, answer.figure);
+    window.crawlbench.show(element, answer.figure);
     list.style.minHeight = "";
   }
 }

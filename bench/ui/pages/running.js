@@ -105,7 +105,7 @@ async function showFigures(state) {
     })]);
     const elements = figures.map(() => make("div", { class: "figure" }));
     list.replaceChildren(...elements);
-    for (const [index, figure] of figures.entries()) await window.crawlbench.show(elements[index], figure);
+    for (const [index, figure] of figures.entries()) window.crawlbench.show(elements[index], figure);
     streamed = 0;
     tell(byId("figures-state"), "");
     streamRuns(live.state);

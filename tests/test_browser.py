@@ -1,0 +1,196 @@
+"""`crawlbench ui` as a browser shows it: Chromium, driven by Playwright.
+
+Nothing waits for a time: each step waits for what the page shows.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("bokeh", reason="bokeh is not installed")
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
+
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+_WAIT_MS = 15_000  # only against a hang
+
+expect.set_options(timeout=_WAIT_MS)
+
+PAGES = ("/", "/new", "/running", "/playground")
+
+
+class Ui:
+    """A running `crawlbench ui`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench", "ui", str(folder), "--no-browser"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.base = self.url.partition("/?")[0]
+
+    def bench(self) -> psutil.Process:
+        """Return the process that measures."""
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):
+                if "--progress" in child.cmdline():
+                    return child
+        raise AssertionError("nothing is measured")
+
+    def close(self) -> None:
+        self.process.terminate()
+        assert self.process.wait(_WAIT_MS / 1000) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    ui = Ui(tmp_path_factory.mktemp("ui") / "results")
+    yield ui
+    ui.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+Open = Callable[[str], Page]
+
+
+@pytest.fixture
+def context(browser: Browser, ui: Ui) -> Iterator[BrowserContext]:
+    """A browser that has been let in, and in whose pages nothing may go wrong."""
+    with browser.new_context(viewport={"width": 400, "height": 800}) as context:
+        context.set_default_timeout(_WAIT_MS)
+        complaints: list[str] = []
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on(  # violations of the Content-Security-Policy are errors of the console
+            "console",
+            lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None,
+        )
+        context.new_page().goto(ui.url)
+        yield context
+        assert complaints == []
+
+
+@pytest.fixture
+def open_page(context: BrowserContext, ui: Ui) -> Open:
+    def open_page(path: str) -> Page:
+        page = context.new_page()
+        page.goto(ui.base + path)
+        return page
+
+    return open_page
+
+
+def test_an_experiment_is_watched_stopped_resumed_and_survives_its_pages(
+    ui: Ui, open_page: Open
+) -> None:
+    page = open_page("/")
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
+    page.get_by_role("link", name="Start a quick experiment").click()
+    fill_form_by_keyboard(page)
+
+    expect(page).to_have_url(f"{ui.base}/running")
+    expect(finished(page)).not_to_have_count(0)
+    expect(page.locator("#connection")).to_have_text("Live")
+    expect(page.locator("#tiles .value").first).to_have_text(re.compile(r"\d"))
+
+    asleep = open_page("/running")
+    expect(finished(asleep)).not_to_have_count(0)
+    protocol = asleep.context.new_cdp_session(asleep)
+    protocol.send("Page.setWebLifecycleState", {"state": "frozen"})
+
+    # A second experiment is refused while this one runs.
+    other = open_page("/new")
+    expect(other.locator("#going")).to_contain_text("Measuring now")
+    expect(other.get_by_role("button", name="Start")).to_be_disabled()
+    other.close()
+
+    page.close()  # nobody looks
+    page = open_page("/running")
+    expect(finished(page)).not_to_have_count(0)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
+
+    # A page that slept catches up, and sees what the other sees.
+    protocol.send("Page.setWebLifecycleState", {"state": "active"})
+    expect(asleep.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
+    assert table(asleep) == table(page)
+
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(finished(page)).not_to_have_count(0)
+    ui.bench().kill()
+    expect(page.locator("#ending")).to_contain_text("was killed")
+    expect(page.locator("#ending")).to_contain_text("SIGKILL")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+    page.get_by_role("link", name="Open the result").click()
+    expect(page.locator("#unfinished")).to_contain_text("Resume makes the others.")
+    page.get_by_role("button", name="Delete").click()
+    page.keyboard.press("Escape")  # means no
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
+    assert not any(one.is_dir() for one in ui.folder.iterdir())
+
+
+def fill_form_by_keyboard(page: Page) -> None:
+    """Fill the form and start it, with keys only."""
+    expect(page.locator("#crawler-count")).not_to_have_text("")
+    page.get_by_role("button", name="None", exact=True).press("Enter")
+    expect(page.locator("#about")).to_have_text("Choose at least one crawler.")
+    for name in ("asyncio", "threads"):
+        page.get_by_role("checkbox", name=name, exact=True).press("Space")
+    fields = {"concurrency": "1,5", "delay": "x", "trials": "9", "waves": ""}
+    page.locator("[name=concurrency]").focus()
+    for name, text in fields.items():
+        expect(page.locator(f"[name={name}]")).to_be_focused()
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+    page.keyboard.type("20")
+    expect(page.locator("[name=requests]")).to_have_value("20")
+    expect(page.locator(".field", has=page.locator("[name=delay]"))).to_contain_text("'x' is not a delay")
+    expect(page.get_by_role("button", name="Start")).to_be_disabled()
+    page.locator("[name=delay]").press("ControlOrMeta+a")
+    page.keyboard.type("10")
+    expect(page.locator("#command")).to_contain_text("run --crawlers asyncio,threads --concurrency 1,5 --delay 10 --trials 9 --requests 20 --quick")
+    expect(page.locator("#about")).to_have_text(re.compile("runs, about"))
+    expect(page.get_by_role("button", name="Start")).to_be_enabled()
+    page.keyboard.press("Enter")
+
+
+def finished(page: Page) -> Locator:
+    """The trials in the table of finished cells."""
+    return page.locator("#cells .trials")
+
+
+def table(page: Page) -> list[str]:
+    return page.locator("#cells tbody tr").all_inner_texts()
