@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.measure.events import Begun, Ended, Event, Live, RunDone, Tick
+from bench.measure.events import Begun, Ended, Event, Live, RunDone, RunStarted, Tick
 from bench.measure.live_drawing import Drawing
 from bench.measure.live_state import HISTORY_S, LiveState, sparkline
 from bench.measure.live_view import LiveView
@@ -140,7 +140,8 @@ def test_the_history_has_one_number_for_each_second_and_gaps_where_nobody_looked
         state.note(tick(elapsed_s, Live(rate, 0, 0, None, None)))
     state.note(tick(3.75, None))  # the run is over
     assert state.history(lambda live: live.requests_per_s) == [2.0, 3.0, None, 4.0]
-    state.note(tick(1000.0, None))
+    state.note(RunStarted(2, "protocol", CEILING, 1, 100, 100, "C=100", "0 ms", 5000))
+    state.note(tick(1000.0))
     assert state.history(lambda live: live.requests_per_s) == [None] * HISTORY_S
 
 
@@ -339,11 +340,13 @@ def test_a_dumb_terminal_gets_a_line_for_each_run() -> None:
     rich = Console(file=terminal, width=80, force_terminal=True, _environ={"TERM": "dumb"})
     view = LiveView(rich)
     failed = run_done("\x1b[2J", rate=None, failure="timed out after 30 s")
-    for event in (begun(), tick(0.25), tick(0.5), run_done(), failed, Ended("runs failed", "")):
+    ceiling = run_done("protocol", rate=5000.0, role=CEILING)
+    for event in (begun(), ceiling, tick(0.25), run_done(), failed, Ended("runs failed", "")):
         view.show(event)
     view.close()
     assert terminal.getvalue() == (
+        "capacity of the server: 5,000 requests/s, p50 100.8 ms, p99 116.6 ms, 0 failed\n"
         "asyncio at 100, trial 1: 984 requests/s, p50 100.8 ms, p99 116.6 ms, 0 failed\n"
         "\\x1b[2J at 100, trial 1: timed out after 30 s\n"
-        "2 runs in 0 s\n"
+        "3 runs in 0 s\n"
     )

@@ -7,14 +7,16 @@ from contextlib import redirect_stderr
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from bench.documents import document
 from bench.errors import MachineError, UsageError
 from bench.exit_codes import EXIT_OK
+from bench.plan.load import OPEN_LOOP_S
 
 if TYPE_CHECKING:
-    from bench.plan.experiment import PlannedRun
+    from bench.plan.experiment import Cell, Experiment
     from bench.ui.form import Planned
 
 DESCRIPTION = f"""\
@@ -28,9 +30,6 @@ EXAMPLES = (
     ("ui", "the results in the folder results"),
     ("ui elsewhere --port 8000 --no-browser", "another folder, on a fixed port"),
 )
-
-_MOST_RUNS = 5000
-"""How many runs are planned in order to say how long they take."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -93,37 +92,39 @@ def planned(words: Sequence[str]) -> "Planned":
 
 
 def _about(arguments: Namespace) -> str:
-    """Return how many runs there would be, and about how long they take."""
+    """Return how many runs there would be, and about how long they take.
+
+    No run is planned, because drawing the delays or arrivals of all requests may take minutes.
+    """
     from bench.cli.run import asked_for
     from bench.cli.scenario_option import over_all_scenarios
-    from bench.measure.limits import check_count, check_limits
+    from bench.measure.limits import check_count
+    from bench.measure.progress import START_S
     from bench.measure.readiness import installed
-    from bench.plan.experiment import Asked
     from bench.plan.scenarios import ALL
     from bench.wording import format_count, format_span
 
-    asked: Asked = (
-        over_all_scenarios(arguments) if arguments.scenario == ALL else asked_for(arguments)[0]
-    )
-    most = {one.label: installed(one).max_concurrency for one in asked.entrants}
-    count = asked.count(most)
+    if arguments.scenario == ALL:
+        everything = over_all_scenarios(arguments)
+        most = {one.label: installed(one).max_concurrency for one in everything.entrants}
+        count = everything.count(most)
+        seconds = count * mean(one.duration_s for one in everything.scenarios)
+    else:
+        asked, _ = asked_for(arguments)
+        most = {one.label: installed(one).max_concurrency for one in asked.entrants}
+        count = asked.count(most)
+        seconds = asked.trials * sum(_about_s(asked, cell) for cell in asked.cells(most))
     check_count(count)
-    if count > _MOST_RUNS:
-        return format_count(count, "run")
-    runs = asked.order(most)
-    check_limits(runs)
-    return f"{format_count(count, 'run')}, about {format_span(sum(map(_about_s, runs)))}"
+    return f"{format_count(count, 'run')}, about {format_span(seconds + count * START_S)}"
 
 
-def _about_s(run: "PlannedRun") -> float:
-    """Return roughly how long a run takes, by its mean delay and without drawing any delays."""
-    from bench.measure.progress import START_S
-
-    if run.load.ends_by_time:
-        return START_S + run.load.duration_s
-    least = min((step.capacity for step in run.service.capacity), default=run.cell.concurrency)
-    at_once = min(run.cell.concurrency, least)
-    mean_s = run.cell.delay.mean_us / 1e6
-    if run.load.is_open:
-        return START_S + run.requests / max(run.cell.level, 1e-3) + mean_s
-    return START_S + run.requests * mean_s / at_once
+def _about_s(asked: "Experiment", cell: "Cell") -> float:
+    """Return roughly how long the crawl of a run takes, by its mean delay."""
+    mean_s = cell.delay.mean_us / 1e6
+    if cell.rate is not None and asked.requests:
+        return asked.requests / cell.rate.most_per_s + mean_s
+    if cell.rate is not None or asked.duration_s:
+        return (asked.duration_s or OPEN_LOOP_S) + mean_s
+    least = min((step.capacity for step in asked.service.capacity), default=cell.concurrency)
+    requests = asked.requests or asked.waves * cell.concurrency
+    return requests * mean_s / min(cell.concurrency, least)

@@ -10,6 +10,7 @@ from rich.style import Style
 
 from bench.measure.events import Live, RunDone
 from bench.measure.live_state import HISTORY_S, CellSoFar, LiveState, sparkline
+from bench.plan.experiment import CELL
 from bench.printable import printable
 from bench.wording import format_rate, shorten_middle
 
@@ -212,6 +213,8 @@ def format_failure(run: RunDone) -> str:
 
 
 def _name_of(run: RunDone) -> str:
+    if run.role != CELL:
+        return "capacity of the server"
     return f"{run.crawler} at {_level(run.level_text)}, trial {run.trial}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from bench.measure.events import Begun, Event, Live, RunDone, Tick
+from bench.measure.events import Begun, Event, Live, RunDone, RunStarted, Tick
 from bench.plan.experiment import CELL
 
 HISTORY_S = 30
@@ -44,6 +44,7 @@ class LiveState:
         self.last_failure: RunDone | None = None
         self._seconds: deque[Live | None] = deque(maxlen=HISTORY_S)
         self._second = -1
+        self._is_cell = True
         self._runs: dict[_Key, list[RunDone]] = {}
         """Those of each cell; the cell with the newest run is the last."""
 
@@ -53,6 +54,8 @@ class LiveState:
             self._note_tick(event)
         elif isinstance(event, RunDone):
             self._note_run(event)
+        elif isinstance(event, RunStarted):
+            self._is_cell = event.role == CELL
         elif isinstance(event, Begun):
             self.begun = event
 
@@ -100,7 +103,7 @@ class LiveState:
     def _note_tick(self, tick: Tick) -> None:
         self.tick = tick
         second = int(tick.elapsed_s)
-        live = tick.live
+        live = tick.live if self._is_cell else None  # curves would be flat next to the ceiling
         if second == self._second:
             before = self._seconds.pop()
             live = live or before  # a run that has just ended was part of this second

@@ -329,7 +329,6 @@ class Reader:
                 raise ValueError("its ordinals have gaps")
         return dict(zip(names, columns, strict=True))
 
-
     def _some_columns(
         self, table: str, number: int, names: tuple[str, ...], seqs: "Iterable[int]"
     ) -> IntColumns:

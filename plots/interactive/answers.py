@@ -6,14 +6,18 @@ import select
 import signal
 import sys
 from _thread import start_new_thread
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import MachineError, UsageError
 from bench.printable import shortened
+from plots.interactive.assets import FILES
+from plots.interactive.drawing import Drawn
+from plots.interactive.live import live_figures
+from plots.interactive.results import Compared, compare, figures_of, timeline_of
 
-JSON = dict[str, Any]
+JSON = Mapping[str, Any]
 
 
 def main() -> int:
@@ -44,20 +48,39 @@ def answers_to(line: str) -> Iterator[JSON]:
 
 
 def _assets(_: JSON) -> Iterator[JSON]:
-    from plots.interactive.assets import FILES
-
     yield {"files": {name: str(path) for name, path in FILES.items()}}
 
 
 def _figures(request: JSON) -> Iterator[JSON]:
-    from plots.interactive.results import figures_of
+    yield from _as_answers(figures_of(Path(request["folder"])))
 
-    for drawn in figures_of(Path(request["folder"])):
-        yield {"figure": drawn.as_json()}
+
+def _timeline(request: JSON) -> Iterator[JSON]:
+    yield from _as_answers(timeline_of(Path(request["folder"])))
+
+
+def _live(request: JSON) -> Iterator[JSON]:
+    yield from _as_answers(live_figures(request["begun"]))
+
+
+def _compare(request: JSON) -> Iterator[JSON]:
+    one, other = map(Path, request["folders"])
+    yield from _as_answers(compare([one, other]))
+
+
+def _as_answers(every: Iterable[Drawn | Compared]) -> Iterator[JSON]:
+    for one in every:
+        yield {"figure" if isinstance(one, Drawn) else "comparison": one.as_json()}
     yield {"done": True}
 
 
-_ANSWERS: dict[str, Callable[[JSON], Iterator[JSON]]] = {"assets": _assets, "figures": _figures}
+_ANSWERS: Mapping[str, Callable[[JSON], Iterator[JSON]]] = {
+    "assets": _assets,
+    "figures": _figures,
+    "timeline": _timeline,
+    "live": _live,
+    "compare": _compare,
+}
 
 
 def _end_when_unread(descriptor: int) -> None:

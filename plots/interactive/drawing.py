@@ -155,6 +155,8 @@ class Drawn:
     axes: Mapping[str, str] = field(default_factory=dict)
     """`linear` or `log` for "x" and "y": what is shown first. Without it there is no choice."""
     table: Table = field(default_factory=Table)
+    live: tuple[str, ...] = ()
+    """Names of the sources that a page streams rows into."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figure as a value that can be written as JSON."""
@@ -179,10 +181,10 @@ def draw_lines(
     *,
     guides: Sequence[Guide] = (),
     ticks: Sequence[float] = (),
+    tick_names: Sequence[str] = (),
     axes: Mapping[str, str] | None = None,
     x_name: str = "",
     has_points: bool = True,
-    is_stepped: bool = False,
     how_to_read: str = "",
     finding: str = "",
     note: str = "",
@@ -200,25 +202,27 @@ def draw_lines(
     plot = empty_plot(x_label, known[0].label)
     if ticks:
         plot.xaxis.ticker = FixedTicker(ticks=list(ticks))
+    if tick_names:
+        texts = [one.replace("$$", "$ $") for one in tick_names]
+        plot.xaxis.major_label_overrides = dict(zip(ticks, texts, strict=True))
     plot.xaxis.major_label_policy = NoOverlap()
     series = []
     for rank, guide in enumerate(guides):
         series.append(_draw_guide(plot, f"guide:{rank}", guide, known))
-    hovered = []
+    hovered, drawn = [], []
     for rank, line in enumerate(lines):
         names = (f"spread:{rank}", f"line:{rank}", f"points:{rank}")
         source = ColumnDataSource(_columns(line, known, has_texts=has_points))
         dashes, colour = _dashes(line.look.line), line.look.colour
         if has_points:
-            plot.segment(
+            of_spread = plot.segment(
                 "x", "low", "x", "high",
                 source=source, color=colour, line_width=1.5, name=names[0],
             )  # fmt: skip
-        draw = plot.step if is_stepped else plot.line
-        more = {"mode": "after"} if is_stepped else {}
-        of_line = draw(
+            drawn.append(of_spread)
+        of_line = plot.line(
             "x", "y",
-            source=source, color=colour, line_dash=dashes, line_width=2, name=names[1], **more,
+            source=source, color=colour, line_dash=dashes, line_width=2, name=names[1],
         )  # fmt: skip
         if has_points:
             of_points = plot.scatter(
@@ -226,10 +230,11 @@ def draw_lines(
                 source=source, marker="marker", fill_alpha="filled", size=10,
                 color=colour, line_width=1.5, name=names[2],
             )  # fmt: skip
-            hovered.append(of_points)
-        else:
-            hovered.append(of_line)
+        drawn.append(of_line)
+        hovered.append(of_points if has_points else of_line)
         series.append(Series(line.name, names if has_points else names[1:2], colour))
+    # A steep ideal must not press what was measured to the bottom.
+    plot.x_range.renderers = plot.y_range.renderers = drawn
     shown = "text_" if has_points else "y_"
     plot.add_tools(
         HoverTool(
@@ -273,6 +278,7 @@ def empty_plot(x_label: str, y_label: str) -> Any:
         border_fill_color=None,
         outline_line_color=RULE,
     )
+    plot.toolbar_location = "above"
     plot.toolbar.logo = None
     plot.x_range.name, plot.y_range.name = "x-range", "y-range"
     for axis, label, name in ((plot.xaxis, x_label, "x-axis"), (plot.yaxis, y_label, "y-axis")):

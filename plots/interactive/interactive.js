@@ -205,6 +205,11 @@ window.crawlbench = (() => {
       data[`y_${key}`] = values.map(value => value ?? NaN);
       data[`text_${key}`] = values.map(value => value?.toLocaleString("en", {maximumSignificantDigits: 4}) ?? "-");
     }
+    if (!keys.length) {
+      for (const key of Object.keys(data)) data[key] = columns[key].map(value => value ?? NaN);
+      source.data = data;
+      return;
+    }
     data.y = data[`y_${keys[0]}`];
     data.about = columns.about ?? columns.x.map(String);
     data.name = columns.x.map(() => name.slice(name.indexOf(":") + 1));
