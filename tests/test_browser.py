@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +26,7 @@ _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-_WAIT_MS = 15_000  # only against a hang
+_WAIT_MS = 20_000  # only against a hang
 
 expect.set_options(timeout=_WAIT_MS)
 
@@ -160,6 +159,78 @@ def test_an_experiment_is_watched_stopped_resumed_and_survives_its_pages(
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
     assert not any(one.is_dir() for one in ui.folder.iterdir())
+
+
+def test_results_are_shown_compared_and_downloaded(ui: Ui, open_page: Open) -> None:
+    page = open_page("/running")
+    first = measure(ui, page)
+    second = f"{first}-2"
+    shutil.copytree(ui.folder / first, ui.folder / second)
+    page.goto(f"{ui.base}/")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    page.get_by_role("searchbox").fill("threads")
+    expect(page.locator("#none")).to_be_visible()
+    page.get_by_role("searchbox").fill(f"ASYNCIO {second[-2:]}")
+    expect(page.locator("#rows tr:visible")).to_have_count(1)
+    page.get_by_role("searchbox").fill("")
+    for name in (second, first):
+        page.get_by_role("checkbox", name=f"{name},").check()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    expect(page).to_have_url(f"{ui.base}/compare?a={first}&b={second}")  # the older is the baseline
+    expect(page.locator("#text")).to_contain_text("asyncio, C=2")
+    expect(page.locator("#figures-list .figure canvas").first).to_be_visible()
+    expect(page.locator("#figures-state")).to_be_hidden()
+
+    page.goto(f"{ui.base}/results/{second}")
+    expect(page.locator("#tables-text")).to_contain_text("asyncio")
+    expect(page.locator("#figures-list .figure canvas").first).to_be_visible()
+    expect(page.locator("#command")).to_contain_text("run --crawlers asyncio")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Runs as CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + 3  # a cell, and the server's capacity before and after it
+    assert lines[0].startswith("number,")
+
+    for path in (*PAGES, f"/results/{second}", f"/compare?a={first}&b={second}"):
+        page.goto(ui.base + path)
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("#connection, #now")).not_to_have_text("No connection")
+        overflow = page.evaluate("document.body.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0, path
+
+
+def measure(ui: Ui, page: Page) -> str:
+    """Measure one cell while a page watches, and return the name of its results."""
+    form = {"crawlers": ["asyncio"], "concurrency": "2", "delay": "1", "trials": "1"}
+    page.request.post(f"{ui.base}/api/experiments", data=form, headers={"Origin": ui.base})
+    expect(page.locator("#ending-text")).to_have_text("The experiment is done.")
+    expect(finished(page)).to_have_count(1)
+    page.get_by_role("link", name="Open the result").click()
+    expect(page.get_by_role("link", name="Report page")).to_be_visible()
+    return page.url.rpartition("/")[2]
+
+
+def test_a_lost_connection_is_shown_and_made_again(ui: Ui, open_page: Open) -> None:
+    page = open_page("/new")
+    connections: list[WebSocketRoute] = []
+    may_connect = True
+
+    def route(connection: WebSocketRoute) -> None:
+        if may_connect:
+            connections.append(connection)
+            connection.connect_to_server()
+        else:
+            connection.close()
+
+    page.route_web_socket("**/api/live", route)
+    page.goto(f"{ui.base}/running")
+    expect(page.locator("#idle, #ending").locator("visible=true")).to_have_count(1)
+    may_connect = False
+    connections[0].close()
+    expect(page.locator("#connection")).to_contain_text("No connection")
+    may_connect = True
+    expect(page.locator("#connection")).to_have_text("")
+    assert len(connections) == 2
 
 
 def fill_form_by_keyboard(page: Page) -> None:

@@ -25,6 +25,13 @@ export function showCommand(element, text) {
   element.replaceChildren(...text.split(/( )/).map(word => (word === " " ? word : make("span", {}, word))));
 }
 
+/** Show the output of a verb: lines of tables scroll, and sentences wrap. */
+export function showText(element, text) {
+  element.replaceChildren(...text.trimEnd().split("\n").map(line =>
+    make("span", { class: /\S {2,}\S|\u2500/.test(line) ? "line" : "line prose" }, line)));
+  element.hidden = !text.trim();
+}
+
 /** Let screen readers say a text. */
 export function announce(text) { byId("status").textContent = text; }
 

@@ -1,14 +1,13 @@
 // Two results: the statements of crawlbench compare, and figures of both.
 
-import { byId, getJson, make, quietTime, streamFigures, tell } from "./common.js";
+import { byId, getJson, make, quietTime, showText, streamFigures, tell } from "./common.js";
 
 const asked = new URLSearchParams(location.search), a = asked.get("a"), b = asked.get("b");
 
 async function showStatements(query) {
   const text = byId("text");
   try {
-    text.textContent = (await getJson(`/api/compare?${query}`)).text;
-    text.hidden = false;
+    showText(text, (await getJson(`/api/compare?${query}`)).text);
     tell(byId("statements-state"), "");
   } catch (error) {
     tell(byId("statements-state"), error.message);

@@ -62,29 +62,34 @@ async function crawl() {
   byId("state").textContent = "";
 }
 
+// One element for all timelines: what is chosen in a figure is kept, and nothing below it moves.
+const place = make("div", { class: "figure skeleton" }, "The timeline of the crawl appears here.");
+byId("figures-list").append(place);
+
 const tile = (label, value, unit) => make("div", { class: "tile" }, make("div", { class: "label" }, label),
   make("div", { class: "value" }, value, make("span", { class: "unit" }, unit)));
 
-async function show(what, answer) {
+function showNumbers(answer) {
   byId("numbers").replaceChildren(
     tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(answer.ideal_per_s), "/s"),
     tile("p50", number(answer.p50_ms), "ms"), tile("p99", number(answer.p99_ms), "ms"), tile("In flight, mean", number(answer.in_flight), ""));
+}
+
+async function show(what, answer) {
+  showNumbers(answer);
   const share = answer.ideal_per_s ? answer.requests_per_s / answer.ideal_per_s : 0;
   byId("meter").hidden = !answer.ideal_per_s;
   byId("meter").title = `${Math.round(share * 100)} % of the ideal`;
   byId("meter-fill").style.width = `${Math.min(100, share * 100)}%`;
   byId("explained").textContent = explain(what, answer, before);
   byId("verdict").replaceChildren(make("span", { class: `badge ${answer.verdict}` }, answer.verdict));
-  byId("reasons").replaceChildren(...(answer.reasons ?? []).map(reason => make("li", {}, reason)));
+  byId("reasons").replaceChildren(...[answer.failure, ...answer.reasons].filter(Boolean).map(reason => make("li", {}, reason)));
   showCommand(byId("command"), answer.command);
   byId("command").parentElement.hidden = false;
   before = { asked: what, answer };
   if (answer.figure) {
-    const element = make("div", { class: "figure" }), list = byId("figures-list");
-    list.style.minHeight = `${list.offsetHeight}px`; // nothing below moves while it is replaced
-    list.replaceChildren(element);
-    window.crawlbench.show(element, answer.figure);
-    list.style.minHeight = "";
+    place.className = "figure";
+    window.crawlbench.show(place, answer.figure);
   }
 }
 
@@ -112,9 +117,10 @@ function change(from, to) {
 }
 
 function cause({ concurrency, capacity, delay_ms, tail }, answer) {
+  if (!answer.requests_per_s || !answer.ideal_per_s) return "";
   const inFlight = answer.in_flight, share = answer.requests_per_s / answer.ideal_per_s;
   if (capacity !== null && inFlight > capacity * 1.05) {
-    return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue.`;
+    return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server, ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue (means over the crawl).`;
   }
   if (share > 0.95) return `${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
   if (tail === "none" && answer.p50_ms > delay_ms * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay_ms} ms: the rest is time in the crawler and the server.`;
@@ -122,6 +128,7 @@ function cause({ concurrency, capacity, delay_ms, tail }, answer) {
   return "";
 }
 
+showNumbers({});
 byId("knobs").addEventListener("submit", event => { event.preventDefault(); crawl(); });
 byId("crawler").addEventListener("change", changed);
 let wasRunning = false;

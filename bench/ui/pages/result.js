@@ -1,6 +1,6 @@
 // One result: facts, figures, tables, how it was measured.
 
-import { apiPath, byId, bytes, getJson, getText, make, quietTime, removed, resultPath, resume, runsOf, showCommand, streamFigures, tell, when, working } from "./common.js";
+import { apiPath, byId, bytes, getJson, getText, make, quietTime, removed, resultPath, resume, runsOf, showCommand, showText, streamFigures, tell, when, working } from "./common.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
 
@@ -34,8 +34,7 @@ function show(result) {
 async function showTables() {
   const state = byId("tables-state"), text = byId("tables-text");
   try {
-    text.textContent = await getText(`${apiPath(name)}/report.txt`);
-    text.hidden = false;
+    showText(text, await getText(`${apiPath(name)}/report.txt`));
     tell(state, "");
   } catch (error) {
     tell(state, `There are no tables: ${error.message}`);

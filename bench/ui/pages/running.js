@@ -1,6 +1,6 @@
 // What is being measured: progress, the last second at the server, curves, finished cells.
 
-import { announce, apiPath, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, tell, working } from "./common.js";
+import { announce, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, showText, tell, working } from "./common.js";
 
 // Numbers of the last second, with the last minute of each as a small curve
 
@@ -146,11 +146,10 @@ async function showEnd({ ending, problem, folder, can_resume: canResume }) {
   again.hidden = !canResume;
   again.onclick = () => resume(again, folder);
   if (!folder) return;
-  try {
-    await getJson(apiPath(folder));
-  } catch (error) { // it was deleted meanwhile
+  const { results } = await getJson("/api/results");
+  if (!results.some(result => result.name === folder)) { // it was deleted meanwhile
     open.hidden = again.hidden = true;
-    tell(byId("problem"), error.message);
+    byId("ending-text").textContent += " Its results have been deleted.";
   }
 }
 
@@ -187,7 +186,7 @@ function draw() {
   byId("tiles").hidden = Boolean(begun?.why_no_live);
   showLive(isRunning && connection === "open" ? tick?.live : null);
   byId("ending").hidden = !isOver;
-  tell(byId("lines"), state.messages.join("\n"));
+  showText(byId("lines"), state.messages.join("\n"));
   byId("messages").hidden = !state.messages.length;
   if (begun && dirty.cells) showCells({ ...state, run: state.run });
   if (begun) showFigures(state);
