@@ -31,10 +31,11 @@ from plots.starting import parse_arguments
 from server.standard_streams import run_program
 
 if TYPE_CHECKING:
-    from plots.page import Picture
+    from plots.page import InteractivePart, Picture
     from plots.scenes import Drawn
 
-    _FiguresAndPage = tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]
+    _Page = Callable[[Sequence[Picture], InteractivePart], str]
+    _FiguresAndPage = tuple[Iterator[Drawn], _Page]
 
 PAGE = "report.html"
 
@@ -124,10 +125,14 @@ def draw_all(
     Raises StoreError, and OSError if a file cannot be written.
     """
     from plots.page import Picture
+    from plots.page_figures import interactive_part
 
     path = find_file(folder)
     with Store.open(path) as store:
-        figures, page = _DRAWN[kind_of(store).name](store, analysis, timeline_at)
+        kind = kind_of(store)
+        if analysis is None:
+            analysis = kind.analyse(store)
+        figures, page = _DRAWN[kind.name](store, analysis, timeline_at)
         pictures: list[Picture] = []
         for drawn in figures:
             image = io.BytesIO()
@@ -153,18 +158,14 @@ def draw_all(
         if not pictures:
             raise StoreError(f"{path} has no run with results, so there is nothing to draw")
         with atomic_write(path.parent / PAGE) as stream:
-            stream.write(page(pictures).encode())
+            stream.write(page(pictures, interactive_part(store, analysis)).encode())
         yield path.parent / PAGE
 
 
-def _of_sweep(
-    store: Store, analysis: Any, timeline_at: Sequence[int]
-) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
-    from bench.analysis.analyse import analyse
+def _of_sweep(store: Store, analysis: Any, timeline_at: Sequence[int]) -> "_FiguresAndPage":
     from plots.figures import figures_of, timelines_left_out
     from plots.sweep_page import sweep_page
 
-    analysis = analysis or analyse(store)
     known = set(analysis.experiment.crawlers)
     for run in analysis.runs:
         if run.crawler not in known or run.role != CELL:
@@ -174,55 +175,39 @@ def _of_sweep(
     return figures_of(store, analysis, timeline_at), partial(sweep_page, store, analysis)
 
 
-def _of_primes(
-    store: Store, analysis: Any, timeline_at: Sequence[int]
-) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
-    from bench.primes.analysis import analyse_primes
+def _of_primes(store: Store, analysis: Any, timeline_at: Sequence[int]) -> "_FiguresAndPage":
     from plots.figures import primes_figures
     from plots.primes_page import primes_page
 
     if timeline_at:
         raise StoreError(f"--timeline-at is for crawls, and {store.path} has none")
-    analysis = analysis or analyse_primes(store)
     return primes_figures(store, analysis), partial(primes_page, store, analysis)
 
 
-def _of_scenarios(
-    store: Store, analysis: Any, timeline_at: Sequence[int]
-) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
-    from bench.scenarios.analysis import analyse_scenarios
+def _of_scenarios(store: Store, analysis: Any, timeline_at: Sequence[int]) -> "_FiguresAndPage":
     from plots.figures import scenarios_figures
     from plots.scenarios_page import scenarios_page
 
     if timeline_at:
         raise StoreError(f"--timeline-at is for one sweep, and {store.path} has several")
-    analysis = analysis or analyse_scenarios(store)
     return scenarios_figures(store, analysis), partial(scenarios_page, store, analysis)
 
 
-def _of_advice(
-    store: Store, analysis: Any, timeline_at: Sequence[int]
-) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
-    from bench.advice.analysis import analyse_advice
+def _of_advice(store: Store, analysis: Any, timeline_at: Sequence[int]) -> "_FiguresAndPage":
     from plots.advice_page import advice_page
     from plots.figures import advice_figures
 
     if timeline_at:
         raise StoreError(f"--timeline-at is for crawls and sweeps, and {store.path} is neither")
-    analysis = analysis or analyse_advice(store)
     return advice_figures(store, analysis), partial(advice_page, store, analysis)
 
 
-def _of_site(
-    store: Store, analysis: Any, timeline_at: Sequence[int]
-) -> "tuple[Iterator[Drawn], Callable[[Sequence[Picture]], str]]":
-    from bench.sites.analysis import analyse_site
+def _of_site(store: Store, analysis: Any, timeline_at: Sequence[int]) -> "_FiguresAndPage":
     from plots.figures import site_figures
     from plots.site_page import site_page
 
     if timeline_at:
         raise StoreError(f"--timeline-at is for crawls and sweeps, and {store.path} is neither")
-    analysis = analysis or analyse_site(store)
     return site_figures(store, analysis), partial(site_page, store, analysis)
 
 

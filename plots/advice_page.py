@@ -7,7 +7,17 @@ from bench.advice.report import answers_table, points_table
 from bench.advice.words import answer
 from bench.results.environment import format_versions
 from bench.results.store import Store
-from plots.page import CSV_EXPORTS, Content, Picture, doubts, format_names, page_table, render
+from plots.page import (
+    CSV_EXPORTS,
+    NO_PART,
+    Content,
+    InteractivePart,
+    Picture,
+    doubts,
+    format_names,
+    page_table,
+    render,
+)
 
 _NOTE = (
     "Each concurrency was measured in boxes of time, and the next one was chosen by what was "
@@ -17,7 +27,12 @@ _NOTE = (
 )
 
 
-def advice_page(store: Store, advice: AdviceAnalysis, pictures: Sequence[Picture]) -> str:
+def advice_page(
+    store: Store,
+    advice: AdviceAnalysis,
+    pictures: Sequence[Picture],
+    interactive: InteractivePart = NO_PART,
+) -> str:
     """Return the page as HTML. Raises StoreError."""
     asked, analysis = advice.experiment, advice.analysis
     content = Content(
@@ -51,4 +66,4 @@ def advice_page(store: Store, advice: AdviceAnalysis, pictures: Sequence[Picture
         command=asked.command(),
         exports=CSV_EXPORTS,
     )
-    return render(store, content, pictures)
+    return render(store, content, pictures, interactive)

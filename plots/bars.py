@@ -9,7 +9,8 @@ from matplotlib.patches import Patch
 
 from bench.analysis.parallel import ParallelPoint
 from bench.analysis.validity import Level
-from plots.style import CLIENT, GREY, SERVER, LineStyle, lightened, marker_of
+from plots.looks import CLIENT, GREY, SERVER, LineStyle
+from plots.style import lightened, marker_of
 
 
 def draw_rate(

@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from bench.analysis.quantiles import least_requests
 from bench.analysis.validity import Level
 from bench.plan.experiment import Experiment
-from plots.style import FAILED, GREY, LineStyle, keep_inside, marker_of, spread_labels
+from plots.looks import FAILED, GREY, LineStyle
+from plots.style import keep_inside, marker_of, spread_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

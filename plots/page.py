@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from bench.analysis.validity import Level, Verdict, shared_reasons
 from bench.documents import DOCUMENTS
@@ -43,6 +44,7 @@ READ_ON = {
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",
     "editions.md": "the book's programs, and the commands that do the same",
     "usage.md": "the verbs and their options",
+    "watching.md": "what the terminal shows while an experiment runs",
     "security.md": "what is promised, and what is not",
 }
 """The subject of each manual, by file name."""
@@ -173,7 +175,33 @@ class Content:
     """Arguments after `crawlbench export DIR`, each with a description of what it prints."""
 
 
-def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
+@dataclass(frozen=True, slots=True)
+class InteractivePart:
+    """The interactive figures of a page, and what they need, as text to be put into it."""
+
+    scripts: tuple[str, ...] = ()
+    style: str = ""
+    figures: tuple[str, ...] = ()
+    """JSON, as interactive.js shows it."""
+    why_none: str = ""
+    """A sentence that says why there are none; "" if there are, or if there is nothing to say."""
+
+    @property
+    def figures_in_html(self) -> tuple[Markup, ...]:
+        """The JSON in a form that cannot end the element that it is in."""
+        return tuple(Markup(one.replace("<", "\\u003c")) for one in self.figures)  # noqa: S704
+
+
+NO_PART = InteractivePart()
+"""A page without interactive figures."""
+
+
+def render(
+    store: Store,
+    content: Content,
+    pictures: Sequence[Picture],
+    interactive: InteractivePart = NO_PART,
+) -> str:
     """Return the page as HTML. Raises StoreError."""
     environment = Environment(
         loader=PackageLoader("plots", "templates"),
@@ -188,6 +216,7 @@ def render(store: Store, content: Content, pictures: Sequence[Picture]) -> str:
     kinds = {one.heading: one.how_to_read for one in pictures if one.crawler}
     return environment.get_template("report.html").render(
         content=content,
+        interactive=interactive,
         created=store.created_utc().replace("T", " ").removesuffix("+00:00"),
         environment={
             name: ", ".join(f"{key} {one}" for key, one in value.items())

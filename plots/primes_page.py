@@ -6,10 +6,25 @@ from bench.primes.analysis import PrimesAnalysis, key_of
 from bench.primes.report import format_work, times_table, work_table
 from bench.results.environment import format_versions
 from bench.results.store import Store
-from plots.page import Content, Picture, Table, doubts, format_names, page_table, render
+from plots.page import (
+    NO_PART,
+    Content,
+    InteractivePart,
+    Picture,
+    Table,
+    doubts,
+    format_names,
+    page_table,
+    render,
+)
 
 
-def primes_page(store: Store, analysis: PrimesAnalysis, pictures: Sequence[Picture]) -> str:
+def primes_page(
+    store: Store,
+    analysis: PrimesAnalysis,
+    pictures: Sequence[Picture],
+    interactive: InteractivePart = NO_PART,
+) -> str:
     """Return the page as HTML. Raises StoreError."""
     asked = analysis.experiment
     runs = [run for cell in analysis.cells for run in cell.runs]
@@ -28,7 +43,7 @@ def primes_page(store: Store, analysis: PrimesAnalysis, pictures: Sequence[Pictu
         single_runs="For each saver, the trial with the median time.",
         libraries=format_versions(run.run for run in runs),
     )
-    return render(store, content, pictures)
+    return render(store, content, pictures, interactive)
 
 
 def _tables(analysis: PrimesAnalysis) -> Iterator[Table]:

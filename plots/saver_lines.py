@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.primes.analysis import PrimesAnalysis, SavedCell
 from bench.primes.savers import NO_IO
 from plots.lines import Point, draw_line, name_ends
-from plots.style import add_small_print, marks_explained, styles_of
+from plots.looks import styles_of
+from plots.style import add_small_print, marks_explained
 
 _MARGIN = 1.4
 

@@ -6,10 +6,24 @@ from bench.results.environment import format_versions
 from bench.results.store import Store
 from bench.scenarios.analysis import ScenariosAnalysis
 from bench.scenarios.report import finding_of_scenarios, ranking_table, runs_table, scores_table
-from plots.page import Content, Picture, doubts, format_names, page_table, render
+from plots.page import (
+    NO_PART,
+    Content,
+    InteractivePart,
+    Picture,
+    doubts,
+    format_names,
+    page_table,
+    render,
+)
 
 
-def scenarios_page(store: Store, analysis: ScenariosAnalysis, pictures: Sequence[Picture]) -> str:
+def scenarios_page(
+    store: Store,
+    analysis: ScenariosAnalysis,
+    pictures: Sequence[Picture],
+    interactive: InteractivePart = NO_PART,
+) -> str:
     """Return the page as HTML. Raises StoreError."""
     asked = analysis.experiment
     content = Content(
@@ -32,4 +46,4 @@ def scenarios_page(store: Store, analysis: ScenariosAnalysis, pictures: Sequence
         libraries=format_versions(analysis.runs),
         command=asked.command(),
     )
-    return render(store, content, pictures)
+    return render(store, content, pictures, interactive)

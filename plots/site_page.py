@@ -6,7 +6,16 @@ from bench.results.environment import format_versions
 from bench.results.store import Store
 from bench.sites.analysis import SiteAnalysis, SiteCell
 from bench.sites.report import finding_of_site, site_tables
-from plots.page import Content, Picture, doubts, format_names, page_table, render
+from plots.page import (
+    NO_PART,
+    Content,
+    InteractivePart,
+    Picture,
+    doubts,
+    format_names,
+    page_table,
+    render,
+)
 
 _NOTE = (
     "Each spider begins at the home page and follows the links that it finds. The site is "
@@ -15,7 +24,12 @@ _NOTE = (
 )
 
 
-def site_page(store: Store, analysis: SiteAnalysis, pictures: Sequence[Picture]) -> str:
+def site_page(
+    store: Store,
+    analysis: SiteAnalysis,
+    pictures: Sequence[Picture],
+    interactive: InteractivePart = NO_PART,
+) -> str:
     """Return the page as HTML. Raises StoreError."""
     asked = analysis.experiment
     tables = tuple(site_tables(analysis, show_all=True))
@@ -38,7 +52,7 @@ def site_page(store: Store, analysis: SiteAnalysis, pictures: Sequence[Picture])
         libraries=format_versions(analysis.runs),
         command=asked.command(),
     )
-    return render(store, content, pictures)
+    return render(store, content, pictures, interactive)
 
 
 def _name(cell: SiteCell, *, several: bool) -> str:

@@ -17,8 +17,10 @@ from bench.results.store import Store
 from plots.floor import times_floor
 from plots.page import (
     CSV_EXPORTS,
+    NO_PART,
     Column,
     Content,
+    InteractivePart,
     Picture,
     Row,
     Table,
@@ -148,7 +150,12 @@ _COMPARED = (
 )
 
 
-def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) -> str:
+def sweep_page(
+    store: Store,
+    analysis: Analysis,
+    pictures: Sequence[Picture],
+    interactive: InteractivePart = NO_PART,
+) -> str:
     """Return the page as HTML. Raises StoreError."""
     asked = analysis.experiment
     trials = [*analysis.ceilings, *(trial for cell in analysis.cells for trial in cell.trials)]
@@ -180,7 +187,7 @@ def sweep_page(store: Store, analysis: Analysis, pictures: Sequence[Picture]) ->
         command=asked.command(),
         exports=CSV_EXPORTS,
     )
-    return render(store, content, pictures)
+    return render(store, content, pictures, interactive)
 
 
 def _cells(analysis: Analysis) -> Table:

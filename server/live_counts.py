@@ -1,10 +1,10 @@
 """The few counters of a server that are asked for several times a second. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
-from server.log_histogram import BUCKETS
+from server.log_histogram import MOST_NS, bucket_of
 from server.packed_columns import HUGE
 
 _NUMBERS = ("monotonic_ns", "requests", "ended", "in_flight", "errors")
@@ -12,19 +12,20 @@ _NUMBERS = ("monotonic_ns", "requests", "ended", "in_flight", "errors")
 
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
-    """What a server has done since its start, or between two instants.
+    """What a server has done since its start.
 
-    `times` has the counts of a server.log_histogram of arrival to reply, of requests in runs.
+    `times` has the counts of a server.log_histogram of arrival to reply (or to when the client was
+    gone), of requests in runs.
     """
 
     monotonic_ns: int
-    """When it was counted, on the server's CLOCK_MONOTONIC; of a difference, how long it took."""
+    """When it was counted, on the server's CLOCK_MONOTONIC."""
     requests: int
     """Those that have arrived."""
     ended: int
     """Those that have been answered, were answered by a fault, or whose client has gone."""
     in_flight: int
-    """Those that have arrived and have not ended, at the end."""
+    """Those that have arrived and have not ended."""
     errors: int
     """Those that ended with a status from 400 on, by a fault, or because the client has gone."""
     times: Mapping[int, int]
@@ -41,37 +42,14 @@ class LiveCounts:
             raise ValueError("it has no times")
         for bucket, count in times.items():
             _check_count("number of times in a bucket", count)
-            if not (bucket.isascii() and bucket.isdigit() and len(bucket) <= 4):
-                raise ValueError("its times are in no buckets")
-            if int(bucket) >= BUCKETS:
+            if not _is_bucket(bucket):
                 raise ValueError("its times are in no buckets")
         numbers = {name: answer[name] for name in _NUMBERS}
         return cls(**numbers, times={int(bucket): count for bucket, count in times.items()})
 
     def as_json(self) -> dict[str, Any]:
         """Return what `parse` reads, for json.dumps, which makes the buckets strings."""
-        return asdict(self)
-
-    def since(self, earlier: Self) -> Self:
-        """Return what happened after an earlier answer of the same server.
-
-        Raises ValueError if these cannot be of the same server: a count has become smaller.
-        """
-        times = {
-            bucket: count - earlier.times.get(bucket, 0) for bucket, count in self.times.items()
-        }
-        difference = type(self)(
-            monotonic_ns=self.monotonic_ns - earlier.monotonic_ns,
-            requests=self.requests - earlier.requests,
-            ended=self.ended - earlier.ended,
-            in_flight=self.in_flight,
-            errors=self.errors - earlier.errors,
-            times={bucket: count for bucket, count in times.items() if count},
-        )
-        counts = (getattr(difference, name) for name in _NUMBERS)
-        if min(*counts, *times.values()) < 0 or earlier.times.keys() - self.times.keys():
-            raise ValueError("the server's counts have become smaller: it has been restarted")
-        return difference
+        return {**{name: getattr(self, name) for name in _NUMBERS}, "times": dict(self.times)}
 
 
 def merge_live(members: Sequence[LiveCounts], now_ns: int) -> LiveCounts:
@@ -88,6 +66,12 @@ def merge_live(members: Sequence[LiveCounts], now_ns: int) -> LiveCounts:
         errors=sum(one.errors for one in members),
         times=times,
     )
+
+
+def _is_bucket(text: str) -> bool:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST_NS))):
+        return False
+    return int(text) < MOST_NS and bucket_of(int(text)) == int(text)
 
 
 def _check_count(name: str, value: object) -> None:

@@ -77,7 +77,7 @@ class SingleProcess:
             ended=port.requests - port.in_flight,
             in_flight=port.in_flight,
             errors=refused + port.faults_played + port.unanswered,
-            times={bucket: count for bucket, count in enumerate(port.times) if count},
+            times=dict(port.times),
         )
 
     async def packed_run(self, name: str, load_from_ns: int | None) -> Iterator[bytes]:

@@ -30,8 +30,9 @@ from crawlers.work import WorkLog
 from plots.figures import delays, figures_of, over_time
 from plots.figures.delays import delays_figure, delays_ms
 from plots.figures.latency_vs_load import findings, latency_vs_load_figure
-from plots.figures.over_time import Windows, over_time_figure, windows_of
+from plots.figures.over_time import over_time_figure
 from plots.sweep_page import sweep_page
+from plots.windows import Windows, windows_of
 from server.ledger import ANSWERED, REFUSED, RunLedger
 from server.service import SERVED, Admission, Service
 from tests.factories import MS, conditions, experiment, record_of, usage

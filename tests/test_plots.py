@@ -25,7 +25,8 @@ from plots.figures.in_flight import binned, in_flight_figure
 from plots.figures.latency_split import latency_split_figure
 from plots.figures.throughput import throughput_figure
 from plots.figures.timeline import findings_of_first, timeline_figure
-from plots.style import spread_labels, styles_of
+from plots.looks import styles_of
+from plots.style import spread_labels
 from tests.factories import experiment, planned, result
 
 ASKED = experiment(("serial", "asyncio"), trials=3)

@@ -26,9 +26,9 @@ from plots.figures import (
     site_parse,
     site_throughput,
 )
+from plots.looks import styles_of
 from plots.scenes import SiteScene
 from plots.site_page import site_page
-from plots.style import styles_of
 from tests.site_analyses import SHOULD, analysis, asked_site, cell, crawl, host
 from tests.site_runs import site_experiment, site_store
 

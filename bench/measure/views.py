@@ -88,8 +88,16 @@ class JsonView:
         """Do nothing."""
 
 
+def _live_view(stream: TextIO) -> View:
+    from rich.console import Console
+
+    from bench.measure.live_view import LiveView
+
+    return LiveView(Console(file=bare(stream)))
+
+
 VIEWS: dict[str, tuple[Callable[[TextIO], View] | None, str]] = {
-    "live": (LineView, "numbers of the last second, and finished cells"),
+    "live": (_live_view, "numbers of the last second, and finished cells"),
     "line": (LineView, "one line"),
     "json": (JsonView, "events as lines of JSON"),
     "none": (None, "nothing"),

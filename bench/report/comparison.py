@@ -1,7 +1,7 @@
 """Compares two folders of results, or two crawlers in one folder, for `crawlbench compare`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -217,16 +217,32 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
     if find_file(baseline).samefile(find_file(candidate)):
         raise NotComparableError(f"{baseline} and {candidate} are the same results")
     with Store.open(find_file(baseline)) as one, Store.open(find_file(candidate)) as other:
-        for store in (one, other):
-            _check_repeated(store)
-        differences = list(_plan_differences(one.experiment(), other.experiment()))
-        if differences:
-            raise NotComparableError(
-                f"{baseline} and {candidate} differ in what was asked: {'; '.join(differences)}"
-            )
-        warnings = list(_environment_differences(one, other))
-        before, after = analyse(one), analyse(other)
-        measured_on = [_measured_on(one), _measured_on(other)]
+        return compare_stores(str(baseline), one, str(candidate), other, metric, worst)
+
+
+def compare_stores(
+    baseline: str,
+    one: Store,
+    candidate: str,
+    other: Store,
+    metric: Metric,
+    worst: Level,
+    analysed: Callable[[Store], Analysis] = analyse,
+) -> Comparison:
+    """Compare two results, which messages call `baseline` and `candidate`.
+
+    Runs with a verdict worse than `worst` are left out. Raises NotComparableError and StoreError.
+    """
+    for store in (one, other):
+        _check_repeated(store)
+    differences = list(_plan_differences(one.experiment(), other.experiment()))
+    if differences:
+        raise NotComparableError(
+            f"{baseline} and {candidate} differ in what was asked: {'; '.join(differences)}"
+        )
+    warnings = list(_environment_differences(one, other))
+    before, after = analysed(one), analysed(other)
+    measured_on = [_measured_on(one), _measured_on(other)]
     found = {cell.cell: cell for cell in after.cells}
     pairs = {
         f"{cell.cell.crawler}, {_point(before, cell.cell)}": (cell, found[cell.cell])
@@ -241,9 +257,8 @@ def _compare_folders(baseline: Path, candidate: Path, metric: Metric, worst: Lev
     alone = len(before.cells) + len(after.cells) - 2 * len(pairs)
     if alone:
         warnings.append(f"{alone} cells are only in one of the two")
-    return _comparison(
-        str(baseline), str(candidate), metric, pairs, _Noticed(warnings, gaps, measured_on), worst
-    )
+    noticed = _Noticed(warnings, gaps, measured_on)
+    return _comparison(baseline, candidate, metric, pairs, noticed, worst)
 
 
 def _comparison(

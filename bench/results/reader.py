@@ -1,11 +1,12 @@
 """Reads results files from untrusted sources: checks them, and makes their text printable."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from bench.errors import StoreError
 from bench.plan.advice import ADVICE, AdviceExperiment
@@ -34,6 +35,10 @@ from server import __version__
 from server.ledger import LOAD_COLUMNS
 from server.request_plan import Plan
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _READING_S = 300.0
 """Time limit of one query. Real queries are much shorter."""
 _STEPS = 10_000
@@ -51,7 +56,23 @@ _OF_CRAWLERS: dict[str, type[Experiment]] = {
 }
 """The kinds of experiments that only measure crawlers. bench.kinds has all kinds."""
 
+_IS_GOOD = "error = 0 AND status BETWEEN 100 AND 399"
+"""As crawlers.contract.is_good, of any server. crawlbench's own answers nothing but 200 there."""
+_OUTLINES = f"""
+    SELECT run, count(*), sum({_IS_GOOD}), min(start_ns), max(end_ns) FROM fetch GROUP BY run
+"""
+
 _Asked = TypeVar("_Asked", bound=Asked)
+
+
+class Outline(NamedTuple):
+    """What the fetches of a run say without those of the server: nothing has been checked."""
+
+    fetches: int
+    good: int
+    """How many got a good response, by the crawler's own record."""
+    first_ns: int
+    last_ns: int
 
 
 class Reader:
@@ -205,6 +226,31 @@ class Reader:
         """Return the fetches of a run as FETCH_COLUMNS of int64, in the order of their records."""
         return self._columns("fetch", number, FETCH_COLUMNS)
 
+    def outlines(self) -> dict[int, Outline]:
+        """Return an outline of each run that has fetches, by its number.
+
+        It takes a third of a second for a million requests, a tenth of what `fetches` takes.
+        """
+        with self._reading("fetch"):
+            rows = self._connection.execute(_OUTLINES).fetchall()
+            return {int(row[0]): Outline(*map(int, row[1:])) for row in rows}
+
+    def failed_seqs(self, number: int) -> "NDArray[np.int64]":
+        """Return the seq of each fetch of a run without a good response, in ascending order."""
+        import numpy as np
+
+        query = f"SELECT seq FROM fetch WHERE run = ? AND NOT ({_IS_GOOD}) ORDER BY seq"
+        with self._reading(f"fetch of run {number}"):
+            return np.array(self._connection.execute(query, (number,)).fetchall(), np.int64).ravel()
+
+    def fetches_of(self, number: int, seqs: "Iterable[int]") -> IntColumns:
+        """Return the fetches of some requests of a run, in the order of seq."""
+        return self._some_columns("fetch", number, FETCH_COLUMNS, seqs)
+
+    def arrivals_of(self, number: int, seqs: "Iterable[int]") -> IntColumns:
+        """Return the arrivals of some requests of a run, in the order of seq."""
+        return self._some_columns("arrival", number, ARRIVAL_COLUMNS, seqs)
+
     def arrivals(self, number: int) -> IntColumns:
         """Return the arrivals of a run as ARRIVAL_COLUMNS of int64, in the order of arrival."""
         return self._columns("arrival", number, ARRIVAL_COLUMNS)
@@ -281,6 +327,21 @@ class Reader:
                 is_filled[ordinals] = True
             if not is_filled.all():
                 raise ValueError("its ordinals have gaps")
+        return dict(zip(names, columns, strict=True))
+
+    def _some_columns(
+        self, table: str, number: int, names: tuple[str, ...], seqs: "Iterable[int]"
+    ) -> IntColumns:
+        import numpy as np
+
+        chosen = "(SELECT value FROM json_each(?))"
+        query = (
+            f"SELECT {', '.join(names)} FROM {table} WHERE run = ? AND seq IN {chosen} "
+            "ORDER BY seq, ordinal"
+        )
+        with self._reading(f"{table} of run {number}"):
+            rows = self._connection.execute(query, (number, json.dumps(list(seqs)))).fetchall()
+            columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(names)).T
         return dict(zip(names, columns, strict=True))
 
 

@@ -21,18 +21,15 @@ from bench.plan.advice import WARM_UP_SHARE, AdviceExperiment
 from bench.plan.ideal import ideal_curve, steady_rate_per_s
 from bench.wording import format_percent
 from plots.lines import Point, draw_markers
+from plots.looks import FAILED, GREY, LineStyle, styles_of
 from plots.scenes import AdviceScene, Drawn
 from plots.style import (
-    FAILED,
-    GREY,
     LEGEND_INCHES,
-    LineStyle,
     add_small_print,
     add_title,
     marks_explained,
     new_figure,
     spread_ticks_log,
-    styles_of,
 )
 
 if TYPE_CHECKING:

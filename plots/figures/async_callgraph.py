@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from bench.primes.saved_run import merged
 from plots.figures.overlap import ITEMS, WORK, draw_bars
+from plots.looks import CLIENT, GREY
 from plots.scenes import Drawn, SaverScene
-from plots.style import CLIENT, GREY, add_small_print, format_doubt, new_figure
+from plots.style import add_small_print, format_doubt, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

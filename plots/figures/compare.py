@@ -7,7 +7,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.comparison import BETTER, WORSE
 from bench.report.comparison import Compared
-from plots.style import GREY, add_small_print, new_figure
+from plots.looks import GREY
+from plots.style import add_small_print, new_figure
 
 _MARKS = {BETTER: ("#009E73", "^"), WORSE: ("#D55E00", "v")}
 _UNDECIDED = (GREY, "o")

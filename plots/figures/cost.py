@@ -12,16 +12,9 @@ from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS, NO_DIFFERENCE, compare
 from bench.plan.floor import cost_unit
 from plots.floor import floor_cell_for, times_floor
+from plots.looks import GREY, LineStyle, styles_of
 from plots.scenes import DelayScene, Drawn
-from plots.style import (
-    GREY,
-    LineStyle,
-    add_small_print,
-    add_title,
-    marker_of,
-    new_figure,
-    styles_of,
-)
+from plots.style import add_small_print, add_title, marker_of, new_figure
 from plots.words import TIMES
 
 _ROOM = 1.5

@@ -13,8 +13,9 @@ from bench.analysis.cells import Trial
 from bench.analysis.quantiles import tail_quantile
 from bench.analysis.split import answered_of
 from bench.plan.floor import cost_unit
+from plots.looks import CLIENT, SERVER
 from plots.scenes import DelayScene, Drawn
-from plots.style import CLIENT, SERVER, add_small_print, add_title, new_figure
+from plots.style import add_small_print, add_title, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,15 +19,9 @@ from plots.lines import (
     plan_and_spread,
     set_apart,
 )
+from plots.looks import GREY, styles_of
 from plots.scenes import DelayScene, Drawn
-from plots.style import (
-    GREY,
-    add_axes_title,
-    add_small_print,
-    new_figure,
-    spread_ticks_log,
-    styles_of,
-)
+from plots.style import add_axes_title, add_small_print, new_figure, spread_ticks_log
 from plots.words import format_ideal, lowest_and_highest
 
 if TYPE_CHECKING:

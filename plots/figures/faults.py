@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from bench.results.environment import format_machine
-from plots.style import GREY, add_small_print, add_title, new_figure
+from plots.looks import GREY
+from plots.style import add_small_print, add_title, new_figure
 
 _ROW_INCHES = 0.27
 _WIDTH_INCHES = 13.0

@@ -17,16 +17,9 @@ from bench.plan.site import SiteExperiment
 from bench.sites.analysis import HostSummary, SiteCell
 from bench.sites.validity import SHORT_GAP_SHARE, broken_gap
 from plots.figures.site_coverage import name_cell
+from plots.looks import FAILED, GREY, SERVER
 from plots.scenes import Drawn, SiteScene
-from plots.style import (
-    FAILED,
-    GREY,
-    LEGEND_INCHES,
-    SERVER,
-    add_small_print,
-    add_title,
-    new_figure,
-)
+from plots.style import LEGEND_INCHES, add_small_print, add_title, new_figure
 
 _HOW_TO_READ = (
     "A row of panels for each spider, at the concurrency at which it is fastest, and in each a row "

@@ -10,8 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.cells import Trial
 from bench.analysis.in_flight import Levels
 from bench.results.columns import IntColumns
+from plots.looks import GREY, SERVER
 from plots.scenes import Drawn, RunScene
-from plots.style import GREY, SERVER, add_axes_title, add_small_print, format_doubt, new_figure
+from plots.style import add_axes_title, add_small_print, format_doubt, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

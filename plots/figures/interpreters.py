@@ -11,16 +11,9 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.parallel import ParallelPoint, ParallelSeries, by_interpreter
 from bench.analysis.validity import Level
 from plots.bars import cost_legend, cost_of, draw_cost, draw_rate, highest, rate_legend
+from plots.looks import LineStyle, styles_of
 from plots.scenes import DelayScene, Drawn, cell_of, shown_series
-from plots.style import (
-    LineStyle,
-    add_small_print,
-    add_title,
-    legend_below,
-    marks_explained,
-    new_figure,
-    styles_of,
-)
+from plots.style import add_small_print, add_title, legend_below, marks_explained, new_figure
 from plots.words import TIMES, format_rate, is_difference_seen
 
 _HEIGHT = 0.7

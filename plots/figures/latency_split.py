@@ -12,17 +12,16 @@ from bench.analysis.analyse import Analysis
 from bench.analysis.cells import Trial
 from bench.analysis.split import Part, SplitSummary
 from plots.lines import P99_NOTE, note_few_requests, set_apart
+from plots.looks import LineStyle, styles_of
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
     LEGEND_INCHES,
-    LineStyle,
     add_small_print,
     add_title,
     marker_of,
     marks_explained,
     new_figure,
     spread_ticks_log,
-    styles_of,
 )
 from plots.words import format_clocks
 

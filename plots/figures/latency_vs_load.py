@@ -18,19 +18,16 @@ from bench.analysis.quantiles import least_requests, quantile, tail_quantile
 from bench.plan.ideal import GOOD, Ceiling, ceilings, simulate
 from bench.results.schema import RunRow
 from plots.lines import Point, draw_line, plan_and_spread
+from plots.looks import FAILED, GREY, LineStyle, styles_of
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
-    FAILED,
-    GREY,
     LEGEND_INCHES,
-    LineStyle,
     add_small_print,
     add_title,
     marks_explained,
     new_figure,
     spread_ticks,
     spread_ticks_log,
-    styles_of,
 )
 
 _QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}

@@ -14,16 +14,9 @@ from bench.analysis.good import GoodRequests
 from bench.analysis.in_flight import Levels
 from bench.plan.ideal import LimitStep, ideal_limit_steps
 from plots.figures.in_flight import binned
+from plots.looks import CLIENT, FAILED, SERVER
 from plots.scenes import Drawn, RunScene
-from plots.style import (
-    CLIENT,
-    FAILED,
-    SERVER,
-    add_axes_title,
-    add_small_print,
-    format_doubt,
-    new_figure,
-)
+from plots.style import add_axes_title, add_small_print, format_doubt, new_figure
 from plots.words import format_delay_of, format_load_of
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """over-time-CRAWLER.png: rates, requests in flight and latency of one run, in windows of time."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,24 +19,15 @@ from bench.analysis.response import DueTimes
 from bench.analysis.summary import RunSummary
 from bench.results.schema import RunRow
 from plots.figures.in_flight import binned
+from plots.looks import CLIENT, FAILED, GREY, SERVER
 from plots.scenes import Drawn, RunScene
-from plots.style import (
-    CLIENT,
-    FAILED,
-    GREY,
-    SERVER,
-    add_small_print,
-    add_title,
-    format_doubt,
-    new_figure,
-)
+from plots.style import add_small_print, add_title, format_doubt, new_figure
+from plots.windows import Windows, windows_of
 from plots.words import format_delay_of, format_load_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)
-_MOST_WINDOWS = 120
 _MOST_STALLS = 200
 """More of them than this are not drawn one by one."""
 _SENT = "#CC79A7"
@@ -52,51 +43,6 @@ _HOW_TO_READ = (
     "is its slowest request. The response time counts from the due instant, the service time from "
     "the start, so that only the former shows what users wait while a service stands still."
 )
-
-
-class Windows(NamedTuple):
-    """Windows of equal width, from the first due instant or the first start on."""
-
-    origin_ns: int
-    width_ns: int
-    number: int
-
-    @property
-    def edges_s(self) -> "NDArray[np.float64]":
-        """Where windows begin, and where the last one ends."""
-        edges: NDArray[np.float64] = np.arange(self.number + 1) * self.width_ns / 1e9
-        return edges
-
-    def of(self, at_ns: "NDArray[np.int64]") -> "NDArray[np.int64]":
-        """Return the window of each instant."""
-        return np.clip((at_ns - self.origin_ns) // self.width_ns, 0, self.number - 1)
-
-    def per_s(self, at_ns: "NDArray[np.int64]") -> "NDArray[np.float64]":
-        """Return how many instants per second are in each window."""
-        counts = np.bincount(self.of(at_ns), minlength=self.number)
-        rates: NDArray[np.float64] = counts / (self.width_ns / 1e9)
-        return rates
-
-    def quantiles(
-        self, at_ns: "NDArray[np.int64]", values: "NDArray[np.int64]", q: float
-    ) -> "NDArray[np.float64]":
-        """Return a quantile of the values in each window; NaN for an empty one."""
-        window = self.of(at_ns)
-        order = np.lexsort((values, window))
-        ends = np.searchsorted(window[order], np.arange(self.number + 1))
-        counts = np.diff(ends)
-        rank = ends[:-1] + np.maximum(0, np.ceil(q * counts).astype(np.int64) - 1)
-        found = np.full(self.number, np.nan)
-        found[counts > 0] = values[order][rank[counts > 0]]
-        return found
-
-
-def windows_of(origin_ns: int, last_ns: int) -> Windows:
-    """Return windows of a tenth of a second, or wider ones if there would be too many."""
-    span_s = max(1, last_ns - origin_ns) / 1e9
-    fitting = (width for width in _WIDTHS_S if span_s <= width * _MOST_WINDOWS)
-    width_ns = round(next(fitting, _WIDTHS_S[-1]) * 1e9)
-    return Windows(origin_ns, width_ns, -(-max(1, last_ns - origin_ns) // width_ns))
 
 
 def draw(scene: RunScene) -> Drawn | None:

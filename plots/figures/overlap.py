@@ -8,8 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.accounts import Accounts
 from bench.primes.saved_run import SavedRun, acknowledged
 from bench.results.columns import IntColumns
+from plots.looks import CLIENT, FAILED, GREY, SERVER
 from plots.scenes import Drawn, SaverScene
-from plots.style import CLIENT, FAILED, GREY, SERVER, add_small_print, format_doubt, new_figure
+from plots.style import add_small_print, format_doubt, new_figure
 
 ITEMS = 25
 _HEIGHT = 0.8

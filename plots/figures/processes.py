@@ -15,17 +15,9 @@ from bench.analysis.validity import Level
 from bench.plan.experiment import RequestModel
 from bench.wording import format_percent
 from plots.bars import cost_legend, cost_of, draw_cost, draw_rate, highest, rate_legend
+from plots.looks import GREY, LineStyle, styles_of
 from plots.scenes import Drawn, SweepScene, cell_of, shown_series
-from plots.style import (
-    GREY,
-    LineStyle,
-    add_small_print,
-    add_title,
-    legend_below,
-    marks_explained,
-    new_figure,
-    styles_of,
-)
+from plots.style import add_small_print, add_title, legend_below, marks_explained, new_figure
 from plots.words import TIMES, format_rate, is_difference_seen
 
 _WIDTH, _GAP = 0.8, 0.9

@@ -16,17 +16,15 @@ from bench.analysis.summary import good_service_ns
 from bench.plan.delays import Delay
 from bench.results.store import Store
 from plots.lines import P99_NOTE, Point, draw_line, note_few_requests, plan_and_spread, set_apart
+from plots.looks import GREY, LineStyle, styles_of
 from plots.scenes import DelayScene, Drawn
 from plots.style import (
-    GREY,
     LEGEND_INCHES,
-    LineStyle,
     add_small_print,
     add_title,
     marks_explained,
     new_figure,
     spread_ticks_log,
-    styles_of,
 )
 from plots.words import lowest_and_highest
 

@@ -10,17 +10,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bench.analysis.validity import Level
 from bench.results.schema import RunRow
 from bench.sites.analysis import Curve, SiteCell, SiteSummary
+from plots.looks import CLIENT, FAILED, GREY, SERVER
 from plots.scenes import Drawn, SiteScene
-from plots.style import (
-    CLIENT,
-    FAILED,
-    GREY,
-    LEGEND_INCHES,
-    SERVER,
-    add_small_print,
-    add_title,
-    new_figure,
-)
+from plots.style import LEGEND_INCHES, add_small_print, add_title, new_figure
 
 _HOW_TO_READ = (
     "One run of each spider, at the concurrency at which it is fastest, from left to right; each "

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.sites.analysis import Curve, SiteCell, SiteSummary
+from plots.looks import LineStyle, styles_of
 from plots.scenes import Drawn, SiteScene
-from plots.style import LineStyle, add_small_print, add_title, new_figure, styles_of
+from plots.style import add_small_print, add_title, new_figure
 
 _HOW_TO_READ = (
     "One run of each spider, at the concurrency at which it is fastest; all are stretched to the "

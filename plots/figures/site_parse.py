@@ -10,15 +10,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bench.analysis.validity import Level
 from bench.plan.sizes import Size
 from bench.sites.analysis import SiteAnalysis, SiteCell, SiteSummary
+from plots.looks import FAILED, styles_of
 from plots.scenes import Drawn, SiteScene
-from plots.style import (
-    FAILED,
-    LEGEND_INCHES,
-    add_small_print,
-    add_title,
-    new_figure,
-    styles_of,
-)
+from plots.style import LEGEND_INCHES, add_small_print, add_title, new_figure
 
 _HOW_TO_READ = (
     "A row for each place in which a spider parses pages: loop (where it fetches), threads or "

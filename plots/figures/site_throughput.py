@@ -21,17 +21,9 @@ from plots.lines import (
     name_failed,
     set_apart,
 )
+from plots.looks import GREY, LineStyle, styles_of
 from plots.scenes import Drawn, SiteScene
-from plots.style import (
-    GREY,
-    LineStyle,
-    add_small_print,
-    add_title,
-    marker_of,
-    new_figure,
-    spread_ticks_log,
-    styles_of,
-)
+from plots.style import add_small_print, add_title, marker_of, new_figure, spread_ticks_log
 
 _HOW_TO_READ = (
     "Higher is better; both axes are logarithmic. Counted are pages that should be fetched and "

@@ -26,15 +26,9 @@ from plots.lines import (
     name_failed,
     plan_and_spread,
 )
+from plots.looks import GREY, styles_of
 from plots.scenes import DelayScene, Drawn
-from plots.style import (
-    GREY,
-    add_axes_title,
-    add_small_print,
-    new_figure,
-    spread_ticks,
-    styles_of,
-)
+from plots.style import add_axes_title, add_small_print, new_figure, spread_ticks
 from plots.words import format_ideal, is_difference_seen, rate, rate_at
 
 _NEAR = 1.5

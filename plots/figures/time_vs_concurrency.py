@@ -20,17 +20,14 @@ from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment
 from bench.plan.ideal import ideal_curve
 from plots.lines import Point, Shape, draw_line, marker_legend, name_ends, plan_and_spread
+from plots.looks import FAILED, GREY, LineStyle, styles_of
 from plots.scenes import Drawn, SweepScene
 from plots.style import (
-    FAILED,
-    GREY,
-    LineStyle,
     add_axes_title,
     add_small_print,
     add_title,
     new_figure,
     spread_ticks,
-    styles_of,
     styles_of_delays,
 )
 from plots.words import format_ideal, format_interval, rate

@@ -19,17 +19,9 @@ from bench.analysis.join import Join
 from bench.analysis.validity import Level
 from bench.results.columns import IntColumns
 from bench.results.run_result import ProcessResult
+from plots.looks import CLIENT, FAILED, GREY, SERVER
 from plots.scenes import Drawn, RunScene
-from plots.style import (
-    CLIENT,
-    FAILED,
-    GREY,
-    SERVER,
-    add_axes_title,
-    add_small_print,
-    format_doubt,
-    new_figure,
-)
+from plots.style import add_axes_title, add_small_print, format_doubt, new_figure
 from plots.words import format_clocks, format_delay_of, format_load_of
 
 if TYPE_CHECKING:

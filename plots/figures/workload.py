@@ -6,6 +6,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from bench.primes.analysis import PrimesAnalysis, SavedCell
 from bench.primes.experiment import HASHES
 from bench.primes.savers import NO_IO
+from plots.looks import GREY
 from plots.saver_lines import (
     SaverLine,
     draw_lines,
@@ -15,7 +16,7 @@ from plots.saver_lines import (
     plan_and_spread,
 )
 from plots.scenes import Drawn, PrimesScene
-from plots.style import GREY, new_figure
+from plots.style import new_figure
 
 _HOW_TO_READ = (
     "Lower is better: 1 is a saver that adds no time to computing. Left of the dashed line there "

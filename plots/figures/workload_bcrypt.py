@@ -10,9 +10,10 @@ from bench.primes.analysis import PrimesAnalysis, SavedCell, WorkKey, key_of
 from bench.primes.experiment import BCRYPT
 from bench.primes.savers import NO_IO
 from plots.lines import draw_line
+from plots.looks import styles_of
 from plots.saver_lines import SaverLine, findings, finish, lines_of, plan_and_spread
 from plots.scenes import Drawn, PrimesScene
-from plots.style import add_title, new_figure, styles_of
+from plots.style import add_title, new_figure
 
 _HOW_TO_READ = (
     "Lower is better. On the left, the time until an item is computed and saved, on average; on "

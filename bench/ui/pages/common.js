@@ -19,6 +19,19 @@ export function tell(element, text) {
   element.hidden = !text;
 }
 
+/** Show a command line, whose lines end between its words only. */
+export function showCommand(element, text) {
+  if (element.textContent === text) return;
+  element.replaceChildren(...text.split(/( )/).map(word => (word === " " ? word : make("span", {}, word))));
+}
+
+/** Show the output of a verb: lines of tables scroll, and sentences wrap. */
+export function showText(element, text) {
+  element.replaceChildren(...text.trimEnd().split("\n").map(line =>
+    make("span", { class: /\S {2,}\S|\u2500/.test(line) ? "line" : "line prose" }, line)));
+  element.hidden = !text.trim();
+}
+
 /** Let screen readers say a text. */
 export function announce(text) { byId("status").textContent = text; }
 
@@ -62,7 +75,7 @@ export async function eachLine(path, take, signal) {
     const { value, done } = await reader.read();
     const lines = (rest + (value ?? "")).split("\n");
     rest = done ? "" : lines.pop();
-    for (const line of lines) if (line) await take(JSON.parse(line));
+    for (const line of lines) if (line) take(JSON.parse(line));
     if (done) return;
   }
 }
@@ -93,7 +106,7 @@ export function when(utc) {
 }
 
 export function runsOf(result) {
-  if (result.runs_planned === null || result.runs_planned === undefined) return number(result.runs_done);
+  if (!result.runs_planned) return number(result.runs_done);
   return result.runs_done === result.runs_planned ? number(result.runs_done) : `${number(result.runs_done)} of ${number(result.runs_planned)}`;
 }
 
@@ -134,8 +147,8 @@ export async function resume(button, name) {
 export async function removed(name) {
   const yes = await confirmed(`Delete ${name}?`, "Its folder is removed with all requests, tables and figures. This cannot be undone.", "Delete");
   if (!yes) return false;
-  await send("DELETE", apiPath(name));
-  announce(`${name} was deleted.`);
+  const { left } = await send("DELETE", apiPath(name));
+  announce(`${name} was deleted.${left?.length ? ` Files of others were left in its folder: ${left.join(", ")}` : ""}`);
   return true;
 }
 
@@ -183,7 +196,8 @@ class Live {
     listener(this, null);
   }
 
-  get isRunning() { return this.state?.what === "running"; }
+  /** Whether an experiment is measured, or the figures of its report are drawn. */
+  get isRunning() { return ["running", "drawing"].includes(this.state?.state); }
 
   #tell(event) { for (const listener of this.#listeners) listener(this, event); }
 
@@ -228,11 +242,11 @@ class Live {
 /** Take an event into a state. */
 function take(state, event) {
   switch (event.event) {
-    case "begun": Object.assign(state, { what: "running", begun: event, runs: [], tick: null }); break;
+    case "begun": state.begun = event; break;
+    case "message": state.messages = [...state.messages, event.text].slice(-30); break;
     case "run_started": state.run = event; break;
     case "tick": state.tick = event; break;
-    case "run_done": state.runs.push(event); break;
-    case "ended": state.ended = event; break;
+    case "run_done": state.runs.push(event); break; // after "ended", a whole state comes
   }
 }
 
@@ -243,21 +257,44 @@ for (const link of document.querySelectorAll("nav [data-page]")) {
   if (link.dataset.page === page) link.setAttribute("aria-current", "page");
 }
 
-const shortLine = tick => (tick ? tick.line.split(", ").slice(0, 2).join(", ") : "starting");
+/** Say in one line what goes on. */
+export function lineOf(state) {
+  if (state.state === "drawing") return "the figures of its report are drawn";
+  return state.tick?.line ?? "it starts";
+}
+
+const shortLine = state => (state.tick && state.state !== "drawing" ? state.tick.line.split(", ").slice(0, 2).join(", ") : lineOf(state));
 live.watch(({ connection, state, isRunning }) => {
   const now = byId("now"), isLost = connection === "lost";
   now.hidden = page === "running" || !(isRunning || isLost);
   now.classList.toggle("lost", isLost);
-  const text = isLost ? "No connection" : isRunning ? shortLine(state.tick) : "";
+  const text = isLost ? "No connection" : isRunning ? shortLine(state) : "";
   if (byId("now-text").textContent !== text) byId("now-text").textContent = text;
 });
 
 /** Keep a notice up to date that says what is being measured. */
 export function showGoing(element) {
   live.watch(({ state, isRunning }) => {
-    const tick = state?.tick, line = tick ? tick.line : state?.begun?.command ?? "starting";
-    tell(element, isRunning ? `Measuring now: ${line}` : "");
+    tell(element, isRunning ? `Measuring now: ${lineOf(state)}` : "");
   });
+}
+
+/**
+ * Wait until work that takes the processor may begin: at once, or while something is measured only
+ * when that has ended, or somebody wants it anyway.
+ */
+export function quietTime(isMeasuring) {
+  if (!isMeasuring) return Promise.resolve();
+  const notice = byId("costs");
+  notice.hidden = false;
+  return new Promise(resolve => {
+    byId("anyway").addEventListener("click", resolve, { once: true });
+    let hasSeen = false;
+    live.watch(({ state }) => {
+      hasSeen ||= state?.state === "running";
+      if (hasSeen && state.state !== "running") resolve();
+    });
+  }).then(() => { notice.hidden = true; });
 }
 
 // Figures
@@ -266,6 +303,7 @@ let scripts = null;
 
 /** Load the scripts that draw figures, once. They are large: pages load them when they need them. */
 export function loadFigures() {
+  if (!scripts) document.head.append(make("link", { rel: "stylesheet", href: "/static/interactive.css" }));
   scripts ??= ["/static/bokeh.js", "/static/interactive.js"].reduce((before, source) => before.then(() => new Promise((resolve, reject) => {
     const script = make("script", { src: source });
     script.onload = resolve;
@@ -278,32 +316,30 @@ export function loadFigures() {
 const skeleton = () => make("div", { class: "figure skeleton", "aria-hidden": "true" }, "Drawing...");
 
 /**
- * Draw the figures of a stream of JSON lines into `list` as they become ready.
- * Other lines go to `onOther`. `state` says what goes on.
+ * Draw the figures of a stream of JSON lines into `list` as they become ready. One of the same name
+ * takes the place of the one before: the verdicts of its runs are known now. `state` says what goes on.
  */
-export async function streamFigures(path, list, state, onOther = () => {}) {
-  let count = 0, placeholder = skeleton();
+export async function streamFigures(path, list, state) {
+  const elements = new Map(), placeholder = skeleton();
   list.replaceChildren(placeholder);
   tell(state, "The figures are being drawn...");
   try {
     await loadFigures();
-    await eachLine(path, async line => {
+    await eachLine(path, line => {
       if (line.error) throw new Error(line.error);
-      if (line.figure) {
-        const element = make("div", { class: "figure" });
-        placeholder.before(element);
-        await window.crawlbench.show(element, line.figure);
-        count += 1;
-        tell(state, `${count} ${count === 1 ? "figure" : "figures"} so far; more are being drawn...`);
-      } else {
-        onOther(line);
+      if (!line.figure) return;
+      const { name } = line.figure;
+      if (!elements.has(name)) {
+        elements.set(name, make("div", { class: "figure" }));
+        placeholder.before(elements.get(name));
       }
+      window.crawlbench.show(elements.get(name), line.figure);
+      tell(state, `${elements.size} ${elements.size === 1 ? "figure" : "figures"} so far; more are being drawn...`);
     });
-    tell(state, count ? "" : "This result has no figures for the browser; its report page has those that are files.");
+    tell(state, elements.size ? "" : "This result has no figures for the browser; its report page has those that are files.");
   } catch (error) {
-    tell(state, `${count ? "Some figures are missing" : "There are no figures"}: ${error.message}`);
+    tell(state, `${elements.size ? "Some figures are missing" : "There are no figures"}: ${error.message}`);
   } finally {
     placeholder.remove();
   }
-  return count;
 }

@@ -1,13 +1,14 @@
 // The form of a new experiment. The server turns it into a command line, and says what would be wrong with it.
 
-import { byId, getJson, live, make, send, showGoing, tell, working } from "./common.js";
+import { byId, getJson, live, make, send, showCommand, showGoing, tell, working } from "./common.js";
 
 const form = byId("form"), fields = ["concurrency", "rate", "delay", "trials", "waves", "requests", "duration", "capacity", "queue", "fault_share"];
-let choices = { crawlers: [], scenarios: [], presets: {} };
+let choices = null;
 
 const boxes = () => [...form.querySelectorAll("input[name=crawlers]")];
 const isDefault = names => { const wanted = defaults(); return names.length === wanted.length && names.every(name => wanted.includes(name)); };
-const defaults = () => choices.crawlers.filter(one => one.is_installed && one.is_default).map(one => one.name);
+const preset = () => choices.presets[form.elements.preset.value];
+const defaults = () => preset().crawlers;
 
 function asked() {
   const isOpen = form.elements.loop.value === "open";
@@ -25,8 +26,9 @@ function asked() {
 function showProblem(text) {
   for (const error of form.querySelectorAll(".error")) error.remove();
   for (const name of fields) form.elements[name].removeAttribute("aria-invalid");
-  const option = text.match(/(?:--|^)([a-z][a-z-]*)/)?.[1]?.replaceAll("-", "_");
+  const option = text.match(/--([a-z-]+)|^([a-z_]+):/)?.slice(1).find(Boolean)?.replaceAll("-", "_");
   const field = fields.find(name => name === option);
+  text = text.replace(/^argument [^:]*: /, "");
   if (field) {
     const input = form.elements[field];
     input.setAttribute("aria-invalid", "true");
@@ -38,9 +40,12 @@ function showProblem(text) {
   return field;
 }
 
+const fieldName = name => form.querySelector(`label[for=${name}]`).textContent;
+
 let latest = 0, timer = 0;
 
 function changed() {
+  if (!choices) return; // they have not come yet
   clearTimeout(timer);
   timer = setTimeout(refresh, 150);
   showDefaults();
@@ -64,21 +69,21 @@ async function refresh() {
 }
 
 function show({ command, about, problem }) {
-  if (command) byId("command").textContent = command;
+  if (command) showCommand(byId("command"), command);
   const field = showProblem(problem ?? "");
-  byId("about").textContent = problem ? (field ? "See the field that is marked." : problem) : about ?? "";
+  byId("about").textContent = problem ? (field ? `${fieldName(field)}: see the message below the field.` : problem) : about ?? "";
   form.dataset.isReady = problem ? "" : "yes";
   showStart();
 }
 
 function showDefaults() {
-  const isQuick = form.elements.preset.value === "quick", isOpen = form.elements.loop.value === "open";
-  byId("preset-hint").textContent = isQuick ? "One trial at a few concurrencies: a first look." : "Three trials: enough to see differences and their noise.";
+  const isOpen = form.elements.loop.value === "open";
+  byId("preset-hint").textContent = form.elements.preset.value === "quick" ? "One trial at a few concurrencies: a first look." : "Several trials, which show the noise.";
   byId("loop-hint").textContent = isOpen ? "Requests are sent at a rate and do not wait for each other. Concurrency is then the most that may be in flight."
     : "A crawler keeps a number of requests in flight, and begins the next one when one ends.";
-  form.elements.concurrency.placeholder = isOpen ? "most in flight" : isQuick ? "1,10,100" : "1,10,100,250,500";
-  form.elements.trials.placeholder = isQuick ? "1" : "3";
-  for (const label of form.querySelectorAll("[data-loop]")) label.hidden = label.dataset.loop !== form.elements.loop.value;
+  form.elements.concurrency.placeholder = isOpen ? "most in flight" : preset().concurrency;
+  for (const name of ["delay", "trials", "waves"]) form.elements[name].placeholder = preset()[name];
+  for (const field of form.querySelectorAll("[data-loop]")) field.hidden = field.dataset.loop !== form.elements.loop.value;
 }
 
 function showStart() {
@@ -86,11 +91,11 @@ function showStart() {
 }
 
 function crawler(one) {
-  const hint = `about-${one.name}`;
+  const name = `name-${one.name}`, hint = `about-${one.name}`;
   return make("label", { class: one.is_installed ? null : "missing" },
-    make("input", { type: "checkbox", name: "crawlers", value: one.name, disabled: !one.is_installed, "aria-describedby": hint }),
-    make("span", { class: "name" }, one.name),
-    make("span", { class: "hint", id: hint }, one.is_installed ? one.summary : one.why_not || "not installed"));
+    make("input", { type: "checkbox", name: "crawlers", value: one.name, disabled: !one.is_installed, "aria-labelledby": name, "aria-describedby": hint }),
+    make("span", { class: "name", id: name }, one.name),
+    make("span", { class: "hint", id: hint }, one.is_installed ? one.summary : `not installed: ${one.why_not}`));
 }
 
 function choose(wanted) {
@@ -100,7 +105,15 @@ function choose(wanted) {
   changed();
 }
 
-form.addEventListener("input", changed);
+let chosen = "quick"; // the preset whose crawlers are checked, unless others are
+form.addEventListener("input", event => {
+  if (event.target.name === "preset" && choices) {
+    const was = choices.presets[chosen].crawlers, now = boxes().filter(box => box.checked).map(box => box.value);
+    chosen = event.target.value;
+    if (now.join() === boxes().map(box => box.value).filter(name => was.includes(name)).join()) choose("default");
+  }
+  changed();
+});
 form.addEventListener("click", event => {
   const wanted = event.target.closest("[data-choose]")?.dataset.choose;
   if (wanted) choose(wanted);
@@ -120,8 +133,7 @@ try {
   choices = await getJson("/api/choices");
   byId("crawler-list").replaceChildren(...choices.crawlers.map(crawler));
   for (const one of choices.scenarios) {
-    const name = one.name ?? one;
-    byId("scenario").append(make("option", { value: name, title: one.summary ?? null }, name));
+    byId("scenario").append(make("option", { value: one.name, title: one.summary }, one.name));
   }
   choose("default");
 } catch (error) {

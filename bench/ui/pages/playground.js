@@ -1,12 +1,12 @@
 // Each change of a knob makes a real crawl of a second, and redraws its timeline.
 
-import { byId, getJson, live, loadFigures, make, number, send, tell } from "./common.js";
+import { byId, getJson, lineOf, live, loadFigures, make, number, send, showCommand, tell } from "./common.js";
 
 const STEPS = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500];
 const KNOBS = {
   concurrency: { values: STEPS, at: 10, text: value => `${value} at a time` },
   delay: { values: [5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500], at: 100, text: value => `${value} ms` },
-  tail: { values: ["none", "exponential", "lognormal", "pareto"], at: "none", text: value => value },
+  tail: { values: ["none", "exponential", "lognormal"], at: "none", text: value => value },
   capacity: { values: [...STEPS, null], at: null, text: value => (value === null ? "no limit" : `${value} at a time`) },
 };
 
@@ -62,28 +62,34 @@ async function crawl() {
   byId("state").textContent = "";
 }
 
+// One element for all timelines: what is chosen in a figure is kept, and nothing below it moves.
+const place = make("div", { class: "figure skeleton" }, "The timeline of the crawl appears here.");
+byId("figures-list").append(place);
+
 const tile = (label, value, unit) => make("div", { class: "tile" }, make("div", { class: "label" }, label),
   make("div", { class: "value" }, value, make("span", { class: "unit" }, unit)));
 
-async function show(what, answer) {
+function showNumbers(answer) {
   byId("numbers").replaceChildren(
     tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(answer.ideal_per_s), "/s"),
     tile("p50", number(answer.p50_ms), "ms"), tile("p99", number(answer.p99_ms), "ms"), tile("In flight, mean", number(answer.in_flight), ""));
+}
+
+async function show(what, answer) {
+  showNumbers(answer);
   const share = answer.ideal_per_s ? answer.requests_per_s / answer.ideal_per_s : 0;
   byId("meter").hidden = !answer.ideal_per_s;
   byId("meter").title = `${Math.round(share * 100)} % of the ideal`;
   byId("meter-fill").style.width = `${Math.min(100, share * 100)}%`;
   byId("explained").textContent = explain(what, answer, before);
   byId("verdict").replaceChildren(make("span", { class: `badge ${answer.verdict}` }, answer.verdict));
-  byId("reasons").replaceChildren(...(answer.reasons ?? []).map(reason => make("li", {}, reason)));
-  byId("command").textContent = answer.command;
+  byId("reasons").replaceChildren(...[answer.failure, ...answer.reasons].filter(Boolean).map(reason => make("li", {}, reason)));
+  showCommand(byId("command"), answer.command);
+  byId("command").parentElement.hidden = false;
   before = { asked: what, answer };
   if (answer.figure) {
-    const element = make("div", { class: "figure" }), list = byId("figures-list");
-    list.style.minHeight = `${list.offsetHeight}px`; // nothing below moves while it is replaced
-    list.replaceChildren(element);
-    await window.crawlbench.show(element, answer.figure);
-    list.style.minHeight = "";
+    place.className = "figure";
+    window.crawlbench.show(place, answer.figure);
   }
 }
 
@@ -111,9 +117,10 @@ function change(from, to) {
 }
 
 function cause({ concurrency, capacity, delay_ms, tail }, answer) {
+  if (!answer.requests_per_s || !answer.ideal_per_s) return "";
   const inFlight = answer.in_flight, share = answer.requests_per_s / answer.ideal_per_s;
   if (capacity !== null && inFlight > capacity * 1.05) {
-    return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue.`;
+    return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server, ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue (means over the crawl).`;
   }
   if (share > 0.95) return `${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
   if (tail === "none" && answer.p50_ms > delay_ms * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay_ms} ms: the rest is time in the crawler and the server.`;
@@ -121,15 +128,22 @@ function cause({ concurrency, capacity, delay_ms, tail }, answer) {
   return "";
 }
 
+showNumbers({});
 byId("knobs").addEventListener("submit", event => { event.preventDefault(); crawl(); });
 byId("crawler").addEventListener("change", changed);
+let wasRunning = false;
 live.watch(({ state, isRunning }) => {
   byId("again").disabled = isRunning;
-  if (isRunning) tell(byId("problem"), `An experiment is being measured (${state.tick?.line ?? "it starts"}). A crawl here would disturb it: wait for it, or stop it on the page Running.`);
+  if (!isRunning && wasRunning) { tell(byId("problem"), ""); changed(); }
+  wasRunning = isRunning;
+  if (isRunning) tell(byId("problem"), `An experiment is being measured (${lineOf(state)}). A crawl here would disturb it: wait for it, or stop it on the page Running.`);
 });
 
 try {
-  const { crawlers } = await getJson("/api/choices");
+  const { crawlers, tails } = await getJson("/api/choices");
+  KNOBS.tail.values = tails.map(tail => tail.name);
+  KNOBS.tail.text = name => name;
+  byId("tail").max = tails.length - 1;
   byId("crawler").append(...crawlers.filter(one => one.is_installed).map(one => make("option", { value: one.name }, one.name)));
   if (crawlers.some(one => one.name === "asyncio" && one.is_installed)) byId("crawler").value = "asyncio";
   if (!live.isRunning) await crawl();

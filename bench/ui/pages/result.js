@@ -1,6 +1,6 @@
 // One result: facts, figures, tables, how it was measured.
 
-import { apiPath, byId, bytes, getJson, getText, make, removed, resultPath, resume, runsOf, streamFigures, tell, when, working } from "./common.js";
+import { apiPath, byId, bytes, getJson, getText, make, quietTime, removed, resultPath, resume, runsOf, showCommand, showText, streamFigures, tell, when, working } from "./common.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
 
@@ -20,21 +20,21 @@ function show(result) {
   report.hidden = !result.has_report;
   report.href = `${resultPath(name)}/report.html`;
   byId("resume").hidden = !result.can_resume;
-  const isUnfinished = result.runs_planned !== null && result.runs_done < result.runs_planned;
+  const isUnfinished = result.runs_done < result.runs_planned;
   tell(byId("unfinished"), !isUnfinished ? "" : result.can_resume ? `${runsOf(result)} planned runs were made. Resume makes the others.`
-    : `${runsOf(result)} planned runs were made. ${result.why_not ?? ""}`);
-  tell(byId("command"), result.command ?? "");
+    : `${runsOf(result)} planned runs were made: ${result.why_not}.`);
+  showCommand(byId("command"), result.command);
+  byId("repeat").hidden = !result.command; // not every kind has one
   byId("origin").hidden = false;
   byId("contents").hidden = false;
   byId("environment").replaceChildren(...Object.entries(result.environment ?? {}).flatMap(([term, value]) =>
-    [make("dt", {}, term), make("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))]));
+    [make("dt", {}, term), make("dd", {}, typeof value === "object" ? Object.entries(value).map(pair => pair.join(" ")).join(", ") : String(value))]));
 }
 
 async function showTables() {
   const state = byId("tables-state"), text = byId("tables-text");
   try {
-    text.textContent = await getText(`${apiPath(name)}/report.txt`);
-    text.hidden = false;
+    showText(text, await getText(`${apiPath(name)}/report.txt`));
     tell(state, "");
   } catch (error) {
     tell(state, `There are no tables: ${error.message}`);
@@ -60,10 +60,14 @@ try {
   show(result);
   if (result.problem) {
     tell(byId("problem"), result.problem);
+    if (result.is_measuring) show(await getJson(apiPath(name))); // it may have more runs now
     byId("figures").hidden = byId("tables").hidden = true;
   } else {
+    await Promise.all([quietTime(result.is_measuring), offerOthers(result.kind)]);
+    if (result.is_measuring) show(await getJson(apiPath(name))); // it may have more runs now
+    byId("figures").hidden = byId("tables").hidden = false;
     // The tables need the verdicts, and so do the later figures: what is quick comes first.
-    await Promise.all([streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state")), showTables(), offerOthers(result.kind)]);
+    await Promise.all([streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state")), showTables()]);
   }
 } catch (error) {
   byId("name").textContent = name;

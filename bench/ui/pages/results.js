@@ -1,6 +1,6 @@
 // The list of results: search, choose two to compare, delete, resume.
 
-import { apiPath, bytes, byId, getJson, live, make, removed, resultPath, resume, runsOf, showGoing, tell, when, working } from "./common.js";
+import { bytes, byId, getJson, live, make, removed, resultPath, resume, runsOf, showGoing, tell, when, working } from "./common.js";
 
 const rows = byId("rows"), search = byId("search");
 let entries = []; // {result, row, box, text}
@@ -21,8 +21,8 @@ function row(result) {
   actions.append(remove);
   const about = result.problem ? make("span", { class: "title problem" }, result.problem)
     : make("span", { class: "title" }, [when(result.created_utc), result.title].filter(Boolean).join(" \u00b7 "));
-  const runs = make("td", { class: `number runs nowrap${result.problem ? " none" : ""}` },
-    result.problem ? "" : isUnfinished ? make("span", { class: "unfinished", title: "Not all planned runs were made" }, runsOf(result)) : runsOf(result));
+  const runs = make("td", { class: `number runs nowrap${result.problem || result.is_measured ? " none" : ""}` },
+    result.problem ? "" : result.is_measured ? make("span", { class: "measured" }, "measuring") : isUnfinished ? make("span", { class: "unfinished", title: "Not all planned runs were made" }, runsOf(result)) : runsOf(result));
   return {
     result, box,
     text: [result.name, result.kind, result.title, when(result.created_utc), ...(result.crawlers ?? []), result.problem, isUnfinished ? "unfinished" : ""].join(" ").toLowerCase(),
@@ -98,7 +98,7 @@ document.addEventListener("keydown", event => {
 showGoing(byId("going"));
 let was = null;
 live.watch(({ state }) => { // what was measured appears, with its runs, when it has begun and ended
-  const is = state ? `${state.what} ${state.begun?.folder ?? ""}` : null;
+  const is = state ? `${state.state} ${state.folder}` : null;
   if (was !== null && is !== null && is !== was) load();
   was = is ?? was;
 });

@@ -1,6 +1,6 @@
 // What is being measured: progress, the last second at the server, curves, finished cells.
 
-import { announce, byId, getJson, live, loadFigures, make, number, resultPath, resume, confirmed, send, tell, working } from "./common.js";
+import { announce, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, showText, tell, working } from "./common.js";
 
 // Numbers of the last second, with the last minute of each as a small curve
 
@@ -55,10 +55,12 @@ function keep(numbers) {
 
 // Finished cells: crawlers x levels
 
+const isCell = run => run.role === "cell"; // others measure the server itself
 const cellOf = run => JSON.stringify([run.crawler, run.level, run.delay]);
 const mean = values => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
 
-function showCells({ begun, runs, run }) {
+function showCells({ begun, runs: all, run }) {
+  const runs = all.filter(isCell);
   const metric = byId("metric").value, byCell = Map.groupBy(runs, cellOf);
   const crawlers = [...new Set([...begun.crawlers, ...runs.map(one => one.crawler)])];
   const delays = begun.delays.length ? begun.delays : [""];
@@ -69,7 +71,7 @@ function showCells({ begun, runs, run }) {
   const heading = ({ level, delay }) => `${begun.is_open ? `${number(level)}/s` : `C=${number(level)}`}${delays.length > 1 ? `, ${delay}` : ""}`;
   const body = crawlers.map(crawler => make("tr", {}, make("th", { scope: "row" }, crawler), ...columns.map(column => {
     const key = cellOf({ crawler, ...column }), done = byCell.get(key) ?? [];
-    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && !run.isOver && cellOf(run) === key;
+    const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && isCell(run) && cellOf(run) === key;
     const failed = done.some(one => one.failure);
     const text = metric === "failed" ? values.reduce((sum, value) => sum + value, 0) : mean(values);
     return make("td", { class: [done.length ? "" : "empty", isHere ? "here" : ""].join(" ").trim() || null },
@@ -89,17 +91,21 @@ let drawn = ""; // the experiment whose figures are drawn
 let streamed = 0; // how many of its runs are in them
 
 async function showFigures(state) {
-  const which = `${state.begun.folder} ${state.begun.command}`;
-  if (drawn === which) { streamRuns(state); return; }
+  const which = `${state.begun.folder} ${state.command}`;
+  if (drawn === which && (streamed <= state.runs.length || streamed === Infinity)) { streamRuns(state); return; }
   drawn = which;
   streamed = Infinity; // until the figures are there
   const list = byId("figures-list");
   list.replaceChildren(...["", ""].map(() => make("div", { class: "figure skeleton", "aria-hidden": "true" }, "Drawing...")));
   try {
-    const [answer] = await Promise.all([getJson("/api/live/figures"), loadFigures()]);
-    const elements = answer.figures.map(() => make("div", { class: "figure" }));
+    const figures = [];
+    await Promise.all([loadFigures(), eachLine("/api/live/figures", line => {
+      if (line.error) throw new Error(line.error);
+      if (line.figure) figures.push(line.figure);
+    })]);
+    const elements = figures.map(() => make("div", { class: "figure" }));
     list.replaceChildren(...elements);
-    for (const [index, figure] of answer.figures.entries()) await window.crawlbench.show(elements[index], figure);
+    for (const [index, figure] of figures.entries()) window.crawlbench.show(elements[index], figure);
     streamed = 0;
     tell(byId("figures-state"), "");
     streamRuns(live.state);
@@ -110,40 +116,44 @@ async function showFigures(state) {
 }
 
 function streamRuns(state) {
-  for (; streamed < state.runs.length; streamed += 1) window.crawlbench.stream(`run:${state.runs[streamed].crawler}`, columnsOf(state.runs[streamed]));
+  for (; streamed < state.runs.length; streamed += 1) {
+    if (isCell(state.runs[streamed])) streamRun(state.runs[streamed]);
+  }
 }
 
-const columnsOf = run => Object.fromEntries(Object.entries(run).map(([name, value]) => [name, [value]]));
+function streamRun(run) {
+  const { level, requests_per_s: throughput, p50_ms: p50, p99_ms: p99 } = run;
+  window.crawlbench.stream(`run:${run.crawler}`,
+    { x: [level], requests_per_s: [throughput], p50_ms: [p50], p99_ms: [p99], about: [`${run.level_text}, trial ${run.trial}, not checked`] });
+}
 
 // The page as a whole
 
-const nameOf = folder => folder.split("/").filter(Boolean).pop();
 const ENDINGS = {
   done: "The experiment is done.",
   "runs failed": "The experiment is done. Some of its runs failed.",
   interrupted: "The experiment was stopped. Its finished runs are kept.",
-  failed: "The experiment ended early. Its finished runs are kept.",
+  failed: "The experiment failed.",
+  killed: "The experiment was killed.",
 };
 
-async function showEnd(state) {
-  const { how, problem, folder } = state.ending;
-  byId("ending").classList.toggle("bad", how === "failed" || how === "killed");
-  byId("ending-text").textContent = [ENDINGS[how] ?? ENDINGS.failed, problem].filter(Boolean).join(" ");
-  byId("ending").hidden = false;
-  const name = folder ? nameOf(folder) : "", open = byId("ending-result"), again = byId("ending-resume");
-  open.hidden = again.hidden = !name;
-  if (!name) return;
-  open.href = resultPath(name);
-  again.onclick = () => resume(again, name);
-  again.hidden = true;
-  try {
-    again.hidden = !(await getJson(`/api/results/${encodeURIComponent(name)}`)).can_resume;
-  } catch {
-    open.hidden = true; // it was deleted, or has not begun
+async function showEnd({ ending, problem, folder, can_resume: canResume }) {
+  byId("ending").classList.toggle("bad", ending === "failed" || ending === "killed");
+  byId("ending-text").textContent = ENDINGS[ending] + (problem ? ` ${problem[0].toUpperCase()}${problem.slice(1)}.` : "");
+  const open = byId("ending-result"), again = byId("ending-resume");
+  open.hidden = !folder;
+  open.href = resultPath(folder);
+  again.hidden = !canResume;
+  again.onclick = () => resume(again, folder);
+  if (!folder) return;
+  const { results } = await getJson("/api/results");
+  if (!results.some(result => result.name === folder)) { // it was deleted meanwhile
+    open.hidden = again.hidden = true;
+    byId("ending-text").textContent += " Its results have been deleted.";
   }
 }
 
-let dirty = { all: true, cells: true }, frame = 0, lastWhat = null;
+let dirty = { all: true, cells: true }, frame = 0, lastState = null;
 
 /** A hidden page draws nothing; it draws everything at once when it is seen again. */
 function draw() {
@@ -153,33 +163,36 @@ function draw() {
   link.replaceChildren(...(connection === "open" && !isRunning ? [] : [make("span", { class: "pulse", "aria-hidden": "true" }),
     { connecting: "Connecting...", open: "Live", lost: "No connection: trying again" }[connection]]));
   if (!state) return;
-  const begun = state.begun, isOver = state.what === "ended";
-  byId("idle").hidden = state.what !== "nothing";
-  byId("experiment").hidden = state.what === "nothing";
+  const begun = state.begun, isOver = state.state === "ended", isNothing = state.state === "nothing";
+  byId("idle").hidden = !isNothing;
+  byId("experiment").hidden = isNothing;
   byId("stop").hidden = !isRunning;
-  byId("title").textContent = isOver ? "Ended" : "Running";
-  if (state.what === "nothing") { byId("ending").hidden = true; return; }
+  byId("stop").disabled = state.is_stopping;
+  byId("stop").textContent = state.is_stopping ? "Stopping..." : "Stop";
+  byId("title").textContent = { nothing: "Running", running: "Running", drawing: "Drawing", ended: "Ended" }[state.state];
+  if (isNothing) { byId("ending").hidden = true; return; }
   const tick = state.tick;
-  tell(byId("command"), begun?.command || state.command || "");
-  byId("line").textContent = tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
+  showCommand(byId("command"), state.command);
+  byId("line").textContent = state.state === "drawing" ? "All runs are made. The figures of the report are being drawn."
+    : tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
   const bar = byId("progress"), total = begun?.runs || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
   const part = tick && tick.run_requests ? (tick.run_done ?? 0) / tick.run_requests : 0;
-  if (isOver && state.ending.how === "done") bar.value = 1;
+  if (state.state === "drawing" || state.ending === "done") bar.value = 1;
   else if (total) bar.value = Math.min(1, (state.runs.length + (isOver ? 0 : Math.min(1, part))) / total);
   else bar.removeAttribute("value");
   if (isOver) bar.value = bar.value || 0;
-  byId("live").hidden = isOver;
+  byId("live").hidden = state.state !== "running";
   tell(byId("why-no-live"), begun?.why_no_live ?? "");
   byId("tiles").hidden = Boolean(begun?.why_no_live);
   showLive(isRunning && connection === "open" ? tick?.live : null);
   byId("ending").hidden = !isOver;
-  tell(byId("lines"), (state.lines ?? []).join("\n"));
-  byId("messages").hidden = !(state.lines ?? []).length;
-  if (begun && dirty.cells) showCells({ ...state, run: isRunning ? state.run : null });
+  showText(byId("lines"), state.messages.join("\n"));
+  byId("messages").hidden = !state.messages.length;
+  if (begun && dirty.cells) showCells({ ...state, run: state.run });
   if (begun) showFigures(state);
   byId("growing").hidden = !begun;
-  if (lastWhat !== state.what) {
-    lastWhat = state.what;
+  if (lastState !== state.state) {
+    lastState = state.state;
     if (isOver) showEnd(state);
     announce(isOver ? "The experiment has ended." : "An experiment is being measured.");
   }
@@ -195,7 +208,8 @@ live.watch((_, event) => {
 });
 
 function streamNow(tick) {
-  window.crawlbench.stream("now", { elapsed_s: [tick.elapsed_s], requests_per_s: [tick.live.requests_per_s], p50_ms: [tick.live.p50_ms], p99_ms: [tick.live.p99_ms] });
+  const { requests_per_s: throughput, in_flight: inFlight, p50_ms: p50, p99_ms: p99 } = tick.live;
+  window.crawlbench.stream("now", { x: [tick.elapsed_s], requests_per_s: [throughput], in_flight: [inFlight], p50_ms: [p50], p99_ms: [p99], about: [tick.line] });
 }
 
 byId("metric").addEventListener("change", () => { if (live.state?.begun) showCells(live.state); });

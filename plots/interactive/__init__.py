@@ -1,0 +1,1 @@
+"""Figures for a browser, drawn by Bokeh: for the pages of the UI, and for report.html."""

@@ -1,0 +1,95 @@
+"""The requests that the process of figures answers, as JSON lines."""
+
+import json
+import os
+import select
+import signal
+import sys
+from _thread import start_new_thread
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import MachineError, UsageError
+from bench.printable import shortened
+from plots.interactive.assets import FILES
+from plots.interactive.drawing import Drawn
+from plots.interactive.live import live_figures
+from plots.interactive.results import Compared, compare, figures_of, timeline_of
+
+JSON = Mapping[str, Any]
+
+
+def main() -> int:
+    """Answer the requests on stdin until it ends, in their order, and return the exit code."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to the UI, too, which ends us
+    _end_when_unread(sys.stdout.fileno())
+    for line in sys.stdin:
+        for answer in answers_to(line):
+            print(json.dumps(answer, allow_nan=False, separators=(",", ":")), flush=True)
+    return 0
+
+
+def answers_to(line: str) -> Iterator[JSON]:
+    """Yield the answers to a request. Whatever is wrong is one answer with an `error`."""
+    number = None
+    try:
+        request = json.loads(line)
+        number = request["id"]
+        for answer in _ANSWERS[request["do"]](request):
+            yield {"id": number, **answer}
+    except (MachineError, UsageError, OSError) as error:
+        yield {"id": number, "error": shortened(str(error))}
+    except Exception as error:  # the next request can be answered all the same
+        text = f"{type(error).__name__}: {error}"
+        yield {"id": number, "error": shortened(f"cannot answer the request: {text}")}
+
+
+def _assets(_: JSON) -> Iterator[JSON]:
+    yield {"files": {name: str(path) for name, path in FILES.items()}}
+
+
+def _figures(request: JSON) -> Iterator[JSON]:
+    yield from _as_answers(figures_of(Path(request["folder"])))
+
+
+def _timeline(request: JSON) -> Iterator[JSON]:
+    yield from _as_answers(timeline_of(Path(request["folder"])))
+
+
+def _live(request: JSON) -> Iterator[JSON]:
+    yield from _as_answers(live_figures(request["begun"]))
+
+
+def _compare(request: JSON) -> Iterator[JSON]:
+    one, other = map(Path, request["folders"])
+    yield from _as_answers(compare([one, other]))
+
+
+def _as_answers(every: Iterable[Drawn | Compared]) -> Iterator[JSON]:
+    for one in every:
+        yield {"figure" if isinstance(one, Drawn) else "comparison": one.as_json()}
+    yield {"done": True}
+
+
+_ANSWERS: Mapping[str, Callable[[JSON], Iterator[JSON]]] = {
+    "assets": _assets,
+    "figures": _figures,
+    "timeline": _timeline,
+    "live": _live,
+    "compare": _compare,
+}
+
+
+def _end_when_unread(descriptor: int) -> None:
+    """End this process as soon as nobody can read its answers any more, whatever it is doing."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)  # POLLERR and POLLHUP are always reported
+        poll.poll()
+        os._exit(141)
+
+    start_new_thread(watch, ())

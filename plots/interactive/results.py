@@ -1,0 +1,246 @@
+"""The figures of a result, of any kind: which there are, and in which order they come."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.analyse import Analysis
+from bench.analysis.comparison import METRICS
+from bench.analysis.validity import Level
+from bench.errors import StoreError
+from bench.kinds import kind_of
+from bench.plan.advice import ADVICE
+from bench.plan.crawl import CRAWL
+from bench.plan.experiment import CALIBRATION, CELL, SWEEP, Experiment
+from bench.plan.site import SITE
+from bench.primes.experiment import NAME as PRIMES
+from bench.report.comparison import Comparison, NotComparableError, compare_stores, comparison_table
+from bench.results.folder import find_file
+from bench.results.reader import Outline
+from bench.results.schema import RunRow
+from bench.results.store import Store
+from bench.scenarios.experiment import NAME as SCENARIOS
+from plots.interactive.drawing import Drawn, draw_lines
+from plots.interactive.others import primes_figures, scenarios_figures, site_figures
+from plots.interactive.runs import distribution, over_time, timeline, times_of
+from plots.interactive.sweeps import (
+    checked_figures,
+    checked_lines,
+    level_label,
+    metrics_of,
+    rate_per_s,
+    unchecked_figures,
+)
+from plots.looks import LineStyle, styles_of
+from plots.scenes import chosen_cells
+
+_SHOWN_CONCURRENCY = 100
+"""As in plots.scenes."""
+_MANY_REQUESTS = 300_000
+"""Reading so many takes about a second."""
+_OF_CRAWLERS = (SWEEP, CALIBRATION, CRAWL, ADVICE)
+_OTHERS: Mapping[str, Callable[[Any], Iterator[Drawn]]] = {
+    SITE: site_figures,
+    PRIMES: primes_figures,
+    SCENARIOS: scenarios_figures,
+}
+_KEPT = 8
+"""How many analyses are kept. Each is small, and takes seconds to compute."""
+
+
+def figures_of(folder: Path) -> Iterator[Drawn]:
+    """Yield the figures of a result: those from raw data first. Raises StoreError."""
+    with Store.open(find_file(folder)) as store:
+        kind = kind_of(store).name
+        if kind not in _OF_CRAWLERS:
+            yield from checked(store, analysed(store))
+            return
+        asked = store.experiment()
+        runs, outlines = store.runs(), store.outlines()
+        if _has_cells(asked):
+            yield from unchecked_figures(asked, runs, outlines)
+        chosen = _nearest_runs(asked, runs, outlines)
+        lines = (timeline(store, run, outlines[run.number]) for run in chosen)
+        # What is there soonest comes first; where it makes no difference, what is read first.
+        is_large = sum(run.requests for run in chosen) > _MANY_REQUESTS
+        of_all = _of_runs(store, asked, chosen)
+        yield from chain(lines, of_all) if is_large else chain(of_all, lines)
+        yield from checked(store, analysed(store), is_whole=False)
+
+
+def checked(store: Store, analysis: Any, *, is_whole: bool = True) -> Iterator[Drawn]:
+    """Yield the figures that an analysis allows, with verdicts. Raises StoreError.
+
+    `is_whole` adds those of single runs, which need no analysis.
+    """
+    kind = kind_of(store).name
+    if kind not in _OF_CRAWLERS:
+        yield from _OTHERS[kind](analysis)
+        return
+    of_sweep: Analysis = analysis.analysis if kind == ADVICE else analysis
+    if _has_cells(of_sweep.experiment):
+        yield from checked_figures(of_sweep)
+    if is_whole:
+        chosen = _chosen_runs(of_sweep)
+        outlines = store.outlines()
+        yield from _of_runs(store, of_sweep.experiment, chosen)
+        yield from (timeline(store, run, outlines[run.number]) for run in chosen)
+
+
+def timeline_of(folder: Path) -> Iterator[Drawn]:
+    """Yield the timeline of the first run of a result. Raises StoreError."""
+    with Store.open(find_file(folder)) as store:
+        outlines = store.outlines()
+        runs = [run for run in store.runs() if run.role == CELL and run.number in outlines]
+        if not runs:
+            raise StoreError(f"{store.path} has no run with requests")
+        yield timeline(store, runs[0], outlines[runs[0].number])
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What `crawlbench compare A B` says of two results."""
+
+    table: Mapping[str, Any]
+    warnings: Sequence[str]
+    problem: str = ""
+    """Why they cannot be compared; "" if they can."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it as a value that can be written as JSON."""
+        return {"table": self.table, "warnings": list(self.warnings), "problem": self.problem}
+
+
+def compare(folders: Sequence[Path]) -> Iterator[Drawn | Compared]:
+    """Yield figures with two results, called A and B, and what the comparison says.
+
+    Raises StoreError.
+    """
+    with ExitStack() as stack:
+        stores = [stack.enter_context(Store.open(find_file(folder))) for folder in folders]
+        for store in stores:
+            if kind_of(store).name not in _OF_CRAWLERS or kind_of(store).name == ADVICE:
+                raise StoreError(
+                    f"{store.path.parent} is of kind {kind_of(store).name}: sweeps and crawls can "
+                    "be compared"
+                )
+        analyses = [analysed(store) for store in stores]
+        yield from _both(stores, analyses)
+        one, other = stores
+        names = [store.path.parent.name for store in stores]
+        try:
+            comparison = compare_stores(
+                names[0], one, names[1], other, METRICS["throughput"], Level.SUSPECT, analysed
+            )
+        except NotComparableError as error:
+            yield Compared({}, (), str(error))
+        else:
+            yield _said(comparison)
+
+
+def _said(comparison: Comparison) -> Compared:
+    table = comparison_table(comparison)
+    return Compared(
+        {
+            "title": table.title,
+            "columns": [column.heading for column in table.columns],
+            "rows": [list(row) for row in table.cells()],
+            "notes": table.notes(),
+        },
+        comparison.warnings,
+    )
+
+
+def _both(stores: Sequence[Store], analyses: Sequence[Analysis]) -> Iterator[Drawn]:
+    asked = [one.experiment for one in analyses]
+    styles = styles_of(list(dict.fromkeys(name for one in asked for name in one.crawlers)))
+    names = "; ".join(
+        f"{letter} is {store.path.parent.name}" for letter, store in zip("AB", stores, strict=True)
+    )
+    looks = [
+        {name: replace(look, line=line) for name, look in styles.items()} for line in ("-", "--")
+    ]
+    if asked[0].is_open == asked[1].is_open:
+        lines = [
+            line
+            for letter, analysis, of in zip("AB", analyses, looks, strict=True)
+            for line in checked_lines(analysis, f", {letter}", of)
+        ]
+        drawn = draw_lines(
+            "cells",
+            "Both results",
+            lines,
+            metrics_of(asked[0]),
+            level_label(asked[0]),
+            ticks=sorted({point.x for line in lines for point in line.points}),
+            x_name="rate" if asked[0].is_open else "concurrency",
+            how_to_read="Lines of A are solid, and those of B are dashed.",
+            finding=names,
+        )
+        yield from [drawn] if drawn else []
+    times = [
+        times_of(run, store.fetches(run.number), of[run.crawler], f", {letter}")
+        for letter, store, analysis, of in zip("AB", stores, analyses, looks, strict=True)
+        for run in _chosen_runs(analysis)
+    ]
+    drawn = distribution(times, is_open=asked[0].is_open)
+    yield from [replace(drawn, finding=names)] if drawn else []
+
+
+def analysed(store: Store) -> Any:
+    """Return the analysis of a result, which is kept as long as its file stays as it is."""
+    about = store.path.stat()
+    return _analysed(store.path, about.st_ino, about.st_mtime_ns, len(store.runs()))
+
+
+@lru_cache(maxsize=_KEPT)
+def _analysed(path: Path, *_: int) -> Any:
+    with Store.open(path) as store:
+        return kind_of(store).analyse(store)
+
+
+def _has_cells(asked: Experiment) -> bool:
+    """Return whether there is more than one cell to draw."""
+    return asked.is_repeated or asked.kind == ADVICE
+
+
+def _of_runs(store: Store, asked: Experiment, chosen: Iterable[RunRow]) -> Iterator[Drawn]:
+    """Yield the figures that need all requests of the chosen runs."""
+    styles: Mapping[str, LineStyle] = styles_of(asked.crawlers)
+    times, windows = [], []
+    for run in chosen:
+        fetches = store.fetches(run.number)
+        times.append(times_of(run, fetches, styles[run.crawler]))
+        windows.append((run, fetches))
+    drawn = distribution(times, is_open=asked.is_open), over_time(windows, styles)
+    yield from (one for one in drawn if one is not None)
+
+
+def _chosen_runs(analysis: Analysis) -> list[RunRow]:
+    trials = [cell.median_trial() for cell in chosen_cells(analysis).values()]
+    return [trial.run for trial in trials if trial is not None]
+
+
+def _nearest_runs(
+    asked: Experiment, runs: Sequence[RunRow], outlines: Mapping[int, Outline]
+) -> list[RunRow]:
+    """Return one run of each crawler, much as plots.scenes.chosen_cells does of what is checked."""
+    own: dict[str, list[RunRow]] = {name: [] for name in asked.crawlers}
+    for run in runs:
+        if run.role == CELL and run.number in outlines and run.crawler in own:
+            own[run.crawler].append(run)
+    chosen = []
+    for found in filter(None, own.values()):
+        nearest = min(found, key=_distance).cell
+        trials = [run for run in found if run.cell == nearest]
+        trials.sort(key=lambda run: rate_per_s(outlines[run.number]))
+        chosen.append(trials[(len(trials) - 1) // 2])
+    return chosen
+
+
+def _distance(run: RunRow) -> tuple[bool, float]:
+    return run.delay.is_none, abs(run.concurrency - _SHOWN_CONCURRENCY)
