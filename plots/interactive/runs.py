@@ -275,7 +275,7 @@ def over_time(
         "Over time",
         lines,
         _OVER_TIME,
-        "time since the begin of the run (s)",
+        "time since the run began (s)",
         has_points=False,
         how_to_read="One run of each crawler, in windows of time of equal width. The times of a "
         "window are those of the requests that began, or were due, in it.",
