@@ -44,6 +44,7 @@ READ_ON = {
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",
     "editions.md": "the book's programs, and the commands that do the same",
     "usage.md": "the verbs and their options",
+    "watching.md": "what the terminal shows while an experiment runs",
     "security.md": "what is promised, and what is not",
 }
 """The subject of each manual, by file name."""

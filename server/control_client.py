@@ -7,7 +7,7 @@ shape.
 import io
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPException, HTTPResponse
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from server.control_token import TokenError, authorization, token_of_environment
 from server.ledger import MOST_PROCESSES, MOST_ROWS, RunRecord
+from server.live_counts import LiveCounts as LiveCounts
 from server.packed_columns import HUGE, parse_json
 from server.service import PLAIN, Service
 
@@ -79,6 +80,56 @@ def stats(control_url: str) -> dict[str, Any]:
             if not isinstance(used, int | float) or not 0 <= used < HUGE:
                 raise ValueError("it has no cpu_seconds")
         return counters
+
+
+class LiveClient:
+    """Asks a server for its live counters, again and again on one connection.
+
+    A connection that has ended is replaced. Only one thread may use it at a time.
+    """
+
+    def __init__(self, control_url: str, timeout_s: float = 1.0) -> None:
+        """Create it, without connecting; each answer has to come within `timeout_s`."""
+        self._control_url = control_url
+        self._timeout_s = timeout_s
+        self._connection: socket.socket | None = None
+
+    def counts(self) -> LiveCounts:
+        """Return what the server has done since its start. Raises ControlError."""
+        asked = f"GET {self._control_url}/live"
+        deadline_s = monotonic() + self._timeout_s
+        host, port, netloc = _address(self._control_url)
+        with _told_as(asked), ExitStack() as unless_kept:
+            if self._connection is None or _has_input(self._connection):
+                self.close()  # the server has closed it, or sends what nobody asked for
+                self._connection = socket.create_connection((host, port), self._timeout_s)
+            unless_kept.callback(self.close)
+            self._connection.settimeout(self._timeout_s)
+            head = _head("GET", "/live", netloc)
+            with _Request(self._connection, asked, head, deadline_s).send() as response:
+                counts = LiveCounts.parse(_parsed(response))
+                is_kept = response.isclosed() and not response.will_close
+            if is_kept:
+                unless_kept.pop_all()
+            return counts
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _has_input(connection: socket.socket) -> bool:
+    """Return whether something has come, be it the end."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def clock_offset(control_url: str, tries: int) -> ClockEstimate:
@@ -253,12 +304,22 @@ def _request(
     deadline_s = monotonic() + within_s
     host, port, netloc = _address(control_url)
     asked = f"{method} {control_url}{path}"
+    with _told_as(asked), socket.create_connection((host, port), within_s) as connection:
+        yield _Request(connection, asked, _head(method, path, netloc, extra), deadline_s)
+
+
+def _head(method: str, path: str, netloc: str, extra: str = "") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: {netloc}\r\n{extra}"
+    if token := token_of_environment():
+        head += f"Authorization: {authorization(token)}\r\n"
+    return f"{head}\r\n".encode("ascii")
+
+
+@contextmanager
+def _told_as(asked: str) -> Iterator[None]:
+    """Turn each error in the block into a ControlError that says what was asked."""
     try:
-        with socket.create_connection((host, port), within_s) as connection:
-            head = f"{method} {path} HTTP/1.1\r\nHost: {netloc}\r\n{extra}"
-            if token := token_of_environment():
-                head += f"Authorization: {authorization(token)}\r\n"
-            yield _Request(connection, asked, f"{head}\r\n".encode("ascii"), deadline_s)
+        yield
     except (OSError, HTTPException, TokenError) as error:
         raise ControlError(f"{asked}: {_one_line(str(error))}") from error
     except ValueError as error:

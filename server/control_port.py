@@ -17,6 +17,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from server import __version__
 from server.control_token import TOKEN_VARIABLE, is_authorized
 from server.host_rule import FOREIGN_PAGE, HostRule, host_refused, is_of_foreign_page
+from server.live_counts import LiveCounts
 from server.request_plan import quoted
 from server.request_reader import SECOND_NS
 from server.service import Service, ServiceError
@@ -39,6 +40,9 @@ class ControlledServer(Protocol):
 
     async def stats(self) -> dict[str, Any]:
         """Return the counters since the start, which docs/server.md describes."""
+
+    async def live(self) -> LiveCounts:
+        """Return the few counters that are asked for several times a second."""
 
     async def packed_run(self, name: str, load_from_ns: int | None) -> Iterator[bytes]:
         """Return the pieces of a run's ledger, as RunLedger.pack yields them.
@@ -160,7 +164,12 @@ class _Health(_Handler):
         self.write({**answer, "pids": self.server.pids()})
 
 
-class _Clock(_Handler):
+class _WithoutETag(_Handler):
+    def compute_etag(self) -> None:
+        """Send no ETag, because this takes time and no two responses are alike."""
+
+
+class _Clock(_WithoutETag):
     def get(self) -> None:
         """Say when the request was received and the response before it sent.
 
@@ -173,14 +182,17 @@ class _Clock(_Handler):
         stream = connection.stream
         self.write({"received_ns": stream.read_ns, "sent_before_ns": stream.written_ns})
 
-    def compute_etag(self) -> None:
-        """Send no ETag, because this takes time and no two responses are alike."""
-
 
 class _Stats(_Handler):
     async def get(self) -> None:
         """Send the counters since the start."""
         self.write(await self.server.stats())
+
+
+class _Live(_WithoutETag):
+    async def get(self) -> None:
+        """Send the few counters that are asked for several times a second."""
+        self.write((await self.server.live()).as_json())
 
 
 class _Run(_Handler):
@@ -248,7 +260,9 @@ class _Run(_Handler):
 class _NotFound(_Handler):
     def prepare(self) -> None:
         super().prepare()
-        raise web.HTTPError(404, reason="the paths here are /health, /clock, /stats, /runs/NAME")
+        raise web.HTTPError(
+            404, reason="the paths here are /health, /clock, /live, /stats, /runs/NAME"
+        )
 
 
 def control_application(
@@ -260,6 +274,7 @@ def control_application(
         [
             (r"/health", _Health, common),
             (r"/clock", _Clock, common),
+            (r"/live", _Live, common),
             (r"/stats", _Stats, common),
             (r"/runs/([^/]+)", _Run, common),
         ],

@@ -154,10 +154,11 @@ class RunLedger:
         self.outcome.append(WAITING)
         return len(self.seq) - 1
 
-    def close_row(self, row: int, outcome: int, replied_ns: int) -> None:
-        """Record how a request ended."""
+    def close_row(self, row: int, outcome: int, replied_ns: int) -> int:
+        """Record how a request ended; return the time since its arrival, in ns."""
         self.replied_ns[row] = replied_ns
         self.outcome[row] = outcome
+        return replied_ns - self.arrived_ns[row]
 
     def end_fault(self, row: int, ended_ns: int) -> None:
         """Record when the connection of a MISBEHAVED request closed."""

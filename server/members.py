@@ -21,6 +21,7 @@ from tornado.web import HTTPError
 from server.announcement import url_of
 from server.control_client import (
     ControlError,
+    LiveClient,
     announce_run,
     delete_run,
     fetch_run,
@@ -28,6 +29,7 @@ from server.control_client import (
     stats,
 )
 from server.ledger import RunRecord
+from server.live_counts import LiveCounts, merge_live
 from server.merge import merge_runs, merge_stats
 from server.parent import end_when_parent_ends
 from server.process_usage import peak_memory_bytes
@@ -37,6 +39,8 @@ from server.site.spec import SiteSpec
 MEMBER_HOST = "127.0.0.1"
 _MOST_ROWS = 2_000_000_000
 """More than --ledger-rows allows: a run may use the shared rows as well as its own."""
+_LIVE_WITHIN_S = 0.5
+"""Less than a client of ours waits, so that it learns the reason."""
 _Result = TypeVar("_Result")
 
 
@@ -53,6 +57,8 @@ class Members:
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
         self._changing = asyncio.Lock()
+        self._live = [LiveClient(member.control_url, _LIVE_WITHIN_S) for member in members]
+        self._asking_live = asyncio.Lock()
 
     async def wait_until_ready(self) -> None:
         """Return once each member answers. Raises tornado.web.HTTPError."""
@@ -71,6 +77,13 @@ class Members:
             "allocated_blocks": sys.getallocatedblocks(),
         }
         return merge_stats(found, used, time.monotonic_ns())
+
+    async def live(self) -> LiveCounts:
+        """Return the counters of the members together."""
+        async with self._asking_live:  # each connection takes one request at a time
+            asking = (asyncio.to_thread(client.counts) for client in self._live)
+            found = await _asked(asyncio.gather(*asking))
+        return merge_live(found, time.monotonic_ns())
 
     async def packed_run(self, name: str, load_from_ns: int | None) -> Iterator[bytes]:
         """Return the ledger of a run, merged in the order of arrival."""

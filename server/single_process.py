@@ -9,6 +9,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from server.data_port import DataPort
+from server.live_counts import LiveCounts
 from server.loop_lag import LoopLag
 from server.process_usage import peak_memory_bytes
 from server.service import Service
@@ -65,6 +66,19 @@ class SingleProcess:
                 }
             ],
         }
+
+    async def live(self) -> LiveCounts:
+        """Return the few counters that are asked for several times a second."""
+        port = self._data_port
+        refused = sum(n for status, n in port.answered_by_status.items() if status >= 400)
+        return LiveCounts(
+            monotonic_ns=time.monotonic_ns(),
+            requests=port.requests,
+            ended=port.requests - port.in_flight,
+            in_flight=port.in_flight,
+            errors=refused + port.faults_played + port.unanswered,
+            times=dict(port.times),
+        )
 
     async def packed_run(self, name: str, load_from_ns: int | None) -> Iterator[bytes]:
         """Return the ledger of a run, as RunLedger.pack yields it."""

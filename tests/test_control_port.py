@@ -126,6 +126,8 @@ def test_what_is_no_control_url_is_said_to_be_none(url: str) -> None:
         ("POST /stats", "localhost", 405),
         ("DELETE /stats", "localhost", 405),
         ("GET /stats", "evil.example", 403),
+        ("GET /live", "evil.example", 403),
+        ("POST /live", "localhost", 405),
         ("DELETE /runs/t", "evil.example", 403),
         ("GET /nowhere", "evil.example", 403),
     ],
@@ -145,7 +147,9 @@ async def test_what_is_wrong_is_said_in_one_line_of_text(
 @pytest.mark.parametrize(
     "header", ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site"]
 )
-@pytest.mark.parametrize("line", ["GET /stats", "DELETE /runs/t", "PUT /runs/u?rows=9"])
+@pytest.mark.parametrize(
+    "line", ["GET /stats", "GET /live", "DELETE /runs/t", "PUT /runs/u?rows=9"]
+)
 async def test_a_web_page_of_another_origin_is_not_let_in(
     server: InProcessServer, line: str, header: str
 ) -> None:
@@ -243,7 +247,7 @@ async def test_a_token_is_asked_for_where_there_is_one(
     (listening,) = bind_sockets(0, "127.0.0.1")
     port.add_socket(listening)
     client = await RawClient.connect(listening.getsockname()[1])
-    for target in ("/health", "/nowhere") if status == 401 else ("/health",):
+    for target in ("/health", "/live", "/nowhere")[: 3 if status == 401 else 2]:
         response = await client.get(target, header)
         assert response.status == status
         assert response.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)

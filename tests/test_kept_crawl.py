@@ -22,7 +22,6 @@ import pytest
 
 from bench.analysis.analyse import analyse
 from bench.interrupts import interrupt_once
-from bench.measure.crawl_progress import format_crawl_progress
 from bench.measure.kept_crawl import keep_crawl
 from bench.plan.crawl import CrawlExperiment
 from bench.plan.delays import Delay
@@ -262,21 +261,6 @@ def test_a_file_that_asks_for_no_crawl_that_can_be_is_refused(
     asked.check()
     with pytest.raises(ValueError, match=why):
         replace(asked, **changes).check()
-
-
-def test_how_far_a_crawl_is_stands_in_one_line() -> None:
-    assert (
-        format_crawl_progress(420, 1000, 3.4, 2.9, 99)
-        == "420 of 1000 requests, 3 s, about 4 s left"
-    )
-    assert format_crawl_progress(0, 1000, 0.5, 0.0, 99) == "0 of 1000 requests, 0 s"
-    assert (
-        format_crawl_progress(1003, 1000, 3.0, 2.0, 99)
-        == "1000 of 1000 requests, 3 s, about 0 s left"
-    )
-    assert (
-        format_crawl_progress(None, 1000, 3.0, 0.0, 99) == "1000 requests, 3 s; the limit is 99 s"
-    )
 
 
 @pytest.mark.parametrize("is_ours", [True, False])

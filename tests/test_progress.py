@@ -1,8 +1,10 @@
 """The line on stderr says how far an experiment is, in 80 columns, and how long it still takes."""
 
+from dataclasses import replace
+
 import pytest
 
-from bench.measure.progress import Forecast, PlannedProgress, expected_s
+from bench.measure.progress import CrawlProgress, Forecast, PlannedProgress, expected_s
 from bench.plan.experiment import PlannedRun
 from tests.factories import experiment, result
 
@@ -87,3 +89,25 @@ def test_when_all_is_done_nothing_is_left() -> None:
     for run in runs:
         forecast.learn(run, 1.0)
     assert forecast.left_s() == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "line"),
+    [
+        (420, "420 of 1000 requests, 3 s, about 4 s left"),
+        (0, "0 of 1000 requests, 3 s"),
+        (1003, "1000 of 1000 requests, 3 s, about 0 s left"),
+        (None, "1000 requests, 3 s; the limit is 99 s"),
+    ],
+)
+def test_how_far_a_crawl_is_stands_in_one_line(done: int | None, line: str) -> None:
+    (run,) = (replace(one, requests=1000) for one in runs_of("asyncio", trials=1)[:1])
+    clock = Clock()
+    progress = CrawlProgress(99.0, clock)
+    assert progress.line(79) == ""
+    progress.start(run)
+    clock.now_s += 0.5
+    progress.note_requests(0)  # it fetches from here on
+    clock.now_s += 2.9
+    progress.note_requests(done)
+    assert progress.line(79) == line

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from server.announcement import parse_greeting
 from server.control_client import (
     ControlError,
+    LiveClient,
     announce_run,
     clock_offset,
     delete_run,
@@ -32,6 +33,7 @@ from server.control_client import (
 )
 from server.control_token import TOKEN_VARIABLE
 from server.ledger import ANSWERED, COLUMNS, LOAD_COLUMNS, MISBEHAVED, RunLedger, RunRecord
+from server.log_histogram import bucket_of
 from server.merge import merge_runs
 from server.process import ServerProcess, ServerStartError
 from server.service import Service
@@ -83,7 +85,10 @@ def test_no_request_is_lost_or_counted_twice(two: ServerProcess) -> None:
     before = stats(control_url)
     begun_ns = monotonic_ns()
     announce_run(control_url, "exact", 4000)
-    crawl(data_url, "exact", connections=60, requests_each=10)
+    with contextlib.closing(LiveClient(control_url)) as client:
+        live_before = client.counts()
+        crawl(data_url, "exact", connections=60, requests_each=10)
+        live = client.counts()
     record = fetch_run(control_url, "exact")
     assert (record.name, record.rows, record.unrecorded, record.processes) == ("exact", 600, 0, 2)
     columns = record.columns
@@ -113,6 +118,11 @@ def test_no_request_is_lost_or_counted_twice(two: ServerProcess) -> None:
     assert after["connections"]["accepted"] - before["connections"]["accepted"] == 60
     assert after["ledger"]["rows"] == 600
     assert after["answered_by_status"]["200"] - before["answered_by_status"].get("200", 0) == 600
+
+    assert (live.requests - live_before.requests, live.ended - live_before.ended) == (600, 600)
+    assert (live.in_flight, live.errors) == (0, live_before.errors)
+    taken_ns = map(int.__sub__, columns["replied_ns"], columns["arrived_ns"])
+    assert Counter(live.times) - Counter(live_before.times) == Counter(map(bucket_of, taken_ns))
 
     # There is load of both processes, of each in the order of time, around all of the run.
     for process in (0, 1):

@@ -257,7 +257,9 @@ def summarise(run: RunRow, accounts: Accounts) -> RunSummary | None:
     delays_us = _planned_delays_us(run, accounts)
     ideal = _ideal_of(run, delays_us, shares)
     is_as_planned = ideal.makespan_ns and makespan_ns and good == run.requests
-    window = Window.of(run, fetches, due, begin_ns, last_ns)
+    window = Window.of(
+        run.load, fetches, due.due_ns if due is not None else None, begin_ns, last_ns
+    )
     counted = requests.is_good & window.is_counted
     service_ns = np.sort((fetches["end_ns"] - fetches["start_ns"])[counted])
     levels = Levels.of(fetches["start_ns"], fetches["end_ns"])

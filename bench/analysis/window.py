@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from bench.analysis.response import DueTimes
+from bench.plan.load import Load
 from bench.results.columns import IntColumns
-from bench.results.schema import RunRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,20 +27,23 @@ class Window:
     @classmethod
     def of(
         cls,
-        run: RunRow,
+        load: Load,
         fetches: IntColumns,
-        due: DueTimes | None,
+        due_ns: "NDArray[np.int64] | None",
         begin_ns: int,
         last_ns: int,
     ) -> Self:
-        """Return the window of a run that begins with its first start, or its first due instant."""
-        from_ns = begin_ns + round(run.load.warm_up_s * 1e9)
-        begins_ns = fetches["start_ns"] if due is None else due.due_ns
+        """Return the window of a run that begins with its first start, or its first due instant.
+
+        `due_ns` says when each fetch was due; None in closed loop.
+        """
+        from_ns = begin_ns + round(load.warm_up_s * 1e9)
+        begins_ns = fetches["start_ns"] if due_ns is None else due_ns
         to_ns = last_ns
-        if run.load.ends_by_time:
-            to_ns = min(last_ns, begin_ns + round(run.load.duration_s * 1e9))
-        elif due is not None:  # the slowest of all says little about the rate
-            to_ns = int(due.due_ns.max())
+        if load.ends_by_time:
+            to_ns = min(last_ns, begin_ns + round(load.duration_s * 1e9))
+        elif due_ns is not None:  # the slowest of all says little about the rate
+            to_ns = int(due_ns.max())
         is_cut = from_ns < to_ns < last_ns
         return cls(begins_ns >= from_ns, from_ns, to_ns if is_cut else last_ns, is_cut)
 

@@ -19,6 +19,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_format,
     add_out,
+    add_progress,
     add_seed,
     add_timeout,
     add_wide,
@@ -111,6 +112,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_progress(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, and draw no figure")
     add_format(parser)
     add_wide(parser)
@@ -158,7 +160,8 @@ def run(arguments: Namespace) -> int:
     search = AdviceSearch(asked, most, is_ours=is_ours)
     announced = f"about {format_span(search.expected_s)}"
     announced += "" if is_ours else ", or more if the server answers slowly"
-    measured = measure_search(asked, search, arguments.out or DEFAULT_OUT, announced, target)
+    out = arguments.out or DEFAULT_OUT
+    measured = measure_search(asked, search, out, announced, target, arguments.progress)
     return _show(measured, arguments)
 
 

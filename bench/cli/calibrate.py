@@ -9,6 +9,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_crawlers,
     add_out,
+    add_progress,
     add_seed,
     add_timeout,
     add_wide,
@@ -48,6 +49,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_progress(parser)
     add_wide(parser)
 
 
@@ -73,4 +75,5 @@ def run(arguments: Namespace) -> int:
         kind=CALIBRATION,
         sizes=arguments.size or (ONE_BYTE,),
     )
-    return show_measured(measure(asked, arguments.out or DEFAULT_OUT), is_wide=arguments.wide)
+    measured = measure(asked, arguments.out or DEFAULT_OUT, shown=arguments.progress)
+    return show_measured(measured, is_wide=arguments.wide)

@@ -22,6 +22,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_fail_if,
     add_out,
+    add_progress,
     add_seed,
     add_sources,
     add_timeout,
@@ -113,6 +114,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_progress(parser)
     add_fail_if(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_wide(parser)
@@ -202,7 +204,8 @@ def _kept(arguments: Namespace, place: "Place | None") -> "KeptCrawl":
     if target is not None and target.is_ours:
         check_server(target, planned.cell.concurrency)
     check_clock(place, target)
-    return keep_crawl(asked, planned, target, arguments.out or DEFAULT_OUT, place)
+    out = arguments.out or DEFAULT_OUT
+    return keep_crawl(asked, planned, target, out, place, arguments.progress)
 
 
 def _show(

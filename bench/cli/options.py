@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.measure.views import AUTO, VIEWS
 from bench.plan.delays import Delay
 from bench.plan.entrants import Entrant, EntrantError, parse_entrant
 from bench.plan.presets import STANDARD
@@ -95,6 +96,18 @@ def add_out(parser: ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help=f"folder in which the folder of results is created (default: {DEFAULT_OUT})",
+    )
+
+
+def add_progress(parser: ArgumentParser) -> None:
+    """Add `progress`, the view of what goes on while it is measured."""
+    parser.add_argument(
+        "--progress",
+        choices=(AUTO, *VIEWS),
+        default=AUTO,
+        help="what stderr shows meanwhile: "
+        + "; ".join(f"{name}: {what}" for name, (_, what) in VIEWS.items())
+        + " (default: live on a terminal, none elsewhere)",
     )
 
 

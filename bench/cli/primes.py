@@ -14,6 +14,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_format,
     add_out,
+    add_progress,
     add_seed,
     add_timeout,
     add_wide,
@@ -99,6 +100,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_progress(parser)
     add_format(parser)
     add_wide(parser)
 
@@ -201,7 +203,7 @@ def run(arguments: Namespace) -> int:
             f"takes about {least_s:.1f} s"
         )
     try:
-        measured = measure(within, arguments.out or DEFAULT_OUT)
+        measured = measure(within, arguments.out or DEFAULT_OUT, shown=arguments.progress)
     except ServerGoneError as error:
         say(str(error))
         if error.result is not None:

@@ -24,6 +24,7 @@ from bench.cli.options import (
     add_fail_if,
     add_format,
     add_out,
+    add_progress,
     add_seed,
     add_sources,
     add_timeline_at,
@@ -138,6 +139,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_seed(parser)
     add_timeout(parser)
     add_out(parser)
+    add_progress(parser)
     add_fail_if(parser)
     add_format(parser)
     add_timeline_at(parser)
@@ -179,13 +181,14 @@ def run(arguments: Namespace) -> int:
         )
     has_all_scenarios = arguments.scenario == ALL and arguments.resume is None
     everything = over_all_scenarios(arguments) if has_all_scenarios else None
+    out = arguments.out or DEFAULT_OUT
     with cluster_of(arguments) as place:
         if everything is not None:
-            measured = measure(everything, arguments.out or DEFAULT_OUT)
+            measured = measure(everything, out, shown=arguments.progress)
         elif arguments.resume is None:
             asked, target = asked_for(arguments)
             check_clock(place, target)
-            measured = measure(asked, arguments.out or DEFAULT_OUT, target, place)
+            measured = measure(asked, out, target, place, arguments.progress)
         elif conflicting := _conflicting_with_resume(arguments):
             raise UsageError(
                 f"--resume continues with the original options: leave out {', '.join(conflicting)}"
@@ -197,6 +200,7 @@ def run(arguments: Namespace) -> int:
                 allow_foreign=arguments.allow_foreign,
                 may_load_any_host=arguments.i_may_load_this_host,
                 place=place,
+                shown=arguments.progress,
             )
     return show_measured(
         measured,
@@ -222,7 +226,7 @@ def _checked_kind(store: "Store", arguments: Namespace) -> "Kind":
 
 def _conflicting_with_resume(arguments: Namespace) -> list[str]:
     """Return the options that were given although --resume already determines what is measured."""
-    about_results = {"parser", "resume", "format", "timeline_at", "wide", "fail_if"}
+    about_results = {"parser", "resume", "format", "timeline_at", "wide", "fail_if", "progress"}
     about_results |= {"allow_foreign", "i_may_load_this_host", "cluster", "bind"}
     return [
         f"--{name.replace('_', '-')}"

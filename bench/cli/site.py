@@ -11,6 +11,7 @@ from bench.cli.options import (
     DEFAULT_TIMEOUT_S,
     add_format,
     add_out,
+    add_progress,
     add_timeout,
     add_wide,
 )
@@ -99,6 +100,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     add_timeout(parser)
     add_out(parser)
+    add_progress(parser)
     add_format(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_wide(parser)
@@ -211,7 +213,8 @@ def run(arguments: Namespace) -> int:
     """Crawl the site with every spider, print tables, draw figures, and return the exit code."""
     from bench.measure.session import measure
 
-    return _show(measure(_asked_for(arguments), arguments.out or DEFAULT_OUT), arguments)
+    out = arguments.out or DEFAULT_OUT
+    return _show(measure(_asked_for(arguments), out, shown=arguments.progress), arguments)
 
 
 def _asked_for(arguments: Namespace) -> "SiteExperiment":

@@ -40,6 +40,7 @@ VERBS = (
     Verb("crawl", "make one crawl and describe it in detail"),
     Verb("report", "print the tables of an experiment again"),
     Verb("plots", "draw the plots and report.html of an experiment again"),
+    Verb("ui", "look at results, and measure, in a browser"),
     Verb("compare", "tell whether one crawler, or experiment, beats another"),
     Verb("calibrate", "measure how many ms each crawler adds to known delays"),
     Verb("export", "print runs or requests as CSV or JSON"),

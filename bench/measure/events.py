@@ -112,7 +112,8 @@ Event = Begun | RunStarted | Tick | RunDone | Ended
 
 def parse_event(line: bytes | str) -> Event:
     """Return the event that a line of JSON describes. Raises ValueError."""
-    return _DECODER.decode(line)
+    event: Event = _DECODER.decode(line)
+    return event
 
 
 def format_event(event: Event) -> bytes:

@@ -1,6 +1,5 @@
 """Makes one crawl and keeps its results in a new folder."""
 
-import sys
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,11 +9,13 @@ from typing import NamedTuple
 from bench.errors import StoreError
 from bench.interrupts import HeldBack, hold_interrupts, interrupt_once
 from bench.measure.carriers import Place
-from bench.measure.crawl_progress import crawl_progress
 from bench.measure.machine import describe_environment
 from bench.measure.pinning import choose_pinning, choose_server_processes, on_cpus
+from bench.measure.progress import CrawlProgress
 from bench.measure.runner import ProcessRunner, Target
 from bench.measure.targets import private_server
+from bench.measure.views import AUTO
+from bench.measure.watching import Watch, watched
 from bench.plan.crawl import CrawlExperiment
 from bench.plan.experiment import PlannedRun
 from bench.program import say
@@ -38,14 +39,15 @@ def keep_crawl(
     target: Target | None,
     out: Path,
     place: Place | None = None,
+    shown: str = AUTO,
 ) -> KeptCrawl:
     """Make the crawl and keep its results in a new folder in `out`.
 
     If `target` is None, a delay server is started for it. If `place` is given, the crawler runs
-    there and not on this machine. The first Ctrl-C ends the crawl, and
-    what was fetched so far is kept; a second one raises KeyboardInterrupt, unless it comes while
-    that is being written. Raises StoreError, and
-    what the runner or the start of the server raises; nothing is kept then.
+    there and not on this machine. `shown` is the view of the progress, one of bench.measure.views.
+    The first Ctrl-C ends the crawl, and what was fetched so far is kept; a second one raises
+    KeyboardInterrupt, unless it comes while that is being written. Raises StoreError, and what the
+    runner or the start of the server raises; nothing is kept then.
     """
     served_by = choose_server_processes(
         asked.server_processes,
@@ -83,9 +85,16 @@ def keep_crawl(
                 carrier=place.carrier if place is not None else None,
             )
             stack.enter_context(on_cpus(pinning.server))
-            with crawl_progress(target, planned.requests, runner.limit_s(planned)):
+            progress = CrawlProgress(runner.limit_s(planned))
+            with watched(asked, [planned], target, folder, progress, shown) as watch:
+                interruption.watch = watch
+                watch.started(planned)
                 result = runner.run(planned)
-            store.append(result)
+                store.append(result)
+                watch.kept(result)
+                is_cut = interruption.has_come or bool(result.failure)
+                ending = "interrupted" if interruption.has_come else "runs failed"
+                watch.end(ending if is_cut else "done", folder)
     except BaseException:
         _remove_if_empty(folder)
         raise
@@ -99,14 +108,15 @@ class _Interruption:
 
     def __init__(self) -> None:
         self.has_come = False
+        self.watch: Watch | None = None
 
     def __call__(self) -> None:
         self.has_come = True
         # An interruption in the middle of printing would have the line printed twice.
         with hold_interrupts() as held_back:
             interrupt_once()
-            if sys.stderr.isatty():
-                print(file=sys.stderr)  # moves on from the line that shows the progress
+            if self.watch is not None:
+                self.watch.make_room()
             say("interrupted: collecting what was fetched; press Ctrl-C again to stop at once")
         if held_back.has_come:
             raise KeyboardInterrupt

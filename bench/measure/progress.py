@@ -1,9 +1,7 @@
-"""Shows the progress of an experiment in one line on stderr, if that is a terminal."""
+"""How far an experiment is, and how long it still takes. Pure but for the clock."""
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import monotonic
 from typing import Protocol
@@ -11,13 +9,13 @@ from typing import Protocol
 from bench.plan.experiment import CELL, Cell, PlannedRun
 from bench.plan.ideal import expected_ns
 from bench.plan.load import Load
-from bench.printable import bare, printable
+from bench.printable import printable
 from bench.results.run_result import RunResult
 from bench.wording import format_span, shorten_middle
 from crawlers.work import Work
 from server.service import Service
 
-_START_S = 0.6
+START_S = 0.6
 """Rough time of a run without its crawl: starting a process, imports, the store."""
 _REQUEST_S = 0.0001
 """Rough time of a request without its delay, on a busy core and with the store."""
@@ -34,7 +32,7 @@ def expected_s(run: PlannedRun, slots: int | None = None) -> float:
     at_once = min(run.cell.concurrency, slots or run.cell.concurrency)
     waiting_s = _waiting_s(run, at_once)
     requests = 0 if run.load.ends_by_time else run.requests  # it has more than it makes
-    return _START_S + waiting_s + run.work_s + _REQUEST_S * requests
+    return START_S + waiting_s + run.work_s + _REQUEST_S * requests
 
 
 @lru_cache(maxsize=10_000)
@@ -128,6 +126,12 @@ class Progress(Protocol):
     def done(self, result: RunResult) -> None:
         """Note that a run has been kept."""
 
+    def note_requests(self, done: int | None) -> None:
+        """Note how many requests of the present run have ended; None if nobody knows."""
+
+    def left_s(self) -> float | None:
+        """Return about how long all of it still takes; None if nobody knows."""
+
     def line(self, width: int) -> str:
         """Return the progress in one line, cut to `width`."""
 
@@ -161,13 +165,19 @@ class PlannedProgress:
         self.count += 1
         self._forecast.learn(result.planned, self._clock() - self._begun_s)
 
+    def note_requests(self, done: int | None) -> None:
+        """Do nothing: runs are many, and short."""
+
+    def left_s(self) -> float:
+        """Return how long the present run and those after it still take."""
+        return max(self._current_s - (self._clock() - self._begun_s), 0.0) + self._later_s
+
     def line(self, width: int) -> str:
         """Return `12 of 75 runs, 1 min 20 s left, asyncio at 100, trial 2`, cut to `width`."""
         run = self._current
         if run is None:
             return ""
-        left_s = max(self._current_s - (self._clock() - self._begun_s), 0.0) + self._later_s
-        before = f"{self.count} of {self.total} runs, {format_span(left_s)} left, "
+        before = f"{self.count} of {self.total} runs, {format_span(self.left_s())} left, "
         if run.role != CELL:
             return f"{before}capacity of the server"[:width]
         after = f" at {run.cell.format_level().removeprefix('C=')}"
@@ -210,14 +220,20 @@ class SearchProgress:
         self.count += 1
         self._run_s = (self._clock() - self._first_s) / self.count
 
+    def note_requests(self, done: int | None) -> None:
+        """Do nothing: runs are many, and short."""
+
+    def left_s(self) -> float:
+        """Return about how long the search still takes."""
+        runs_left = max(self._expected - self.count, 1)
+        return max(runs_left * self._run_s - (self._clock() - self._begun_s), 0.0)
+
     def line(self, width: int) -> str:
         """Return `7 of about 17 runs, about 36 s left, asyncio at 48`, cut to `width`."""
         run = self._current
         if run is None:
             return ""
-        runs_left = max(self._expected - self.count, 1)
-        left_s = max(runs_left * self._run_s - (self._clock() - self._begun_s), 0.0)
-        before = f"{self.count} of {self.total} runs, about {format_span(left_s)} left, "
+        before = f"{self.count} of {self.total} runs, about {format_span(self.left_s())} left, "
         if run.role != CELL:
             return f"{before}capacity of the server"[:width]
         after = f" at {run.cell.concurrency}"
@@ -225,21 +241,57 @@ class SearchProgress:
         return f"{before}{shorten_middle(printable(run.cell.crawler), room)}{after}"[:width]
 
 
-@contextmanager
-def shown_on_stderr(progress: Progress) -> Iterator[None]:
-    """Show the progress on stderr during the block, if stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+class CrawlProgress:
+    """The progress of a single crawl, by the requests that have ended."""
 
-    console = Console(file=bare(sys.stderr))
-    with Live(
-        get_renderable=lambda: Text(progress.line(console.width - 1)),
-        console=console,
-        refresh_per_second=2,  # seldom, because this machine is being measured
-        transient=True,
-    ):
-        yield
+    total = "1"
+
+    def __init__(self, limit_s: float, clock: Callable[[], float] = monotonic) -> None:
+        """Begin; a crawl is killed after `limit_s` seconds, which is all that is known at first."""
+        self.count = 0
+        self._limit_s = limit_s
+        self._clock = clock
+        self._run: PlannedRun | None = None
+        self._done: int | None = None
+        self._begun_s = self._fetching_from_s = 0.0
+
+    def start(self, run: PlannedRun) -> None:
+        """Note that the crawl begins."""
+        self._run = run
+        self._begun_s = self._fetching_from_s = self._clock()
+
+    def done(self, result: RunResult) -> None:
+        """Note that the crawl has been kept."""
+        self.count = 1
+
+    def note_requests(self, done: int | None) -> None:
+        """Note how many requests have ended; None if the server does not say it."""
+        self._done = done
+        if not done:  # the crawler's process is still starting
+            self._fetching_from_s = self._clock()
+
+    def left_s(self) -> float | None:
+        """Return how long the requests that are left take at the rate of those before."""
+        if self._run is None or not self._done:
+            return None
+        if self._run.load.duration_s:
+            return max(0.0, self._run.load.duration_s - (self._clock() - self._fetching_from_s))
+        fetching_s = self._clock() - self._fetching_from_s
+        return fetching_s * max(0, self._run.requests - self._done) / self._done
+
+    def line(self, width: int) -> str:
+        """Return `420 of 1000 requests, 3 s, about 4 s left`, cut to `width`.
+
+        If nobody knows how many have ended, the time limit is shown instead.
+        """
+        if self._run is None:
+            return ""
+        requests, elapsed_s = self._run.requests, self._clock() - self._begun_s
+        if self._done is None:
+            limit = f"{requests} requests, {elapsed_s:.0f} s; the limit is {self._limit_s:.0f} s"
+            return limit[:width]
+        of = "" if self._run.load.ends_by_time else f" of {requests}"
+        done = self._done if self._run.load.ends_by_time else min(self._done, requests)
+        shown = f"{done}{of} requests, {elapsed_s:.0f} s"
+        left_s = self.left_s()
+        return (f"{shown}, about {left_s:.0f} s left" if left_s is not None else shown)[:width]

@@ -21,11 +21,13 @@ from bench.measure.pinning import (
     of_running_server,
     on_cpus,
 )
-from bench.measure.progress import PlannedProgress, Progress, expected_s, shown_on_stderr
+from bench.measure.progress import PlannedProgress, Progress, expected_s
 from bench.measure.readiness import installed
 from bench.measure.runner import ProcessRunner, ServerGoneError, Target
 from bench.measure.sweep import sweep
 from bench.measure.targets import private_server, sweep_target
+from bench.measure.views import AUTO
+from bench.measure.watching import watched
 from bench.plan.entrants import Entrant
 from bench.plan.experiment import Asked, Experiment, PlannedRun
 from bench.printable import printable
@@ -58,14 +60,18 @@ class Measured(NamedTuple):
 
 
 def measure(
-    asked: Asked, out: Path, target: Target | None = None, place: Place | None = None
+    asked: Asked,
+    out: Path,
+    target: Target | None = None,
+    place: Place | None = None,
+    shown: str = AUTO,
 ) -> Measured:
     """Make all runs of an experiment, and keep them in a new folder in `out`.
 
     If `target` is None, a delay server is started for them. If `place` is given, crawlers run there
-    and not on this machine. After Ctrl-C, the runs that were made
-    are kept. Raises errors that name a mistake, such as StoreError, TooMuchError and
-    CrawlerNotInstalledError.
+    and not on this machine. `shown` is the view of the progress, one of bench.measure.views. After
+    Ctrl-C, the runs that were made are kept. Raises errors that name a mistake, such as StoreError,
+    TooMuchError and CrawlerNotInstalledError.
     """
     runs = _order(asked)
     _check(runs, target)
@@ -76,9 +82,8 @@ def measure(
     _announce(note, runs, folder, target)
     with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, len(runs), environment, created_utc)
-        return _run_all(
-            runs, store, asked, target, _Session(runs, PlannedProgress(runs), place=place)
-        )
+        session = _Session(runs, PlannedProgress(runs), place=place, shown=shown)
+        return _run_all(runs, store, asked, target, session)
 
 
 class Search(Protocol):
@@ -97,7 +102,12 @@ class Search(Protocol):
 
 
 def measure_search(
-    asked: Asked, search: Search, out: Path, announced: str, target: Target | None = None
+    asked: Asked,
+    search: Search,
+    out: Path,
+    announced: str,
+    target: Target | None = None,
+    shown: str = AUTO,
 ) -> Measured:
     """Make the runs of a search, and keep them in a new folder in `out`.
 
@@ -111,7 +121,7 @@ def measure_search(
     print(f"{announced}; results in {folder}\n{pinning.note}", file=sys.stderr)
     with exclusive_lock(folder):
         store = Store.create(folder / FILE_NAME, asked, 0, environment, created_utc)
-        session = _Session(search.largest, search.progress, can_resume=False)
+        session = _Session(search.largest, search.progress, can_resume=False, shown=shown)
         return _run_all(search.runs(store), store, asked, target, session)
 
 
@@ -138,6 +148,7 @@ def resume(
     allow_foreign: bool,
     may_load_any_host: bool = False,
     place: Place | None = None,
+    shown: str = AUTO,
 ) -> Measured:
     """Make the missing runs of an interrupted experiment. Raises StoreError, and as `measure`.
 
@@ -146,7 +157,7 @@ def resume(
     """
     path = find_file(folder)
     with exclusive_lock(path.parent):
-        return _resume(path, kind_of, allow_foreign, may_load_any_host, place)
+        return _resume(path, kind_of, allow_foreign, may_load_any_host, place, shown)
 
 
 def _resume(
@@ -155,6 +166,7 @@ def _resume(
     allow_foreign: bool,
     may_load_any_host: bool,
     place: Place | None,
+    shown: str,
 ) -> Measured:
     store = Store.open(path, may_write=True)
     try:
@@ -192,7 +204,7 @@ def _resume(
         print(f"all runs of {path.parent} have been made already", file=sys.stderr)
         return Measured(path.parent, Ending.DONE)
     _announce(_note(asked, target, place), missing, path.parent, target)
-    session = _Session(missing, PlannedProgress(missing), place=place)
+    session = _Session(missing, PlannedProgress(missing), place=place, shown=shown)
     return _run_all(missing, store, asked, target, session)
 
 
@@ -326,6 +338,8 @@ class _Session(NamedTuple):
     progress: Progress
     can_resume: bool = True
     place: Place | None = None
+    shown: str = AUTO
+    """The view of the progress."""
 
 
 def _run_all(
@@ -349,7 +363,9 @@ def _run_all(
                 )
             )
         stack.enter_context(on_cpus(pinning.server))
-        stack.enter_context(shown_on_stderr(progress))
+        watch = stack.enter_context(
+            watched(asked, session.largest, target, folder, progress, session.shown)
+        )
         is_begun = bool(store.runs())
 
         def kept(result: RunResult) -> None:
@@ -357,7 +373,7 @@ def _run_all(
             if not is_begun:  # `latest` leads to experiments with at least one run
                 link_latest(folder, asked.kind)
             is_begun = True
-            progress.done(result)
+            watch.kept(result)
 
         try:
             failed = sweep(
@@ -369,10 +385,11 @@ def _run_all(
                     carrier=session.place.carrier if session.place is not None else None,
                 ),
                 store,
-                progress.start,
+                watch.started,
                 kept,
             )
         except KeyboardInterrupt:
+            watch.end("interrupted", folder)
             # Each command has its own line, so that it can be copied from a narrow terminal.
             made = _format_made(progress, folder)
             lines = [
@@ -390,6 +407,7 @@ def _run_all(
                 made += f": {_resume_command(asked, folder)} makes the others"
             error.args = (f"{error}; {made}",)
             raise
+        watch.end("runs failed" if failed else "done", folder)
     _print_failures(failed)
     return Measured(folder, Ending.RUNS_FAILED if failed else Ending.DONE)
 

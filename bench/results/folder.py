@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ except ImportError:  # not on Windows
 
 DEFAULT_FOLDER = Path("results")
 LATEST = "latest"
+_GLANCE_S = 0.1
+"""Far longer than `is_locked` holds a lock."""
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(\d{1,3}))?")
 
 
@@ -109,6 +112,23 @@ def _age_of(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2] or 1)) if found else None
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process adds to a folder of results. Raises OSError if there is none.
+
+    To find out, the folder is locked for some microseconds, which `exclusive_lock` waits for.
+    """
+    if fcntl is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Lock a folder of results during the block, so that no other process adds to it.
@@ -121,15 +141,23 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another crawlbench process is writing to {folder}: wait for it, or stop it"
-            ) from None
+        if not _has_locked(descriptor):
+            time.sleep(_GLANCE_S)  # it may have been a glance of `is_locked`
+            if not _has_locked(descriptor):
+                raise StoreError(
+                    f"another crawlbench process is writing to {folder}: wait for it, or stop it"
+                )
         yield
     finally:
         os.close(descriptor)
+
+
+def _has_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def find_file(folder: Path | None, kind: str = "") -> Path:

@@ -198,6 +198,11 @@ class Reader:
         with self._reading():
             return int(self._about("runs"))
 
+    def count_runs(self) -> int:
+        """Return the number of runs that were made, without reading them."""
+        with self._reading():
+            return int(self._connection.execute("SELECT count(*) FROM run").fetchone()[0])
+
     def runs(self) -> list[RunRow]:
         """Return all runs in the order in which they were made."""
         query = f"SELECT {', '.join(RUN_COLUMNS)} FROM run ORDER BY number"

@@ -1,0 +1,1 @@
+"""Looking at results and measuring from a browser: the server behind `crawlbench ui`."""

@@ -1,0 +1,267 @@
+"""`crawlbench ui` as a browser shows it: Chromium, driven by Playwright.
+
+Nothing waits for a time: each step waits for what the page shows.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("bokeh", reason="bokeh is not installed")
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
+
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+_WAIT_MS = 20_000  # only against a hang
+
+expect.set_options(timeout=_WAIT_MS)
+
+PAGES = ("/", "/new", "/running", "/playground")
+
+
+class Ui:
+    """A running `crawlbench ui`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench", "ui", str(folder), "--no-browser"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.base = self.url.partition("/?")[0]
+
+    def bench(self) -> psutil.Process:
+        """Return the process that measures."""
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):
+                if "--progress" in child.cmdline():
+                    return child
+        raise AssertionError("nothing is measured")
+
+    def close(self) -> None:
+        self.process.terminate()
+        assert self.process.wait(_WAIT_MS / 1000) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    ui = Ui(tmp_path_factory.mktemp("ui") / "results")
+    yield ui
+    ui.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+Open = Callable[[str], Page]
+
+
+@pytest.fixture
+def context(browser: Browser, ui: Ui) -> Iterator[BrowserContext]:
+    """A browser that has been let in, and in whose pages nothing may go wrong."""
+    with browser.new_context(viewport={"width": 400, "height": 800}) as context:
+        context.set_default_timeout(_WAIT_MS)
+        complaints: list[str] = []
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on(  # violations of the Content-Security-Policy are errors of the console
+            "console",
+            lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None,
+        )
+        context.new_page().goto(ui.url)
+        yield context
+        assert complaints == []
+
+
+@pytest.fixture
+def open_page(context: BrowserContext, ui: Ui) -> Open:
+    def open_page(path: str) -> Page:
+        page = context.new_page()
+        page.goto(ui.base + path)
+        return page
+
+    return open_page
+
+
+def test_an_experiment_is_watched_stopped_resumed_and_survives_its_pages(
+    ui: Ui, open_page: Open
+) -> None:
+    page = open_page("/")
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
+    page.get_by_role("link", name="Start a quick experiment").click()
+    fill_form_by_keyboard(page)
+
+    expect(page).to_have_url(f"{ui.base}/running")
+    expect(finished(page)).not_to_have_count(0)
+    expect(page.locator("#connection")).to_have_text("Live")
+    expect(page.locator("#tiles .value").first).to_have_text(re.compile(r"\d"))
+
+    asleep = open_page("/running")
+    expect(finished(asleep)).not_to_have_count(0)
+    protocol = asleep.context.new_cdp_session(asleep)
+    protocol.send("Page.setWebLifecycleState", {"state": "frozen"})
+
+    # A second experiment is refused while this one runs.
+    other = open_page("/new")
+    expect(other.locator("#going")).to_contain_text("Measuring now")
+    expect(other.get_by_role("button", name="Start")).to_be_disabled()
+    other.close()
+
+    page.close()  # nobody looks
+    page = open_page("/running")
+    expect(finished(page)).not_to_have_count(0)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
+
+    # A page that slept catches up, and sees what the other sees.
+    protocol.send("Page.setWebLifecycleState", {"state": "active"})
+    expect(asleep.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
+    assert table(asleep) == table(page)
+
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(finished(page)).not_to_have_count(0)
+    ui.bench().kill()
+    expect(page.locator("#ending")).to_contain_text("was killed")
+    expect(page.locator("#ending")).to_contain_text("SIGKILL")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+    page.get_by_role("link", name="Open the result").click()
+    expect(page.locator("#unfinished")).to_contain_text("Resume makes the others.")
+    page.get_by_role("button", name="Delete").click()
+    page.keyboard.press("Escape")  # means no
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
+    assert not any(one.is_dir() for one in ui.folder.iterdir())
+
+
+def test_results_are_shown_compared_and_downloaded(ui: Ui, open_page: Open) -> None:
+    page = open_page("/running")
+    first = measure(ui, page)
+    second = f"{first}-2"
+    shutil.copytree(ui.folder / first, ui.folder / second)
+    page.goto(f"{ui.base}/")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    page.get_by_role("searchbox").fill("threads")
+    expect(page.locator("#none")).to_be_visible()
+    page.get_by_role("searchbox").fill(f"ASYNCIO {second[-2:]}")
+    expect(page.locator("#rows tr:visible")).to_have_count(1)
+    page.get_by_role("searchbox").fill("")
+    for name in (second, first):
+        page.get_by_role("checkbox", name=f"{name},").check()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    expect(page).to_have_url(f"{ui.base}/compare?a={first}&b={second}")  # the older is the baseline
+    expect(page.locator("#text")).to_contain_text("asyncio, C=2")
+    expect(page.locator("#figures-list .figure canvas").first).to_be_visible()
+    expect(page.locator("#figures-state")).to_be_hidden()
+
+    page.goto(f"{ui.base}/results/{second}")
+    expect(page.locator("#tables-text")).to_contain_text("asyncio")
+    expect(page.locator("#figures-list .figure canvas").first).to_be_visible()
+    expect(page.locator("#command")).to_contain_text("run --crawlers asyncio")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Runs as CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + 3  # a cell, and the server's capacity before and after it
+    assert lines[0].startswith("number,")
+
+    for path in (*PAGES, f"/results/{second}", f"/compare?a={first}&b={second}"):
+        page.goto(ui.base + path)
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("#connection, #now")).not_to_have_text("No connection")
+        overflow = page.evaluate("document.body.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0, path
+
+
+def measure(ui: Ui, page: Page) -> str:
+    """Measure one cell while a page watches, and return the name of its results."""
+    form = {"crawlers": ["asyncio"], "concurrency": "2", "delay": "1", "trials": "1"}
+    page.request.post(f"{ui.base}/api/experiments", data=form, headers={"Origin": ui.base})
+    expect(page.locator("#ending-text")).to_have_text("The experiment is done.")
+    expect(finished(page)).to_have_count(1)
+    page.get_by_role("link", name="Open the result").click()
+    expect(page.get_by_role("link", name="Report page")).to_be_visible()
+    return page.url.rpartition("/")[2]
+
+
+def test_a_lost_connection_is_shown_and_made_again(ui: Ui, open_page: Open) -> None:
+    page = open_page("/new")
+    connections: list[WebSocketRoute] = []
+    may_connect = True
+
+    def route(connection: WebSocketRoute) -> None:
+        if may_connect:
+            connections.append(connection)
+            connection.connect_to_server()
+        else:
+            connection.close()
+
+    page.route_web_socket("**/api/live", route)
+    page.goto(f"{ui.base}/running")
+    expect(page.locator("#idle, #ending").locator("visible=true")).to_have_count(1)
+    may_connect = False
+    connections[0].close()
+    expect(page.locator("#connection")).to_contain_text("No connection")
+    may_connect = True
+    expect(page.locator("#connection")).to_have_text("")
+    assert len(connections) == 2
+
+
+def fill_form_by_keyboard(page: Page) -> None:
+    """Fill the form and start it, with keys only."""
+    expect(page.locator("#crawler-count")).not_to_have_text("")
+    page.get_by_role("button", name="None", exact=True).press("Enter")
+    expect(page.locator("#about")).to_have_text("Choose at least one crawler.")
+    for name in ("asyncio", "threads"):
+        page.get_by_role("checkbox", name=name, exact=True).press("Space")
+    fields = {"concurrency": "1,5", "delay": "x", "trials": "9", "waves": ""}
+    page.locator("[name=concurrency]").focus()
+    for name, text in fields.items():
+        expect(page.locator(f"[name={name}]")).to_be_focused()
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+    page.keyboard.type("20")
+    expect(page.locator("[name=requests]")).to_have_value("20")
+    expect(page.locator(".field", has=page.locator("[name=delay]"))).to_contain_text("'x' is not a delay")
+    expect(page.get_by_role("button", name="Start")).to_be_disabled()
+    page.locator("[name=delay]").press("ControlOrMeta+a")
+    page.keyboard.type("10")
+    expect(page.locator("#command")).to_contain_text("run --crawlers asyncio,threads --concurrency 1,5 --delay 10 --trials 9 --requests 20 --quick")
+    expect(page.locator("#about")).to_have_text(re.compile("runs, about"))
+    expect(page.get_by_role("button", name="Start")).to_be_enabled()
+    page.keyboard.press("Enter")
+
+
+def finished(page: Page) -> Locator:
+    """The trials in the table of finished cells."""
+    return page.locator("#cells .trials")
+
+
+def table(page: Page) -> list[str]:
+    return page.locator("#cells tbody tr").all_inner_texts()

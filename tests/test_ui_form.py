@@ -1,0 +1,139 @@
+"""A form becomes words of a command line, and nothing else."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.cli.parser import parse
+from bench.cli.ui import planned
+from bench.ui.form import Form, FormError, command_of, parse_form, words_of
+from bench.ui.playground import Knobs, parse_knobs
+from bench.ui.playground import words_of as words_of_playground
+
+
+def test_a_form_is_the_command_that_does_the_same() -> None:
+    body = {"crawlers": ["asyncio", "threads"], "concurrency": "1, 10", "fault_share": "500@1"}
+    words = words_of(parse_form(json.dumps({**body, "quick": True, "delay": " 20-200 "}).encode()))
+    assert words == [
+        *("run", "--crawlers", "asyncio,threads", "--concurrency", "1, 10"),
+        *("--delay", "20-200", "--fault-share", "500@1", "--quick"),
+    ]
+    verb, arguments = parse(words)
+    assert (verb.name, arguments.quick, arguments.concurrency) == ("run", True, (1, 10))
+    assert words_of(Form()) == ["run"]
+
+
+@given(st.sampled_from(["delay", "concurrency", "rate", "capacity", "requests"]), st.text())
+def test_a_text_is_the_value_of_its_option_alone(name: str, text: str) -> None:
+    try:
+        words = words_of(parse_form(json.dumps({name: text}).encode()))
+    except FormError:
+        return
+    assert words in (["run"], ["run", f"--{name}", text.strip()])
+    assert not words[-1].startswith("-")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"delay": "--out=x"},
+        {"concurrency": "-1"},
+        {"delay": "1\n--out"},
+        {"delay": "1\0"},
+        {"delay": "trace:/etc/passwd"},
+        {"delay": "1, TRACE:x"},
+        {"delay": "9" * 301},
+        {"crawlers": ["mine:crawl"]},
+        {"crawlers": ["./mine.py:crawl"]},
+        {"crawlers": ["asyncio@/bin/sh"]},
+        {"crawlers": ["x=asyncio"]},
+        {"crawlers": ["asyncio,mine:crawl"]},
+        {"crawlers": ["--out"]},
+        {"crawlers": ["asyncio"] * 101},
+        {"scenario": "none"},
+        {"out": "elsewhere"},
+        {"url": "http://127.0.0.1/"},
+        {"delay": 100},
+        {"quick": "yes"},
+        {"crawlers": "asyncio"},
+    ],
+)
+def test_what_is_no_value_is_refused_in_one_line(fields: dict[str, object]) -> None:
+    with pytest.raises(FormError) as refused:
+        words_of(parse_form(json.dumps(fields).encode()))
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"null", b"[" * 30_000])
+def test_a_body_that_is_no_form_is_refused(body: bytes) -> None:
+    for parse_body in (parse_form, parse_knobs):
+        with pytest.raises(FormError):
+            parse_body(body)
+
+
+def test_shell_characters_are_shown_quoted() -> None:
+    words = words_of(Form(delay="$(reboot); `x` | y"))
+    assert words == ["run", "--delay", "$(reboot); `x` | y"]
+    assert command_of(words).endswith(" run --delay '$(reboot); `x` | y'")
+
+
+def test_a_plan_says_how_many_runs_there_are() -> None:
+    words = ["run", "--crawlers", "asyncio", "--concurrency", "1,10", "--trials", "2"]
+    # Two concurrencies in two trials, of 10 waves each, and two runs for the ceiling.
+    assert planned(words) == ("6 runs, about 8 s", "")
+    assert planned([*words, "--capacity", "5"]) == ("6 runs, about 10 s", "")
+    assert planned(["run", "--scenario", "all"]).about.startswith("40 runs, about ")
+    assert planned([*words[:-1], "90000"]).problem.startswith("180,002 runs are more than")
+    # Planning the arrivals of so many requests would take minutes.
+    rates = ["--rate", "10000", "--duration", "100", "--trials", "100"]
+    assert planned([*words[:3], *rates]).about == "102 runs, about 2 h 48 min"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--delay", "soon"], "argument --delay: 'soon' is not a delay"),
+        (["--waves", "2", "--duration", "3"], "--duration and --waves both say"),
+        (["--rate", "5", "--concurrency", "1,2"], "--rate takes the place"),
+        (["--queue", "x"], "--queue"),
+        (["--rate", "99999"], "--rate 99999 with a delay of 100 ms may need 40,000 connections"),
+    ],
+)
+def test_a_plan_names_what_is_wrong(
+    words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = planned(["run", *words])
+    assert found.about == ""
+    assert found.problem.startswith(problem)
+    assert "\n" not in found.problem
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("tail", ["none", "exponential", "lognormal"])
+@pytest.mark.parametrize("delay_ms", [0, 0.5, 100, 333.3333])
+def test_every_tail_has_the_mean_that_is_asked_for(tail: str, delay_ms: float) -> None:
+    words = words_of_playground(Knobs("asyncio", delay_ms=delay_ms, tail=tail, capacity=5))
+    _, arguments = parse(words)
+    assert arguments.delay.mean_us == pytest.approx(delay_ms * 1000, rel=0.01, abs=1)
+    assert arguments.capacity == "5"
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"crawler": "mine:crawl"},
+        {"crawler": "asyncio", "tail": "pareto"},
+        {"crawler": "asyncio", "concurrency": 0},
+        {"crawler": "asyncio", "delay_ms": 1e9},
+        {"crawler": "asyncio", "delay_ms": -1},
+        {"crawler": "asyncio", "capacity": -3},
+        {"crawler": "asyncio", "duration_s": 60},
+        {"crawler": "asyncio", "more": 1},
+        {},
+    ],
+)
+def test_the_playground_refuses_what_is_out_of_range(knobs: dict[str, object]) -> None:
+    with pytest.raises(FormError):
+        parse_knobs(json.dumps(knobs).encode())
