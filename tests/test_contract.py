@@ -35,7 +35,7 @@ _THOROUGH = (
     *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
     *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
     *("twisted", "serial", "gevent", "httpx", "asyncio-aimd", "tornado"),
-    "asyncio-threads",
+    *("asyncio-threads", "protocol"),
 )
 """Crawlers that resemble another one, in their client or in how they fetch; and those whose
 runs take longest. tests/test_foreign_servers.py has each of them."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def headings_of(page: Path) -> list[str]:
     ]
 
 
+@cache
 def anchors_of(page: Path) -> set[str]:
     """Of each heading, as GitHub makes them."""
     anchors: set[str] = set()

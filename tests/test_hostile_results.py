@@ -136,12 +136,14 @@ def test_what_a_stranger_sends_is_drawn_and_is_no_markup(tmp_path: Path, bench: 
     written = {Path(line) for line in said.splitlines()}
     assert {one.parent for one in written} == {path.parent}
     assert {*path.parent.iterdir()} == {path, *written}
+    assert {one.suffix for one in written} == {".svg", ".html"}
     assert {*tmp_path.rglob("*")} == {*path.parent.iterdir(), path.parent, path.parent.parent}
     seen = Seen()
     text = (path.parent / "report.html").read_text()
     seen.feed(text)
     assert seen.tags.count("script") == 1
     assert not {"red", "b"} & set(seen.tags)
+    assert "data:image/png;base64," in text  # it is whole whatever the format of the files
     beside = {
         FILE_NAME,
         *(one.name for one in written),

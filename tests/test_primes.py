@@ -348,7 +348,7 @@ def test_what_is_missing_is_done_by_resume(folder: Path) -> None:
         ):
             connection.execute(delete, (gone,))
     connection.close()
-    resumed = bench("run", "--resume", str(folder))
+    resumed = bench_without_figures("run", "--resume", str(folder))
     assert resumed.returncode == 0, resumed
     assert "1 run, about" in resumed.stderr
     with sqlite3.connect(folder / FILE_NAME) as connection:

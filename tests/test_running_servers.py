@@ -26,6 +26,7 @@ from bench.plan.experiment import Experiment
 from bench.results.store import FILE_NAME, Store
 from crawlers.trust import BY_DEFAULT
 from server.process import ServerProcess
+from tests import this_process
 from tests.factories import experiment
 from tests.foreign_servers import aiohttp_server
 from tests.test_command_line import BENCH, call
@@ -225,7 +226,7 @@ def test_what_only_a_server_of_ours_understands_is_refused_for_others(
 def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> None:
     asked = experiment(url="http://192.0.2.7/", delays=(Delay.fixed(0),))
     Store.create(tmp_path / FILE_NAME, asked, 20, {}, "2026-01-01T00:00:00+00:00").close()
-    done = bench("run", "--resume", str(tmp_path))
+    done = this_process.bench("run", "--resume", str(tmp_path))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "192.0.2.7 is not this machine" in done.stderr
 
@@ -245,6 +246,6 @@ def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> Non
     ],
 )
 def test_mistakes_are_named_in_one_line(words: list[str], why: str) -> None:
-    done = bench("run", *words)
+    done = this_process.bench("run", *words)
     assert done.returncode == 2
     assert why in done.stderr.splitlines()[-1]

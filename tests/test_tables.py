@@ -15,6 +15,7 @@ from bench.report.tables import UNLIMITED, Column, Table, lay_out, wrap
 from bench.results.store import FILE_NAME
 from bench.wording import format_percent, format_span, shorten_middle
 from tests.test_command_line import BENCH, call
+from tests.this_process import bench
 
 if sys.platform != "win32":
     import fcntl
@@ -197,10 +198,13 @@ def test_on_a_terminal_of_eighty_columns_every_line_fits(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-def test_verdicts_have_colours_on_a_terminal_alone(folders: dict[str, Path]) -> None:
+def test_verdicts_have_colours_on_a_terminal_alone(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["report", str(folders["sweep"])]
     assert "\x1b[3" in on_a_terminal(words, 80)
-    assert "\x1b" not in call(*BENCH, *words, env={**os.environ, "FORCE_COLOR": ""}).stdout
+    monkeypatch.setenv("FORCE_COLOR", "")
+    assert "\x1b" not in bench(*words).stdout
 
 
 def test_an_encoding_that_lacks_our_characters_gets_others(folders: dict[str, Path]) -> None:

@@ -467,7 +467,7 @@ _STEADY = (
 _SIBLINGS = (
     *("crawler: invents", "crawler: early clock", "crawler: hurries", "crawler: suspended"),
     *("crawler: child of another session", "crawler: child of a child"),
-    *("crawler: starts programs", "server: few files"),
+    *("crawler: starts programs", "server: few files", "crawler: retries"),
 )
 """Controls that a check finds by what it also finds another one."""
 

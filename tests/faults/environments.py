@@ -23,7 +23,6 @@ def _with(place: Place, **variables: str) -> str:
     GROUP,
     "PYTHONPATH with a server.py, crawlers.py and bench.py",
     "ours are used; the crawl is sound",
-    is_fast=True,
 )
 def _(place: Place) -> str:
     folder = place.folder / "shadow"

@@ -120,7 +120,6 @@ for _number in range(1, 4):
         GROUP,
         f"the server at a random instant ({_number})",
         "exit 3; one line names the server and --resume; finished runs are kept",
-        is_fast=_number == 1,
     )(_kill_server)
 
 
@@ -194,7 +193,7 @@ def _has_threads(process: psutil.Process | None) -> bool:
         return False
 
 
-@fault(GROUP, "the bench, with its crawler stopped (SIGSTOP)", "no process is left", is_fast=True)
+@fault(GROUP, "the bench, with its crawler stopped (SIGSTOP)", "no process is left")
 def _(place: Place) -> str:
     return _stop_then_kill(place, "crawlers")
 

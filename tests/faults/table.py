@@ -24,7 +24,7 @@ class Fault:
     """What must happen, in words."""
     inject: Inject
     is_fast: bool
-    """Whether it is part of the tests."""
+    """Whether it is part of the tests: it is quick, and no other test injects the like."""
     leaves_nothing: bool = True
     """Whether it is checked that no process and no temporary file is left."""
 
