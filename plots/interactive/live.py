@@ -22,7 +22,7 @@ def live_figures(begun: Mapping[str, Any]) -> Iterator[Drawn]:
     """Yield the figures of an experiment that begins, from its event `begun`.
 
     The sources `run:CRAWLER` have the columns x (the level), about, and those of _METRICS. The
-    source `now` has x (seconds since the begin), requests_per_s, p50_ms and p99_ms.
+    source `now` has x (seconds since the experiment began), requests_per_s, p50_ms and p99_ms.
     """
     yield _curves(begun)
     yield _now()
@@ -80,7 +80,7 @@ def _curves(begun: Mapping[str, Any]) -> Drawn:
 def _now() -> Drawn:
     source = ColumnDataSource({"x": [], **{key: [] for key, _ in _NOW}}, name="now")
     rates = empty_plot("", "requests per second")
-    times = empty_plot("time since the begin (s)", "time at the server (ms)")
+    times = empty_plot("time since the experiment began (s)", "time at the server (ms)")
     times.x_range = rates.x_range
     for key, colour in _NOW:
         plot = rates if key == "requests_per_s" else times

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from bench.results.store import Store
 from bench.scenarios.experiment import NAME as SCENARIOS
 from plots.interactive.drawing import Drawn, draw_lines
 from plots.interactive.others import primes_figures, scenarios_figures, site_figures
-from plots.interactive.runs import distribution, over_time, timeline, times_of
+from plots.interactive.runs import Times, distribution, over_time, timeline, times_of
 from plots.interactive.sweeps import (
     checked_figures,
     checked_lines,
@@ -35,7 +34,7 @@ from plots.interactive.sweeps import (
     rate_per_s,
     unchecked_figures,
 )
-from plots.looks import LineStyle, styles_of
+from plots.looks import styles_of
 from plots.scenes import chosen_cells
 
 _SHOWN_CONCURRENCY = 100
@@ -66,29 +65,28 @@ def figures_of(folder: Path) -> Iterator[Drawn]:
         chosen = _nearest_runs(asked, runs, outlines)
         lines = (timeline(store, run, outlines[run.number]) for run in chosen)
         # What is there soonest comes first; where it makes no difference, what is read first.
-        is_large = sum(run.requests for run in chosen) > _MANY_REQUESTS
-        of_all = _of_runs(store, asked, chosen)
-        yield from chain(lines, of_all) if is_large else chain(of_all, lines)
-        yield from checked(store, analysed(store), is_whole=False)
+        if sum(run.requests for run in chosen) > _MANY_REQUESTS:
+            yield from lines
+        times, windows = _read_runs(store, asked, chosen)
+        yield from _some(distribution(times, is_open=asked.is_open), windows)
+        yield from lines
+        analysis: Analysis = _of_crawlers(kind, analysed(store))
+        yield from _of_cells(analysis)
+        yield from _some(distribution(_judged(times, analysis), is_open=asked.is_open))
 
 
-def checked(store: Store, analysis: Any, *, is_whole: bool = True) -> Iterator[Drawn]:
-    """Yield the figures that an analysis allows, with verdicts. Raises StoreError.
-
-    `is_whole` adds those of single runs, which need no analysis.
-    """
+def checked(store: Store, analysis: Any) -> Iterator[Drawn]:
+    """Yield the figures of a result that has been analysed, each once. Raises StoreError."""
     kind = kind_of(store).name
     if kind not in _OF_CRAWLERS:
         yield from _OTHERS[kind](analysis)
         return
-    of_sweep: Analysis = analysis.analysis if kind == ADVICE else analysis
-    if _has_cells(of_sweep.experiment):
-        yield from checked_figures(of_sweep)
-    if is_whole:
-        chosen = _chosen_runs(of_sweep)
-        outlines = store.outlines()
-        yield from _of_runs(store, of_sweep.experiment, chosen)
-        yield from (timeline(store, run, outlines[run.number]) for run in chosen)
+    of_crawlers = _of_crawlers(kind, analysis)
+    yield from _of_cells(of_crawlers)
+    asked, chosen, outlines = of_crawlers.experiment, _chosen_runs(of_crawlers), store.outlines()
+    times, windows = _read_runs(store, asked, chosen)
+    yield from _some(distribution(_judged(times, of_crawlers), is_open=asked.is_open), windows)
+    yield from (timeline(store, run, outlines[run.number]) for run in chosen)
 
 
 def timeline_of(folder: Path) -> Iterator[Drawn]:
@@ -183,9 +181,15 @@ def _both(stores: Sequence[Store], analyses: Sequence[Analysis]) -> Iterator[Dra
         )
         yield from [drawn] if drawn else []
     times = [
-        times_of(run, store.fetches(run.number), of[run.crawler], f", {letter}")
+        time
         for letter, store, analysis, of in zip("AB", stores, analyses, looks, strict=True)
-        for run in _chosen_runs(analysis)
+        for time in _judged(
+            (
+                times_of(run, store.fetches(run.number), of[run.crawler], f", {letter}")
+                for run in _chosen_runs(analysis)
+            ),
+            analysis,
+        )
     ]
     drawn = distribution(times, is_open=asked[0].is_open)
     yield from [replace(drawn, finding=names)] if drawn else []
@@ -208,16 +212,36 @@ def _has_cells(asked: Experiment) -> bool:
     return asked.is_repeated or asked.kind == ADVICE
 
 
-def _of_runs(store: Store, asked: Experiment, chosen: Iterable[RunRow]) -> Iterator[Drawn]:
-    """Yield the figures that need all requests of the chosen runs."""
-    styles: Mapping[str, LineStyle] = styles_of(asked.crawlers)
-    times, windows = [], []
-    for run in chosen:
-        fetches = store.fetches(run.number)
-        times.append(times_of(run, fetches, styles[run.crawler]))
-        windows.append((run, fetches))
-    drawn = distribution(times, is_open=asked.is_open), over_time(windows, styles)
+def _of_crawlers(kind: str, analysis: Any) -> Analysis:
+    """Return the part of an analysis that is as of a sweep."""
+    of_crawlers: Analysis = analysis.analysis if kind == ADVICE else analysis
+    return of_crawlers
+
+
+def _of_cells(analysis: Analysis) -> Iterator[Drawn]:
+    if _has_cells(analysis.experiment):
+        yield from checked_figures(analysis)
+
+
+def _some(*drawn: Drawn | None) -> Iterator[Drawn]:
     yield from (one for one in drawn if one is not None)
+
+
+def _read_runs(
+    store: Store, asked: Experiment, chosen: Iterable[RunRow]
+) -> tuple[list[Times], Drawn | None]:
+    """Read all requests of the chosen runs, and draw what they did over time."""
+    styles = styles_of(asked.crawlers)
+    every = [(run, store.fetches(run.number)) for run in chosen]
+    times = [times_of(run, fetches, styles[run.crawler]) for run, fetches in every]
+    return times, over_time(every, styles)
+
+
+def _judged(times: Iterable[Times], analysis: Analysis) -> list[Times]:
+    """Return the times with the verdicts of their runs."""
+    trials = (trial for cell in analysis.cells for trial in cell.trials)
+    verdicts = {trial.run.number: trial.verdict.level.name for trial in trials}
+    return [replace(one, verdict=verdicts.get(one.number, one.verdict)) for one in times]
 
 
 def _chosen_runs(analysis: Analysis) -> list[RunRow]:

@@ -14,6 +14,7 @@ from bokeh.models import ColumnDataSource, HoverTool
 from bench.analysis.in_flight import Levels
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.response import DueTimes
+from bench.analysis.window import Window
 from bench.results.columns import IntColumns
 from bench.results.reader import Outline
 from bench.results.schema import RunRow
@@ -26,6 +27,7 @@ from plots.interactive.downsample import (
     with_all_of,
 )
 from plots.interactive.drawing import (
+    NOT_CHECKED,
     Drawn,
     Line,
     Metric,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 _QUANTILES = (0.5, 0.9, 0.99, 0.999)
 _LEAST_OF_TAIL = 0.95
 _COLUMNS_OF_TIMES = (
-    *("crawler", "run", "good requests", "others"),
+    *("crawler", "run", "verdict", "good requests", "others"),
     *(f"p{100 * q:g} (ms)" for q in _QUANTILES),
     "max (ms)",
 )
@@ -87,16 +89,26 @@ class Times:
     about: str
     """Which run it is."""
     sorted_ns: "NDArray[np.int64]"
-    failed: int
+    others: int
+    """How many requests got no good response."""
+    number: int
+    """Of the run."""
+    verdict: str = NOT_CHECKED
 
 
 def times_of(run: RunRow, fetches: IntColumns, look: LineStyle, label: str = "") -> Times:
-    """Return the response times of a run in open loop, or else its service times."""
+    """Return the response times of a run in open loop, or else its service times.
+
+    Those of the warm-up are left out. There must be at least one fetch.
+    """
     good = is_good_of(run, fetches)
     due = DueTimes.of(run, fetches)
     times_ns = fetches["end_ns"] - fetches["start_ns"] if due is None else due.response_ns
-    name = f"{run.crawler}{label}"
-    return Times(name, look, format_run(run), np.sort(times_ns[good]), int((~good).sum()))
+    begin_ns = int(fetches["start_ns"].min()) if due is None else run.first_due_ns
+    window = Window.of(run, fetches, due, begin_ns, int(fetches["end_ns"].max()))
+    sorted_ns = np.sort(times_ns[good & window.is_counted])
+    name, others = f"{run.crawler}{label}", int((~good & window.is_counted).sum())
+    return Times(name, look, format_run(run), sorted_ns, others, run.number)
 
 
 def is_good_of(run: RunRow, fetches: IntColumns) -> "NDArray[np.bool_]":
@@ -138,8 +150,9 @@ def distribution(every: Sequence[Times], *, is_open: bool) -> Drawn | None:
         (
             one.name,
             one.about,
+            one.verdict,
             f"{len(one.sorted_ns):,}",
-            f"{one.failed:,}",
+            f"{one.others:,}",
             *(_quantile(one.sorted_ns, q) for q in _QUANTILES),
             format_number(one.sorted_ns[-1] / 1e6),
         )
@@ -275,7 +288,7 @@ def over_time(
         "Over time",
         lines,
         _OVER_TIME,
-        "time since the begin of the run (s)",
+        "time since the run began (s)",
         has_points=False,
         how_to_read="One run of each crawler, in windows of time of equal width. The times of a "
         "window are those of the requests that began, or were due, in it.",

@@ -34,6 +34,7 @@ function asked() {
 // One crawl at a time; of the changes made meanwhile only the newest is crawled.
 
 let isCrawling = false, isWanted = false, timer = 0;
+const mostOf = new Map(); // how many requests each crawler keeps in flight at most
 let before = null; // {asked, answer} of the last crawl
 
 function changed() {
@@ -69,16 +70,21 @@ byId("figures-list").append(place);
 const tile = (label, value, unit) => make("div", { class: "tile" }, make("div", { class: "label" }, label),
   make("div", { class: "value" }, value, make("span", { class: "unit" }, unit)));
 
-function showNumbers(answer) {
+/** Return the ideal throughput in requests per second: what is in service at a time, by the mean delay. */
+function idealOf({ crawler, concurrency, capacity, delay_ms: delay }) {
+  return Math.min(concurrency, capacity ?? Infinity, mostOf.get(crawler)) / delay * 1000;
+}
+
+function showNumbers(answer, ideal) {
   byId("numbers").replaceChildren(
-    tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(answer.ideal_per_s), "/s"),
+    tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(ideal), "/s"),
     tile("p50", number(answer.p50_ms), "ms"), tile("p99", number(answer.p99_ms), "ms"), tile("In flight, mean", number(answer.in_flight), ""));
 }
 
 async function show(what, answer) {
-  showNumbers(answer);
-  const share = answer.ideal_per_s ? answer.requests_per_s / answer.ideal_per_s : 0;
-  byId("meter").hidden = !answer.ideal_per_s;
+  const ideal = idealOf(what), share = answer.requests_per_s / ideal;
+  showNumbers(answer, ideal);
+  byId("meter").hidden = !answer.requests_per_s;
   byId("meter").title = `${Math.round(share * 100)} % of the ideal`;
   byId("meter-fill").style.width = `${Math.min(100, share * 100)}%`;
   byId("explained").textContent = explain(what, answer, before);
@@ -116,14 +122,14 @@ function change(from, to) {
   return ratio >= 2 ? `is ${number(ratio)} times as high` : ratio > 1 ? `rises by ${Math.round((ratio - 1) * 100)} %` : `falls by ${Math.round((1 - ratio) * 100)} %`;
 }
 
-function cause({ concurrency, capacity, delay_ms, tail }, answer) {
-  if (!answer.requests_per_s || !answer.ideal_per_s) return "";
-  const inFlight = answer.in_flight, share = answer.requests_per_s / answer.ideal_per_s;
+function cause(what, answer) {
+  if (!answer.requests_per_s) return "";
+  const { concurrency, capacity, delay_ms: delay, tail } = what, inFlight = answer.in_flight, share = answer.requests_per_s / idealOf(what);
   if (capacity !== null && inFlight > capacity * 1.05) {
     return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server, ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue (means over the crawl).`;
   }
   if (share > 0.95) return `${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
-  if (tail === "none" && answer.p50_ms > delay_ms * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay_ms} ms: the rest is time in the crawler and the server.`;
+  if (tail === "none" && answer.p50_ms > delay * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay} ms: the rest is time in the crawler and the server.`;
   if (tail !== "none" && answer.p99_ms > answer.p50_ms * 3) return `The tail: p99 is ${number(answer.p99_ms / answer.p50_ms)} times the median.`;
   return "";
 }
@@ -144,6 +150,7 @@ try {
   KNOBS.tail.values = tails.map(tail => tail.name);
   KNOBS.tail.text = name => name;
   byId("tail").max = tails.length - 1;
+  for (const one of crawlers) mostOf.set(one.name, one.max_concurrency);
   byId("crawler").append(...crawlers.filter(one => one.is_installed).map(one => make("option", { value: one.name }, one.name)));
   if (crawlers.some(one => one.name === "asyncio" && one.is_installed)) byId("crawler").value = "asyncio";
   if (!live.isRunning) await crawl();
