@@ -205,7 +205,6 @@ def draw_lines(
     if tick_names:
         texts = [one.replace("$$", "$ $") for one in tick_names]
         plot.xaxis.major_label_overrides = dict(zip(ticks, texts, strict=True))
-    plot.xaxis.major_label_policy = NoOverlap()
     series = []
     for rank, guide in enumerate(guides):
         series.append(_draw_guide(plot, f"guide:{rank}", guide, known))
@@ -285,6 +284,7 @@ def empty_plot(x_label: str, y_label: str) -> Any:
         axis.axis_label = label
         axis.name = name
         axis.formatter = NumeralTickFormatter(format="0,0.[0000]")
+        axis.major_label_policy = NoOverlap()
         axis.axis_label_text_color = INK
         axis.axis_label_text_font_style = "normal"
         axis.major_label_text_color = QUIET
