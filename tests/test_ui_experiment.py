@@ -160,6 +160,15 @@ async def test_a_mistake_is_told_in_the_words_of_the_bench(open_browser: Open) -
 
 
 @on_one_loop
+async def test_figures_that_cannot_be_drawn_are_reported(open_browser: Open) -> None:
+    browser = open_browser("undrawn")
+    page = await browser.watch()
+    await browser.post("/api/experiments", **FORM)
+    ended = await page.until("ended")
+    assert (ended["ending"], ended["problem"]) == ("done", "the disk is full: not all is drawn")
+
+
+@on_one_loop
 async def test_noise_on_stderr_is_cut_and_printable(open_browser: Open) -> None:
     browser = open_browser("noise")
     page = await browser.watch()
