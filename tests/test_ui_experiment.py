@@ -235,6 +235,19 @@ async def test_a_page_that_does_not_read_gets_bounded_memory_and_must_connect_ag
     assert sent.qsize() <= MOST_WAITING
 
 
+@on_one_loop
+async def test_a_socket_that_is_not_read_is_not_written_ahead(open_browser: Open) -> None:
+    browser = open_browser("done")
+    await browser.watch()
+    watchers, text = browser.ui.parts.watchers, "x" * 1_000_000
+    for _ in range(50):
+        watchers.tell(text)
+    await browser.get("/api/state")
+    (watcher,) = watchers._watchers  # noqa: SLF001
+    # The others are in the buffers of the sockets, which hold some megabytes.
+    assert len(watcher._waiting) > 20  # noqa: SLF001
+
+
 def test_lines_are_put_together_and_cut() -> None:
     lines = Lines(5)
     assert lines.feed(b"one\ntw") == [b"one"]
