@@ -36,9 +36,11 @@ def main(what: str, words: Sequence[str]) -> int:
     say(begun, run_done(1), tick)
     if what == "noise":
         os.write(2, b"x" * LONG_LINE + b'\n{"event": "none"}\n{"event": \n\xff\x1b[2J\n')
-    if what in ("done", "noise"):
+    if what in ("done", "noise", "undrawn"):
         say(run_done(2), Ended("done", str(folder)))
-        return 0
+        if what == "undrawn":
+            print("crawlbench: the disk is full: not all is drawn", file=sys.stderr)
+        return 3 if what == "undrawn" else 0
     if what == "stubborn":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("deaf", file=sys.stderr, flush=True)

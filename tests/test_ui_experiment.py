@@ -160,6 +160,15 @@ async def test_a_mistake_is_told_in_the_words_of_the_bench(open_browser: Open) -
 
 
 @on_one_loop
+async def test_figures_that_cannot_be_drawn_are_reported(open_browser: Open) -> None:
+    browser = open_browser("undrawn")
+    page = await browser.watch()
+    await browser.post("/api/experiments", **FORM)
+    ended = await page.until("ended")
+    assert (ended["ending"], ended["problem"]) == ("done", "the disk is full: not all is drawn")
+
+
+@on_one_loop
 async def test_noise_on_stderr_is_cut_and_printable(open_browser: Open) -> None:
     browser = open_browser("noise")
     page = await browser.watch()
@@ -224,6 +233,19 @@ async def test_a_page_that_does_not_read_gets_bounded_memory_and_must_connect_ag
     await running
     assert watcher.is_lost
     assert sent.qsize() <= MOST_WAITING
+
+
+@on_one_loop
+async def test_a_socket_that_is_not_read_is_not_written_ahead(open_browser: Open) -> None:
+    browser = open_browser("done")
+    await browser.watch()
+    watchers, text = browser.ui.parts.watchers, "x" * 1_000_000
+    for _ in range(50):
+        watchers.tell(text)
+    await browser.get("/api/state")
+    (watcher,) = watchers._watchers  # noqa: SLF001
+    # The others are in the buffers of the sockets, which hold some megabytes.
+    assert len(watcher._waiting) > 20  # noqa: SLF001
 
 
 def test_lines_are_put_together_and_cut() -> None:

@@ -81,6 +81,7 @@ async def test_the_process_ends_with_the_server() -> None:
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.thorough  # tests/test_browser.py does so, too
 @on_one_loop
 async def test_the_playground_makes_a_crawl_and_keeps_nothing(
     figures: Figures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -98,7 +98,7 @@ def test_a_plan_says_how_many_runs_there_are() -> None:
         (["--waves", "2", "--duration", "3"], "--duration and --waves both say"),
         (["--rate", "5", "--concurrency", "1,2"], "--rate takes the place"),
         (["--queue", "x"], "--queue"),
-        (["--rate", "99999"], "--rate 99999 with a delay of 100 ms may need 40,000 connections"),
+        (["--rate", "99999", "--delay", "60000"], "--rate 99999 with a delay of 60000 ms may"),
     ],
 )
 def test_a_plan_names_what_is_wrong(

@@ -1,4 +1,4 @@
-"""The routes of `crawlbench ui`: pages, scripts, the API and the WebSocket. docs/ui.md has them."""
+"""The routes of `crawlbench ui`: pages, scripts, the API and the WebSocket."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence

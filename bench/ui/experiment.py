@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from bench.exit_codes import EXIT_INTERRUPTED, signal_name
+from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, signal_name
 from bench.measure.events import Begun, Ended, Event, RunDone, RunStarted, Tick, parse_event
 from bench.printable import printable
 from bench.ui.lines import Lines
@@ -200,12 +200,12 @@ class Experiment:
         if state.ending == "killed":
             kept = ": the runs that were finished are kept" if state.folder else ""
             return f"the process that measures died of {signal_name(-code)}{kept}"
-        if state.ending == "failed":
+        if code < 0 and state.state == DRAWING:
+            return f"not all figures are drawn: {signal_name(-code)} ended the process"
+        if state.ending == "failed" or (state.state == DRAWING and code > EXIT_REQUESTS_FAILED):
             said = [one for one in state.messages if one.startswith("crawlbench")]
             last = next(reversed(said or state.messages), f": it ended with exit code {code}")
             return last.partition(": ")[2].removeprefix("error: ") or last
-        if code < 0 and state.state == DRAWING:
-            return f"not all figures are drawn: {signal_name(-code)} ended the process"
         return ""
 
     async def _read(self, process: Process) -> None:
