@@ -50,7 +50,8 @@ class Windows(NamedTuple):
 
 def windows_of(origin_ns: int, last_ns: int) -> Windows:
     """Return windows of a tenth of a second, or wider ones if there would be too many."""
-    span_s = max(1, last_ns - origin_ns) / 1e9
-    fitting = (width for width in _WIDTHS_S if span_s <= width * _MOST_WINDOWS)
-    width_ns = round(next(fitting, _WIDTHS_S[-1]) * 1e9)
-    return Windows(origin_ns, width_ns, -(-max(1, last_ns - origin_ns) // width_ns))
+    span_ns = max(1, last_ns - origin_ns)
+    widest_ns = -(-span_ns // _MOST_WINDOWS)  # times from a file may be years apart
+    fitting = (round(width_s * 1e9) for width_s in _WIDTHS_S)
+    width_ns = next((width_ns for width_ns in fitting if width_ns >= widest_ns), widest_ns)
+    return Windows(origin_ns, width_ns, -(-span_ns // width_ns))

@@ -50,6 +50,15 @@ def make_results(folder: Path, *changes: Change) -> Path:
     return path
 
 
+def created(text: str) -> Change:
+    """When it was made, in these words."""
+
+    def change(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE experiment SET created_utc = ?", [text])
+
+    return change
+
+
 def sql(*statements: str) -> Change:
     """These, one after another."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.cli.parser import parse
 from bench.cli.ui import planned
 from bench.ui.form import Form, FormError, command_of, parse_form, words_of
-from bench.ui.playground import Knobs, parse_knobs
+from bench.ui.playground import Knobs, ideal_rate_per_s, parse_knobs
 from bench.ui.playground import words_of as words_of_playground
 
 
@@ -118,6 +118,20 @@ def test_every_tail_has_the_mean_that_is_asked_for(tail: str, delay_ms: float) -
     _, arguments = parse(words)
     assert arguments.delay.mean_us == pytest.approx(delay_ms * 1000, rel=0.01, abs=1)
     assert arguments.capacity == "5"
+
+
+def test_the_ideal_client_of_the_playground_obeys_littles_law() -> None:
+    def ideal(**fields: object) -> float | None:
+        return ideal_rate_per_s(parse_knobs(json.dumps({"crawler": "asyncio", **fields}).encode()))
+
+    assert ideal(delay_ms=0) is None
+    # Ten in flight for 100 ms each, or as many as are served at a time.
+    assert ideal() == 100
+    assert ideal(capacity=3) == pytest.approx(30)
+    assert ideal(crawler="serial") == 10
+    assert ideal(concurrency=2000, delay_ms=10) == 200_000
+    for tail in ("exponential", "lognormal"):
+        assert ideal(tail=tail, capacity=8, duration_s=10) == pytest.approx(80, rel=0.15)
 
 
 @pytest.mark.parametrize(

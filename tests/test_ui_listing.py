@@ -10,7 +10,7 @@ from bench.errors import StoreError
 from bench.results.folder import exclusive_lock, is_locked
 from bench.results.store import FILE_NAME, Store
 from bench.ui.listing import Listing, NoResultsError
-from tests.hostile_results import EVIL, make_results, sql
+from tests.hostile_results import EVIL, created, make_results, sql
 
 NAMES = ["2026-01-01T00-00-00Z", "2026-01-02T00-00-00Z"]
 
@@ -86,9 +86,7 @@ def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_evil_text_is_printable(tmp_path: Path) -> None:
-    make_results(
-        tmp_path / "evil", lambda c: c.execute("UPDATE experiment SET created_utc=?", [EVIL])
-    )
+    make_results(tmp_path / "evil", created(EVIL))
     (entry,) = Listing(tmp_path).entries()
     assert entry.created_utc.isprintable()
 
@@ -118,9 +116,13 @@ def test_each_of_two_hundred_headers_is_read_once(
         (tmp_path / str(number)).mkdir()
         os.link(path, tmp_path / str(number) / FILE_NAME)
     opened: list[Path] = []
-    monkeypatch.setattr(
-        Store, "open", lambda one, really=Store.open: opened.append(one) or really(one)
-    )
+    really = Store.open
+
+    def counted(one: Path) -> Store:
+        opened.append(one)
+        return really(one)
+
+    monkeypatch.setattr(Store, "open", counted)
     listing = Listing(tmp_path)
     for _ in range(2):
         assert len(listing.entries()) == 200
@@ -140,7 +142,7 @@ def test_all_that_crawlbench_made_is_deleted(tmp_path: Path) -> None:
     (folder / "linked.png").symlink_to(tmp_path / "keep.png")
     listing = Listing(tmp_path)
     assert listing.delete(NAMES[0]) == ["my-own.png"]
-    assert os.listdir(folder) == ["my-own.png"]
+    assert [file.name for file in folder.iterdir()] == ["my-own.png"]
     assert (tmp_path / "keep.png").exists()
     assert listing.entries() == []
 
@@ -154,10 +156,10 @@ def test_an_emptied_folder_goes_and_latest_leads_to_the_newest_of_the_others(
         (tmp_path / link).symlink_to(NAMES[1])
     listing = Listing(tmp_path)
     assert listing.delete(NAMES[1]) == []
-    assert sorted(os.listdir(tmp_path)) == [NAMES[0], "latest", "latest-sweep"]
+    assert {file.name for file in tmp_path.iterdir()} == {NAMES[0], "latest", "latest-sweep"}
     assert (tmp_path / "latest").readlink() == Path(NAMES[0])
     assert listing.delete(NAMES[0]) == []
-    assert os.listdir(tmp_path) == []
+    assert not any(tmp_path.iterdir())
 
 
 def test_results_that_are_measured_are_kept(tmp_path: Path) -> None:

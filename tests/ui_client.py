@@ -43,6 +43,7 @@ class Browser:
             "Sec-Fetch-Site": "same-origin",
         }
         self._client = AsyncHTTPClient(force_instance=True)
+        self._sockets: list[WebSocketClientConnection] = []
 
     async def ask(
         self,
@@ -81,9 +82,15 @@ class Browser:
         """A WebSocket. Raises HTTPClientError if it is refused."""
         headers = {**self.headers, **{name.replace("_", "-"): one for name, one in changed.items()}}
         url = self.address.replace("http", "ws") + "/api/live"
-        return Watching(await websocket_connect(HTTPRequest(url, headers=headers)))
+        socket = await websocket_connect(HTTPRequest(url, headers=headers))
+        self._sockets.append(socket)
+        return Watching(socket)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        for socket in self._sockets:
+            socket.close()
+            while await socket.read_message() is not None:
+                pass
         self._client.close()
 
 
@@ -115,12 +122,12 @@ class Watching:
                 return message
 
 
-def make_ui(folder: Path, what: str = "goes on") -> Ui:
-    """A server whose bench and figures are those of this folder."""
+def make_ui(folder: Path, what: str = "goes on", verbs: Verbs | None = None) -> Ui:
+    """A server whose experiments and figures come from programs of this folder."""
     return Ui(
         folder,
         no_plan,
-        verbs=Verbs(),
+        verbs=verbs,
         figures=Figures(fake("fake_figures")),
         bench=fake("fake_bench", what),
     )

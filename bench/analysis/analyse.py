@@ -16,21 +16,21 @@ from server.request_plan import MAX_DELAY_US
 if TYPE_CHECKING:
     from bench.results.store import Store
 
-_MAX_NS = 2**60
+MAX_NS = 2**60
 """Highest believable time in ns: 36 years on a clock that starts with the machine."""
 
 _BOUNDS = {
     "fetch": {
-        "start_ns": (0, _MAX_NS),
-        "end_ns": (0, _MAX_NS),
+        "start_ns": (0, MAX_NS),
+        "end_ns": (0, MAX_NS),
         "error": (0, len(ERROR_WORDS) - 1),
     },
-    "limit": {"at_ns": (0, _MAX_NS), "most": (1, _MAX_NS)},
+    "limit": {"at_ns": (0, MAX_NS), "most": (1, MAX_NS)},
     "arrival": {
-        "arrived_ns": (0, _MAX_NS),
-        "begin_ns": (0, _MAX_NS),
-        "due_ns": (0, _MAX_NS),
-        "replied_ns": (0, _MAX_NS),
+        "arrived_ns": (0, MAX_NS),
+        "begin_ns": (0, MAX_NS),
+        "due_ns": (0, MAX_NS),
+        "replied_ns": (0, MAX_NS),
         "delay_us": (0, MAX_DELAY_US),
     },
 }
@@ -168,7 +168,7 @@ def _out_of_bounds(run: RunRow, accounts: Accounts) -> str:
     """Describe the first value that no clock, crawler or server can produce, or return ""."""
     fetches, limits = accounts.fetches, accounts.limits
     # In open loop, 0 means that no job was taken. What was fetched then could not be judged.
-    if run.load.is_open and len(fetches["seq"]) and not 0 < run.first_due_ns <= _MAX_NS:
+    if run.load.is_open and len(fetches["seq"]) and not 0 < run.first_due_ns <= MAX_NS:
         return f"first_due_ns {run.first_due_ns}"
     tables = {"fetch": fetches, "arrival": accounts.arrivals or {}, "limit": limits}
     for table, columns in tables.items():

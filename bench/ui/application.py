@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -262,9 +263,11 @@ class _Export(_Api):
         path = await asyncio.to_thread(self.parts.listing.path, name)
         self.set_header("Content-Type", "text/csv; charset=utf-8")
         self.set_header("Content-Disposition", f'attachment; filename="{what}.csv"')
-        async for piece in self.parts.verbs.pieces("export", str(path), "--what", what):
-            self.write(piece)
-            await self.flush()
+        pieces = self.parts.verbs.pieces("export", str(path), "--what", what)
+        async with aclosing(pieces) as rows:
+            async for piece in rows:
+                self.write(piece)
+                await self.flush()
         await self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -296,10 +299,11 @@ class _Drawn(_Api):
     async def send_answers(self, do: str, **fields: Any) -> None:
         """Send the answers of the process that draws, as they come."""
         self.set_header("Content-Type", "application/x-ndjson")
-        async for answer in self.parts.figures.ask(do, **fields):
-            self.write(msgspec.json.encode(answer) + b"\n")
-            # A browser that reads slowly does not keep the process from other questions.
-            self.flush()
+        async with aclosing(self.parts.figures.ask(do, **fields)) as answers:
+            async for answer in answers:
+                self.write(msgspec.json.encode(answer) + b"\n")
+                # A browser that reads slowly does not keep the process from other questions.
+                self.flush()
         await self.finish()
 
 

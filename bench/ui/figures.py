@@ -7,7 +7,7 @@ figure. It ends with its stdin. If it dies, or has grown too large, another take
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Figures:
         self._number = 0
         self._files: dict[str, Path] = {}
 
-    async def ask(self, do: str, **fields: Any) -> AsyncIterator[Answer]:
+    async def ask(self, do: str, **fields: Any) -> AsyncGenerator[Answer]:
         """Ask, and yield each answer: figures, and whatever else belongs to the question.
 
         An answer without figures has the field `error`. Raises FigureError.
@@ -63,7 +63,7 @@ class Figures:
                 # The rest is awaited if it comes soon: a new process takes a second to start.
                 is_in_order = is_complete or await _drained(answers)
                 if not is_in_order or _resident_bytes(process) > _MOST_RESIDENT_BYTES:
-                    self._end(process)
+                    await self._end(process)
 
     async def files(self) -> dict[str, Path]:
         """Return the scripts that figures need, by name. Raises FigureError."""
@@ -76,9 +76,10 @@ class Figures:
     async def close(self) -> None:
         """End the process."""
         if self._process is not None:
-            process = self._process
-            self._end(process)
-            await process.wait()
+            self._kill(self._process)
+        async with self._turn:  # who has asked learns that it has ended
+            if self._process is not None:
+                await self._end(self._process)
 
     async def _started(self) -> Process:
         if self._process is None or self._process.returncode is not None:
@@ -105,7 +106,7 @@ class Figures:
                 line = await process.stdout.readline()
                 answer = _DECODER.decode(line) if line else None
             except ValueError as error:
-                self._end(process)
+                await self._end(process)
                 raise FigureError("the process that draws figures answers nonsense") from error
             if answer is None:
                 code = await process.wait()
@@ -117,9 +118,17 @@ class Figures:
             if not {"done", "error", "files"}.isdisjoint(answer):
                 return
 
-    def _end(self, process: Process) -> None:
+    async def _end(self, process: Process) -> None:
+        """End a process, and read what it has said, so that its pipe is closed."""
         if self._process is process:
             self._process = None
+        self._kill(process)
+        assert process.stdout is not None
+        await process.stdout.read()
+        await process.wait()
+
+    @staticmethod
+    def _kill(process: Process) -> None:
         with suppress(ProcessLookupError):
             process.kill()
 

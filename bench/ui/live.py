@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from tornado.websocket import WebSocketClosedError
 
@@ -13,24 +14,28 @@ MOST_WAITING = 1000
 Write = Callable[[str], Awaitable[None]]
 
 
+class _Message(NamedTuple):
+    text: str
+    is_tick: bool
+
+
 class Watcher:
-    """One page that watches. What waits for it is bounded: of ticks, only the newest waits."""
+    """One page that watches. What waits for it is bounded: the newest of successive ticks waits."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
-        self._waiting: deque[str] = deque()
-        self._tick = ""
+        self._waiting: deque[_Message] = deque()
         self._has_more = asyncio.Event()
         self.is_lost = False
         """Whether something was dropped that is no tick: the page must connect again."""
 
     def tell(self, text: str, *, is_tick: bool) -> None:
         """Send a message as soon as the page has taken those before it."""
-        if is_tick:
-            self._tick = text
-        elif len(self._waiting) < MOST_WAITING:
-            self._waiting.append(text)
-        else:
+        if is_tick and self._waiting and self._waiting[-1].is_tick:
+            self._waiting.pop()
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(_Message(text, is_tick))
+        elif not is_tick:
             self.is_lost = True
         self._has_more.set()
 
@@ -41,10 +46,7 @@ class Watcher:
                 await self._has_more.wait()
                 self._has_more.clear()
                 while self._waiting and not self.is_lost:
-                    await self._write(self._waiting.popleft())
-                if self._tick and not self.is_lost:
-                    tick, self._tick = self._tick, ""
-                    await self._write(tick)
+                    await self._write(self._waiting.popleft().text)
 
 
 class Watchers:

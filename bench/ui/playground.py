@@ -1,5 +1,6 @@
 """The playground: one crawl of a second, and its timeline. Nothing of it is kept."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +10,23 @@ from typing import Any
 
 import msgspec
 
+from bench.plan.delays import Delay
+from bench.plan.experiment import seed_of_trial
+from bench.plan.ideal import simulate
 from bench.ui.figures import Figures
 from bench.ui.form import FormError, checked_crawlers, command_of
 from bench.ui.verbs import Verbs
+from crawlers.registry import find
 from server.models import Z99
+from server.service import PLAIN, Service
 
 _P99_TO_MEDIAN = 7.5
 """Of the log-normal tail, as in the scenario heavy-tail."""
-_MOST_SHOWN = 2000
+_MOST_CONCURRENCY = 2000
+_SEED = 1
+"""Of the delays, which the ideal client has, too."""
+_MOST_SIMULATED = 20_000
+"""Most requests that are simulated, which takes a quarter of a second."""
 
 TAILS = {
     "none": "every response takes as long as every other",
@@ -44,7 +54,7 @@ class Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, value, least, most in (
             ("delay_ms", self.delay_ms, 0, 5000),
             ("capacity", self.capacity or 1, 1, 10_000),
-            ("concurrency", self.concurrency, 1, _MOST_SHOWN),
+            ("concurrency", self.concurrency, 1, _MOST_CONCURRENCY),
             ("duration_s", self.duration_s, 0.1, 10),
         ):
             if not least <= value <= most:
@@ -67,6 +77,7 @@ def words_of(knobs: Knobs) -> list[str]:
     """Return the words of the command, without the program's name."""
     words = ["crawl", knobs.crawler, "--concurrency", str(knobs.concurrency)]
     words += ["--delay", _delay(knobs), "--duration", f"{knobs.duration_s:g}"]
+    words += ["--seed", str(_SEED)]
     return words + (["--capacity", str(knobs.capacity)] if knobs.capacity else [])
 
 
@@ -84,6 +95,28 @@ def _delay(knobs: Knobs) -> str:
 
 def _text(value_ms: float) -> str:
     return f"{value_ms:.3f}".rstrip("0").rstrip(".")
+
+
+def ideal_rate_per_s(knobs: Knobs) -> float | None:
+    """Return the responses per second of a client that costs nothing, for the same delays.
+
+    None for a delay of 0, with which it takes no time.
+    """
+    delay = Delay.parse(_delay(knobs))
+    mean_s = delay.mean_us / 1e6
+    if not mean_s:
+        return None
+    slots = min(knobs.concurrency, find(knobs.crawler).max_concurrency)
+    at_once = min(slots, knobs.capacity or slots)
+    # In the time there are about at_once x duration / mean; a tail may make it more.
+    count = math.ceil(2 * at_once * (knobs.duration_s / mean_s + 1)) + slots
+    if count > _MOST_SIMULATED:
+        return at_once / mean_s
+    service = Service.parse({"capacity": str(knobs.capacity)}) if knobs.capacity else PLAIN
+    delays_us = delay.drawn(seed_of_trial(_SEED, 1), count)
+    duration_ns = round(knobs.duration_s * 1e9)
+    ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns)
+    return ideal.good_per_s_within(0, duration_ns)
 
 
 class Playground:
@@ -107,7 +140,13 @@ class Playground:
             figure = None
             async for answer in self._figures.ask("timeline", folder=str(folder / results.name)):
                 figure = answer.get("figure", figure)
-        return {**numbers_of(told), "command": command_of(words), "figure": figure}
+        ideal_per_s = await asyncio.to_thread(ideal_rate_per_s, knobs)
+        return {
+            **numbers_of(told),
+            "ideal_per_s": ideal_per_s,
+            "command": command_of(words),
+            "figure": figure,
+        }
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:
@@ -121,17 +160,15 @@ class Playground:
 
 def numbers_of(told: dict[str, Any]) -> dict[str, Any]:
     """Return the numbers that the page shows, from the JSON of the verb crawl."""
-    requests, ideal_ns = told.get("requests"), told.get("ideal_ns")
     return {
         "verdict": told["verdict"],
         "reasons": [one["text"] for one in told["reasons"]],
         "failure": told["failure"],
-        "requests": requests,
+        "requests": told.get("requests"),
         "requests_per_s": told.get("requests_per_s"),
         "p50_ms": _ms(told.get("p50_ns")),
         "p99_ms": _ms(told.get("p99_ns")),
         "in_flight": (told.get("in_flight") or {}).get("mean"),
-        "ideal_per_s": requests / ideal_ns * 1e9 if requests and ideal_ns else None,
     }
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 
-from tornado.netutil import bind_sockets
-
 from bench.errors import MachineError
 from bench.ui.access import Access
 from bench.ui.application import Parts, ui_application
@@ -43,9 +41,9 @@ class Ui:
         bench: Sequence[str] | None = None,
     ) -> None:
         """Listen on a port of 127.0.0.1; 0 for any. Raises MachineError if it is taken."""
-        sockets = _bound(port)
+        bound = _bound(port)
         listing, watchers = Listing(folder), Watchers()
-        access = Access(sockets[0].getsockname()[1], secrets.token_urlsafe(24))
+        access = Access(bound.getsockname()[1], secrets.token_urlsafe(24))
         verbs, figures = verbs or Verbs(), figures or Figures()
         experiment = Experiment(
             listing,
@@ -55,7 +53,7 @@ class Ui:
         playground = Playground(verbs, figures)
         self.parts = Parts(access, listing, verbs, figures, experiment, playground, watchers, plan)
         self._server = ControlServer(ui_application(self.parts))
-        self._server.add_sockets(sockets)
+        self._server.add_socket(bound)
         self._server.keep_ticking()
 
     @property
@@ -71,14 +69,16 @@ class Ui:
         await self.parts.figures.close()
 
 
-def _bound(port: int) -> list[socket.socket]:
+def _bound(port: int) -> socket.socket:
     try:
-        return bind_sockets(port, "127.0.0.1")
+        bound = socket.create_server(("127.0.0.1", port))
     except OSError as error:
         taken = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror
         raise MachineError(
             f"cannot listen on port {port}: {taken}; choose another --port, or leave it out"
         ) from None
+    bound.setblocking(False)
+    return bound
 
 
 async def serve(

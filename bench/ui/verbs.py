@@ -7,8 +7,8 @@ need not take, and few of them run at a time. They end when nobody waits for the
 import asyncio
 import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 
 from bench.exit_codes import EXIT_OK, EXIT_REGRESSION, EXIT_REQUESTS_FAILED, signal_name
 from bench.printable import printable
@@ -16,6 +16,8 @@ from bench.ui.experiment import BENCH
 
 AT_A_TIME = 2
 _MOST_BYTES = 16_000_000
+_END_S = 5.0
+"""How long processes that a killed one leaves behind may keep its pipes open."""
 _SOUND = (EXIT_OK, EXIT_REQUESTS_FAILED, EXIT_REGRESSION)
 """Exit codes after which the output is what was asked for."""
 
@@ -37,22 +39,26 @@ class Verbs:
         Raises VerbError.
         """
         pieces: list[bytes] = []
-        async for piece in self.pieces(*words, is_measured=is_measured):
-            pieces.append(piece)
-            if sum(map(len, pieces)) > _MOST_BYTES:
-                raise VerbError("this is too long to be shown: use the command line")
+        async with aclosing(self.pieces(*words, is_measured=is_measured)) as printed:
+            async for piece in printed:
+                pieces.append(piece)
+                if sum(map(len, pieces)) > _MOST_BYTES:
+                    raise VerbError("this is too long to be shown: use the command line")
         return b"".join(pieces).decode(errors="replace")
 
-    async def pieces(self, *words: str, is_measured: bool = False) -> AsyncIterator[bytes]:
+    async def pieces(self, *words: str, is_measured: bool = False) -> AsyncGenerator[bytes]:
         """Yield what a verb prints, piece by piece. Raises VerbError, perhaps after some pieces."""
         room = nullcontext() if is_measured else self._room
         async with room, started(*self._bench, *words, is_nice=not is_measured) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             complaints = asyncio.create_task(_tail(process.stderr))
-            while piece := await process.stdout.read(65_536):
-                yield piece
-            said, code = await complaints, await process.wait()
+            try:
+                while piece := await process.stdout.read(65_536):
+                    yield piece
+                said, code = await complaints, await process.wait()
+            finally:
+                complaints.cancel()
         if code not in _SOUND:
             how = f"it died of {signal_name(-code)}" if code < 0 else f"exit code {code}"
             raise VerbError(_last_line(said) or how)
@@ -71,7 +77,10 @@ async def started(*command: str, is_nice: bool) -> AsyncIterator[Process]:
     finally:
         with suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        with suppress(TimeoutError):
+            # Its pipes are closed once they are read to the end.
+            async with asyncio.timeout(_END_S):
+                await process.communicate()
 
 
 def make_nice(process: Process) -> None:

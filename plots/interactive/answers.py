@@ -33,23 +33,28 @@ def main() -> int:
     _give_memory_back()
     for line in sys.stdin:
         for answer in answers_to(line):
-            print(json.dumps(answer, allow_nan=False, separators=(",", ":")), flush=True)
+            print(answer, flush=True)
     return 0
 
 
-def answers_to(line: str) -> Iterator[JSON]:
-    """Yield the answers to a request. Whatever is wrong is one answer with an `error`."""
+def answers_to(line: str) -> Iterator[str]:
+    """Yield the answers to a request, as JSON. Whatever is wrong is one answer with an `error`."""
     number = None
     try:
         request = json.loads(line)
         number = request["id"]
         for answer in _ANSWERS[request["do"]](request):
-            yield {"id": number, **answer}
+            yield _json({"id": number, **answer})
     except (MachineError, UsageError, OSError) as error:
-        yield {"id": number, "error": shortened(str(error))}
+        yield _json({"id": number, "error": shortened(str(error))})
     except Exception as error:  # the next request can be answered all the same
         text = f"{type(error).__name__}: {error}"
-        yield {"id": number, "error": shortened(f"cannot answer the request: {text}")}
+        yield _json({"id": number, "error": shortened(f"cannot answer the request: {text}")})
+
+
+def _json(answer: JSON) -> str:
+    """Return one line, of ASCII alone: names may hold what is no UTF-8. Raises ValueError."""
+    return json.dumps(answer, allow_nan=False, separators=(",", ":"))
 
 
 def _assets(_: JSON) -> Iterator[JSON]:

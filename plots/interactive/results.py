@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.analyse import Analysis
+from bench.analysis.analyse import MAX_NS, Analysis
 from bench.analysis.comparison import METRICS
 from bench.analysis.validity import Level
 from bench.errors import StoreError
@@ -59,7 +59,7 @@ def figures_of(folder: Path) -> Iterator[Drawn]:
             yield from checked(store, analysed(store))
             return
         asked = store.experiment()
-        runs, outlines = store.runs(), store.outlines()
+        runs, outlines = store.runs(), _believable(store.outlines())
         if _has_cells(asked):
             yield from unchecked_figures(asked, runs, outlines)
         chosen = _nearest_runs(asked, runs, outlines)
@@ -210,6 +210,15 @@ def _analysed(path: Path, *_: int) -> Any:
 def _has_cells(asked: Experiment) -> bool:
     """Return whether there is more than one cell to draw."""
     return asked.is_repeated or asked.kind == ADVICE
+
+
+def _believable(outlines: Mapping[int, Outline]) -> dict[int, Outline]:
+    """Return the outlines without those of times that the analysis would not believe either."""
+    return {
+        number: one
+        for number, one in outlines.items()
+        if 0 <= one.first_ns <= one.last_ns <= MAX_NS
+    }
 
 
 def _of_crawlers(kind: str, analysis: Any) -> Analysis:
