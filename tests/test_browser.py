@@ -211,6 +211,23 @@ def test_results_are_shown_compared_and_downloaded(ui: Ui, open_page: Open) -> N
 
     page.goto(f"{ui.base}/playground")
     fits(page, "#figures-list canvas")
+    expect(page.locator("#command")).to_contain_text("crawl asyncio")
+    assert "50 % wait in the queue" in explained(page, in_flight=20)
+    assert "wait" not in explained(page, in_flight=10)  # whatever the sliders say
+
+
+def explained(page: Page, in_flight: float) -> str:
+    """What the playground says of a crawl with these numbers at concurrency 20, capacity 10."""
+    asked = {
+        "crawler": "asyncio",
+        "concurrency": 20,
+        "capacity": 10,
+        "delay_ms": 100,
+        "tail": "none",
+    }
+    answer = {"requests_per_s": 90, "ideal_per_s": 100, "p50_ms": 110, "in_flight": in_flight}
+    script = "async both => (await import('/static/playground.js')).explain(...both, null)"
+    return str(page.evaluate(script, [asked, answer]))
 
 
 def fits(page: Page, selector: str) -> None:
