@@ -105,13 +105,8 @@ def times_of(run: RunRow, fetches: IntColumns, look: LineStyle, label: str = "")
     due = DueTimes.of(run, fetches)
     times_ns = fetches["end_ns"] - fetches["start_ns"] if due is None else due.response_ns
     begin_ns = int(fetches["start_ns"].min()) if due is None else run.first_due_ns
-    window = Window.of(
-        run.load,
-        fetches,
-        None if due is None else due.due_ns,
-        begin_ns,
-        int(fetches["end_ns"].max()),
-    )
+    due_ns = due.due_ns if due is not None else None
+    window = Window.of(run.load, fetches, due_ns, begin_ns, int(fetches["end_ns"].max()))
     sorted_ns = np.sort(times_ns[good & window.is_counted])
     name, others = f"{run.crawler}{label}", int((~good & window.is_counted).sum())
     return Times(name, look, format_run(run), sorted_ns, others, run.number)
