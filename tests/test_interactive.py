@@ -205,6 +205,17 @@ def written(value: Any) -> Iterator[str]:
             yield from written(one)
 
 
+def test_a_report_without_bokeh_says_how_to_have_the_figures(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plots.page_figures.find_spec", lambda _: None)
+    with Store.open(sweep / FILE_NAME) as store:
+        analysis = analyse(store)
+        text = sweep_page(store, analysis, [], interactive_part(store, analysis))
+    assert "where Bokeh is installed (the extra crawlbench[ui])" in text
+    assert text.count("<script") == 1
+
+
 def test_a_comparison_says_what_the_verb_says(sweep: Path, tmp_path: Path) -> None:
     other = make_sweep(tmp_path / "other", (7, 8, 9))
     answers = ask(do="compare", folders=[str(sweep), str(other)])
