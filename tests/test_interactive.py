@@ -1,6 +1,7 @@
 """The figures of a browser: what is drawn of many points, in which order, and the process."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ pytest.importorskip("bokeh")
 from bench.analysis.analyse import analyse
 from bench.analysis.validity import Level
 from bench.kinds import kind_of
+from bench.printable import printable
 from bench.report.comparison import compare_two
 from bench.results.store import FILE_NAME, Store
 from plots.interactive.answers import answers_to
@@ -184,10 +186,10 @@ def test_names_from_results_stay_text(tmp_path: Path) -> None:
     with Store.open(tmp_path / FILE_NAME) as store:
         analysis = analyse(store)
         text = sweep_page(store, analysis, [], interactive_part(store, analysis))
-    assert text.count("application/json") == 5
+    assert text.count('<script type="application/json">') == 5
     assert "alert(1)</script>" not in text
     found = figures(ask(do="figures", folder=str(tmp_path)))
-    assert any(series["name"] == EVIL for one in found for series in one["series"])
+    assert any(series["name"] == printable(EVIL) for one in found for series in one["series"])
     assert not [one for figure in found for one in written(figure["item"]) if "alert" in one]
 
 
@@ -201,6 +203,17 @@ def written(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from written(one)
+
+
+def test_a_report_without_bokeh_says_how_to_have_the_figures(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plots.page_figures.find_spec", lambda _: None)
+    with Store.open(sweep / FILE_NAME) as store:
+        analysis = analyse(store)
+        text = sweep_page(store, analysis, [], interactive_part(store, analysis))
+    assert "where Bokeh is installed (the extra crawlbench[ui])" in text
+    assert text.count("<script") == 1
 
 
 def test_a_comparison_says_what_the_verb_says(sweep: Path, tmp_path: Path) -> None:
@@ -323,3 +336,62 @@ def test_no_file_of_a_page_can_end_the_element_that_it_is_put_into() -> None:
 def test_a_sweep_has_these_figures(sweep: Path) -> None:
     names = {one.name for one in figures_of(sweep)}
     assert names == {"cells", "times", "over-time", "timeline:asyncio", "timeline:protocol"}
+
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+WHERE_THE_FIRST_POINT_IS = """() => {
+  const points = view => view.model.document?.get_model_by_name("points:0");
+  const view = Object.values(Bokeh.index).find(points);
+  const {x, y} = points(view).data_source.data, {x_scale, y_scale} = view.frame;
+  const corner = view.el.getBoundingClientRect();
+  return [corner.x + x_scale.compute(x[0]), corner.y + y_scale.compute(y[0])];
+}"""
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
+def test_a_report_works_from_disk_with_keyboard_and_mouse(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    hostile = "<b class=pwned>$$x$$</b>:crawl"
+    asked = experiment((hostile,), concurrencies=(10, 20))
+    with Store.create(tmp_path / FILE_NAME, asked, 2, ABOUT, CREATED) as store:
+        for number, concurrency in enumerate((10, 20), 1):
+            store.append(result(planned(hostile, concurrency, number)))
+        analysis = analyse(store)
+        page = tmp_path / "report.html"
+        page.write_text(sweep_page(store, analysis, [], interactive_part(store, analysis)))
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        seen = browser.new_page(viewport={"width": 400, "height": 900}, color_scheme="dark")
+        wrong, asked_for = [], []
+        seen.on("pageerror", lambda error: wrong.append(str(error)))
+        seen.on("request", lambda request: asked_for.append(request.url))
+        seen.goto(page.as_uri())
+        figure = seen.locator(".cb-figure").first
+        figure.scroll_into_view_if_needed()
+        figure.locator(".bk-Figure").wait_for()
+        assert seen.evaluate("document.documentElement.scrollWidth") <= 400
+        visible = "Bokeh.documents[0].get_model_by_name('line:0').visible"
+        seen.wait_for_function(visible)
+        figure.get_by_label(hostile).focus()
+        seen.keyboard.press("Space")
+        seen.wait_for_function(f"!{visible}")
+        seen.keyboard.press("Space")
+        figure.get_by_label("Show").select_option("p50_ms")
+        label = "Bokeh.documents[0].get_model_by_name('y-axis').axis_label"
+        seen.wait_for_function(f"{label} === 'service time p50 (ms)'")
+        figure.get_by_label("y axis").select_option("log")
+        axis = "Bokeh.documents.at(-1)?.get_model_by_name('y-axis')?.type === 'LogAxis'"
+        seen.wait_for_function(axis)
+        seen.mouse.move(*seen.evaluate(WHERE_THE_FIRST_POINT_IS))
+        tooltip = seen.locator(".bk-Tooltip")
+        tooltip.get_by_text(hostile).wait_for()
+        assert not seen.locator(".pwned").count()
+        assert not wrong
+        assert {url.partition(":")[0] for url in asked_for} <= {"file", "data"}
+        browser.close()
