@@ -39,6 +39,7 @@ READ_ON = {
     "scenarios.md": "named services, and how crawlers are scored over all of them",
     "site.md": "spiders that follow links, and what each of them misses",
     "machines.md": "crawlers on several machines: clocks, failures, what is exposed",
+    "ui.md": "the pages of a browser: results, figures, experiments",
     "server.md": "how the server delays its responses",
     "primes.md": "the experiment that computes and saves",
     "chapter-8.md": "the questions of the book's chapter, answered with these figures",

@@ -3,6 +3,8 @@
 Nothing waits for a time: each step waits for what the page shows.
 """
 
+from __future__ import annotations
+
 import re
 import shutil
 import subprocess
@@ -10,14 +12,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute
+
+    Open = Callable[[str], Page]
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("bokeh", reason="bokeh is not installed")
-
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -33,8 +39,10 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WIDTH = 400
 _WAIT_MS = 30_000  # only against a hang
 
+expect = sync_api.expect
 expect.set_options(timeout=_WAIT_MS)
 
 
@@ -82,13 +90,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-Open = Callable[[str], Page]
-
-
 @pytest.fixture
 def context(browser: Browser, ui: Ui) -> Iterator[BrowserContext]:
     """A browser that has been let in, and in whose pages nothing may go wrong."""
-    with browser.new_context(viewport={"width": 400, "height": 800}) as context:
+    with browser.new_context(viewport={"width": WIDTH, "height": 800}) as context:
         context.set_default_timeout(_WAIT_MS)
         complaints: list[str] = []
         context.on("weberror", lambda error: complaints.append(str(error.error)))
@@ -206,12 +211,29 @@ def test_results_are_shown_compared_and_downloaded(ui: Ui, open_page: Open) -> N
 
     page.goto(f"{ui.base}/playground")
     fits(page, "#figures-list canvas")
+    expect(page.locator("#command")).to_contain_text("crawl asyncio")
+    assert "50 % wait in the queue" in explained(page, in_flight=20)
+    assert "wait" not in explained(page, in_flight=10)  # whatever the sliders say
+
+
+def explained(page: Page, in_flight: float) -> str:
+    """What the playground says of a crawl with these numbers at concurrency 20, capacity 10."""
+    asked = {
+        "crawler": "asyncio",
+        "concurrency": 20,
+        "capacity": 10,
+        "delay_ms": 100,
+        "tail": "none",
+    }
+    answer = {"requests_per_s": 90, "ideal_per_s": 100, "p50_ms": 110, "in_flight": in_flight}
+    script = "async both => (await import('/static/playground.js')).explain(...both, null)"
+    return str(page.evaluate(script, [asked, answer]))
 
 
 def fits(page: Page, selector: str) -> None:
     """Assert that a page, once it shows this, need not be scrolled sideways."""
     expect(page.locator(selector).first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTH
 
 
 def measure(ui: Ui, page: Page) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from bench.analysis.accounts import Accounts
+from bench.results.columns import IntColumns
 from bench.results.schema import RunRow
 from crawlers.contract import ERROR_WORDS, failure_word, is_good
 from server.ledger import REFUSED
@@ -69,6 +70,19 @@ class GoodRequests:
             planned_failures,
             {word: count for word, count in errors.most_common() if count},
         )
+
+
+def recorded_good(run: RunRow, fetches: IntColumns) -> "NDArray[np.bool_]":
+    """Return for each fetch whether it got a good response, by the crawler's own record."""
+    is_planned = run.unrecorded is not None
+    return is_good(fetches["error"], fetches["status"], is_planned=is_planned)
+
+
+def recorded_results(fetches: IntColumns) -> list[str]:
+    """Return what became of each fetch: one of ERROR_WORDS, or else its status."""
+    pairs = zip(fetches["error"].tolist(), fetches["status"].tolist(), strict=True)
+    last = len(ERROR_WORDS) - 1
+    return [ERROR_WORDS[min(error, last)] if error > 0 else str(status) for error, status in pairs]
 
 
 def _is_refused(run: RunRow, accounts: Accounts) -> "NDArray[np.bool_]":

@@ -201,10 +201,10 @@ def draw_lines(
         return None
     plot = empty_plot(x_label, known[0].label)
     if ticks:
-        plot.xaxis.ticker = FixedTicker(ticks=list(ticks))
+        plot.xaxis[0].update(ticker=FixedTicker(ticks=list(ticks)))
     if tick_names:
         texts = [one.replace("$$", "$ $") for one in tick_names]
-        plot.xaxis.major_label_overrides = dict(zip(ticks, texts, strict=True))
+        plot.xaxis[0].update(major_label_overrides=dict(zip(ticks, texts, strict=True)))
     series = []
     for rank, guide in enumerate(guides):
         series.append(_draw_guide(plot, f"guide:{rank}", guide, known))
@@ -277,21 +277,24 @@ def empty_plot(x_label: str, y_label: str) -> Any:
         border_fill_color=None,
         outline_line_color=RULE,
     )
-    plot.toolbar_location = "above"
-    plot.toolbar.logo = None
+    plot.update(toolbar_location="above")
+    plot.toolbar.update(logo=None)
     plot.x_range.name, plot.y_range.name = "x-range", "y-range"
     for axis, label, name in ((plot.xaxis, x_label, "x-axis"), (plot.yaxis, y_label, "y-axis")):
-        axis.axis_label = label
-        axis.name = name
-        axis.formatter = NumeralTickFormatter(format="0,0.[0000]")
-        axis.major_label_policy = NoOverlap()
-        axis.axis_label_text_color = INK
-        axis.axis_label_text_font_style = "normal"
-        axis.major_label_text_color = QUIET
-        axis.axis_line_color = axis.major_tick_line_color = RULE
-        axis.minor_tick_line_color = None
-    plot.grid.grid_line_color = RULE
-    plot.grid.grid_line_alpha = 0.6
+        axis[0].update(
+            name=name,
+            axis_label=label,
+            formatter=NumeralTickFormatter(format="0,0.[0000]"),
+            major_label_policy=NoOverlap(),
+            axis_label_text_color=INK,
+            axis_label_text_font_style="normal",
+            major_label_text_color=QUIET,
+            axis_line_color=RULE,
+            major_tick_line_color=RULE,
+            minor_tick_line_color=None,
+        )
+    for grid in plot.grid:
+        grid.update(grid_line_color=RULE, grid_line_alpha=0.6)
     return plot
 
 

@@ -87,7 +87,7 @@ def _now() -> Drawn:
         plot.line("x", key, source=source, color=colour, line_width=2, name=key)
     for plot in (rates, times):
         plot.height = _HALF_HEIGHT
-        plot.toolbar_location = None
+        plot.update(toolbar_location=None)
     return Drawn(
         "now",
         "At the server, now",

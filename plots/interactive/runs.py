@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool
 
+from bench.analysis.good import recorded_good, recorded_results
 from bench.analysis.in_flight import Levels
 from bench.analysis.quantiles import quantile, tail_quantile
 from bench.analysis.response import DueTimes
@@ -19,7 +20,6 @@ from bench.results.columns import IntColumns
 from bench.results.reader import Outline
 from bench.results.schema import RunRow
 from bench.results.store import Store
-from crawlers.contract import ERROR_WORDS, is_good
 from plots.interactive.downsample import (
     MOST_POINTS,
     denser_at_the_end,
@@ -101,26 +101,15 @@ def times_of(run: RunRow, fetches: IntColumns, look: LineStyle, label: str = "")
 
     Those of the warm-up are left out. There must be at least one fetch.
     """
-    good = is_good_of(run, fetches)
+    good = recorded_good(run, fetches)
     due = DueTimes.of(run, fetches)
     times_ns = fetches["end_ns"] - fetches["start_ns"] if due is None else due.response_ns
     begin_ns = int(fetches["start_ns"].min()) if due is None else run.first_due_ns
-    window = Window.of(
-        run.load,
-        fetches,
-        None if due is None else due.due_ns,
-        begin_ns,
-        int(fetches["end_ns"].max()),
-    )
+    due_ns = due.due_ns if due is not None else None
+    window = Window.of(run.load, fetches, due_ns, begin_ns, int(fetches["end_ns"].max()))
     sorted_ns = np.sort(times_ns[good & window.is_counted])
     name, others = f"{run.crawler}{label}", int((~good & window.is_counted).sum())
     return Times(name, look, format_run(run), sorted_ns, others, run.number)
-
-
-def is_good_of(run: RunRow, fetches: IntColumns) -> "NDArray[np.bool_]":
-    """Return for each fetch whether it got a good response, by the crawler's own record."""
-    is_planned = run.unrecorded is not None
-    return is_good(fetches["error"], fetches["status"], is_planned=is_planned)
 
 
 def format_run(run: RunRow) -> str:
@@ -195,15 +184,15 @@ def timeline(store: Store, run: RunRow, outline: Outline) -> Drawn:
         chosen = with_all_of(chosen, store.failed_seqs(run.number), most)
     fetches = store.fetches_of(run.number, chosen.tolist())
     first = {name: column[:most] for name, column in fetches.items()}  # of a hostile file
-    good = is_good_of(run, first)
+    good = recorded_good(run, first)
     plot = empty_plot("time since the first request (s)", "request, by seq")
-    plot.y_range.flipped = True
+    plot.y_range.update(flipped=True)
     height = max(0.8, 0.9 * run.requests / max(1, len(good)))
     series = []
     for name, colour, of in (("at the client", CLIENT, good), ("failed", FAILED, ~good)):
         if of.any():
             own = {key: column[of] for key, column in first.items()}
-            results = own["status"].astype(np.int32) if name != "failed" else _results(own)
+            results = own["status"].astype(np.int32) if name != "failed" else recorded_results(own)
             _bars(
                 plot,
                 name,
@@ -273,13 +262,6 @@ def _bars(
     )  # fmt: skip
 
 
-def _results(fetches: IntColumns) -> list[str]:
-    """Return what became of each fetch: a word for its error, or else its status."""
-    pairs = zip(fetches["error"].tolist(), fetches["status"].tolist(), strict=True)
-    last = len(ERROR_WORDS) - 1
-    return [ERROR_WORDS[min(error, last)] if error > 0 else str(status) for error, status in pairs]
-
-
 def over_time(
     every: Sequence[tuple[RunRow, IntColumns]], styles: Mapping[str, LineStyle]
 ) -> Drawn | None:
@@ -303,7 +285,7 @@ def over_time(
 
 def _windows(run: RunRow, fetches: IntColumns) -> list[Point]:
     start_ns, end_ns = fetches["start_ns"], fetches["end_ns"]
-    good = is_good_of(run, fetches)
+    good = recorded_good(run, fetches)
     due = DueTimes.of(run, fetches)
     begin_ns = start_ns if due is None else due.due_ns
     windows = windows_of(int(begin_ns.min()), int(end_ns.max()))

@@ -259,11 +259,11 @@ for (const link of document.querySelectorAll("nav [data-page]")) {
 
 /** Say in one line what goes on. */
 export function lineOf(state) {
-  if (state.state === "drawing") return "the figures of its report are drawn";
-  return state.tick?.line ?? "it starts";
+  if (state.state === "drawing") return "All runs are made; the figures of the report are being drawn";
+  return `Measuring now: ${state.tick?.line ?? "it starts"}`;
 }
 
-const shortLine = state => (state.tick && state.state !== "drawing" ? state.tick.line.split(", ").slice(0, 2).join(", ") : lineOf(state));
+const shortLine = ({ state, tick }) => (state === "drawing" ? "drawing figures" : tick ? tick.line.split(", ").slice(0, 2).join(", ") : "starting");
 live.watch(({ connection, state, isRunning }) => {
   const now = byId("now"), isLost = connection === "lost";
   now.hidden = page === "running" || !(isRunning || isLost);
@@ -275,7 +275,7 @@ live.watch(({ connection, state, isRunning }) => {
 /** Keep a notice up to date that says what is being measured. */
 export function showGoing(element) {
   live.watch(({ state, isRunning }) => {
-    tell(element, isRunning ? `Measuring now: ${lineOf(state)}` : "");
+    tell(element, isRunning ? lineOf(state) : "");
   });
 }
 

@@ -34,7 +34,6 @@ function asked() {
 // One crawl at a time; of the changes made meanwhile only the newest is crawled.
 
 let isCrawling = false, isWanted = false, timer = 0;
-const mostOf = new Map(); // how many requests each crawler keeps in flight at most
 let before = null; // {asked, answer} of the last crawl
 
 function changed() {
@@ -70,21 +69,16 @@ byId("figures-list").append(place);
 const tile = (label, value, unit) => make("div", { class: "tile" }, make("div", { class: "label" }, label),
   make("div", { class: "value" }, value, make("span", { class: "unit" }, unit)));
 
-/** Return the ideal throughput in requests per second: what is in service at a time, by the mean delay. */
-function idealOf({ crawler, concurrency, capacity, delay_ms: delay }) {
-  return Math.min(concurrency, capacity ?? Infinity, mostOf.get(crawler)) / delay * 1000;
-}
-
-function showNumbers(answer, ideal) {
+function showNumbers(answer) {
   byId("numbers").replaceChildren(
-    tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(ideal), "/s"),
+    tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(answer.ideal_per_s), "/s"),
     tile("p50", number(answer.p50_ms), "ms"), tile("p99", number(answer.p99_ms), "ms"), tile("In flight, mean", number(answer.in_flight), ""));
 }
 
 async function show(what, answer) {
-  const ideal = idealOf(what), share = answer.requests_per_s / ideal;
-  showNumbers(answer, ideal);
-  byId("meter").hidden = !answer.requests_per_s;
+  showNumbers(answer);
+  const share = answer.requests_per_s && answer.ideal_per_s ? answer.requests_per_s / answer.ideal_per_s : 0;
+  byId("meter").hidden = !share;
   byId("meter").title = `${Math.round(share * 100)} % of the ideal`;
   byId("meter-fill").style.width = `${Math.min(100, share * 100)}%`;
   byId("explained").textContent = explain(what, answer, before);
@@ -123,15 +117,15 @@ function change(from, to) {
 }
 
 function cause(what, answer) {
-  if (!answer.requests_per_s) return "";
-  const { concurrency, capacity, delay_ms: delay, tail } = what, inFlight = answer.in_flight, share = answer.requests_per_s / idealOf(what);
+  if (!answer.requests_per_s || !answer.ideal_per_s) return "";
+  const { concurrency, capacity, delay_ms: delay, tail } = what, inFlight = answer.in_flight, share = answer.requests_per_s / answer.ideal_per_s;
   if (capacity !== null && inFlight > capacity * 1.05) {
     return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server, ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue (means over the crawl).`;
   }
   if (share > 0.95) return `${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
   if (tail === "none" && answer.p50_ms > delay * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay} ms: the rest is time in the crawler and the server.`;
   if (tail !== "none" && answer.p99_ms > answer.p50_ms * 3) return `The tail: p99 is ${number(answer.p99_ms / answer.p50_ms)} times the median.`;
-  return "";
+  return `${Math.round(share * 100)} % of the ideal.`;
 }
 
 showNumbers({});
@@ -142,7 +136,7 @@ live.watch(({ state, isRunning }) => {
   byId("again").disabled = isRunning;
   if (!isRunning && wasRunning) { tell(byId("problem"), ""); changed(); }
   wasRunning = isRunning;
-  if (isRunning) tell(byId("problem"), `An experiment is being measured (${lineOf(state)}). A crawl here would disturb it: wait for it, or stop it on the page Running.`);
+  if (isRunning) tell(byId("problem"), `${lineOf(state)}. A crawl here would disturb that: wait for its end, or stop it on the page Running.`);
 });
 
 try {
@@ -150,7 +144,6 @@ try {
   KNOBS.tail.values = tails.map(tail => tail.name);
   KNOBS.tail.text = name => name;
   byId("tail").max = tails.length - 1;
-  for (const one of crawlers) mostOf.set(one.name, one.max_concurrency);
   byId("crawler").append(...crawlers.filter(one => one.is_installed).map(one => make("option", { value: one.name }, one.name)));
   if (crawlers.some(one => one.name === "asyncio" && one.is_installed)) byId("crawler").value = "asyncio";
   if (!live.isRunning) await crawl();

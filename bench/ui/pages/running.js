@@ -101,7 +101,8 @@ async function showFigures(state) {
     const figures = [];
     await Promise.all([loadFigures(), eachLine("/api/live/figures", line => {
       if (line.error) throw new Error(line.error);
-      if (line.figure) figures.push(line.figure);
+      // Of the past there are no numbers of the server.
+      if (line.figure && (line.figure.name !== "now" || (live.isRunning && !state.begun.why_no_live))) figures.push(line.figure);
     })]);
     const elements = figures.map(() => make("div", { class: "figure" }));
     list.replaceChildren(...elements);
@@ -174,7 +175,8 @@ function draw() {
   const tick = state.tick;
   showCommand(byId("command"), state.command);
   byId("line").textContent = state.state === "drawing" ? "All runs are made. The figures of the report are being drawn."
-    : tick?.line ?? (isOver ? "" : "Starting the server and the first crawler...");
+    : isOver ? `${number(state.runs.length)} ${state.runs.length === 1 ? "run was" : "runs were"} made${state.ending === "done" || !begun?.runs ? "" : `, of ${number(begun.runs)}`}.`
+    : tick?.line ?? "Starting the server and the first crawler...";
   const bar = byId("progress"), total = begun?.runs || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
   const part = tick && tick.run_requests ? (tick.run_done ?? 0) / tick.run_requests : 0;
   if (state.state === "drawing" || state.ending === "done") bar.value = 1;
