@@ -27,12 +27,20 @@ def run_done(number: int) -> RunDone:
 
 def main(what: str, words: Sequence[str]) -> int:
     folder = Path(words[words.index("--out") + 1]) / "2026-01-02T03-04-05Z"
+    try:
+        return measure(what, words, folder)
+    except KeyboardInterrupt:
+        say(Ended("interrupted", str(folder)))
+        return 130
+
+
+def measure(what: str, words: Sequence[str], folder: Path) -> int:
     if what == "mistake":
         print("usage: crawlbench run\ncrawlbench run: error: no such thing", file=sys.stderr)
         return 2
     print("10 runs, about 1 s", file=sys.stderr, flush=True)
     begun = Begun(str(folder), "sweep", " ".join(words), ["asyncio"], [10.0], False, ["100 ms"], 2)
-    tick = Tick(1.0, 2.0, 1, "2", "1 of 2 runs, 2 s left, asyncio at 10, trial 1", 0.1, 3, 100)
+    tick = Tick(1.0, 2.0, 1, "2", "1 of 2 runs, 2 s left, asyncio at 10, trial 1", 3, 100)
     say(begun, run_done(1), tick)
     if what == "noise":
         os.write(2, b"x" * LONG_LINE + b'\n{"event": "none"}\n{"event": \n\xff\x1b[2J\n')
@@ -44,12 +52,8 @@ def main(what: str, words: Sequence[str]) -> int:
     if what == "stubborn":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("deaf", file=sys.stderr, flush=True)
-    try:
-        while True:
-            signal.pause()
-    except KeyboardInterrupt:
-        say(Ended("interrupted", str(folder)))
-        return 130
+    while True:
+        signal.pause()
 
 
 if __name__ == "__main__":

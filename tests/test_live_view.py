@@ -35,7 +35,7 @@ def tick(
     elapsed_s: float, live: Live | None = NOW, *, done: int | None = 420, runs: int = 1
 ) -> Tick:
     line = f"{runs} of 12 runs, 1 min 20 s left, asyncio at 100, trial 2"
-    return Tick(elapsed_s, 80.0, runs, "12", line, 1.0, done, 1000, live)
+    return Tick(elapsed_s, 80.0, runs, "12", line, done, 1000, live)
 
 
 def run_done(

@@ -102,7 +102,7 @@ def test_a_run_without_an_outcome_has_no_numbers() -> None:
 EVENTS: tuple[Event, ...] = (
     Begun("/r", "sweep", "", ["a"], [1.0, 10.0], False, ["100"], 3),
     run_started(planned()),
-    Tick(1.0, None, 0, "3", "0 of 3 runs", 0.5, 10, 100, Live(9.5, 1, 0, 3.0, None)),
+    Tick(1.0, None, 0, "3", "0 of 3 runs", 10, 100, Live(9.5, 1, 0, 3.0, None)),
     run_done(result(planned())),
     Ended("done", "/r"),
 )

@@ -66,7 +66,6 @@ class Tick(msgspec.Struct, frozen=True, tag_field="event", tag="tick"):
     """How many runs there will be, as in `75` or `about 17`."""
     line: str
     """How far it is, in one line of at most 79 characters."""
-    run_elapsed_s: float
     run_done: int | None
     """Requests of this run that have ended; None if the server does not say it."""
     run_requests: int

@@ -99,7 +99,7 @@ class Watch:
         self._feed = _Feed(target.control_url if view is not None else "")
         self._lock = Lock()
         self._is_over = Flag()
-        self._begun_s = self._run_begun_s = monotonic()
+        self._begun_s = monotonic()
         self._run: PlannedRun | None = None
         self._is_quiet = False
         self._thread = Thread(target=self._tick_on, name="watch", daemon=True)
@@ -117,7 +117,7 @@ class Watch:
             if self._view is None:
                 return
             self._feed.begin()
-            self._run, self._run_begun_s = planned, monotonic()
+            self._run = planned
             self._show(run_started(planned))
 
     def kept(self, result: RunResult) -> None:
@@ -166,7 +166,6 @@ class Watch:
             runs_done=progress.count,
             runs_total=progress.total,
             line=progress.line(_LINE_WIDTH),
-            run_elapsed_s=now_s - self._run_begun_s if run is not None else 0.0,
             run_done=done,
             run_requests=run.requests if run is not None else 0,
             live=live,
