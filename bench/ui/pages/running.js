@@ -57,7 +57,12 @@ function keep(numbers) {
 
 const isCell = run => run.role === "cell"; // others measure the server itself
 const cellOf = run => JSON.stringify([run.crawler, run.level, run.delay]);
-const mean = values => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b), half = sorted.length >> 1;
+  if (!sorted.length) return null;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
 
 function showCells({ begun, runs: all, run }) {
   const runs = all.filter(isCell);
@@ -73,7 +78,7 @@ function showCells({ begun, runs: all, run }) {
     const key = cellOf({ crawler, ...column }), done = byCell.get(key) ?? [];
     const values = done.map(one => one[metric]).filter(value => value !== null), isHere = run && isCell(run) && cellOf(run) === key;
     const failed = done.some(one => one.failure);
-    const text = metric === "failed" ? values.reduce((sum, value) => sum + value, 0) : mean(values);
+    const text = metric === "failed" ? values.reduce((sum, value) => sum + value, 0) : median(values);
     return make("td", { class: [done.length ? "" : "empty", isHere ? "here" : ""].join(" ").trim() || null },
       done.length ? number(text) : isHere ? "now" : "\u00b7",
       done.length ? make("span", { class: failed ? "trials failed" : "trials", title: `${done.length} trials made` }, failed ? "failed" : `×${done.length}`) : null);
