@@ -65,7 +65,7 @@ window.crawlbench = (() => {
 
   function embed(view) {
     embedding = embedding.then(async () => {
-      if (views.get(view.element) !== view || !view.isWanted) return;
+      if (views.get(view.element) !== view || !view.isBegun) return;
       view.manager?.clear();
       view.place.replaceChildren();
       view.manager = await Bokeh.embed.embed_item(adapted(view), view.place);
@@ -73,6 +73,16 @@ window.crawlbench = (() => {
       update(view);
     }).catch(error => view.place.replaceChildren(create("p", {textContent: `The figure cannot be drawn: ${error.message}`})));
     return embedding;
+  }
+
+  // Embeds a view that is near what is seen; a live one only with a point, without which its axes
+  // have no range.
+  function begin(view) {
+    const rows = [...view.streamed.values()];
+    const hasPoint = columns => (view.metric ? [view.metric] : Object.keys(columns)).every(key => columns[key].some(one => one !== null));
+    if (view.isBegun || !view.isWanted || (view.figure.live?.length && !rows.some(hasPoint))) return;
+    view.isBegun = true;
+    embed(view);
   }
 
   // Brings what is drawn in line with what is chosen: live data, the metric, the series.
@@ -160,12 +170,12 @@ window.crawlbench = (() => {
     const isSame = before?.figure.name === figure.name;
     const keys = figure.metrics.map(one => one.key);
     const view = {
-      element, figure, document: null, manager: before?.manager, isWanted: false,
+      element, figure, document: null, manager: before?.manager, isWanted: false, isBegun: false,
       metric: isSame && keys.includes(before.metric) ? before.metric : keys[0],
       axes: {...figure.axes, ...(isSame ? before.axes : {})},
       hidden: new Set(isSame ? before.hidden : figure.series.filter(one => !one.is_shown).map(one => one.name)),
       streamed: isSame ? before.streamed : new Map(),
-      place: create("div", {className: "cb-plot"}),
+      place: create("div", {className: "cb-plot", textContent: figure.live?.length ? "The first point appears here." : ""}),
     };
     before?.observer.disconnect();
     const texts = [["cb-finding", figure.finding], ["cb-note", figure.note], ["cb-how", figure.how_to_read]];
@@ -181,7 +191,7 @@ window.crawlbench = (() => {
       if (!entries.some(one => one.isIntersecting)) return;
       view.observer.disconnect();
       view.isWanted = true;
-      embed(view);
+      begin(view);
     }, {rootMargin: "300px"});
     view.observer.observe(view.place);
   }
@@ -195,6 +205,7 @@ window.crawlbench = (() => {
         known[key] = [...(known[key] ?? []), ...values].slice(-MOST_LIVE);
       }
       view.streamed.set(name, known);
+      begin(view);
       update(view);
     }
   }
