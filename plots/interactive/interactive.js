@@ -37,12 +37,16 @@ window.crawlbench = (() => {
     Object.values(value).forEach(one => eachModel(one, change));
   }
 
-  // Returns the item with the scales of the view's axes, in the colours of the page.
+  // Returns the item with what was streamed, the scales of the view's axes, and the page's colours.
   function adapted(view) {
     const item = structuredClone(view.figure.item);
     const isLog = {"x-axis": view.axes.x === "log", "y-axis": view.axes.y === "log"};
     eachModel(item.doc.roots, model => {
       const of = model.attributes;
+      if (model.name === "ColumnDataSource" && of.name) {
+        const columns = columnsOf(of.name, of.data.entries.map(([key]) => key), view.streamed);
+        if (columns) of.data.entries = Object.entries(columns);
+      }
       if (model.name === "Figure") {
         for (const axis of ["x", "y"]) {
           if (view.axes[axis] === "log") of[`${axis}_scale`] = {type: "object", name: "LogScale", id: `${axis}-log`};
@@ -89,7 +93,10 @@ window.crawlbench = (() => {
   function update(view) {
     const doc = view.document;
     if (!doc) return;
-    for (const [name, columns] of view.streamed) fill(view, name, columns);
+    for (const name of [...view.streamed.keys()].flatMap(one => [one, `medians:${one}`])) {
+      const source = doc.get_model_by_name(name);
+      if (source) source.data = columnsOf(name, Object.keys(source.data), view.streamed);
+    }
     const metric = view.figure.metrics.find(one => one.key === view.metric);
     let least = Infinity;
     for (const series of view.figure.series) {
@@ -210,35 +217,29 @@ window.crawlbench = (() => {
     }
   }
 
-  function fill(view, name, columns) {
-    const source = view.document.get_model_by_name(name);
-    const keys = Object.keys(source.data).filter(key => key.startsWith("y_")).map(key => key.slice(2));
-    const data = {...source.data, x: columns.x};
+  // The columns of a live source from the rows that were streamed; null if there are none. The lines
+  // of a source have one of their own, of the medians at each x.
+  function columnsOf(name, columns, streamed) {
+    const isMedians = name.startsWith("medians:"), rows = streamed.get(isMedians ? name.slice("medians:".length) : name);
+    if (!rows) return null;
+    const valuesOf = key => rows[key]?.map(value => value ?? NaN) ?? rows.x.map(() => NaN);
+    const keys = columns.filter(one => one.startsWith("y_")).map(one => one.slice("y_".length));
+    if (!keys.length) return Object.fromEntries(columns.map(key => [key, valuesOf(key)]));
+    const found = {x: isMedians ? [...new Set(rows.x)].sort((a, b) => a - b) : rows.x};
     for (const key of keys) {
-      const values = columns[key] ?? columns.x.map(() => null);
-      data[`y_${key}`] = values.map(value => value ?? NaN);
-      data[`text_${key}`] = values.map(value => value?.toLocaleString("en", {maximumSignificantDigits: 4}) ?? "-");
+      const values = valuesOf(key);
+      found[`y_${key}`] = isMedians ? found.x.map(x => median(values.filter((y, at) => rows.x[at] === x && !isNaN(y)))) : values;
     }
-    if (!keys.length) {
-      for (const key of Object.keys(data)) data[key] = columns[key].map(value => value ?? NaN);
-      source.data = data;
-      return;
-    }
-    data.y = data[`y_${keys[0]}`];
-    data.about = columns.about ?? columns.x.map(String);
-    data.name = columns.x.map(() => name.slice(name.indexOf(":") + 1));
-    source.data = data;
-    const medians = view.document.get_model_by_name(`medians:${name}`);
-    if (!medians) return;
-    const xs = [...new Set(columns.x)].sort((a, b) => a - b), lines = {...medians.data, x: xs};
-    for (const key of keys) {
-      lines[`y_${key}`] = xs.map(x => {
-        const own = data[`y_${key}`].filter((y, at) => columns.x[at] === x && !isNaN(y)).sort((a, b) => a - b);
-        return own.length ? (own[(own.length - 1) >> 1] + own[own.length >> 1]) / 2 : NaN;
-      });
-    }
-    lines.y = lines[`y_${keys[0]}`];
-    medians.data = lines;
+    found.y = found[`y_${keys[0]}`];
+    if (isMedians) return found;
+    const textOf = value => (isNaN(value) ? "-" : value.toLocaleString("en", {maximumSignificantDigits: 4}));
+    for (const key of keys) found[`text_${key}`] = found[`y_${key}`].map(textOf);
+    return {...found, about: rows.about ?? rows.x.map(String), name: rows.x.map(() => name.slice(name.indexOf(":") + 1))};
+  }
+
+  function median(values) {
+    const sorted = values.sort((a, b) => a - b), half = sorted.length >> 1;
+    return sorted.length ? (sorted[(sorted.length - 1) >> 1] + sorted[half]) / 2 : NaN;
   }
 
   isDark.addEventListener("change", () => {
