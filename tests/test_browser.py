@@ -157,7 +157,9 @@ def test_an_experiment_is_started_watched_stopped_and_resumed(ui: Ui, open_page:
 
 
 def test_results_are_compared_downloaded_and_deleted(ui: Ui, open_page: Open) -> None:
-    first, second = (make_results(ui.folder / name).name for name in ("first", "second"))
+    first, second = "first", "second"
+    for name in (first, second):
+        make_results(ui.folder / name)
     page = open_page("/")
     expect(page.locator("#rows tr")).to_have_count(2)
     fits(page, "#rows")
@@ -230,7 +232,7 @@ def test_pages_that_were_closed_or_slept_see_the_same(ui: Ui, open_page: Open) -
 
 @pytest.mark.thorough
 def test_the_report_page_and_the_playground_work(ui: Ui, open_page: Open) -> None:
-    folder = make_results(ui.folder / "one")
+    folder = make_results(ui.folder / "one").parent
     subprocess.run([sys.executable, "-P", "-m", "bench", "plots", folder], check=True)
     page = open_page("/results/one")
     with page.expect_popup() as popup:
