@@ -243,7 +243,12 @@ def test_the_report_page_and_the_playground_work(ui: Ui, open_page: Open) -> Non
     drawn(page)
     expect(page.locator("#command")).to_contain_text("crawl asyncio")
     assert "50 % wait in the queue" in explained(page, in_flight=20)
-    assert "wait" not in explained(page, in_flight=10)  # whatever the sliders say
+    assert explained(page, in_flight=10) == (
+        "Hardly anything but the delay limits it: 90 of at most 100 requests per second, "
+        "since requests that are not done after a second do not count."
+    )
+    assert explained(page, in_flight=10, requests_per_s=80).startswith("It reaches 80 %")
+    assert explained(page, in_flight=0, requests_per_s=0).startswith("No request was done")
 
 
 @pytest.mark.thorough
@@ -287,7 +292,7 @@ def curve(page: Page) -> Locator:
     return page.locator("#tiles .line").first
 
 
-def explained(page: Page, in_flight: float) -> str:
+def explained(page: Page, in_flight: float, requests_per_s: float = 90) -> str:
     """What the playground says of a crawl with these numbers at concurrency 20, capacity 10."""
     asked = {
         "crawler": "asyncio",
@@ -296,7 +301,8 @@ def explained(page: Page, in_flight: float) -> str:
         "delay_ms": 100,
         "tail": "none",
     }
-    answer = {"requests_per_s": 90, "ideal_per_s": 100, "p50_ms": 110, "in_flight": in_flight}
+    answer = {"requests_per_s": requests_per_s, "p50_ms": 110, "in_flight": in_flight}
+    answer |= {"ideal_per_s": 100, "limit_per_s": 100}
     script = "async both => (await import('/static/playground.js')).explain(...both, null)"
     return str(page.evaluate(script, [asked, answer]))
 
