@@ -21,7 +21,7 @@ from bench.ui.access import PAGE_OF_RESULTS_POLICY, POLICY, Access, Asked, witho
 from bench.ui.experiment import BusyError, Experiment
 from bench.ui.figures import FigureError, Figures
 from bench.ui.form import FormError, Planned, command_of, parse_form, words_of
-from bench.ui.listing import PAGE, Listing, NoResultsError
+from bench.ui.listing import PAGE, Entry, Listing, NoResultsError
 from bench.ui.live import Watcher, Watchers
 from bench.ui.playground import TAILS, Playground, parse_knobs
 from bench.ui.verbs import VerbError, Verbs
@@ -400,9 +400,9 @@ class _Commanding(_Api):
         is_usual = folder == Path("results")
         return command_of([*words, *([] if is_usual else ["--out", str(folder)])])
 
-    async def begin(self, words: Sequence[str], shown: str) -> None:
-        """Begin an experiment, and send its state."""
-        await self.parts.experiment.start([*words, "--progress", "json"], shown)
+    async def begin(self, words: Sequence[str], shown: str, results: Entry | None = None) -> None:
+        """Begin an experiment, or go on with one that has results, and send its state."""
+        await self.parts.experiment.start([*words, "--progress", "json"], shown, results)
         self.set_status(202)
         self.set_header("Content-Type", "application/json")
         self.write(self.parts.experiment.message())
@@ -441,7 +441,7 @@ class _Resume(_Commanding):
             raise FormError(f"{entry.name} cannot be resumed: {entry.why_not}")
         self.parts.check_idle()  # once more, after that wait
         words = ["run", "--resume", str((self.parts.listing.folder / entry.name).absolute())]
-        await self.begin(words, command_of(words))
+        await self.begin(words, command_of(words), entry)
 
 
 class _Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -106,8 +106,7 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
     mean_s = delay.mean_us / 1e6
     if not mean_s:
         return None
-    slots = min(knobs.concurrency, find(knobs.crawler).max_concurrency)
-    at_once = min(slots, knobs.capacity or slots)
+    slots, at_once = _slots(knobs), _at_once(knobs)
     # In the time there are about at_once x duration / mean; a tail may make it more.
     count = math.ceil(2 * at_once * (knobs.duration_s / mean_s + 1)) + slots
     if count > _MOST_SIMULATED:
@@ -117,6 +116,22 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
     duration_ns = round(knobs.duration_s * 1e9)
     ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns)
     return ideal.good_per_s_within(0, duration_ns)
+
+
+def limit_per_s(knobs: Knobs) -> float | None:
+    """Return the most responses per second, in the long run, by Little's law; None without delay."""
+    mean_s = Delay.parse(_delay(knobs)).mean_us / 1e6
+    return _at_once(knobs) / mean_s if mean_s else None
+
+
+def _slots(knobs: Knobs) -> int:
+    """Return how many requests the crawler has in flight."""
+    return min(knobs.concurrency, find(knobs.crawler).max_concurrency)
+
+
+def _at_once(knobs: Knobs) -> int:
+    """Return how many of them the service serves at a time."""
+    return min(_slots(knobs), knobs.capacity or _slots(knobs))
 
 
 class Playground:
@@ -144,6 +159,7 @@ class Playground:
         return {
             **numbers_of(told),
             "ideal_per_s": ideal_per_s,
+            "limit_per_s": limit_per_s(knobs),
             "command": command_of(words),
             "figure": figure,
         }
