@@ -31,16 +31,9 @@ from server.process import ServerProcess
 from server.request_plan import FAULTS
 from tests.accounts import cell
 
-_THOROUGH = (
-    *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
-    *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
-    *("twisted", "serial", "gevent", "httpx", "asyncio-aimd", "tornado"),
-    *("asyncio-threads", "protocol"),
-)
-"""Crawlers that resemble another one, in their client or in how they fetch; and those whose
-runs take longest. tests/test_foreign_servers.py has each of them."""
 OWN_CLIENTS = [
-    pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _THOROUGH else [])
+    # The cheapest shows that every rule can be kept. tests/test_foreign_servers.py has the others.
+    pytest.param(info.name, marks=[] if info.name == "protocol" else [pytest.mark.thorough])
     for info in REGISTRY
     if not info.is_pattern
 ]

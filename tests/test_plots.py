@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from plots.figures.throughput import throughput_figure
 from plots.figures.timeline import findings_of_first, timeline_figure
 from plots.looks import styles_of
 from plots.style import spread_labels
+from tests.conftest import UNDRAWN
 from tests.factories import experiment, planned, result
 
 ASKED = experiment(("serial", "asyncio"), trials=3)
@@ -243,6 +245,7 @@ def test_results_without_a_good_run_are_one_clear_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_crawler_that_was_brought_along_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
     name = "../../evil.module:crawl"
     environment = {"crawlbench": "0", "commit": None, "cpu": "x", "cpus": 2, "system": "y"}
@@ -279,7 +282,16 @@ def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: fl
         [10**15],
     ],
 )
-def test_odd_records_do_not_cost_the_other_figures(store: Store, seqs: list[int]) -> None:
+def test_odd_records_do_not_cost_the_other_figures(
+    store: Store, seqs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is laid out, with its ticks and texts; only its pixels are left out."""
+
+    def lay_out(figure: Figure, file: IO[bytes], **_: object) -> None:
+        figure.draw_without_rendering()
+        file.write(UNDRAWN)
+
+    monkeypatch.setattr(Figure, "savefig", lay_out)
     odd = result(planned("serial", 1, number=99, trial=1, waves=4))
     recorder = Recorder()
     for seq in seqs:

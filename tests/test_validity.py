@@ -468,6 +468,7 @@ _SIBLINGS = (
     *("crawler: invents", "crawler: early clock", "crawler: hurries", "crawler: suspended"),
     *("crawler: child of another session", "crawler: child of a child"),
     *("crawler: starts programs", "server: few files", "crawler: retries"),
+    *("crawler: skips", "crawler: ignores in c"),
 )
 """Controls that a check finds by what it also finds another one."""
 
