@@ -18,7 +18,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.analysis.validity import Level, Verdict, shared_reasons
+from bench.analysis.validity import Level, Verdict, reasons_by_trials, shared_reasons
 from bench.documents import DOCUMENTS
 from bench.printable import printable
 from bench.program import PROGRAM
@@ -254,17 +254,13 @@ def doubts(groups: Iterable[tuple[str, Sequence[Verdict]]]) -> tuple[Doubt, ...]
         if one.level
     ]
     for where, verdicts in groups:
-        texts: dict[tuple[Level, str], list[str]] = {}
-        for verdict in verdicts:
-            of_one: dict[tuple[Level, str], list[str]] = {}
-            for reason in verdict.reasons:
-                if reason.level and reason not in shared:
-                    of_one.setdefault((reason.level, reason.check), []).append(reason.text)
-            for key, said in of_one.items():
-                texts.setdefault(key, []).append("; ".join(said))
-        for (level, check), said in sorted(texts.items(), key=lambda item: -item[0][0]):
-            of_all = f"{len(said)} of {len(verdicts)}" if len(verdicts) > 1 else ""
-            found.append(Doubt(where, level.name, check, said[0], of_all))
+        others = (
+            Verdict(tuple(one for one in verdict.reasons if one.level and one not in shared))
+            for verdict in verdicts
+        )
+        for one, count in reasons_by_trials(others):
+            of_all = f"{count} of {len(verdicts)}" if len(verdicts) > 1 else ""
+            found.append(Doubt(where, one.level.name, one.check, one.text, of_all))
     return tuple(found)
 
 

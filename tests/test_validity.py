@@ -13,7 +13,7 @@ from bench.analysis.reconciliation import Mismatch, Reconciliation
 from bench.analysis.server_load import ServerLoad
 from bench.analysis.stalls import Stall
 from bench.analysis.summary import RunSummary, summarise
-from bench.analysis.validity import Level, Reason, Verdict, judge
+from bench.analysis.validity import Level, Reason, Verdict, judge, reasons_by_trials
 from bench.plan.delays import Delay
 from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult
@@ -538,3 +538,23 @@ def test_a_child_that_the_kernel_forgets_takes_nothing_from_the_cpu_time(
     assert usage is not None
     assert usage.main_cpu_ns is not None
     assert usage.cpu_ns >= usage.main_cpu_ns * 0.9 > 0
+
+
+def test_reasons_of_trials_that_differ_have_their_number_of_trials_and_ranges() -> None:
+    def waited(percent: str) -> Reason:
+        return Reason(Level.SUSPECT, "busy machine", f"the server waited {percent} % of its time")
+
+    stolen = Reason(Level.SUSPECT, "busy machine", "the host took CPU time: 7 % of 1,000 ms")
+    late = Reason(Level.INVALID, "late", "p99 on 3.13.0 was 9 ms late")
+    trials = [Verdict((waited("26"), stolen)), Verdict((waited("6"), late)), Verdict(())]
+    assert reasons_by_trials(trials) == [
+        (late, 1),
+        (waited("6 to 26"), 2),
+        (stolen, 1),
+    ]
+    both = [
+        Verdict((replace(stolen, text=stolen.text.replace("1,000", "950")),)),
+        Verdict((stolen,)),
+    ]
+    ((reason, count),) = reasons_by_trials(both)
+    assert (reason.text, count) == ("the host took CPU time: 7 % of 950 to 1,000 ms", 2)

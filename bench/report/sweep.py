@@ -13,7 +13,7 @@ from bench.analysis.comparison import compare_neighbours
 from bench.analysis.inference import LEAST_TRIALS
 from bench.analysis.quantiles import BEYOND
 from bench.analysis.summary import RunSummary
-from bench.analysis.validity import Level, Reason, shared_reasons
+from bench.analysis.validity import Level, Reason, Verdict, reasons_by_trials, shared_reasons
 from bench.documents import document
 from bench.program import PROGRAM
 from bench.report.finding import finding_of_sweep
@@ -503,26 +503,23 @@ class _Found:
 
 
 def _reasons(where: str, trials: Sequence[Trial], shared: Container[Reason]) -> list[_Found]:
-    """Return each other reason once, worst first, with the number of trials that have it."""
-    found: dict[tuple[Level, str], list[str]] = {}
-    for trial in trials:
-        others = [one for one in trial.verdict.reasons if one not in shared]
-        for level, check in dict.fromkeys((one.level, one.check) for one in others):
-            texts = [one.text for one in others if (one.level, one.check) == (level, check)]
-            found.setdefault((level, check), []).append("; ".join(texts))
+    """Return the reasons that not every run has, as reasons_by_trials does."""
     all_ = len(trials)
     return [
         _Found(
-            level,
-            check,
-            f"{where}{f' ({len(texts)} of {all_} trials)' if all_ > 1 else ''}: {texts[0]}",
+            one.level,
+            one.check,
+            f"{where}{f' ({count} of {all_} trials)' if all_ > 1 else ''}: {one.text}",
         )
-        for (level, check), texts in sorted(found.items(), key=lambda item: -item[0][0])
+        for one, count in reasons_by_trials(
+            Verdict(tuple(one for one in trial.verdict.reasons if one not in shared))
+            for trial in trials
+        )
     ]
 
 
 def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
-    """Return the notes: for each check those of the first _NOTES cells and the number of others.
+    """Return the notes: for each check the first _NOTES and the number of others.
 
     Effects of the order of trials are included.
     """
@@ -540,8 +537,7 @@ def _notes(analysis: Analysis, found: Sequence[_Found]) -> list[str]:
         for effect in order_effects(cell, len(analysis.cells))
     ]
     notes += [
-        f"{check}: {format_count(count - _NOTES, 'more cell')} "
-        f"{'has' if count - _NOTES == 1 else 'have'} this note"
+        f"{check}: {format_count(count - _NOTES, 'more note')} like these"
         for check, count in counts.items()
         if count > _NOTES
     ]

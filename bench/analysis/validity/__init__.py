@@ -16,6 +16,7 @@ from bench.analysis.validity.verdict import (
     Reason,
     Verdict,
     invalid,
+    reasons_by_trials,
     shared_reasons,
 )
 from bench.results.schema import RunRow
@@ -28,6 +29,7 @@ __all__ = [
     "Verdict",
     "judge",
     "of_the_host",
+    "reasons_by_trials",
     "shared_reasons",
 ]
 

@@ -1,11 +1,15 @@
 """The reasons that checks find in a run, and the verdict that follows from them. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 
 from bench.analysis.summary import RunSummary
 from bench.results.schema import RunRow
+
+_NUMBER = re.compile(r"(?<![\w.,-])[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w.]*\w)", re.ASCII)
 
 
 class Level(IntEnum):
@@ -54,6 +58,40 @@ def shared_reasons(groups: Iterable[Iterable[Verdict]]) -> set[Reason]:
     reasons = [[set(verdict.reasons) for verdict in verdicts] for verdicts in groups]
     runs = [of_run for of_group in reasons for of_run in of_group]
     return set.intersection(*runs) if sum(map(bool, reasons)) > 1 else set()
+
+
+def reasons_by_trials(trials: Iterable[Verdict]) -> list[tuple[Reason, int]]:
+    """Return each reason of a cell with the number of trials that have it, the worst first.
+
+    Reasons that differ in nothing but numbers are one: it has the range of each number.
+    """
+    found: dict[tuple[Level, str, str], list[list[str]]] = {}
+    for verdict in trials:
+        texts: dict[tuple[Level, str, str], list[str]] = {}
+        for one in verdict.reasons:
+            texts.setdefault((one.level, one.check, _NUMBER.sub("0", one.text)), []).append(
+                one.text
+            )
+        for key, of_trial in texts.items():
+            found.setdefault(key, []).append(of_trial)
+    return [
+        (Reason(level, check, _with_ranges([*chain(*texts)])), len(texts))
+        for (level, check, _), texts in sorted(found.items(), key=lambda item: -item[0][0])
+    ]
+
+
+def _with_ranges(texts: Sequence[str]) -> str:
+    """Return a text for texts that differ in numbers alone, as in `6 to 26 % of the time`."""
+    numbers = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
+    ranges = iter(
+        [sorted(set(one), key=lambda text: float(text.replace(",", ""))) for one in numbers]
+    )
+
+    def range_of(_: re.Match[str]) -> str:
+        lowest, *others = next(ranges)
+        return f"{lowest} to {others[-1]}" if others else lowest
+
+    return _NUMBER.sub(range_of, texts[0])
 
 
 @dataclass(frozen=True, slots=True)
