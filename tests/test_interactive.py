@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("bokeh")
 
+from bokeh.document import Document
+
+from bench.advice.words import answer
 from bench.analysis.analyse import analyse
 from bench.analysis.validity import Level
 from bench.kinds import kind_of
@@ -153,6 +156,44 @@ def test_the_same_numbers_are_said_before_and_after_the_check(sweep: Path) -> No
     key = "throughput (good requests / s)"
     before, after = (columns_of(one, "protocol") for one in (unchecked, checked))
     assert [row[key] for row in before] == [row[key] for row in after]
+
+
+def data_of(item: Any, name: str) -> dict[str, list[float]]:
+    """The numbers of the source of a renderer."""
+    document = Document.from_json(item["doc"])
+    source = document.get_model_by_name(name).data_source
+    return {key: list(column) for key, column in source.data.items()}
+
+
+def test_the_ideal_is_drawn_where_there_are_points_and_is_in_the_figure(tmp_path: Path) -> None:
+    asked = experiment(concurrencies=(10, 40), requests=80)
+    with Store.create(tmp_path / FILE_NAME, asked, 2, ABOUT, CREATED) as store:
+        for number, at in enumerate(asked.concurrencies, 1):
+            store.append(result(planned("asyncio", at, number, waves=80 // at)))
+    *_, cells = [one for one in figures_of(tmp_path) if one.name == "cells"]
+    ideal = data_of(cells.item, "guide:0")
+    assert ideal["x"] == [10, 40]
+    assert ideal["y"] == [100, 400]  # of 100 ms, 80 requests take 8 waves, and 2
+    assert "made in whole waves" in cells.how_to_read
+    document = Document.from_json(cells.item["doc"])
+    y_range = document.get_model_by_name("y-range")
+    assert "guide:0" in [one.name for one in y_range.renderers]
+
+
+def test_advice_leads_with_its_answer_and_shows_the_runs_of_what_it_recommends() -> None:
+    (path,) = [path for path in STORED if path.stem == "advice"]
+    with Store.open(path) as store:
+        advice = kind_of(store).analyse(store)
+    chosen = advice.chosen.recommended.concurrency
+    drawn = {one.name: one for one in figures_of(path)}
+    cells = drawn["cells"]
+    assert cells.finding == answer(advice)
+    assert f"recommended: {chosen}" in json.dumps(cells.item)
+    assert cells.axes["x"] == "log"
+    for one in advice.crawlers:
+        run = f"{one.crawler} at C={one.recommended.concurrency}, trial"
+        assert run in drawn["times"].how_to_read
+        assert run in drawn["over-time"].how_to_read
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)

@@ -208,8 +208,8 @@ p99 ms               116.6    ##########
 errors                   2
 
 not checked yet: what the crawlers recor
-crawler    C  requests/s  failed
-threads  100           -       0
+crawler    C  requests/s  p99 ms  failed
+threads  100           -       -       0
 ... and 3 more cells
 1 run failed: thread~imed out after 30 s
 """

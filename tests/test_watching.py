@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ from bench.measure.events import (
     format_event,
     parse_event,
 )
-from bench.measure.watching import live_between, run_done, run_started
+from bench.measure.watching import Feed, live_between, run_done, run_started
 from bench.results.run_result import RunResult
 from bench.results.store import Store
 from server.control_client import LiveCounts
@@ -50,6 +51,21 @@ def test_the_numbers_of_a_second_are_the_difference_of_two_looks() -> None:
     assert (found.in_flight, found.errors) == (3, 7)
     only = live_between(counts(0, 0, 0, {}), counts(1, 500, 0, {7: 500}), 0)
     assert (found.p50_ms, found.p99_ms) == (only.p50_ms, only.p99_ms)  # of the new ones alone
+
+
+def test_the_first_second_of_a_run_begins_with_its_first_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [counts(at_s, 1000, 0, {}) for at_s in (0, 0.25, 0.5)] + [counts(0.75, 1200, 0, {})]
+    client = SimpleNamespace(counts=lambda: looks.pop(0))
+    monkeypatch.setattr("bench.measure.watching.LiveClient", lambda _: client)
+    feed = Feed("http://127.0.0.1:1")
+    feed.begin()
+    for _ in range(2):
+        assert feed.now() == (0, Live(0.0, 3, 0, None, None))
+    done, live = feed.now()
+    assert live is not None
+    assert (done, live.requests_per_s) == (200, 800)
 
 
 def test_where_nothing_ended_there_are_no_times() -> None:

@@ -160,10 +160,14 @@ class Drawing:
             del columns[1]
         texts = {one.head: [one.head, *map(one.text, cells)] for one in columns}
         widths = {head: len(_GAP) + max(map(cell_len, column)) for head, column in texts.items()}
+        longest = max(
+            cell_len(self._shown(name)) for name in ("crawler", *(c.crawler for c in cells))
+        )
+        least = min(longest, _LEAST_NAME)
         for head in _LEFT_OUT_FIRST:
-            if _LEAST_NAME + sum(widths.values()) > width:
+            if least + sum(widths.values()) > width:
                 widths.pop(head, None)
-        room = max(width - sum(widths.values()), _LEAST_NAME)
+        room = max(width - sum(widths.values()), least)
         names = ["crawler", *(self._shortened(self._shown(one.crawler), room) for one in cells)]
         name_width = max(map(cell_len, names))
         lines = []

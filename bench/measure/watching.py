@@ -50,7 +50,7 @@ def live_between(earlier: LiveCounts, later: LiveCounts, errors_before: int) -> 
     )
 
 
-class _Feed:
+class Feed:
     """What a crawlbench server counts, from the start of a run on."""
 
     def __init__(self, control_url: str) -> None:
@@ -70,6 +70,8 @@ class _Feed:
         """
         if self._look() is None or self._start is None:
             return None, None
+        if self._looks[-1].requests == self._start.requests:  # the second begins with a request
+            self._looks = deque([self._looks[-1]], maxlen=_WINDOW)
         first, last = self._looks[0], self._looks[-1]
         done = max(0, last.ended - self._start.ended)
         return done, live_between(first, last, self._start.errors)
@@ -96,7 +98,7 @@ class Watch:
     def __init__(self, progress: Progress, view: View | None, target: Target) -> None:
         self._progress = progress
         self._view = view
-        self._feed = _Feed(target.control_url if view is not None else "")
+        self._feed = Feed(target.control_url if view is not None else "")
         self._lock = Lock()
         self._is_over = Flag()
         self._begun_s = monotonic()

@@ -5,6 +5,7 @@ from results, and Bokeh would take `$$` in a label for mathematics. Axes are lin
 interactive.js makes them logarithmic, switches the metric, and adapts colours to a dark page.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from bokeh.models import (
     NoOverlap,
     NumeralTickFormatter,
 )
+from bokeh.models.annotations import Label, Span
 from bokeh.plotting import figure as new_plot
 
 from bench.analysis.validity import Level
@@ -28,6 +30,8 @@ INK, QUIET, RULE = "#1b1f24", "#57606a", "#d0d7de"
 """Colours of text, of labels and of grids. interactive.js has those of a dark page for them."""
 NOT_CHECKED = "not checked yet"
 _HEIGHT = 440
+_NEAR = 2
+"""A guide up to this multiple of the highest value measured is shown whole."""
 _MARKERS = {
     "o": "circle",
     "s": "square",
@@ -184,6 +188,7 @@ def draw_lines(
     tick_names: Sequence[str] = (),
     axes: Mapping[str, str] | None = None,
     x_name: str = "",
+    marked: tuple[float, str] | None = None,
     has_points: bool = True,
     how_to_read: str = "",
     finding: str = "",
@@ -192,7 +197,8 @@ def draw_lines(
     """Draw lines of one of several metrics, with a marker for the verdict of each point.
 
     `x_name` is the heading of the table's column of what each point is; without it there is no
-    table. Returns None if no point has any of the metrics.
+    table. `marked` is an x with a vertical line, and its label. Returns None if no point has any of
+    the metrics.
     """
     known = [
         one for one in metrics if any(one.key in p.values for line in lines for p in line.points)
@@ -233,7 +239,21 @@ def draw_lines(
         hovered.append(of_points if has_points else of_line)
         series.append(Series(line.name, names if has_points else names[1:2], colour))
     # A steep ideal must not press what was measured to the bottom.
-    plot.x_range.renderers = plot.y_range.renderers = drawn
+    highest = max(
+        p.values[known[0].key].high
+        for line in lines
+        for p in line.points
+        if known[0].key in p.values
+    )
+    near = [
+        plot.select_one({"name": one.renderers[0]})
+        for one, guide in zip(series, guides, strict=False)
+        if max(guide.values.get(known[0].key, ()), default=math.inf) <= _NEAR * highest
+    ]
+    plot.x_range.renderers = drawn
+    plot.y_range.renderers = drawn + near
+    if marked is not None:
+        _mark(plot, *marked)
     shown = "text_" if has_points else "y_"
     plot.add_tools(
         HoverTool(
@@ -332,12 +352,19 @@ def _draw_guide(plot: Any, name: str, guide: Guide, metrics: Sequence[Metric]) -
     columns = {f"y_{key}": np.array(values, float) for key, values in guide.values.items()}
     nothing = np.full(len(guide.x), np.nan)
     columns |= {"x": np.array(guide.x, float), "y": columns.get(f"y_{metrics[0].key}", nothing)}
-    plot.line(
-        "x", "y",
-        source=ColumnDataSource(columns), color=QUIET, line_dash="dashed", line_width=1.5,
-        name=name,
-    )  # fmt: skip
-    return Series(guide.name, (name,), QUIET)
+    source = ColumnDataSource(columns)
+    plot.line("x", "y", source=source, color=QUIET, line_dash="dashed", line_width=1.5, name=name)
+    plot.scatter("x", "y", source=source, color=QUIET, marker="dash", size=12, name=f"{name}:at")
+    return Series(guide.name, (name, f"{name}:at"), QUIET)
+
+
+def _mark(plot: Any, x: float, text: str) -> None:
+    plot.add_layout(Span(location=x, dimension="height", line_color=QUIET, line_dash="dotted"))
+    plot.add_layout(
+        Label(
+            x=x, y=6, y_units="screen", x_offset=5, text=text, text_color=INK, text_font_size="13px"
+        )
+    )
 
 
 def _marker(look: LineStyle, verdict: str) -> str:

@@ -49,7 +49,9 @@ window.crawlbench = (() => {
       }
       if (model.name === "Figure") {
         for (const axis of ["x", "y"]) {
-          if (view.axes[axis] === "log") of[`${axis}_scale`] = {type: "object", name: "LogScale", id: `${axis}-log`};
+          if (view.axes[axis] !== "log") continue;
+          of[`${axis}_scale`] = {type: "object", name: "LogScale", id: `${axis}-log`};
+          delete of[`${axis}_range`].attributes?.start;  // 0 is nowhere on such an axis
         }
       }
       if (model.name === "LinearAxis" && isLog[of.name]) {
@@ -168,7 +170,7 @@ window.crawlbench = (() => {
     const body = create("tbody", {}, ...table.rows.map(row => create("tr", {}, ...cells("td", row))));
     const scroll = create("div", {className: "cb-scroll", tabIndex: 0, role: "region", ariaLabel: "Numbers of the figure"},
       create("table", {}, create("thead", {}, head), body));
-    return [create("details", {}, create("summary", {textContent: `Numbers (${table.rows.length} rows)`}), scroll)];
+    return [create("details", {}, create("summary", {textContent: `Numbers (${table.rows.length} row${table.rows.length === 1 ? "" : "s"})`}), scroll)];
   }
 
   // Shows a figure in an element, instead of what was in it. What was chosen before is kept.

@@ -18,6 +18,12 @@ _METRICS = (
 _NOW = (("requests_per_s", SERVER), ("p50_ms", CLIENT), ("p99_ms", FAILED))
 
 
+def _from_zero(x_label: str, y_label: str) -> Any:
+    plot = empty_plot(x_label, y_label)
+    plot.y_range.update(start=0)  # of a single point, a range would be its surroundings
+    return plot
+
+
 def live_figures(begun: Mapping[str, Any]) -> Iterator[Drawn]:
     """Yield the figures of an experiment that begins, from its event `begun`.
 
@@ -29,7 +35,7 @@ def live_figures(begun: Mapping[str, Any]) -> Iterator[Drawn]:
 
 
 def _curves(begun: Mapping[str, Any]) -> Drawn:
-    plot = empty_plot(
+    plot = _from_zero(
         "offered rate (requests / s)" if begun["is_open"] else "concurrency (requests in flight)",
         _METRICS[0].label,
     )
@@ -79,8 +85,8 @@ def _curves(begun: Mapping[str, Any]) -> Drawn:
 
 def _now() -> Drawn:
     source = ColumnDataSource({"x": [], **{key: [] for key, _ in _NOW}}, name="now")
-    rates = empty_plot("", "requests per second")
-    times = empty_plot("time since the experiment began (s)", "time at the server (ms)")
+    rates = _from_zero("", "requests per second")
+    times = _from_zero("time since the experiment began (s)", "time at the server (ms)")
     times.x_range = rates.x_range
     for key, colour in _NOW:
         plot = rates if key == "requests_per_s" else times

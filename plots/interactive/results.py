@@ -7,7 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bench.advice.analysis import AdviceAnalysis
+from bench.advice.words import answer
 from bench.analysis.analyse import MAX_NS, Analysis
+from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS
 from bench.analysis.validity import Level
 from bench.errors import StoreError
@@ -62,6 +65,9 @@ def figures_of(folder: Path) -> Iterator[Drawn]:
         runs, outlines = store.runs(), _believable(store.outlines())
         if _has_cells(asked):
             yield from unchecked_figures(asked, runs, outlines)
+        if kind == ADVICE:  # what it recommends decides which runs are shown
+            yield from checked(store, analysed(store))
+            return
         chosen = _nearest_runs(asked, runs, outlines)
         lines = (timeline(store, run, outlines[run.number]) for run in chosen)
         # What is there soonest comes first; where it makes no difference, what is read first.
@@ -70,8 +76,9 @@ def figures_of(folder: Path) -> Iterator[Drawn]:
         times, windows = _read_runs(store, asked, chosen)
         yield from _some(distribution(times, is_open=asked.is_open), windows)
         yield from lines
-        analysis: Analysis = _of_crawlers(kind, analysed(store))
-        yield from _of_cells(analysis)
+        analysis: Analysis = analysed(store)
+        if _has_cells(asked):
+            yield from checked_figures(analysis)
         yield from _some(distribution(_judged(times, analysis), is_open=asked.is_open))
 
 
@@ -81,9 +88,14 @@ def checked(store: Store, analysis: Any) -> Iterator[Drawn]:
     if kind not in _OF_CRAWLERS:
         yield from _OTHERS[kind](analysis)
         return
-    of_crawlers = _of_crawlers(kind, analysis)
-    yield from _of_cells(of_crawlers)
-    asked, chosen, outlines = of_crawlers.experiment, _chosen_runs(of_crawlers), store.outlines()
+    if kind == ADVICE:
+        of_crawlers, chosen = analysis.analysis, _recommended_runs(analysis)
+        yield from _of_advice(analysis)
+    else:
+        of_crawlers, chosen = analysis, _chosen_runs(analysis)
+        if _has_cells(analysis.experiment):
+            yield from checked_figures(analysis)
+    asked, outlines = of_crawlers.experiment, store.outlines()
     times, windows = _read_runs(store, asked, chosen)
     yield from _some(distribution(_judged(times, of_crawlers), is_open=asked.is_open), windows)
     yield from (timeline(store, run, outlines[run.number]) for run in chosen)
@@ -221,15 +233,11 @@ def _believable(outlines: Mapping[int, Outline]) -> dict[int, Outline]:
     }
 
 
-def _of_crawlers(kind: str, analysis: Any) -> Analysis:
-    """Return the part of an analysis that is as of a sweep."""
-    of_crawlers: Analysis = analysis.analysis if kind == ADVICE else analysis
-    return of_crawlers
-
-
-def _of_cells(analysis: Analysis) -> Iterator[Drawn]:
-    if _has_cells(analysis.experiment):
-        yield from checked_figures(analysis)
+def _of_advice(advice: AdviceAnalysis) -> Iterator[Drawn]:
+    """Yield the figure of cells, which has the answer."""
+    point = advice.chosen.recommended if advice.chosen is not None else None
+    for one in checked_figures(advice.analysis, point.concurrency if point is not None else None):
+        yield replace(one, finding=answer(advice))
 
 
 def _some(*drawn: Drawn | None) -> Iterator[Drawn]:
@@ -254,7 +262,22 @@ def _judged(times: Iterable[Times], analysis: Analysis) -> list[Times]:
 
 
 def _chosen_runs(analysis: Analysis) -> list[RunRow]:
-    trials = [cell.median_trial() for cell in chosen_cells(analysis).values()]
+    return _median_runs(chosen_cells(analysis).values())
+
+
+def _recommended_runs(advice: AdviceAnalysis) -> list[RunRow]:
+    """Return a run of what is recommended for each crawler, or else as for a sweep."""
+    points = {one.crawler: one.recommended for one in advice.crawlers}
+    chosen = chosen_cells(advice.analysis)
+    for cell in advice.analysis.cells:
+        point = points.get(cell.cell.crawler)
+        if point is not None and cell.cell.concurrency == point.concurrency:
+            chosen[cell.cell.crawler] = cell
+    return _median_runs(chosen.values())
+
+
+def _median_runs(cells: Iterable[CellSummary]) -> list[RunRow]:
+    trials = [cell.median_trial() for cell in cells]
     return [trial.run for trial in trials if trial is not None]
 
 

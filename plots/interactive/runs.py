@@ -4,7 +4,7 @@ The timeline is drawn from a sample that is looked up in the results file, so th
 once, however many requests a run has. The other two need all requests of a run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,10 @@ def format_run(run: RunRow) -> str:
     return f"{run.cell.format_level()}, trial {run.trial}"
 
 
+def _runs_shown(runs: Iterable[tuple[str, str]]) -> str:
+    return f"The runs shown: {'; '.join(f'{name} at {about}' for name, about in runs)}."
+
+
 def distribution(every: Sequence[Times], *, is_open: bool) -> Drawn | None:
     """Draw which share of the requests took at most a time. Returns None without requests."""
     every = [one for one in every if len(one.sorted_ns)]
@@ -132,7 +136,7 @@ def distribution(every: Sequence[Times], *, is_open: bool) -> Drawn | None:
         f"{what} (ms)",
         axes={"x": "log", "y": "linear"},
         has_points=False,
-        how_to_read=_HOW_TO_READ_TIMES,
+        how_to_read=f"{_HOW_TO_READ_TIMES} {_runs_shown((one.name, one.about) for one in every)}",
         note=_note(
             sum(len(line.points) for line in lines),
             sum(len(one.sorted_ns) for one in every),
@@ -185,7 +189,9 @@ def timeline(store: Store, run: RunRow, outline: Outline) -> Drawn:
     fetches = store.fetches_of(run.number, chosen.tolist())
     first = {name: column[:most] for name, column in fetches.items()}  # of a hostile file
     good = recorded_good(run, first)
-    plot = empty_plot("time since the first request (s)", "request, by seq")
+    plot = empty_plot(
+        "time since the first request (s)", "request, in the order in which they were to be made"
+    )
     plot.y_range.update(flipped=True)
     height = max(0.8, 0.9 * run.requests / max(1, len(good)))
     series = []
@@ -278,8 +284,9 @@ def over_time(
         _OVER_TIME,
         "time since the run began (s)",
         has_points=False,
-        how_to_read="One run of each crawler, in windows of time of equal width. The times of a "
-        "window are those of the requests that began, or were due, in it.",
+        how_to_read="Windows of time of equal width. The times of a window are those of the "
+        "requests that began, or were due, in it. "
+        f"{_runs_shown((run.crawler, format_run(run)) for run, _ in every)}",
     )
 
 

@@ -8,8 +8,11 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.analysis.analyse import Analysis
 from bench.analysis.cells import CellSummary
+from bench.plan.advice import ADVICE
 from bench.plan.experiment import CELL, Cell, Experiment, RequestModel
 from bench.plan.ideal import ideal_curve
 from bench.results.reader import Outline
@@ -27,10 +30,6 @@ from plots.interactive.drawing import (
 from plots.looks import LineStyle, styles_of
 
 THROUGHPUT = "requests_per_s"
-
-
-_MOST_OF_GUIDE = 400
-"""A line of more points than pixels looks the same."""
 
 
 class _Source(NamedTuple):
@@ -61,7 +60,15 @@ _ADDED = Metric("added_ms", "p50 of the service time less the delay (ms)")
 _HOW_TO_READ = (
     "Each point is a cell: the median of its trials, with a line from the lowest to the highest."
 )
-_IDEAL = " The dashed line is the ideal: no time but the delays."
+_IDEAL = (
+    " The dashed line joins the ideal at the same concurrencies: no time but the delays. Where it "
+    "is far above what was measured, it leaves the figure."
+)
+_WHOLE_WAVES = (
+    " A fixed number of requests is made in whole waves: from one concurrency to the next, the "
+    "ideal rises only if that saves a wave."
+)
+_RECOMMENDED = " The vertical line is the recommendation, the concurrency of the answer."
 
 
 def unchecked_figures(
@@ -83,10 +90,13 @@ def unchecked_figures(
     yield from _figures(asked, points)
 
 
-def checked_figures(analysis: Analysis, name: str = "cells") -> Iterator[Drawn]:
-    """Yield the figures of cells, with all metrics and with verdicts."""
+def checked_figures(analysis: Analysis, recommended: int | None = None) -> Iterator[Drawn]:
+    """Yield the figures of cells, with all metrics and with verdicts.
+
+    The recommended concurrency, if there is one, is marked.
+    """
     points = {one.cell: _checked(one) for one in analysis.cells if one.measured}
-    yield from _figures(analysis.experiment, points, name)
+    yield from _figures(analysis.experiment, points, recommended)
 
 
 def checked_lines(analysis: Analysis, label: str, styles: Mapping[str, LineStyle]) -> list[Line]:
@@ -140,7 +150,7 @@ def _checked(summary: CellSummary) -> Point:
 
 
 def _figures(
-    asked: Experiment, points: Mapping[Cell, Point], name: str = "cells"
+    asked: Experiment, points: Mapping[Cell, Point], recommended: int | None = None
 ) -> Iterator[Drawn]:
     """Yield a figure for each delay, or one against the delay if there is but one level."""
     styles = styles_of(asked.crawlers)
@@ -151,7 +161,7 @@ def _figures(
         ticks = sorted({cell.delay.mean_us / 1e3 for cell in points})
         metrics = (_ADDED, *metrics_of(asked))
         drawn = draw_lines(
-            name, "Cells against the delay", lines, metrics, "mean delay (ms)",
+            "cells", "Cells against the delay", lines, metrics, "mean delay (ms)",
             ticks=ticks, x_name="delay", how_to_read=_HOW_TO_READ,
         )  # fmt: skip
         yield from [drawn] if drawn else []
@@ -161,7 +171,7 @@ def _figures(
         guides = _guides(asked, request, own)
         several = len(requests) > 1
         drawn = draw_lines(
-            f"{name}-{rank}" if several else name,
+            f"cells-{rank}" if several else "cells",
             f"{'Cells against the rate' if asked.is_open else 'Cells against concurrency'}"
             f"{f', delay {request}' if several else ''}",
             _lines(own, styles),
@@ -169,9 +179,16 @@ def _figures(
             level_label(asked),
             guides=guides,
             ticks=sorted({cell.level for cell in own}),
-            axes={"x": "linear", "y": "log" if asked.is_open else "linear"},
+            axes={
+                "x": "log" if asked.kind == ADVICE else "linear",
+                "y": "log" if asked.is_open else "linear",
+            },
             x_name="rate" if asked.is_open else "concurrency",
-            how_to_read=_HOW_TO_READ + _IDEAL * bool(guides),
+            marked=(recommended, f"recommended: {recommended:,}") if recommended else None,
+            how_to_read=_HOW_TO_READ
+            + _IDEAL * bool(guides)
+            + _WHOLE_WAVES * bool(guides and asked.requests)
+            + _RECOMMENDED * bool(recommended),
         )
         yield from [drawn] if drawn else []
 
@@ -196,16 +213,14 @@ def _guides(asked: Experiment, request: RequestModel, cells: Iterable[Cell]) -> 
     """Return the ideal client's throughput and efficiency, where they are known."""
     if not asked.knows_delays:
         return []
-    most = max((cell.concurrency for cell in cells), default=1)
-    curve = ideal_curve(asked, request.delay, most)
+    measured = sorted({cell.concurrency for cell in cells})
+    curve = ideal_curve(asked, request.delay, max(measured, default=1))
     if not curve.concurrencies:
         return []
-    at = list(curve.concurrencies)
-    if len(at) > _MOST_OF_GUIDE:
-        at = [at[round(i * (len(at) - 1) / _MOST_OF_GUIDE)] for i in range(_MOST_OF_GUIDE + 1)]
-    rate_at = dict(zip(curve.concurrencies, curve.good_per_s, strict=True))
-    values = {THROUGHPUT: [rate_at[one] for one in at], "efficiency": [1.0] * len(at)}
-    return [Guide("ideal", at, values)]
+    # As what was measured, it is known at these concurrencies, and lines between them are straight.
+    at = [one for one in measured if one >= curve.concurrencies[0]]
+    rates = np.interp(at, curve.concurrencies, curve.good_per_s).tolist()
+    return [Guide("ideal", at, {THROUGHPUT: rates, "efficiency": [1.0] * len(at)})]
 
 
 def _about(cell: Cell, trials: int) -> str:
