@@ -204,6 +204,7 @@ async def test_noise_on_stderr_is_cut_and_printable(open_browser: Open) -> None:
         "10 runs, about 1 s", "x" * 500, '{"event": "none"}', '{"event":', "\ufffd\\x1b[2J"
     ]  # fmt: skip
     assert len(ended["messages"][1]) < LONG_LINE
+    assert len(ended["last_minute"]) == 4 * 60
 
 
 @on_one_loop

@@ -119,7 +119,7 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
 
 
 def limit_per_s(knobs: Knobs) -> float | None:
-    """Return the most responses per second, in the long run, by Little's law; None without delay."""
+    """Return the most responses per second that last, by Little's law; None without a delay."""
     mean_s = Delay.parse(_delay(knobs)).mean_us / 1e6
     return _at_once(knobs) / mean_s if mean_s else None
 

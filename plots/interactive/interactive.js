@@ -52,6 +52,8 @@ window.crawlbench = (() => {
           if (view.axes[axis] === "log") of[`${axis}_scale`] = {type: "object", name: "LogScale", id: `${axis}-log`};
         }
       }
+      // As the axis of a figure that grows begins, so it goes on.
+      if (of.name === "y-range" && view.figure.live?.length && view.axes.y !== "log") of.start = 0;
       if (model.name === "LinearAxis" && isLog[of.name]) {
         model.name = "LogAxis";
         if (of.ticker.name === "BasicTicker") {
