@@ -161,7 +161,7 @@ make_env() {
     check_folder "$previous"
     check_file "$install_log"
     base=$(find_python) || exit
-    echo "crawlbench: setting up ${venv##*/}, once; about $([ "$extras" = dev ] && echo 600 || echo 420) MB on disk" >&2 || :
+    echo "crawlbench: setting up ${venv##*/}, once; about $([ "$extras" = dev ] && echo 900 || echo 460) MB on disk" >&2 || :
     cd -- "$root" || exit
     if [ -s "$stamp" ]; then
         discard "$previous"

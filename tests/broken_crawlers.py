@@ -111,7 +111,7 @@ async def nobody_awaits(
 
 def dies_of_500(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:
     """Honest, until it meets one of the faults."""
-    from crawlers.asyncio_aiohttp import crawl
+    from crawlers.asyncio_protocol import crawl
 
     class Fragile(Recorder):
         def __call__(self, seq: int, start: int, end: int, status: int, *rest: Any) -> None:
@@ -126,7 +126,7 @@ def takes_all_first(
     jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
 ) -> None:
     """Sound, but no job is fetched before all are taken."""
-    from crawlers.asyncio_aiohttp import crawl
+    from crawlers.asyncio_protocol import crawl
 
     crawl(SharedIterator(list(jobs)), concurrency, timeout_s, record)
 
@@ -180,6 +180,20 @@ def drops_late_jobs(
         (job for job in jobs if monotonic_ns() < job.due_ns + 20_000_000),
         *(concurrency, timeout_s, record),
     )
+
+
+def says_when_due(
+    jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder
+) -> None:
+    """Sound, and says when its jobs were due, and how many of them it started before that."""
+    taken = list(jobs)
+    due_ns = [job.due_ns for job in taken]
+    _floor_of(iter(taken), concurrency, timeout_s, record)
+    fetched = record.columns()
+    started = zip(fetched["seq"], fetched["start_ns"], strict=True)
+    after_ms = [(at_ns - due_ns[0]) // 1_000_000 for at_ns in due_ns]
+    early = sum(start_ns < due_ns[seq] for seq, start_ns in started)
+    print(f"due after {after_ms} ms, started early: {early}")
 
 
 def newest_first(jobs: Iterator[Job], concurrency: int, timeout_s: float, record: Recorder) -> None:

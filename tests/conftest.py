@@ -1,6 +1,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,6 +34,20 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
         factories["uvloop"] = uvloop.new_event_loop
     return factories
+
+
+UNDRAWN = b"\x89PNG\r\n\x1a\n" + bytes(16)
+"""As much of an image as a page reads, which is its size."""
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not drawn, which takes most of the time where only files count."""
+
+    def save(_: object, file: IO[bytes], **__: object) -> None:
+        file.write(UNDRAWN)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 class InProcessServer:

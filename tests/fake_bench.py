@@ -26,7 +26,10 @@ def run_done(number: int) -> RunDone:
 
 
 def main(what: str, words: Sequence[str]) -> int:
-    folder = Path(words[words.index("--out") + 1]) / "2026-01-02T03-04-05Z"
+    if "--resume" in words:
+        folder = Path(words[words.index("--resume") + 1])
+    else:
+        folder = Path(words[words.index("--out") + 1]) / "2026-01-02T03-04-05Z"
     try:
         return measure(what, words, folder)
     except KeyboardInterrupt:
@@ -39,10 +42,13 @@ def measure(what: str, words: Sequence[str], folder: Path) -> int:
         print("usage: crawlbench run\ncrawlbench run: error: no such thing", file=sys.stderr)
         return 2
     print("10 runs, about 1 s", file=sys.stderr, flush=True)
+    if what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
     begun = Begun(str(folder), "sweep", " ".join(words), ["asyncio"], [10.0], False, ["100 ms"], 2)
     tick = Tick(1.0, 2.0, 1, "2", "1 of 2 runs, 2 s left, asyncio at 10, trial 1", 3, 100)
     say(begun, run_done(1), tick)
     if what == "noise":
+        say(*[tick] * 300)
         os.write(2, b"x" * LONG_LINE + b'\n{"event": "none"}\n{"event": \n\xff\x1b[2J\n')
     if what in ("done", "noise", "undrawn"):
         say(run_done(2), Ended("done", str(folder)))

@@ -29,6 +29,7 @@ def test_an_analysis_comes_through_a_pipe_as_it_was(path: Path) -> None:
     assert {one.stem for one in STORED} == {kind.name for kind in KINDS}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", [pytest.param("sweep", marks=pytest.mark.thorough), "primes"])
 def test_what_was_analysed_is_drawn_and_not_analysed_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

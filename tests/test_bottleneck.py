@@ -112,6 +112,10 @@ def test_a_crawler_that_paces_itself_has_idle_slots() -> None:
     # Whatever else the machine does meanwhile.
     calm = replace(trial.summary, waited_share=None)
     assert bottleneck(calm, FINE).word == "idle slots"
+
+
+@pytest.mark.thorough
+def test_an_honest_crawler_has_no_idle_slots() -> None:
     honest = trial_of(HONEST).summary
     assert honest is not None
     assert bottleneck(honest, FINE).word != "idle slots"

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests.hostile_results import make_results
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute
 
@@ -75,9 +77,9 @@ class Ui:
         self.process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    ui = Ui(tmp_path_factory.mktemp("ui") / "results")
+@pytest.fixture
+def ui(tmp_path: Path) -> Iterator[Ui]:
+    ui = Ui(tmp_path / "results")
     yield ui
     ui.close()
 
@@ -99,7 +101,7 @@ def context(browser: Browser, ui: Ui) -> Iterator[BrowserContext]:
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         context.on(  # violations of the Content-Security-Policy are errors of the console
             "console",
-            lambda one: complaints.append(one.text) if one.type == "error" else None,
+            lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None,
         )
         context.new_page().goto(ui.url)
         yield context
@@ -116,19 +118,96 @@ def open_page(context: BrowserContext, ui: Ui) -> Open:
     return open_page
 
 
-def test_an_experiment_is_watched_stopped_resumed_and_survives_its_pages(
-    ui: Ui, open_page: Open
-) -> None:
+def test_an_experiment_is_started_watched_stopped_and_resumed(ui: Ui, open_page: Open) -> None:
     page = open_page("/")
-    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
     page.get_by_role("link", name="Start a quick experiment").click()
-    fill_form_by_keyboard(page)
+    expect(page.locator("#crawler-count")).not_to_have_text("")
+    page.get_by_role("button", name="None", exact=True).click()
+    page.get_by_role("checkbox", name="asyncio", exact=True).check()
+    for name, text in ENDLESS.items():
+        page.locator(f"[name={name}]").fill(text)
+    fits(page, "#about:has-text('runs, about')")
+    page.get_by_role("button", name="Start").click()
 
     expect(page).to_have_url(f"{ui.base}/running")
-    expect(finished(page)).not_to_have_count(0)
     expect(page.locator("#connection")).to_have_text("Live")
-    expect(page.locator("#tiles .value").first).to_have_text(re.compile(r"\d"))
+    expect(curve(page)).to_have_attribute("d", re.compile("M.*L"))
+    expect(finished(page)).not_to_have_count(0)
+    drawn(page)
+    stop(page)
 
+    again = open_page("/running")  # has what the other page has seen
+    expect(again.locator("#line")).to_have_text(page.locator("#line").inner_text())
+    assert table(again) == table(page)
+    assert curve(again).get_attribute("d") == curve(page).get_attribute("d")
+    again.close()
+
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#in-all")).to_contain_text("With those made before")
+    expect(finished(page)).not_to_have_count(0)
+    ui.bench().kill()
+    expect(page.locator("#ending-text")).to_have_text(
+        "The experiment was killed. The process that measures died of SIGKILL. "
+        "Its finished runs are kept."
+    )
+    expect(page.locator("#line")).to_have_text(re.compile(r"^\d+ of \d+ runs were made"))
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.get_by_role("link", name="Open the result").click()
+    expect(page.locator("#unfinished")).to_contain_text("Resume makes the others.")
+
+
+def test_results_are_compared_downloaded_and_deleted(ui: Ui, open_page: Open) -> None:
+    first, second = "first", "second"
+    for name in (first, second):
+        make_results(ui.folder / name)
+    page = open_page("/")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    fits(page, "#rows")
+    page.get_by_role("searchbox").fill("threads")
+    expect(page.locator("#none")).to_be_visible()
+    page.get_by_role("searchbox").fill(f"ASYNCIO {second}")
+    expect(page.locator("#rows tr:visible")).to_have_count(1)
+    page.get_by_role("searchbox").fill("")
+    for name in (second, first):
+        page.get_by_role("checkbox", name=f"{name},").check()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    expect(page).to_have_url(f"{ui.base}/compare?a={first}&b={second}")
+    expect(page.locator("#text")).to_contain_text("asyncio, C=2")
+    drawn(page)
+
+    page.goto(f"{ui.base}/results/{second}")
+    expect(page.locator("#tables-text")).to_contain_text("asyncio")
+    expect(page.locator("#command")).to_contain_text("run --crawlers asyncio")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Runs as CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + 2
+    assert lines[0].startswith("number,")
+    drawn(page)
+
+    page.get_by_role("button", name="Delete").click()
+    page.keyboard.press("Escape")  # means no
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert [one.name for one in ui.folder.iterdir() if one.is_dir()] == [first]
+
+
+@pytest.mark.thorough
+def test_the_form_is_filled_with_keys_only(ui: Ui, open_page: Open) -> None:
+    page = open_page("/new")
+    fill_form_by_keyboard(page)
+    expect(page).to_have_url(f"{ui.base}/running")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+
+
+@pytest.mark.thorough
+def test_pages_that_were_closed_or_slept_see_the_same(ui: Ui, open_page: Open) -> None:
+    page = open_page("/")
+    form = {"crawlers": ["asyncio"], **ENDLESS}
+    page.request.post(f"{ui.base}/api/experiments", data=form, headers={"Origin": ui.base})
+    page.goto(f"{ui.base}/running")
     asleep = open_page("/running")
     expect(finished(asleep)).not_to_have_count(0)
     protocol = asleep.context.new_cdp_session(asleep)
@@ -143,68 +222,19 @@ def test_an_experiment_is_watched_stopped_resumed_and_survives_its_pages(
     page.close()  # nobody looks
     page = open_page("/running")
     expect(finished(page)).not_to_have_count(0)
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
-    expect(page.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
+    stop(page)
 
     # A page that slept catches up, and sees what the other sees.
     protocol.send("Page.setWebLifecycleState", {"state": "active"})
     expect(asleep.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
     assert table(asleep) == table(page)
 
-    page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    expect(finished(page)).not_to_have_count(0)
-    ui.bench().kill()
-    expect(page.locator("#ending")).to_contain_text("was killed")
-    expect(page.locator("#ending")).to_contain_text("SIGKILL")
-    expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
-    page.get_by_role("link", name="Open the result").click()
-    expect(page.locator("#unfinished")).to_contain_text("Resume makes the others.")
-    page.get_by_role("button", name="Delete").click()
-    page.keyboard.press("Escape")  # means no
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    page.get_by_role("button", name="Delete").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
-    assert not any(one.is_dir() for one in ui.folder.iterdir())
-
-
-def test_results_are_shown_compared_and_downloaded(ui: Ui, open_page: Open) -> None:
-    page = open_page("/new")
-    fits(page, "#about:has-text('runs, about')")
-    first = measure(ui, page)
-    second = f"{first}-2"
-    shutil.copytree(ui.folder / first, ui.folder / second)
-    page.goto(f"{ui.base}/")
-    expect(page.locator("#rows tr")).to_have_count(2)
-    fits(page, "#rows")
-    page.get_by_role("searchbox").fill("threads")
-    expect(page.locator("#none")).to_be_visible()
-    page.get_by_role("searchbox").fill(f"ASYNCIO {second}")
-    expect(page.locator("#rows tr:visible")).to_have_count(1)
-    page.get_by_role("searchbox").fill("")
-    for name in (second, first):
-        page.get_by_role("checkbox", name=f"{name},").check()
-    page.get_by_role("link", name="Compare", exact=True).click()
-    expect(page).to_have_url(f"{ui.base}/compare?a={first}&b={second}")  # the older is the baseline
-    expect(page.locator("#text")).to_contain_text("asyncio, C=2")
-    drawn(page)
-
-    page.goto(f"{ui.base}/results/{second}")
-    expect(page.locator("#tables-text")).to_contain_text("asyncio")
-    expect(page.locator("#command")).to_contain_text("run --crawlers asyncio")
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Runs as CSV").click()
-    lines = Path(download.value.path()).read_text().splitlines()
-    assert len(lines) == 1 + 3  # a cell, and the server's capacity before and after it
-    assert lines[0].startswith("number,")
-
-    drawn(page)
-    page.goto(f"{ui.base}/running")
-    expect(page.locator("#ending-text")).to_have_text("The experiment is done.")
-    page.get_by_role("link", name="Open the result").click()
+@pytest.mark.thorough
+def test_the_report_page_and_the_playground_work(ui: Ui, open_page: Open) -> None:
+    folder = make_results(ui.folder / "one").parent
+    subprocess.run([sys.executable, "-P", "-m", "bench", "plots", folder], check=True)
+    page = open_page("/results/one")
     with page.expect_popup() as popup:
         page.get_by_role("link", name="Report page").click()
     expect(popup.value.locator("h1")).to_contain_text("crawlbench")
@@ -213,52 +243,15 @@ def test_results_are_shown_compared_and_downloaded(ui: Ui, open_page: Open) -> N
     drawn(page)
     expect(page.locator("#command")).to_contain_text("crawl asyncio")
     assert "50 % wait in the queue" in explained(page, in_flight=20)
-    assert "wait" not in explained(page, in_flight=10)  # whatever the sliders say
+    assert explained(page, in_flight=10) == (
+        "Hardly anything but the delay limits it: 90 of at most 100 requests per second, "
+        "since requests that are not done after a second do not count."
+    )
+    assert explained(page, in_flight=10, requests_per_s=80).startswith("It reaches 80 %")
+    assert explained(page, in_flight=0, requests_per_s=0).startswith("No request was done")
 
 
-def explained(page: Page, in_flight: float) -> str:
-    """What the playground says of a crawl with these numbers at concurrency 20, capacity 10."""
-    asked = {
-        "crawler": "asyncio",
-        "concurrency": 20,
-        "capacity": 10,
-        "delay_ms": 100,
-        "tail": "none",
-    }
-    answer = {"requests_per_s": 90, "ideal_per_s": 100, "p50_ms": 110, "in_flight": in_flight}
-    script = "async both => (await import('/static/playground.js')).explain(...both, null)"
-    return str(page.evaluate(script, [asked, answer]))
-
-
-def drawn(page: Page) -> None:
-    """Assert that a page draws its first figure, which it does when it is near what is seen."""
-    page.locator("#figures-list .cb-plot").first.scroll_into_view_if_needed()
-    fits(page, "#figures-list canvas")
-
-
-def fits(page: Page, selector: str) -> None:
-    """Assert that a page, once it shows this, need not be scrolled sideways."""
-    expect(page.locator(selector).first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") == WIDTH
-
-
-def measure(ui: Ui, page: Page) -> str:
-    """Measure one cell while a page watches, and return the name of its results.
-
-    The figures of its report are still being drawn, which takes longer than to measure it.
-    """
-    form = {"crawlers": ["asyncio"], "concurrency": "2", "delay": "1", "trials": "1"}
-    page.request.post(f"{ui.base}/api/experiments", data=form, headers={"Origin": ui.base})
-    page.goto(f"{ui.base}/running")
-    drawn(page)
-    expect(finished(page)).to_have_count(1)
-    expect(page.get_by_role("heading", name="Drawing")).to_be_visible()
-    page.goto(f"{ui.base}/")
-    page.locator("#rows a").click()
-    expect(page.locator("#facts")).to_contain_text("sweep")
-    return page.url.rpartition("/")[2]
-
-
+@pytest.mark.thorough
 def test_a_lost_connection_is_shown_and_made_again(ui: Ui, open_page: Open) -> None:
     page = open_page("/new")
     connections: list[WebSocketRoute] = []
@@ -280,6 +273,49 @@ def test_a_lost_connection_is_shown_and_made_again(ui: Ui, open_page: Open) -> N
     may_connect = True
     expect(page.locator("#connection")).to_have_text("")
     assert len(connections) == 2
+
+
+ENDLESS = {"concurrency": "1,5", "delay": "10", "trials": "99", "requests": "20"}
+"""The fields of an experiment of short runs that no test waits for the end of."""
+
+
+def stop(page: Page) -> None:
+    """Stop the experiment, and wait for its end."""
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator("#ending")).to_contain_text("was stopped. Its finished runs are kept.")
+
+
+def curve(page: Page) -> Locator:
+    """The curve of the last minute's throughput."""
+    return page.locator("#tiles .line").first
+
+
+def explained(page: Page, in_flight: float, requests_per_s: float = 90) -> str:
+    """What the playground says of a crawl with these numbers at concurrency 20, capacity 10."""
+    asked = {
+        "crawler": "asyncio",
+        "concurrency": 20,
+        "capacity": 10,
+        "delay_ms": 100,
+        "tail": "none",
+    }
+    answer = {"requests_per_s": requests_per_s, "p50_ms": 110, "in_flight": in_flight}
+    answer |= {"ideal_per_s": 100, "limit_per_s": 100}
+    script = "async both => (await import('/static/playground.js')).explain(...both, null)"
+    return str(page.evaluate(script, [asked, answer]))
+
+
+def drawn(page: Page) -> None:
+    """Assert that a page draws its first figure, which it does when it is near what is seen."""
+    page.locator("#figures-list .cb-plot").first.scroll_into_view_if_needed()
+    fits(page, "#figures-list canvas")
+
+
+def fits(page: Page, selector: str) -> None:
+    """Assert that a page, once it shows this, need not be scrolled sideways."""
+    expect(page.locator(selector).first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTH
 
 
 def fill_form_by_keyboard(page: Page) -> None:

@@ -1,7 +1,5 @@
 """The contract of crawlers: every rule for every crawler of ours, and a wrong one found out."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -30,17 +28,11 @@ from crawlers.registry import PATTERNS, REGISTRY, RESEND_CONDITIONS, UNBOUNDED, 
 from server.process import ServerProcess
 from server.request_plan import FAULTS
 from tests.accounts import cell
+from tests.this_process import bench as bench_called
 
-_THOROUGH = (
-    *("tornado-callback", "tornado-simple-callback", "asyncio-uvloop", "protocol-uvloop"),
-    *("tornado-simple", "grequests", "geventhttpclient", "asyncio-vegas"),
-    *("twisted", "serial", "gevent", "httpx", "asyncio-aimd", "tornado"),
-    *("asyncio-threads", "protocol"),
-)
-"""Crawlers that resemble another one, in their client or in how they fetch; and those whose
-runs take longest. tests/test_foreign_servers.py has each of them."""
 OWN_CLIENTS = [
-    pytest.param(info.name, marks=[pytest.mark.thorough] if info.name in _THOROUGH else [])
+    # The cheapest shows that every rule can be kept. tests/test_foreign_servers.py has the others.
+    pytest.param(info.name, marks=[] if info.name == "protocol" else [pytest.mark.thorough])
     for info in REGISTRY
     if not info.is_pattern
 ]
@@ -207,12 +199,11 @@ def test_jobs_are_taken_and_clocks_started_as_declared(
 ) -> None:
     with ServerProcess() as server:
         runner = ContractRunner(Entrant("x", crawler), find(crawler), server, {})
-        rules = [*plain_rules(runner), *slot_rules(runner)]
+        rules = list(slot_rules(runner))
         for declared, wanted in broken.items():
             takes_all, queues = declared == "takes_all", declared == "queues"
             runner.info = replace(runner.info, takes_all=takes_all, queues=queues)
             found = [one for rule in rules if (one := rule.finding()).is_broken]
-            rules = rules[-4:]  # those of slots
             assert [one.rule for one in found] == ([wanted[0]] if wanted else [])
             assert wanted is None or wanted[1] in found[0].evidence
 
@@ -390,8 +381,7 @@ def test_what_a_crawler_says_instead_is_declared_of_faults_that_there_are() -> N
 
 
 def test_the_check_is_printed_line_by_line_and_its_exit_code_counts() -> None:
-    command = [sys.executable, "-P", "-m", "bench", "check", "tests.broken_crawlers:crash"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    done = bench_called("check", "tests.broken_crawlers:crash")
     assert done.returncode == 1
     assert "BROKEN   MUST    A plain run comes to an end" in done.stdout
     assert "2 MUST rules broken, 0 SHOULD missed" in done.stdout

@@ -67,7 +67,31 @@ def assert_next_run_is_good(server: ServerProcess) -> None:
     assert not done.conditions.beside
 
 
-@pytest.mark.parametrize("name", CRAWLS)
+def siblings() -> Iterator[str]:
+    """Crawlers of whose outcome the same is said as of another one's, but for numbers."""
+    said: set[str] = set()
+    for name, (_, words) in CRAWLS.items():
+        if words in said:
+            yield name
+        said.add(words)
+
+
+_SIBLINGS = (
+    *siblings(),
+    *("negative_length", "length_of_text", "other_columns", "no_layout", "usage_huge"),
+    *("usage_of_text", "versions_a_list", "start_huge", "status_huge", "error_unknown"),
+)
+"""Crawlers whose outcome is refused where that of another one is; any number and any header are in
+the tests below, without processes."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if name in _SIBLINGS else [])
+        for name in CRAWLS
+    ],
+)
 def test_an_outcome_that_is_none_is_the_failure_of_its_run_alone(
     server: ServerProcess, name: str
 ) -> None:

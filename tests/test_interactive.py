@@ -29,7 +29,7 @@ from plots.interactive.downsample import (
     one_of_each_stratum,
     with_all_of,
 )
-from plots.interactive.drawing import NOT_CHECKED
+from plots.interactive.drawing import NOT_CHECKED, Drawn
 from plots.interactive.results import figures_of
 from plots.interactive.runs import timeline
 from plots.page_figures import interactive_part
@@ -62,6 +62,11 @@ def make_sweep(folder: Path, overheads_ms: tuple[float, ...] = (5, 9, 6)) -> Pat
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_sweep(tmp_path_factory.mktemp("interactive") / "sweep")
+
+
+@pytest.fixture(scope="module")
+def of_sweep(sweep: Path) -> list[Drawn]:
+    return list(figures_of(sweep))
 
 
 def ask(**request: Any) -> list[dict[str, Any]]:
@@ -148,8 +153,8 @@ def test_a_figure_of_what_is_not_checked_is_replaced_by_one_with_verdicts(sweep:
     assert verdicts == [NOT_CHECKED, cells["C=10, 3 trials"].level.name]
 
 
-def test_the_same_numbers_are_said_before_and_after_the_check(sweep: Path) -> None:
-    cells = [one for one in figures_of(sweep) if one.name == "cells"]
+def test_the_same_numbers_are_said_before_and_after_the_check(of_sweep: list[Drawn]) -> None:
+    cells = [one for one in of_sweep if one.name == "cells"]
     unchecked, checked = (one.as_json() for one in cells)
     key = "throughput (good requests / s)"
     before, after = (columns_of(one, "protocol") for one in (unchecked, checked))
@@ -344,8 +349,8 @@ def test_no_file_of_a_page_can_end_the_element_that_it_is_put_into() -> None:
         assert "<!--" not in text
 
 
-def test_a_sweep_has_these_figures(sweep: Path) -> None:
-    names = {one.name for one in figures_of(sweep)}
+def test_a_sweep_has_these_figures(of_sweep: list[Drawn]) -> None:
+    names = {one.name for one in of_sweep}
     assert names == {"cells", "times", "over-time", "timeline:asyncio", "timeline:protocol"}
 
 

@@ -21,7 +21,7 @@ def start_long_run(folder: Path) -> "subprocess.Popen[str]":
     """A sweep of short runs, of which some are kept when this returns."""
     process = subprocess.Popen(
         [
-            *(*BENCH, "run", "--crawlers", "asyncio", "--concurrency", "1", "--delay", "1"),
+            *(*BENCH, "run", "--crawlers", "protocol", "--concurrency", "1", "--delay", "1"),
             *("--waves", "1", "--trials", "1000", "--out", str(folder)),
         ],
         stdout=subprocess.PIPE,

@@ -29,6 +29,7 @@ from bench.plan.entrants import Entrant
 from bench.results.folder import find_file
 from bench.results.run_result import RunResult
 from bench.results.store import FILE_NAME, Store
+from plots.__main__ import draw_all
 from server.control_client import stats
 from server.process import ServerProcess
 from tests.test_command_line import BENCH
@@ -98,28 +99,27 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, stdout, stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_crawl_is_kept_and_report_export_and_plots_show_it(tmp_path: Path) -> None:
     done = bench(
-        *("crawl", "asyncio", "-n", "20", "-c", "4", "--delay", "2", "--out", str(tmp_path))
+        *("crawl", "protocol", "-n", "20", "-c", "4", "--delay", "2", "--out", str(tmp_path))
     )
     assert done.returncode == 0, done
     folder = (tmp_path / "latest-crawl").resolve()
     assert (tmp_path / "latest").resolve() == folder
     details, _, last = done.stdout.rstrip("\n").rpartition("\n\n")
     assert last.startswith(f"results are in {folder}; ")
-    assert "asyncio, 20 requests, 4 at a time; delay 2 ms" in details
+    assert "protocol, 20 requests, 4 at a time; delay 2 ms" in details
 
     report = bench("report", str(folder))
     assert (report.returncode, report.stdout) == (0, f"{details}\n")
     (row,) = csv.DictReader(bench("export", str(folder)).stdout.splitlines())
-    assert (row["crawler"], row["summary.good"]) == ("asyncio", "20")
-    plots = bench("plots", str(folder))
-    assert plots.returncode == 0, plots
-    names = [Path(line).name for line in plots.stdout.splitlines()]
-    assert {"timeline-asyncio.png", "in-flight-asyncio.png", "report.html"} <= set(names)
+    assert (row["crawler"], row["summary.good"]) == ("protocol", "20")
+    names = [path.name for path in draw_all(folder)]
+    assert {"timeline-protocol.png", "in-flight-protocol.png", "report.html"} <= set(names)
     assert "throughput.png" not in names  # one point is no curve
     page = (folder / "report.html").read_text()
-    assert "crawl asyncio -c 4 -n 20 --delay 2 --seed 1 --timeout 10" in page
+    assert "crawl protocol -c 4 -n 20 --delay 2 --seed 1 --timeout 10" in page
 
     other = tmp_path / "other.sqlite"
     other.write_bytes((folder / FILE_NAME).read_bytes())
@@ -137,7 +137,7 @@ def test_the_urls_of_a_list_are_kept_and_the_failed_ones_named_again(tmp_path: P
         urls = [f"{url}/{name}" for name in ("a", "missing", "b")]
         (tmp_path / "urls").write_text("\n".join(urls))
         words = ("--urls", str(tmp_path / "urls"), "--out", str(tmp_path / "out"))
-        done = bench("crawl", "asyncio", "-c", "1", *words, "--json")
+        done = bench("crawl", "protocol", "-c", "1", *words, "--json")
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert told["failed_urls"] == [{"url": f"{url}/missing", "what": "status 404", "count": 1}]
@@ -162,7 +162,7 @@ def test_plans_of_a_list_are_judged_from_the_file_as_at_once(tmp_path: Path) -> 
         urls = [f"{address}/add?name=x&seq={seq}&delay={seq}&size=7" for seq in range(5)]
         (tmp_path / "urls").write_text("\n".join(urls))
         words = ("--urls", str(tmp_path / "urls"), "--out", str(tmp_path / "out"))
-        done = bench("crawl", "asyncio", "-c", "1", *words)
+        done = bench("crawl", "protocol", "-c", "1", *words)
     assert "5, 5 good" in done.stdout, done
     report = bench("report", str(tmp_path / "out" / "latest-crawl"))
     assert report.stdout == f"{done.stdout.rpartition(chr(10) * 2)[0]}\n"

@@ -275,6 +275,7 @@ def test_headings_are_in_order_and_tables_have_captions(drawn: list[Path]) -> No
     assert seen.tags.count("caption") == seen.tags.count("table")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_of_primes_has_the_rows_of_the_report(tmp_path: Path) -> None:
     shutil.copy(PRIMES, tmp_path / FILE_NAME)
     *images, file = draw_all(tmp_path)

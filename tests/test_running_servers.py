@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +24,13 @@ from bench.plan.delays import Delay
 from bench.plan.experiment import Experiment
 from bench.results.store import FILE_NAME, Store
 from crawlers.trust import BY_DEFAULT
+from plots.sweep_page import sweep_page
 from server.process import ServerProcess
-from tests import this_process
 from tests.factories import experiment
 from tests.foreign_servers import aiohttp_server
-from tests.test_command_line import BENCH, call
+from tests.this_process import bench, bench_without_figures
 
-SWEEP = ("run", "--crawlers", "asyncio", "--concurrency", "1,2", "--trials", "1")
-
-
-def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A process of its own, because the servers of these tests are threads of this one."""
-    return call(*BENCH, *arguments)
+SWEEP = ("run", "--crawlers", "protocol", "--concurrency", "1,2", "--trials", "1")
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, addresses: dict[str, list[str]]) -> None:
@@ -131,7 +125,7 @@ def test_a_foreign_server_is_swept_without_ceiling_ledger_or_delay(tmp_path: Pat
     with aiohttp_server() as url:
         (tmp_path / "urls").write_text(f"{url}/length\n{url}/nothing\n{url}/length\n")
         words = ("--urls", str(tmp_path / "urls"), "-n", "4", "--out", str(tmp_path))
-        done = bench(*SWEEP, *words)
+        done = bench_without_figures(*SWEEP, *words)
     assert done.returncode == 1, done
     assert done.stderr.count("status 404") == 1
     assert f"status 404: {url}/nothing (2 times)" in done.stderr
@@ -141,6 +135,7 @@ def test_a_foreign_server_is_swept_without_ceiling_ledger_or_delay(tmp_path: Pat
         assert not isinstance(asked, CrawlExperiment)
         assert len(asked.urls) == 3
         assert [(run.role, run.requests, run.unrecorded) for run in runs] == [("cell", 4, None)] * 2
+        page = sweep_page(store, analyse(store), [])
     exported = bench("export", str(folder), "--what", "requests", "--format", "json")
     rows = json.loads(exported.stdout)
     assert [row["url"].rpartition("/")[2] for row in rows[:4]] == [
@@ -150,7 +145,7 @@ def test_a_foreign_server_is_swept_without_ceiling_ledger_or_delay(tmp_path: Pat
         "length",
     ]
     assert [row["status"] for row in rows] == [200, 404, 200, 200] * 2
-    for text in (done.stdout, (folder / "report.html").read_text()):
+    for text in (done.stdout, page):
         assert not re.search(r"(?<![.\d])0 ms", text.replace("p50 ms", ""))
         assert "efficiency  " not in text
         assert "The ideal makespan" not in text
@@ -226,7 +221,7 @@ def test_what_only_a_server_of_ours_understands_is_refused_for_others(
 def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> None:
     asked = experiment(url="http://192.0.2.7/", delays=(Delay.fixed(0),))
     Store.create(tmp_path / FILE_NAME, asked, 20, {}, "2026-01-01T00:00:00+00:00").close()
-    done = this_process.bench("run", "--resume", str(tmp_path))
+    done = bench("run", "--resume", str(tmp_path))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "192.0.2.7 is not this machine" in done.stderr
 
@@ -246,6 +241,6 @@ def test_a_host_of_a_results_file_is_no_reason_to_load_it(tmp_path: Path) -> Non
     ],
 )
 def test_mistakes_are_named_in_one_line(words: list[str], why: str) -> None:
-    done = this_process.bench("run", *words)
+    done = bench("run", *words)
     assert done.returncode == 2
     assert why in done.stderr.splitlines()[-1]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,32 @@ async def test_a_stopped_experiment_keeps_its_runs_and_is_resumed(open_browser: 
     assert status == 202
     folder = browser.ui.parts.listing.folder / NAME
     assert answer["state"]["command"].endswith(f"run --resume {folder}")
+    assert (answer["state"]["folder"], runs_of(answer["state"])) == (NAME, (1, 1, 2))
+    await page.event("run_done")  # the bench of these tests says so, and keeps none
+    await page.event("tick")
+    going = (await browser.get("/api/state"))["state"]
+    assert (going["number"], runs_of(going)) == (2, (1, 2, 3))
+    await browser.post("/api/stop")
+    assert runs_of(await page.until("ended")) == (1, 1, 2)
+
+
+@on_one_loop
+async def test_a_bench_that_dies_before_it_begins_leaves_what_there_was(open_browser: Open) -> None:
+    browser = open_browser("dies")
+    page = await browser.watch()
+    await browser.post("/api/experiments", **FORM)
+    ended = await page.until("ended")
+    assert (ended["ending"], ended["folder"], ended["can_resume"]) == ("killed", "", False)
+    assert runs_of(ended) == (0, 0, None)
+    await browser.post("/api/resume", name=NAME)
+    ended = await page.until("ended")
+    assert (ended["ending"], ended["folder"], ended["can_resume"]) == ("killed", NAME, True)
+    assert runs_of(ended) == (1, 1, 2)
+
+
+def runs_of(state: dict[str, Any]) -> tuple[int, int, int | None]:
+    """How many there were before, are made now, and are planned."""
+    return state["runs_before"], state["runs_done"], state["runs_planned"]
 
 
 @on_one_loop
@@ -112,6 +139,7 @@ async def test_two_pages_see_the_same_and_a_new_one_sees_it_all(open_browser: Op
     assert seen[0] == seen[1]
     later = (await (await browser.watch()).message())["state"]
     assert [later["begun"], *later["runs"], later["tick"]] == seen[0]
+    assert later["last_minute"] == [{"elapsed_s": 1.0, "live": None}]
     assert (await browser.get("/api/state"))["state"] == later
     figures = await browser.ask("/api/live/figures")
     assert figures.body.count(b"\n") == 2
@@ -128,9 +156,7 @@ async def test_a_bench_that_is_killed_is_reported(open_browser: Open) -> None:
     process.kill()
     ended = await page.until("ended")
     assert (ended["ending"], ended["can_resume"]) == ("killed", True)
-    assert ended["problem"] == (
-        "the process that measures died of SIGKILL: the runs that were finished are kept"
-    )
+    assert ended["problem"] == "the process that measures died of SIGKILL"
 
 
 @on_one_loop
@@ -178,6 +204,7 @@ async def test_noise_on_stderr_is_cut_and_printable(open_browser: Open) -> None:
         "10 runs, about 1 s", "x" * 500, '{"event": "none"}', '{"event":', "\ufffd\\x1b[2J"
     ]  # fmt: skip
     assert len(ended["messages"][1]) < LONG_LINE
+    assert len(ended["last_minute"]) == 4 * 60
 
 
 @on_one_loop

@@ -1,6 +1,6 @@
 """Every check of a run's validity: a run in which it fires, and an honest one like it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from bench.results.columns import IntColumns
 from bench.results.run_result import RunResult
 from bench.results.schema import RunRow
 from server.packed_columns import Columns
+from server.process import ServerProcess
 from tests.accounts import load
 from tests.controls.__main__ import (
     CONTROLS,
@@ -26,7 +27,7 @@ from tests.controls.__main__ import (
     POOLS,
     Control,
     trial_of,
-    verdict_on,
+    trial_on,
 )
 from tests.factories import MS, conditions, planned, result, run_row, usage
 
@@ -468,8 +469,16 @@ _SIBLINGS = (
     *("crawler: invents", "crawler: early clock", "crawler: hurries", "crawler: suspended"),
     *("crawler: child of another session", "crawler: child of a child"),
     *("crawler: starts programs", "server: few files", "crawler: retries"),
+    *("crawler: skips", "crawler: ignores in c"),
 )
 """Controls that a check finds by what it also finds another one."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    """For all controls that are crawlers."""
+    with ServerProcess() as process:
+        yield process
 
 
 @pytest.mark.parametrize(
@@ -489,14 +498,16 @@ _SIBLINGS = (
     ],
     ids=lambda control: str(control.name),
 )
-def test_a_dishonest_crawler_or_a_sick_server_is_found_out(control: Control) -> None:
-    verdict = verdict_on(control)
+def test_a_dishonest_crawler_or_a_sick_server_is_found_out(
+    server: ServerProcess, control: Control
+) -> None:
+    verdict = (trial_of(control) if control.illness else trial_on(server, control)).verdict
     assert verdict.finds(control.check), verdict
     assert verdict.level >= control.level
 
 
-def test_an_honest_crawler_at_the_same_setting_is_not_accused() -> None:
-    verdict = verdict_on(HONEST)
+def test_an_honest_crawler_at_the_same_setting_is_not_accused(server: ServerProcess) -> None:
+    verdict = trial_on(server, HONEST).verdict
     for check in (
         "ledger",
         "overrun",
@@ -510,15 +521,19 @@ def test_an_honest_crawler_at_the_same_setting_is_not_accused() -> None:
         assert not verdict.finds(check), verdict
 
 
-def test_a_child_that_is_waited_for_is_in_the_cpu_time_and_is_no_fault() -> None:
-    trial = trial_of(Control("honest", "tests.controls.crawlers:child_waited_for"))
+def test_a_child_that_is_waited_for_is_in_the_cpu_time_and_is_no_fault(
+    server: ServerProcess,
+) -> None:
+    trial = trial_on(server, Control("honest", "tests.controls.crawlers:child_waited_for"))
     assert trial.run.usage is not None
     assert trial.run.usage.cpu_ns > 300 * MS
     assert not trial.verdict.finds("other processes")
 
 
-def test_a_child_that_the_kernel_forgets_takes_nothing_from_the_cpu_time() -> None:
-    trial = trial_of(Control("forgotten", "tests.controls.early_child:crawl"))
+def test_a_child_that_the_kernel_forgets_takes_nothing_from_the_cpu_time(
+    server: ServerProcess,
+) -> None:
+    trial = trial_on(server, Control("forgotten", "tests.controls.early_child:crawl"))
     usage = trial.run.usage
     assert usage is not None
     assert usage.main_cpu_ns is not None

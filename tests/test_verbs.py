@@ -1,5 +1,6 @@
 """The command line itself: verbs, help, mistakes of usage, completion."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from bench.cli.parser import make_parser, parse, with_verb
 from bench.cli.verbs import VERBS, Verb
 from bench.exit_codes import EXIT_USAGE
 from bench.program import PROGRAM
+from tests import this_process
 
 BENCH = [sys.executable, "-P", "-m", "bench"]
 NAMES = [verb.name for verb in VERBS]
@@ -72,29 +74,33 @@ def test_the_examples_of_a_verb_are_command_lines(verb: Verb) -> None:
         assert found.name == words.split()[0]
 
 
-@each_verb
-def test_help_imports_nothing_that_takes_long(verb: Verb) -> None:
-    assert not imported_by([verb.name, "--help"]) & SLOW_TO_IMPORT
-
-
-def test_the_help_of_the_program_imports_nothing_that_takes_long() -> None:
-    assert not imported_by(["--help"]) & SLOW_TO_IMPORT
+def test_help_imports_nothing_that_takes_long() -> None:
+    helps = [f"{name} --help" for name in NAMES]
+    for line, imported in imported_by("--help", *helps).items():
+        assert not imported & SLOW_TO_IMPORT, line
 
 
 def test_the_list_of_crawlers_imports_no_more_than_a_table_needs() -> None:
-    assert not imported_by(["list"]) & {"numpy", "sqlite3", "psutil", "shtab"}
+    assert not imported_by("list")["list"] & {"numpy", "sqlite3", "psutil", "shtab"}
 
 
-def imported_by(words: list[str]) -> set[str]:
+def imported_by(*lines: str) -> dict[str, set[str]]:
+    """What each command line imports that those before it have not, in one process."""
     program = (
-        "import atexit, sys; from bench.__main__ import main;"
-        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main(sys.argv[1:])"
+        "import contextlib, json, sys; from bench.__main__ import main\n"
+        "found = {}\n"
+        "for number, line in enumerate(sys.argv[1:]):\n"
+        "    before = set(sys.modules) if number else set()\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main(line.split())\n"
+        "    found[line] = sorted(set(sys.modules) - before)\n"
+        "print(json.dumps(found), file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program, *words], capture_output=True, text=True, timeout=50
+        [sys.executable, "-P", "-c", program, *lines], capture_output=True, text=True, timeout=50
     )
-    assert (done.returncode, bool(done.stdout)) == (0, True), done
-    return set(done.stderr.split())
+    assert (done.returncode, done.stdout.count("usage: ")) == (0, str(lines).count("--help")), done
+    return {line: set(names) for line, names in json.loads(done.stderr).items()}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_a_mistake_shows_the_usage_of_its_verb_and_what_was_meant(
     ],
 )
 def test_a_misspelt_crawler_is_one_line_with_what_was_meant(words: list[str], said: str) -> None:
-    done = bench(*words)
+    done = this_process.bench(*words)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert said in done.stderr
 

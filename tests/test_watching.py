@@ -25,6 +25,7 @@ from bench.results.store import Store
 from server.control_client import LiveCounts
 from tests.factories import experiment, planned, result
 from tests.test_command_line import BENCH
+from tests.this_process import bench, bench_without_figures
 
 WITHIN_S = 60
 SMALL = ("run", "--crawlers", "protocol", "--concurrency", "2,4", "--delay", "20", "--trials", "1")
@@ -125,13 +126,11 @@ def events_of(stderr: str) -> list[Event]:
     return [parse_event(line) for line in stderr.splitlines() if line.startswith("{")]
 
 
-def test_another_program_is_told_what_happens(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*BENCH, *SMALL, "-n", "40", "--out", str(tmp_path), "--progress", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_another_program_is_told_what_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.plan.experiment.CEILING_REQUESTS", 20)
+    done = bench_without_figures(*SMALL, "-n", "100", "--out", str(tmp_path), "--progress", "json")
     assert done.returncode == 0, done
     begun, *_, ended = found = events_of(done.stderr)
     assert isinstance(begun, Begun)
@@ -167,12 +166,8 @@ def test_when_the_reader_of_events_goes_the_runs_are_kept(tmp_path: Path) -> Non
     assert 1 <= kept < 102
 
 
-def test_a_pipe_gets_no_view(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*BENCH, "crawl", "protocol", "-n", "20", "-c", "2", "--out", str(tmp_path)],
-        capture_output=True,
-        check=False,
-    )
+def test_what_is_no_terminal_gets_no_view() -> None:
+    done = bench("crawl", "protocol", "-n", "20", "-c", "2", "--delay", "1")
     assert done.returncode == 0
-    assert b"\x1b" not in done.stderr
-    assert b"{" not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "{" not in done.stderr

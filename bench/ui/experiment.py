@@ -21,7 +21,7 @@ from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, signal_name
 from bench.measure.events import Begun, Ended, Event, RunDone, RunStarted, Tick, parse_event
 from bench.printable import printable
 from bench.ui.lines import Lines
-from bench.ui.listing import Listing, NoResultsError
+from bench.ui.listing import Entry, Listing, NoResultsError
 
 BENCH = (sys.executable, "-P", "-m", "bench")
 """The command of `crawlbench` in this environment, whatever the current folder holds."""
@@ -32,6 +32,8 @@ _MOST_LINE_BYTES = 65_536
 _MOST_RUNS = 20_000
 _MOST_MESSAGES = 30
 _MOST_MESSAGE = 500
+_MOST_MOMENTS = 240
+"""A minute of four ticks a second."""
 _AGAIN_S = 10.0
 _KILL_S = 20.0
 _DRAIN_S = 5.0
@@ -46,12 +48,20 @@ class BusyError(RuntimeError):
 class State:
     """What a page needs to show the experiment, whenever it is opened."""
 
+    number: int = 0
+    """Tells one experiment of this server, or one that goes on, from those before it."""
     state: str = NOTHING
     """NOTHING, RUNNING, DRAWING or ENDED."""
     command: str = ""
     """The command that does the same."""
     folder: str = ""
-    """Name of its results in the list; "" until it has begun."""
+    """Name of its results in the list; "" until it is known."""
+    runs_before: int = 0
+    """How many of its runs had been made before, if it is one that goes on."""
+    runs_done: int = 0
+    """How many runs its results have, with those made before."""
+    runs_planned: int | None = None
+    """How many they will have; None if it is not known."""
     begun: dict[str, Any] | None = None
     run: dict[str, Any] | None = None
     """The run_started of the run that goes on."""
@@ -59,6 +69,8 @@ class State:
     """Every run_done; the last _MOST_RUNS."""
     tick: dict[str, Any] | None = None
     """The last one."""
+    last_minute: list[dict[str, Any]] = field(default_factory=list)
+    """The `elapsed_s` and `live` of the last ticks."""
     messages: list[str] = field(default_factory=list)
     """The last lines on stderr that are no events."""
     is_stopping: bool = False
@@ -108,13 +120,18 @@ class Experiment:
         known = asdict(self.state) | {"is_measuring": self.state.is_measuring}
         return _json({"state": known})
 
-    async def start(self, words: Sequence[str], command: str) -> None:
-        """Begin an experiment. `command` is what the pages show.
+    async def start(self, words: Sequence[str], command: str, results: Entry | None = None) -> None:
+        """Begin an experiment, or go on with one that has `results`.
 
-        Raises BusyError, and OSError if there can be no further process.
+        `command` is what the pages show. Raises BusyError, and OSError if there can be no further
+        process.
         """
         self.check_idle()
-        self.state = State(RUNNING, command)
+        self.state = State(self.state.number + 1, RUNNING, command)
+        if results is not None:
+            self.state.folder = results.name
+            self.state.runs_before = results.runs_done
+            self._note_runs(results)
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._bench,
@@ -125,7 +142,7 @@ class Experiment:
                 start_new_session=True,
             )
         except OSError as error:
-            self.state = State(ENDED, command, ending="failed", problem=str(error))
+            self.state.state, self.state.ending, self.state.problem = ENDED, "failed", str(error)
             raise
         self._process = process
         self._following = asyncio.create_task(self._follow(process))
@@ -182,11 +199,15 @@ class Experiment:
             if state.folder:
                 entry = await asyncio.to_thread(self._listing.entry, state.folder)
                 state.can_resume = entry.can_resume
+                self._note_runs(entry)
         except NoResultsError as error:  # its folder has been deleted
             state.problem, state.folder = str(error), ""
         state.state, state.run, state.is_stopping = ENDED, None, False
         self._process = None
         self._tell(self.message(), False)
+
+    def _note_runs(self, entry: Entry) -> None:
+        self.state.runs_done, self.state.runs_planned = entry.runs_done, entry.runs_planned
 
     def _ending(self, code: int) -> str:
         """Return how a process ended that did not say it."""
@@ -198,8 +219,7 @@ class Experiment:
         """Return what went wrong, in one line; "" if nothing did."""
         state = self.state
         if state.ending == "killed":
-            kept = ": the runs that were finished are kept" if state.folder else ""
-            return f"the process that measures died of {signal_name(-code)}{kept}"
+            return f"the process that measures died of {signal_name(-code)}"
         if code < 0 and state.state == DRAWING:
             return f"not all figures are drawn: {signal_name(-code)} ended the process"
         if state.ending == "failed" or (state.state == DRAWING and code > EXIT_REQUESTS_FAILED):
@@ -233,11 +253,16 @@ class Experiment:
         match event:
             case Begun():
                 state.begun, state.folder = plain, Path(event.folder).name
+                if event.runs is not None:
+                    state.runs_planned = state.runs_before + event.runs
             case RunStarted():
                 state.run = plain
             case Tick():
                 state.tick = plain
+                state.last_minute.append({key: plain[key] for key in ("elapsed_s", "live")})
+                del state.last_minute[:-_MOST_MOMENTS]
             case RunDone():
+                state.runs_done += 1
                 state.runs.append(plain)
                 del state.runs[:-_MOST_RUNS]
             case Ended():

@@ -121,8 +121,7 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
     mean_s = delay.mean_us / 1e6
     if not mean_s:
         return None
-    slots = min(knobs.concurrency, find(knobs.crawler).max_concurrency)
-    at_once = min(slots, knobs.capacity or slots)
+    slots, at_once = _slots(knobs), _at_once(knobs)
     # In the time there are about at_once x duration / mean; a tail may make it more.
     warm_up_ns, duration_ns = (round(span_ms * 1e6) for span_ms in _span_ms(knobs))
     count = math.ceil(2 * at_once * (duration_ns / 1e9 / mean_s + 1)) + slots
@@ -132,6 +131,22 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
     delays_us = delay.drawn(seed_of_trial(_SEED, 1), count)
     ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns)
     return ideal.good_per_s_within(warm_up_ns, duration_ns)
+
+
+def limit_per_s(knobs: Knobs) -> float | None:
+    """Return the most responses per second that last, by Little's law; None without a delay."""
+    mean_s = Delay.parse(_delay(knobs)).mean_us / 1e6
+    return _at_once(knobs) / mean_s if mean_s else None
+
+
+def _slots(knobs: Knobs) -> int:
+    """Return how many requests the crawler has in flight."""
+    return min(knobs.concurrency, find(knobs.crawler).max_concurrency)
+
+
+def _at_once(knobs: Knobs) -> int:
+    """Return how many of them the service serves at a time."""
+    return min(_slots(knobs), knobs.capacity or _slots(knobs))
 
 
 class Playground:
@@ -159,6 +174,7 @@ class Playground:
         return {
             **numbers_of(told),
             "ideal_per_s": ideal_per_s,
+            "limit_per_s": limit_per_s(knobs),
             "command": command_of(words),
             "figure": figure,
         }

@@ -14,10 +14,11 @@ from threading import Thread
 
 from bench.errors import MachineError
 from bench.ui.access import Access
-from bench.ui.application import Parts, ui_application
+from bench.ui.application import ui_application
 from bench.ui.experiment import Experiment
 from bench.ui.figures import Figures
 from bench.ui.form import Planned
+from bench.ui.handlers import Parts
 from bench.ui.listing import Listing
 from bench.ui.live import Watchers
 from bench.ui.playground import Playground

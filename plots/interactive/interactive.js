@@ -37,17 +37,23 @@ window.crawlbench = (() => {
     Object.values(value).forEach(one => eachModel(one, change));
   }
 
-  // Returns the item with the scales of the view's axes, in the colours of the page.
+  // Returns the item with what was streamed, the scales of the view's axes, and the page's colours.
   function adapted(view) {
     const item = structuredClone(view.figure.item);
     const isLog = {"x-axis": view.axes.x === "log", "y-axis": view.axes.y === "log"};
     eachModel(item.doc.roots, model => {
       const of = model.attributes;
+      if (model.name === "ColumnDataSource" && of.name) {
+        const columns = columnsOf(of.name, of.data.entries.map(([key]) => key), view.streamed);
+        if (columns) of.data.entries = Object.entries(columns);
+      }
       if (model.name === "Figure") {
         for (const axis of ["x", "y"]) {
           if (view.axes[axis] === "log") of[`${axis}_scale`] = {type: "object", name: "LogScale", id: `${axis}-log`};
         }
       }
+      // As the axis of a figure that grows begins, so it goes on.
+      if (of.name === "y-range" && view.figure.live?.length && view.axes.y !== "log") of.start = 0;
       if (model.name === "LinearAxis" && isLog[of.name]) {
         model.name = "LogAxis";
         if (of.ticker.name === "BasicTicker") {
@@ -65,7 +71,7 @@ window.crawlbench = (() => {
 
   function embed(view) {
     embedding = embedding.then(async () => {
-      if (views.get(view.element) !== view || !view.isWanted) return;
+      if (views.get(view.element) !== view || !view.isBegun) return;
       view.manager?.clear();
       view.place.replaceChildren();
       view.manager = await Bokeh.embed.embed_item(adapted(view), view.place);
@@ -75,11 +81,24 @@ window.crawlbench = (() => {
     return embedding;
   }
 
+  // Embeds a view that is near what is seen; a live one only with a point, without which its axes
+  // have no range.
+  function begin(view) {
+    const rows = [...view.streamed.values()];
+    const hasPoint = columns => (view.metric ? [view.metric] : Object.keys(columns)).every(key => columns[key].some(one => one !== null));
+    if (view.isBegun || !view.isWanted || (view.figure.live?.length && !rows.some(hasPoint))) return;
+    view.isBegun = true;
+    embed(view);
+  }
+
   // Brings what is drawn in line with what is chosen: live data, the metric, the series.
   function update(view) {
     const doc = view.document;
     if (!doc) return;
-    for (const [name, columns] of view.streamed) fill(view, name, columns);
+    for (const name of [...view.streamed.keys()].flatMap(one => [one, `medians:${one}`])) {
+      const source = doc.get_model_by_name(name);
+      if (source) source.data = columnsOf(name, Object.keys(source.data), view.streamed);
+    }
     const metric = view.figure.metrics.find(one => one.key === view.metric);
     let least = Infinity;
     for (const series of view.figure.series) {
@@ -160,12 +179,12 @@ window.crawlbench = (() => {
     const isSame = before?.figure.name === figure.name;
     const keys = figure.metrics.map(one => one.key);
     const view = {
-      element, figure, document: null, manager: before?.manager, isWanted: false,
+      element, figure, document: null, manager: before?.manager, isWanted: false, isBegun: false,
       metric: isSame && keys.includes(before.metric) ? before.metric : keys[0],
       axes: {...figure.axes, ...(isSame ? before.axes : {})},
       hidden: new Set(isSame ? before.hidden : figure.series.filter(one => !one.is_shown).map(one => one.name)),
       streamed: isSame ? before.streamed : new Map(),
-      place: create("div", {className: "cb-plot"}),
+      place: create("div", {className: "cb-plot", textContent: figure.live?.length ? "The first point appears here." : ""}),
     };
     before?.observer.disconnect();
     const texts = [["cb-finding", figure.finding], ["cb-note", figure.note], ["cb-how", figure.how_to_read]];
@@ -181,7 +200,7 @@ window.crawlbench = (() => {
       if (!entries.some(one => one.isIntersecting)) return;
       view.observer.disconnect();
       view.isWanted = true;
-      embed(view);
+      begin(view);
     }, {rootMargin: "300px"});
     view.observer.observe(view.place);
   }
@@ -195,39 +214,34 @@ window.crawlbench = (() => {
         known[key] = [...(known[key] ?? []), ...values].slice(-MOST_LIVE);
       }
       view.streamed.set(name, known);
+      begin(view);
       update(view);
     }
   }
 
-  function fill(view, name, columns) {
-    const source = view.document.get_model_by_name(name);
-    const keys = Object.keys(source.data).filter(key => key.startsWith("y_")).map(key => key.slice(2));
-    const data = {...source.data, x: columns.x};
+  // The columns of a live source from the rows that were streamed; null if there are none. The lines
+  // of a source have one of their own, of the medians at each x.
+  function columnsOf(name, columns, streamed) {
+    const isMedians = name.startsWith("medians:"), rows = streamed.get(isMedians ? name.slice("medians:".length) : name);
+    if (!rows) return null;
+    const valuesOf = key => rows[key]?.map(value => value ?? NaN) ?? rows.x.map(() => NaN);
+    const keys = columns.filter(one => one.startsWith("y_")).map(one => one.slice("y_".length));
+    if (!keys.length) return Object.fromEntries(columns.map(key => [key, valuesOf(key)]));
+    const found = {x: isMedians ? [...new Set(rows.x)].sort((a, b) => a - b) : rows.x};
     for (const key of keys) {
-      const values = columns[key] ?? columns.x.map(() => null);
-      data[`y_${key}`] = values.map(value => value ?? NaN);
-      data[`text_${key}`] = values.map(value => value?.toLocaleString("en", {maximumSignificantDigits: 4}) ?? "-");
+      const values = valuesOf(key);
+      found[`y_${key}`] = isMedians ? found.x.map(x => median(values.filter((y, at) => rows.x[at] === x && !isNaN(y)))) : values;
     }
-    if (!keys.length) {
-      for (const key of Object.keys(data)) data[key] = columns[key].map(value => value ?? NaN);
-      source.data = data;
-      return;
-    }
-    data.y = data[`y_${keys[0]}`];
-    data.about = columns.about ?? columns.x.map(String);
-    data.name = columns.x.map(() => name.slice(name.indexOf(":") + 1));
-    source.data = data;
-    const medians = view.document.get_model_by_name(`medians:${name}`);
-    if (!medians) return;
-    const xs = [...new Set(columns.x)].sort((a, b) => a - b), lines = {...medians.data, x: xs};
-    for (const key of keys) {
-      lines[`y_${key}`] = xs.map(x => {
-        const own = data[`y_${key}`].filter((y, at) => columns.x[at] === x && !isNaN(y)).sort((a, b) => a - b);
-        return own.length ? (own[(own.length - 1) >> 1] + own[own.length >> 1]) / 2 : NaN;
-      });
-    }
-    lines.y = lines[`y_${keys[0]}`];
-    medians.data = lines;
+    found.y = found[`y_${keys[0]}`];
+    if (isMedians) return found;
+    const textOf = value => (isNaN(value) ? "-" : value.toLocaleString("en", {maximumSignificantDigits: 4}));
+    for (const key of keys) found[`text_${key}`] = found[`y_${key}`].map(textOf);
+    return {...found, about: rows.about ?? rows.x.map(String), name: rows.x.map(() => name.slice(name.indexOf(":") + 1))};
+  }
+
+  function median(values) {
+    const sorted = values.sort((a, b) => a - b), half = sorted.length >> 1;
+    return sorted.length ? (sorted[(sorted.length - 1) >> 1] + sorted[half]) / 2 : NaN;
   }
 
   isDark.addEventListener("change", () => {

@@ -185,12 +185,17 @@ class SickServer(ServerProcess):
 
 
 def trial_of(control: Control) -> Trial:
-    """Run it, and judge it as the bench does."""
+    """Run it on a server of its own, and judge it as the bench does."""
+    with SickServer(control.illness) as server:
+        return trial_on(server, control)
+
+
+def trial_on(server: ServerProcess, control: Control) -> Trial:
+    """Run it on a server that has its illness, and judge it as the bench does."""
     asked = _experiment(control)
     (planned,) = asked.order({"control": find(control.crawler).max_concurrency})
     pinning = choose_pinning()
     with ExitStack() as stack:
-        server = stack.enter_context(SickServer(control.illness))
         pin(server.pid, pinning.server)
         if control.is_machine_busy:
             stack.enter_context(_busy_cpu(pinning))
@@ -227,11 +232,6 @@ def _experiment(control: Control) -> Experiment:
         requests=requests,
         **load.as_fields(),
     )
-
-
-def verdict_on(control: Control) -> Verdict:
-    """What the bench says of a run of it."""
-    return trial_of(control).verdict
 
 
 def limit_of(trial: Trial) -> str:

@@ -171,6 +171,7 @@ document.addEventListener("click", async event => {
 // The live connection
 
 const SILENCE_MS = 4000; // ticks come four times a second while something is measured
+export const MOMENTS = 240; // a minute of four ticks a second
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 
 /** The one connection to /api/live. It reconnects by itself; each connection begins with the whole state. */
@@ -245,8 +246,11 @@ function take(state, event) {
     case "begun": state.begun = event; break;
     case "message": state.messages = [...state.messages, event.text].slice(-30); break;
     case "run_started": state.run = event; break;
-    case "tick": state.tick = event; break;
-    case "run_done": state.runs.push(event); break; // after "ended", a whole state comes
+    case "tick":
+      state.tick = event;
+      state.last_minute = [...state.last_minute, { elapsed_s: event.elapsed_s, live: event.live }].slice(-MOMENTS);
+      break;
+    case "run_done": state.runs.push(event); state.runs_done += 1; break; // after "ended", a whole state comes
   }
 }
 

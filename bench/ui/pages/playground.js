@@ -46,6 +46,7 @@ async function crawl() {
   isCrawling = true;
   byId("figures-list").classList.add("busy");
   byId("state").textContent = "Crawling...";
+  if (!before) byId("explained").textContent = "The first crawl is being made.";
   do {
     isWanted = false;
     const what = asked();
@@ -55,6 +56,7 @@ async function crawl() {
       if (!isWanted) await show(what, answer);
     } catch (error) {
       tell(byId("problem"), error.message);
+      if (!before) byId("explained").textContent = "";
     }
   } while (isWanted);
   isCrawling = false;
@@ -117,15 +119,22 @@ function change(from, to) {
 }
 
 function cause(what, answer) {
-  if (!answer.requests_per_s || !answer.ideal_per_s) return "";
+  if (answer.failure) return "The crawl failed.";
+  if (!answer.requests_per_s) return "No request was done within the second.";
+  if (!answer.ideal_per_s) return `${number(answer.requests_per_s)} requests per second.`;
   const { concurrency, capacity, delay_ms: delay, tail } = what, inFlight = answer.in_flight, share = answer.requests_per_s / answer.ideal_per_s;
   if (capacity !== null && inFlight > capacity * 1.05) {
     return `Concurrency ${concurrency} of capacity ${capacity}: of ${number(inFlight)} requests at the server, ${Math.round((1 - capacity / inFlight) * 100)} % wait in the queue (means over the crawl).`;
   }
-  if (share > 0.95) return `${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
+  const atOnce = answer.limit_per_s * delay / 1000, missing = answer.limit_per_s - answer.requests_per_s; // in one second
+  if (tail === "none" && answer.p50_ms <= delay * 1.2 && missing <= atOnce * 1.001) { // at most one for each in flight
+    return `Hardly anything but the delay limits it: ${number(answer.requests_per_s)} of at most ${number(answer.limit_per_s)} requests per second` +
+      `${missing >= 1 ? ", since requests that are not done after a second do not count" : ""}.`;
+  }
+  if (share > 0.95) return `It reaches ${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
   if (tail === "none" && answer.p50_ms > delay * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay} ms: the rest is time in the crawler and the server.`;
   if (tail !== "none" && answer.p99_ms > answer.p50_ms * 3) return `The tail: p99 is ${number(answer.p99_ms / answer.p50_ms)} times the median.`;
-  return `${Math.round(share * 100)} % of the ideal.`;
+  return `It reaches ${Math.round(share * 100)} % of what a client that costs nothing would.`;
 }
 
 showNumbers({});

@@ -27,7 +27,7 @@ function show(result) {
   byId("repeat").hidden = !result.command; // not every kind has one
   byId("origin").hidden = false;
   byId("contents").hidden = false;
-  byId("environment").replaceChildren(...Object.entries(result.environment ?? {}).flatMap(([term, value]) =>
+  byId("environment").replaceChildren(...Object.entries(result.environment ?? {}).filter(([, value]) => value !== null).flatMap(([term, value]) =>
     [make("dt", {}, term), make("dd", {}, typeof value === "object" ? Object.entries(value).map(pair => pair.join(" ")).join(", ") : String(value))]));
 }
 

@@ -1,10 +1,9 @@
 // What is being measured: progress, the last second at the server, curves, finished cells.
 
-import { announce, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, showText, tell, working } from "./common.js";
+import { MOMENTS, announce, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, showText, tell, working } from "./common.js";
 
 // Numbers of the last second, with the last minute of each as a small curve
 
-const KEPT = 240; // a minute of four ticks a second
 const TILES = [
   ["requests_per_s", "Requests/s", ""], ["in_flight", "In flight", ""], ["errors", "Errors in this run", ""],
   ["p50_ms", "p50", "ms"], ["p99_ms", "p99", "ms"],
@@ -18,23 +17,23 @@ const shape = (tag, attributes) => {
 
 const tiles = TILES.map(([key, label, unit]) => {
   const value = make("span", {}, "\u2013"), line = shape("path", { class: "line" }), area = shape("path", { class: "area" });
-  const picture = shape("svg", { viewBox: `0 0 ${KEPT} 32`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  const picture = shape("svg", { viewBox: `0 0 ${MOMENTS} 32`, preserveAspectRatio: "none", "aria-hidden": "true" });
   picture.append(area, line);
   const element = make("div", { class: "tile" }, make("div", { class: "label" }, label),
     make("div", { class: "value" }, value, unit ? make("span", { class: "unit" }, unit) : null), picture);
   byId("tiles").append(element);
-  return { key, value, line, area, element, kept: [] };
+  return { key, value, line, area, element };
 });
 
-function showLive(numbers) {
+function showLive(numbers, lastMinute) {
   for (const tile of tiles) {
-    const value = numbers?.[tile.key] ?? null;
+    const kept = lastMinute.map(moment => moment.live?.[tile.key] ?? null), value = numbers?.[tile.key] ?? null;
     tile.element.classList.toggle("stale", !numbers);
     const text = number(tile.key === "requests_per_s" && value !== null ? Math.round(value) : value);
     if (tile.value.textContent !== text) tile.value.textContent = text;
-    const most = Math.max(...tile.kept.filter(one => one !== null), 1e-9), left = KEPT - tile.kept.length;
+    const most = Math.max(...kept.filter(one => one !== null), 1e-9), left = MOMENTS - kept.length;
     let path = "", first = null, last = null;
-    tile.kept.forEach((one, index) => {
+    kept.forEach((one, index) => {
       if (one === null) return;
       const x = left + index, y = 30 - 28 * one / most;
       path += `${last === null ? "M" : "L"}${x} ${y.toFixed(1)}`;
@@ -43,13 +42,6 @@ function showLive(numbers) {
     });
     tile.line.setAttribute("d", path);
     tile.area.setAttribute("d", path ? `${path}L${last} 32L${first} 32Z` : "");
-  }
-}
-
-function keep(numbers) {
-  for (const tile of tiles) {
-    tile.kept.push(numbers?.[tile.key] ?? null);
-    if (tile.kept.length > KEPT) tile.kept.shift();
   }
 }
 
@@ -92,14 +84,13 @@ function showCells({ begun, runs: all, run }) {
 
 // Curves that grow
 
-let drawn = ""; // the experiment whose figures are drawn
-let streamed = 0; // how many of its runs are in them
+let drawn = 0; // the number of the experiment whose figures are drawn
+let streamed = { runs: Infinity, untilS: Infinity }; // what is in them: nothing can be before they are there
 
 async function showFigures(state) {
-  const which = `${state.begun.folder} ${state.command}`;
-  if (drawn === which && (streamed <= state.runs.length || streamed === Infinity)) { streamRuns(state); return; }
-  drawn = which;
-  streamed = Infinity; // until the figures are there
+  if (drawn === state.number) { streamRows(state); return; }
+  drawn = state.number;
+  streamed = { runs: Infinity, untilS: Infinity };
   const list = byId("figures-list");
   list.replaceChildren(...["", ""].map(() => make("div", { class: "figure skeleton", "aria-hidden": "true" }, "Drawing...")));
   try {
@@ -112,19 +103,25 @@ async function showFigures(state) {
     const elements = figures.map(() => make("div", { class: "figure" }));
     list.replaceChildren(...elements);
     for (const [index, figure] of figures.entries()) window.crawlbench.show(elements[index], figure);
-    streamed = 0;
+    streamed = { runs: 0, untilS: -1 };
     tell(byId("figures-state"), "");
-    streamRuns(live.state);
+    streamRows(live.state);
   } catch (error) {
     list.replaceChildren();
     tell(byId("figures-state"), `There are no curves: ${error.message}`);
   }
 }
 
-function streamRuns(state) {
-  for (; streamed < state.runs.length; streamed += 1) {
-    if (isCell(state.runs[streamed])) streamRun(state.runs[streamed]);
+function streamRows(state) {
+  for (; streamed.runs < state.runs.length; streamed.runs += 1) {
+    if (isCell(state.runs[streamed.runs])) streamRun(state.runs[streamed.runs]);
   }
+  const moments = state.last_minute.filter(moment => moment.live && moment.elapsed_s > streamed.untilS);
+  if (!moments.length) return;
+  streamed.untilS = moments.at(-1).elapsed_s;
+  const rows = { x: moments.map(moment => moment.elapsed_s) };
+  for (const key of ["requests_per_s", "p50_ms", "p99_ms"]) rows[key] = moments.map(moment => moment.live[key]);
+  window.crawlbench.stream("now", rows);
 }
 
 function streamRun(run) {
@@ -135,17 +132,24 @@ function streamRun(run) {
 
 // The page as a whole
 
+/** How many runs its results have: "12 of 75", or "12" if that is all, or nobody knows how many there will be. */
+function madeOf({ runs_done: done, runs_planned: planned }) {
+  return planned && done !== planned ? `${number(done)} of ${number(planned)}` : number(done);
+}
+
 const ENDINGS = {
   done: "The experiment is done.",
   "runs failed": "The experiment is done. Some of its runs failed.",
-  interrupted: "The experiment was stopped. Its finished runs are kept.",
+  interrupted: "The experiment was stopped.",
   failed: "The experiment failed.",
   killed: "The experiment was killed.",
 };
 
-async function showEnd({ ending, problem, folder, can_resume: canResume }) {
+async function showEnd({ ending, problem, folder, runs_done: runsDone, can_resume: canResume }) {
   byId("ending").classList.toggle("bad", ending === "failed" || ending === "killed");
-  byId("ending-text").textContent = ENDINGS[ending] + (problem ? ` ${problem[0].toUpperCase()}${problem.slice(1)}.` : "");
+  const isWhole = ending === "done" || ending === "runs failed";
+  const kept = !runsDone ? "Nothing was measured." : folder && !isWhole ? "Its finished runs are kept." : "";
+  byId("ending-text").textContent = [ENDINGS[ending], problem && `${problem[0].toUpperCase()}${problem.slice(1)}.`, kept].filter(Boolean).join(" ");
   const open = byId("ending-result"), again = byId("ending-resume");
   open.hidden = !folder;
   open.href = resultPath(folder);
@@ -159,7 +163,7 @@ async function showEnd({ ending, problem, folder, can_resume: canResume }) {
   }
 }
 
-let dirty = { all: true, cells: true }, frame = 0, lastState = null;
+let dirty = true, frame = 0, lastState = null;
 
 /** A hidden page draws nothing; it draws everything at once when it is seen again. */
 function draw() {
@@ -180,44 +184,39 @@ function draw() {
   const tick = state.tick;
   showCommand(byId("command"), state.command);
   byId("line").textContent = state.state === "drawing" ? "All runs are made. The figures of the report are being drawn."
-    : isOver ? `${number(state.runs.length)} ${state.runs.length === 1 ? "run was" : "runs were"} made${state.ending === "done" || !begun?.runs ? "" : `, of ${number(begun.runs)}`}.`
+    : isOver ? `${madeOf(state)} ${state.runs_done === 1 ? "run was" : "runs were"} made.`
     : tick?.line ?? "Starting the server and the first crawler...";
-  const bar = byId("progress"), total = begun?.runs || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
+  tell(byId("in-all"), state.runs_before && state.state === "running" ? `With those made before, ${madeOf(state)} runs are made.` : "");
+  tell(byId("session"), state.runs_before ? "Only runs made since it was resumed are shown here." : "");
+  const bar = byId("progress"), total = state.runs_planned || parseInt((tick?.runs_total ?? "").match(/\d+/)?.[0] ?? "0", 10);
   const part = tick && tick.run_requests ? (tick.run_done ?? 0) / tick.run_requests : 0;
   if (state.state === "drawing" || state.ending === "done") bar.value = 1;
-  else if (total) bar.value = Math.min(1, (state.runs.length + (isOver ? 0 : Math.min(1, part))) / total);
+  else if (total) bar.value = Math.min(1, (state.runs_done + (isOver ? 0 : Math.min(1, part))) / total);
   else bar.removeAttribute("value");
   if (isOver) bar.value = bar.value || 0;
   byId("live").hidden = state.state !== "running";
   tell(byId("why-no-live"), begun?.why_no_live ?? "");
   byId("tiles").hidden = Boolean(begun?.why_no_live);
-  showLive(isRunning && connection === "open" ? tick?.live : null);
+  showLive(isRunning && connection === "open" ? tick?.live : null, state.last_minute);
   byId("ending").hidden = !isOver;
   showText(byId("lines"), state.messages.join("\n"));
   byId("messages").hidden = !state.messages.length;
-  if (begun && dirty.cells) showCells({ ...state, run: state.run });
+  if (begun && dirty) showCells(state);
   if (begun) showFigures(state);
-  byId("growing").hidden = !begun;
+  byId("growing").hidden = byId("finished").hidden = !begun;
+  if (!begun) byId("cells").replaceChildren(); // those of the experiment before
   if (lastState !== state.state) {
     lastState = state.state;
     if (isOver) showEnd(state);
     announce(isOver ? "The experiment has ended." : "An experiment is being measured.");
   }
-  dirty = { all: false, cells: false };
+  dirty = false;
 }
 
 live.watch((_, event) => {
-  if (event?.event === "tick") {
-    keep(event.live);
-    if (window.crawlbench && streamed !== Infinity && event.live) streamNow(event);
-  } else dirty.cells = true;
+  dirty ||= event?.event !== "tick";
   frame ||= requestAnimationFrame(draw);
 });
-
-function streamNow(tick) {
-  const { requests_per_s: throughput, in_flight: inFlight, p50_ms: p50, p99_ms: p99 } = tick.live;
-  window.crawlbench.stream("now", { x: [tick.elapsed_s], requests_per_s: [throughput], in_flight: [inFlight], p50_ms: [p50], p99_ms: [p99], about: [tick.line] });
-}
 
 byId("metric").addEventListener("change", () => { if (live.state?.begun) showCells(live.state); });
 byId("stop").addEventListener("click", async () => {
