@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("bokeh")
 
+from bench.__main__ import main as crawlbench
 from bench.analysis.analyse import analyse
 from bench.analysis.validity import Level
 from bench.kinds import kind_of
@@ -233,6 +234,16 @@ def test_a_comparison_says_what_the_verb_says(sweep: Path, tmp_path: Path) -> No
         assert rows[name][-1] == one.verdict
     names = [one["name"] for one in figures(answers)[0]["series"]]
     assert names == ["asyncio, A", "protocol, A", "asyncio, B", "protocol, B"]
+
+
+def test_tables_are_what_the_verb_report_prints(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said, done = ask(do="tables", folder=str(sweep))
+    crawlbench(["report", str(sweep), "--all"])
+    assert said["text"] == capsys.readouterr().out
+    assert "All cells" in said["text"]
+    assert done == {"id": 7, "done": True}
 
 
 def test_two_results_that_cannot_be_compared_are_drawn_all_the_same(

@@ -266,6 +266,14 @@ async def test_a_page_that_does_not_read_gets_bounded_memory_and_must_connect_ag
 
 
 @on_one_loop
+async def test_many_pages_can_watch(open_browser: Open) -> None:
+    browser = open_browser("done")
+    pages = [await browser.watch() for _ in range(40)]
+    browser.ui.parts.watchers.tell('{"event": "last"}')
+    assert [(await page.event("last"))["event"] for page in pages] == ["last"] * 40
+
+
+@on_one_loop
 async def test_a_socket_that_is_not_read_is_not_written_ahead(open_browser: Open) -> None:
     browser = open_browser("done")
     await browser.watch()

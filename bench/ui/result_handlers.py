@@ -5,11 +5,12 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
-from tornado import web
+import msgspec
 
 from bench.ui.access import PAGE_OF_RESULTS_POLICY
 from bench.ui.handlers import Api, Base, Drawn
-from bench.ui.listing import PAGE
+from bench.ui.listing import PAGE, NoResultsError
+from bench.ui.verbs import VerbError
 
 _CHUNK_BYTES = 1_000_000
 
@@ -49,9 +50,13 @@ class TextHandler(Api):
 
     async def _send(self, name: str) -> None:
         path = await asyncio.to_thread(self.parts.listing.path, name)
-        text = await self.parts.verbs.text("report", str(path), "--all")
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        await self.finish(text)
+        async with aclosing(self.parts.figures.ask("tables", folder=str(path))) as answers:
+            async for answer in answers:
+                if "error" in answer:
+                    raise VerbError(msgspec.json.decode(answer["error"]))
+                self.write(msgspec.json.decode(answer["text"]))
+        await self.finish()
 
 
 class ExportHandler(Api):
@@ -88,7 +93,7 @@ class ReportHandler(Base):
     async def _send(self, name: str) -> None:
         path = (await asyncio.to_thread(self.parts.listing.path, name)) / PAGE
         if path.is_symlink() or not path.is_file():
-            raise web.HTTPError(404, reason=f"{name} has no {PAGE}: crawlbench plots draws it")
+            raise NoResultsError(f"{name} has no {PAGE}: crawlbench plots draws it")
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", PAGE_OF_RESULTS_POLICY)
         with path.open("rb") as file:

@@ -25,6 +25,8 @@ from bench.ui.playground import Playground
 from bench.ui.verbs import Verbs
 from server.control_port import ControlServer
 
+_MOST_CONNECTIONS = 300
+"""Each page that is open keeps one, and connects again if it is replaced."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -54,6 +56,7 @@ class Ui:
         playground = Playground(verbs, figures)
         self.parts = Parts(access, listing, verbs, figures, experiment, playground, watchers, plan)
         self._server = ControlServer(ui_application(self.parts))
+        self._server.most_connections = _MOST_CONNECTIONS
         self._server.add_socket(bound)
         self._server.keep_ticking()
 
