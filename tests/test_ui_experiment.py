@@ -95,6 +95,9 @@ async def test_a_stopped_experiment_keeps_its_runs_and_is_resumed(open_browser: 
     folder = browser.ui.parts.listing.folder / NAME
     assert answer["state"]["command"].endswith(f"run --resume {folder}")
     assert (answer["state"]["folder"], runs_of(answer["state"])) == (NAME, (1, 1, 2))
+    # They are safe from the first moment on, before the bench has locked them.
+    refused = await browser.ask(f"/api/results/{NAME}", "DELETE")
+    assert (refused.code, folder.is_dir()) == (409, True)
     await page.event("run_done")  # the bench of these tests says so, and keeps none
     await page.event("tick")
     going = (await browser.get("/api/state"))["state"]
