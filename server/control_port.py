@@ -23,7 +23,6 @@ from server.request_reader import SECOND_NS
 from server.service import Service, ServiceError
 from server.site.spec import SiteError, SiteSpec
 
-_MAX_CONNECTIONS = 32
 _TICK_S = 1.0
 _STALL_NS = 30 * SECOND_NS
 """How long a client may take no byte of its response, as on the data port."""
@@ -90,6 +89,8 @@ class ControlServer(HTTPServer):
     send no request, or do not read, therefore keep nobody out.
     """
 
+    most_connections = 32
+
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         """Set up the server: Tornado calls this instead of __init__."""
         kwargs |= {"idle_connection_timeout": 30, "body_timeout": 10, "max_body_size": 65_536}
@@ -99,7 +100,7 @@ class ControlServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
         """Serve a connection."""
         self.streams = [other for other in self.streams if not other.closed()]
-        if len(self.streams) >= _MAX_CONNECTIONS:
+        if len(self.streams) >= self.most_connections:
             silent = min(self.streams, key=lambda other: other.active_ns)
             self.streams.remove(silent)
             silent.close()

@@ -48,6 +48,7 @@ def measure(what: str, words: Sequence[str], folder: Path) -> int:
     tick = Tick(1.0, 2.0, 1, "2", "1 of 2 runs, 2 s left, asyncio at 10, trial 1", 3, 100)
     say(begun, run_done(1), tick)
     if what == "noise":
+        say(*[tick] * 300)
         os.write(2, b"x" * LONG_LINE + b'\n{"event": "none"}\n{"event": \n\xff\x1b[2J\n')
     if what in ("done", "noise", "undrawn"):
         say(run_done(2), Ended("done", str(folder)))

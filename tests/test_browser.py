@@ -275,7 +275,6 @@ def test_a_lost_connection_is_shown_and_made_again(ui: Ui, open_page: Open) -> N
     assert len(connections) == 2
 
 
-
 ENDLESS = {"concurrency": "1,5", "delay": "10", "trials": "99", "requests": "20"}
 """The fields of an experiment of short runs that no test waits for the end of."""
 

@@ -124,7 +124,7 @@ def namesakes(tmp_path: Path) -> Path:
     for name in PACKAGES:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
     (tmp_path / "brought_along.py").write_text(
-        "import server.request_plan\nfrom crawlers.serial_requests import crawl\n"
+        "import server.request_plan\nfrom crawlers.asyncio_protocol import crawl\n"
     )
     return tmp_path
 
@@ -132,7 +132,11 @@ def namesakes(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["bench", "crawl", "protocol", "-n", "2", "-c", "1", "--delay", "0"], "2 matched"),
+        pytest.param(
+            ["bench", "crawl", "protocol", "-n", "2", "-c", "1", "--delay", "0"],
+            "2 matched",
+            marks=pytest.mark.thorough,
+        ),
         (["bench", "crawl", "brought_along:crawl", "-n", "2", "-c", "1"], "2 matched"),
         (["crawlers", "--help"], "Crawl by hand"),
         (["plots", "--help"], "Draw every figure"),

@@ -18,6 +18,7 @@ pytest.importorskip("bokeh")
 
 from bokeh.document import Document
 
+from bench.__main__ import main as crawlbench
 from bench.advice.words import answer
 from bench.analysis.analyse import analyse
 from bench.analysis.validity import Level
@@ -31,7 +32,7 @@ from plots.interactive.downsample import (
     one_of_each_stratum,
     with_all_of,
 )
-from plots.interactive.drawing import NOT_CHECKED
+from plots.interactive.drawing import NOT_CHECKED, Drawn
 from plots.interactive.results import figures_of
 from plots.interactive.runs import timeline
 from plots.page_figures import interactive_part
@@ -64,6 +65,11 @@ def make_sweep(folder: Path, overheads_ms: tuple[float, ...] = (5, 9, 6)) -> Pat
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_sweep(tmp_path_factory.mktemp("interactive") / "sweep")
+
+
+@pytest.fixture(scope="module")
+def of_sweep(sweep: Path) -> list[Drawn]:
+    return list(figures_of(sweep))
 
 
 def ask(**request: Any) -> list[dict[str, Any]]:
@@ -150,19 +156,16 @@ def test_a_figure_of_what_is_not_checked_is_replaced_by_one_with_verdicts(sweep:
     assert verdicts == [NOT_CHECKED, cells["C=10, 3 trials"].level.name]
 
 
-def test_the_same_numbers_are_said_before_and_after_the_check(sweep: Path) -> None:
-    cells = [one for one in figures_of(sweep) if one.name == "cells"]
+def test_the_same_numbers_are_said_before_and_after_the_check(of_sweep: list[Drawn]) -> None:
+    cells = [one for one in of_sweep if one.name == "cells"]
     unchecked, checked = (one.as_json() for one in cells)
     key = "throughput (good requests / s)"
     before, after = (columns_of(one, "protocol") for one in (unchecked, checked))
     assert [row[key] for row in before] == [row[key] for row in after]
 
 
-def data_of(item: Any, name: str) -> dict[str, list[float]]:
-    """The numbers of the source of a renderer."""
-    document = Document.from_json(item["doc"])
-    source = document.get_model_by_name(name).data_source
-    return {key: list(column) for key, column in source.data.items()}
+def model_of(drawn: Drawn, name: str) -> Any:
+    return Document.from_json(drawn.item["doc"]).get_model_by_name(name)
 
 
 def test_the_ideal_is_drawn_where_there_are_points_and_is_in_the_figure(tmp_path: Path) -> None:
@@ -171,13 +174,11 @@ def test_the_ideal_is_drawn_where_there_are_points_and_is_in_the_figure(tmp_path
         for number, at in enumerate(asked.concurrencies, 1):
             store.append(result(planned("asyncio", at, number, waves=80 // at)))
     *_, cells = [one for one in figures_of(tmp_path) if one.name == "cells"]
-    ideal = data_of(cells.item, "guide:0")
-    assert ideal["x"] == [10, 40]
-    assert ideal["y"] == [100, 400]  # of 100 ms, 80 requests take 8 waves, and 2
+    ideal = model_of(cells, "guide:0").data_source.data
+    assert list(ideal["x"]) == [10, 40]
+    assert list(ideal["y"]) == [100, 400]  # of 100 ms, 80 requests take 8 waves, and 2
     assert "made in whole waves" in cells.how_to_read
-    document = Document.from_json(cells.item["doc"])
-    y_range = document.get_model_by_name("y-range")
-    assert "guide:0" in [one.name for one in y_range.renderers]
+    assert "guide:0" in [one.name for one in model_of(cells, "y-range").renderers]
 
 
 def test_advice_leads_with_its_answer_and_shows_the_runs_of_what_it_recommends() -> None:
@@ -269,6 +270,16 @@ def test_a_comparison_says_what_the_verb_says(sweep: Path, tmp_path: Path) -> No
         assert rows[name][-1] == one.verdict
     names = [one["name"] for one in figures(answers)[0]["series"]]
     assert names == ["asyncio, A", "protocol, A", "asyncio, B", "protocol, B"]
+
+
+def test_tables_are_what_the_verb_report_prints(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said, done = ask(do="tables", folder=str(sweep))
+    crawlbench(["report", str(sweep), "--all"])
+    assert said["text"] == capsys.readouterr().out
+    assert "All cells" in said["text"]
+    assert done == {"id": 7, "done": True}
 
 
 def test_two_results_that_cannot_be_compared_are_drawn_all_the_same(
@@ -374,8 +385,8 @@ def test_no_file_of_a_page_can_end_the_element_that_it_is_put_into() -> None:
         assert "<!--" not in text
 
 
-def test_a_sweep_has_these_figures(sweep: Path) -> None:
-    names = {one.name for one in figures_of(sweep)}
+def test_a_sweep_has_these_figures(of_sweep: list[Drawn]) -> None:
+    names = {one.name for one in of_sweep}
     assert names == {"cells", "times", "over-time", "timeline:asyncio", "timeline:protocol"}
 
 

@@ -95,6 +95,9 @@ async def test_a_stopped_experiment_keeps_its_runs_and_is_resumed(open_browser: 
     folder = browser.ui.parts.listing.folder / NAME
     assert answer["state"]["command"].endswith(f"run --resume {folder}")
     assert (answer["state"]["folder"], runs_of(answer["state"])) == (NAME, (1, 1, 2))
+    # They are safe from the first moment on, before the bench has locked them.
+    refused = await browser.ask(f"/api/results/{NAME}", "DELETE")
+    assert (refused.code, folder.is_dir()) == (409, True)
     await page.event("run_done")  # the bench of these tests says so, and keeps none
     await page.event("tick")
     going = (await browser.get("/api/state"))["state"]
@@ -204,6 +207,7 @@ async def test_noise_on_stderr_is_cut_and_printable(open_browser: Open) -> None:
         "10 runs, about 1 s", "x" * 500, '{"event": "none"}', '{"event":', "\ufffd\\x1b[2J"
     ]  # fmt: skip
     assert len(ended["messages"][1]) < LONG_LINE
+    assert len(ended["last_minute"]) == 4 * 60
 
 
 @on_one_loop
@@ -262,6 +266,14 @@ async def test_a_page_that_does_not_read_gets_bounded_memory_and_must_connect_ag
     await running
     assert watcher.is_lost
     assert sent.qsize() <= MOST_WAITING
+
+
+@on_one_loop
+async def test_many_pages_can_watch(open_browser: Open) -> None:
+    browser = open_browser("done")
+    pages = [await browser.watch() for _ in range(40)]
+    browser.ui.parts.watchers.tell('{"event": "last"}')
+    assert [(await page.event("last"))["event"] for page in pages] == ["last"] * 40
 
 
 @on_one_loop

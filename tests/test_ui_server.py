@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -188,6 +189,22 @@ async def test_choices_are_those_of_the_registry(browser: Browser) -> None:
 
 
 @on_one_loop
+async def test_tables_that_cannot_be_made_say_why(browser: Browser, tmp_path: Path) -> None:
+    make_results(tmp_path / "wrong")
+    tables = await browser.ask("/api/results/wrong/report.txt")
+    assert (tables.code, json.loads(tables.body)["error"]) == (422, "these results cannot be drawn")
+
+
+@on_one_loop
+async def test_what_is_missing_is_said_of_any_name(browser: Browser, tmp_path: Path) -> None:
+    for name in ("\u4e2d", "a<b"):  # no status line may have them
+        make_results(tmp_path / name)
+        page = await browser.ask(f"/results/{quote(name)}/report.html")
+        said = f"{name} has no report.html: crawlbench plots draws it\n"
+        assert (page.code, page.body.decode()) == (404, said)
+
+
+@on_one_loop
 async def test_a_result_is_described_downloaded_and_deleted(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -201,6 +218,8 @@ async def test_a_result_is_described_downloaded_and_deleted(
     page = await browser.ask(f"/results/{NAME}/report.html")
     policy = page.headers["Content-Security-Policy"]
     assert policy.startswith("sandbox allow-scripts; default-src 'none'")
+    tables = await browser.ask(f"/api/results/{NAME}/report.txt")
+    assert tables.body.decode() == f"Tables of {tmp_path / NAME}\n"
     runs = await browser.ask(f"/api/results/{NAME}/runs.csv")
     assert runs.headers["Content-Disposition"] == 'attachment; filename="runs.csv"'
     assert runs.body.count(b"\n") == 3

@@ -120,9 +120,7 @@ class Experiment:
         known = asdict(self.state) | {"is_measuring": self.state.is_measuring}
         return _json({"state": known})
 
-    async def start(
-        self, words: Sequence[str], command: str, results: Entry | None = None
-    ) -> None:
+    async def start(self, words: Sequence[str], command: str, results: Entry | None = None) -> None:
         """Begin an experiment, or go on with one that has `results`.
 
         `command` is what the pages show. Raises BusyError, and OSError if there can be no further

@@ -119,13 +119,17 @@ class Figures:
                 return
 
     async def _end(self, process: Process) -> None:
-        """End a process, and read what it has said, so that its pipe is closed."""
+        """End a process, and close its pipes, of which one is read to its end for that."""
         if self._process is process:
             self._process = None
         self._kill(process)
+        assert process.stdin is not None
         assert process.stdout is not None
+        process.stdin.close()
         await process.stdout.read()
         await process.wait()
+        with suppress(ConnectionError):
+            await process.stdin.wait_closed()
 
     @staticmethod
     def _kill(process: Process) -> None:

@@ -47,6 +47,7 @@ class Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many the service serves at a time; None or 0 for any number."""
     concurrency: int = 10
     duration_s: float = 1.0
+    """About how long the time is that counts."""
 
     def check(self) -> None:
         """Raise FormError for values out of range."""
@@ -76,9 +77,23 @@ def parse_knobs(body: bytes) -> Knobs:
 def words_of(knobs: Knobs) -> list[str]:
     """Return the words of the command, without the program's name."""
     words = ["crawl", knobs.crawler, "--concurrency", str(knobs.concurrency)]
-    words += ["--delay", _delay(knobs), "--duration", f"{knobs.duration_s:g}"]
-    words += ["--seed", str(_SEED)]
+    words += ["--delay", _delay(knobs)]
+    warm_up_ms, duration_ms = _span_ms(knobs)
+    words += ["--warm-up", f"{warm_up_ms / 1e3:.9g}"] if warm_up_ms else []
+    words += ["--duration", f"{duration_ms / 1e3:.9g}", "--seed", str(_SEED)]
     return words + (["--capacity", str(knobs.capacity)] if knobs.capacity else [])
+
+
+def _span_ms(knobs: Knobs) -> tuple[float, float]:
+    """Return the warm-up and the duration of the crawl, in which the warm-up is included.
+
+    What counts is a whole number of delays, and begins and ends halfway between two waves. If it
+    ended with a wave, a crawler that is late by a millisecond would lose all of it.
+    """
+    delay_ms, span_ms = knobs.delay_ms, knobs.duration_s * 1e3
+    if not delay_ms:
+        return 0.0, span_ms
+    return delay_ms / 2, delay_ms / 2 + max(1, round(span_ms / delay_ms)) * delay_ms
 
 
 def _delay(knobs: Knobs) -> str:
@@ -108,18 +123,18 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
         return None
     slots, at_once = _slots(knobs), _at_once(knobs)
     # In the time there are about at_once x duration / mean; a tail may make it more.
-    count = math.ceil(2 * at_once * (knobs.duration_s / mean_s + 1)) + slots
+    warm_up_ns, duration_ns = (round(span_ms * 1e6) for span_ms in _span_ms(knobs))
+    count = math.ceil(2 * at_once * (duration_ns / 1e9 / mean_s + 1)) + slots
     if count > _MOST_SIMULATED:
         return at_once / mean_s
     service = Service.parse({"capacity": str(knobs.capacity)}) if knobs.capacity else PLAIN
     delays_us = delay.drawn(seed_of_trial(_SEED, 1), count)
-    duration_ns = round(knobs.duration_s * 1e9)
     ideal = simulate(delays_us, service, slots=slots, duration_ns=duration_ns)
-    return ideal.good_per_s_within(0, duration_ns)
+    return ideal.good_per_s_within(warm_up_ns, duration_ns)
 
 
 def limit_per_s(knobs: Knobs) -> float | None:
-    """Return the most responses per second, in the long run, by Little's law; None without delay."""
+    """Return the most responses per second that last, by Little's law; None without a delay."""
     mean_s = Delay.parse(_delay(knobs)).mean_us / 1e6
     return _at_once(knobs) / mean_s if mean_s else None
 

@@ -14,16 +14,19 @@ from threading import Thread
 
 from bench.errors import MachineError
 from bench.ui.access import Access
-from bench.ui.application import Parts, ui_application
+from bench.ui.application import ui_application
 from bench.ui.experiment import Experiment
 from bench.ui.figures import Figures
 from bench.ui.form import Planned
+from bench.ui.handlers import Parts
 from bench.ui.listing import Listing
 from bench.ui.live import Watchers
 from bench.ui.playground import Playground
 from bench.ui.verbs import Verbs
 from server.control_port import ControlServer
 
+_MOST_CONNECTIONS = 300
+"""Each page that is open keeps one, and connects again if it is replaced."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -53,6 +56,7 @@ class Ui:
         playground = Playground(verbs, figures)
         self.parts = Parts(access, listing, verbs, figures, experiment, playground, watchers, plan)
         self._server = ControlServer(ui_application(self.parts))
+        self._server.most_connections = _MOST_CONNECTIONS
         self._server.add_socket(bound)
         self._server.keep_ticking()
 

@@ -17,7 +17,7 @@ from bench.printable import shortened
 from plots.interactive.assets import FILES
 from plots.interactive.drawing import Drawn
 from plots.interactive.live import live_figures
-from plots.interactive.results import Compared, compare, figures_of, timeline_of
+from plots.interactive.results import Compared, compare, figures_of, tables_of, timeline_of
 
 JSON = Mapping[str, Any]
 _M_MMAP_THRESHOLD = -3
@@ -65,6 +65,11 @@ def _figures(request: JSON) -> Iterator[JSON]:
     yield from _as_answers(figures_of(Path(request["folder"])))
 
 
+def _tables(request: JSON) -> Iterator[JSON]:
+    yield {"text": tables_of(Path(request["folder"]))}
+    yield {"done": True}
+
+
 def _timeline(request: JSON) -> Iterator[JSON]:
     yield from _as_answers(timeline_of(Path(request["folder"])))
 
@@ -87,6 +92,7 @@ def _as_answers(every: Iterable[Drawn | Compared]) -> Iterator[JSON]:
 _ANSWERS: Mapping[str, Callable[[JSON], Iterator[JSON]]] = {
     "assets": _assets,
     "figures": _figures,
+    "tables": _tables,
     "timeline": _timeline,
     "live": _live,
     "compare": _compare,

@@ -54,6 +54,8 @@ window.crawlbench = (() => {
           delete of[`${axis}_range`].attributes?.start;  // 0 is nowhere on such an axis
         }
       }
+      // As the axis of a figure that grows begins, so it goes on.
+      if (of.name === "y-range" && view.figure.live?.length && view.axes.y !== "log") of.start = 0;
       if (model.name === "LinearAxis" && isLog[of.name]) {
         model.name = "LogAxis";
         if (of.ticker.name === "BasicTicker") {

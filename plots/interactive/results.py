@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from bench.analysis.cells import CellSummary
 from bench.analysis.comparison import METRICS
 from bench.analysis.validity import Level
 from bench.errors import StoreError
-from bench.kinds import kind_of
+from bench.kinds import ReportOptions, kind_of
 from bench.plan.advice import ADVICE
 from bench.plan.crawl import CRAWL
 from bench.plan.experiment import CALIBRATION, CELL, SWEEP, Experiment
 from bench.plan.site import SITE
 from bench.primes.experiment import NAME as PRIMES
 from bench.report.comparison import Comparison, NotComparableError, compare_stores, comparison_table
+from bench.report.tables import make_console
 from bench.results.folder import find_file
 from bench.results.reader import Outline
 from bench.results.schema import RunRow
@@ -99,6 +101,18 @@ def checked(store: Store, analysis: Any) -> Iterator[Drawn]:
     times, windows = _read_runs(store, asked, chosen)
     yield from _some(distribution(_judged(times, of_crawlers), is_open=asked.is_open), windows)
     yield from (timeline(store, run, outlines[run.number]) for run in chosen)
+
+
+def tables_of(folder: Path) -> str:
+    """Return what `crawlbench report --all` prints of a result. Raises StoreError.
+
+    A process of its own would compute the analysis once more, and hold as much memory at a time.
+    """
+    console = make_console(is_wide=True)
+    console.file = printed = StringIO()
+    with Store.open(find_file(folder)) as store:
+        kind_of(store).print_report(store, analysed(store), console, ReportOptions(show_all=True))
+    return printed.getvalue()
 
 
 def timeline_of(folder: Path) -> Iterator[Drawn]:

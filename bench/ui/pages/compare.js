@@ -31,7 +31,8 @@ try {
     byId("statements").hidden = byId("figures").hidden = false;
     document.title = `${a} with ${b} - crawlbench`;
     const query = new URLSearchParams({ a, b });
-    await Promise.all([showStatements(query), streamFigures(`/api/compare/figures?${query}`, byId("figures-list"), byId("figures-state"))]);
+    await showStatements(query); // one after the other: each holds two analyses in memory
+    await streamFigures(`/api/compare/figures?${query}`, byId("figures-list"), byId("figures-state"));
   } else if (sweeps.length < 2) {
     tell(byId("problem"), "To compare, there must be two sweeps in the folder.");
   }

@@ -67,7 +67,8 @@ try {
     if (result.is_measuring) show(await getJson(apiPath(name))); // it may have more runs now
     byId("figures").hidden = byId("tables").hidden = false;
     // The tables need the verdicts, and so do the later figures: what is quick comes first.
-    await Promise.all([streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state")), showTables()]);
+    await streamFigures(`${apiPath(name)}/figures`, byId("figures-list"), byId("figures-state"));
+    await showTables();
   }
 } catch (error) {
   byId("name").textContent = name;
