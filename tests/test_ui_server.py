@@ -137,6 +137,20 @@ async def test_no_name_leads_elsewhere(browser: Browser, tmp_path: Path) -> None
 
 
 @on_one_loop
+async def test_an_error_is_a_page_where_a_page_was_asked_for(browser: Browser) -> None:
+    for path, text in (("/nonsense", b"There is no such page"), ("/results/none", b"none")):
+        page = await browser.ask(path)
+        assert (page.code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+        assert text in page.body
+        assert b'href="/">Results</a>' in page.body
+        told = await browser.ask(f"/api{path}")
+        assert (told.code, list(json.loads(told.body))) == (404, ["error"])
+    shown = await browser.ask("/results/%3Cscript%3E")
+    assert b"&lt;script&gt;" in shown.body
+    assert b"<script>" not in shown.body
+
+
+@on_one_loop
 async def test_only_files_of_pages_are_static(browser: Browser) -> None:
     for name in (
         "base.html",
@@ -234,6 +248,23 @@ async def test_results_that_are_measured_are_not_deleted(browser: Browser, tmp_p
         refused = await browser.ask(f"/api/results/{NAME}", "DELETE")
     assert refused.code == 409
     assert "another crawlbench process is writing" in json.loads(refused.body)["error"]
+
+
+@on_one_loop
+async def test_nothing_is_started_while_a_terminal_measures_here(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with exclusive_lock(tmp_path / NAME):
+        for path, fields in (
+            ("/api/playground", {"crawler": "asyncio"}),
+            ("/api/experiments", {"crawlers": ["asyncio"]}),
+            ("/api/resume", {"name": NAME}),
+        ):
+            status, answer = await browser.post(path, **fields)
+            assert (status, answer["error"].split()[0]) == (409, NAME)
+        told = await browser.get("/api/measured")
+        assert told == {"elsewhere": NAME, "is_measuring": True}
+    assert await browser.get("/api/measured") == {"elsewhere": "", "is_measuring": False}
 
 
 @on_one_loop

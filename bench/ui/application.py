@@ -17,6 +17,7 @@ from tornado.websocket import WebSocketHandler
 from bench.errors import StoreError
 from bench.plan.presets import CHAPTER, QUICK, STANDARD, Preset
 from bench.plan.scenarios import SCENARIOS
+from bench.program import PROGRAM
 from bench.ui.access import PAGE_OF_RESULTS_POLICY, POLICY, Access, Asked, without_token
 from bench.ui.experiment import BusyError, Experiment
 from bench.ui.figures import FigureError, Figures
@@ -27,7 +28,6 @@ from bench.ui.playground import TAILS, Playground, parse_knobs
 from bench.ui.verbs import VerbError, Verbs
 from crawlers.installed import install_command, installed_versions
 from crawlers.registry import REGISTRY, find, group
-from server import __version__
 
 PAGES = Path(__file__).parent / "pages"
 _STATIC = {
@@ -64,11 +64,23 @@ class Parts:
     plan: Callable[[Sequence[str]], Planned]
     """Says what a command line would do."""
 
-    def check_idle(self) -> None:
-        """Raise BusyError if something is measured."""
+    def check_idle(self, *, is_for_playground: bool = False) -> None:
+        """Raise BusyError if something is measured. In the playground, a newer crawl wins."""
         self.experiment.check_idle()
-        if self.playground.is_running:
+        if elsewhere := self.measured_elsewhere():
+            raise BusyError(f"{elsewhere} is being measured from elsewhere: wait for its end")
+        if self.playground.is_running and not is_for_playground:
             raise BusyError("the playground is making a crawl: wait for it")
+
+    def measured_elsewhere(self) -> str:
+        """Return the name of results of this folder that others measure; "" if they do not."""
+        return "" if self.experiment.is_running else self.listing.measured()
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether something is measured, which looking at results disturbs."""
+        is_ours = self.experiment.state.is_measuring or self.playground.is_running
+        return is_ours or bool(self.measured_elsewhere())
 
 
 class _Base(web.RequestHandler):
@@ -142,10 +154,18 @@ class _Base(web.RequestHandler):
                 break
         if self.request.path.startswith("/api/"):
             self.write_json({"error": text})
-        else:
+        elif self.get_status() == 403 or self.request.path.startswith("/static/"):
+            # Who is not let in would get no style of a page either.
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.write(f"{text}\n")
+        else:
+            self.write_page("error.html", text=text)
         self.finish()
+
+    def write_page(self, template: str, **fields: object) -> None:
+        """Send a page."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.write(_TEMPLATES.get_template(template).render(**fields, **_OF_PAGES))
 
 
 class _Page(_Base):
@@ -168,9 +188,7 @@ class _Page(_Base):
             return
         if name:
             await asyncio.to_thread(self.parts.listing.entry, name)
-        template = _TEMPLATES.get_template(self.template)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(template.render(name=name, folder=self.parts.listing.folder, **_OF_PAGES))
+        self.write_page(self.template)
 
     def _let_in(self) -> None:
         access = self.parts.access
@@ -191,7 +209,7 @@ _GO_ON = """\
 """
 
 _TEMPLATES = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
-_OF_PAGES = {"version": __version__}
+_OF_PAGES = {"program": PROGRAM}
 
 
 class _Static(_Base):
@@ -216,8 +234,7 @@ class _Api(_Base):
 
     def write_with_state(self, value: dict[str, Any]) -> None:
         """Send a value, and whether something is measured, which looking at results disturbs."""
-        is_measuring = self.parts.experiment.state.is_measuring or self.parts.playground.is_running
-        self.write_json({**value, "is_measuring": is_measuring})
+        self.write_json({**value, "is_measuring": self.parts.is_measuring})
 
 
 class _Results(_Api):
@@ -226,7 +243,13 @@ class _Results(_Api):
         listing = self.parts.listing
         entries = await asyncio.to_thread(listing.entries)
         results = [asdict(entry) for entry in entries]
-        self.write_with_state({"folder": str(listing.folder), "results": results})
+        self.write_with_state({"folder": str(listing.folder.absolute()), "results": results})
+
+
+class _Measured(_Api):
+    def get(self) -> None:
+        """Send what is measured that was not started from these pages."""
+        self.write_with_state({"elsewhere": self.parts.measured_elsewhere()})
 
 
 class _Result(_Api):
@@ -283,7 +306,8 @@ class _Report(_Base):
     async def _send(self, name: str) -> None:
         path = (await asyncio.to_thread(self.parts.listing.path, name)) / PAGE
         if path.is_symlink() or not path.is_file():
-            raise web.HTTPError(404, reason=f"{name} has no {PAGE}: crawlbench plots draws it")
+            draw = f"{PROGRAM} plots draws it"
+            raise web.HTTPError(404, reason=f"there is no {PAGE} in {name}: {draw}")
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", PAGE_OF_RESULTS_POLICY)
         with path.open("rb") as file:
@@ -435,11 +459,10 @@ class _Resume(_Commanding):
     async def post(self) -> None:
         """Go on with an experiment that was interrupted."""
         name = _parse(self.request.body, _Name).name
-        self.parts.check_idle()
         entry = await asyncio.to_thread(self.parts.listing.entry, name)
+        self.parts.check_idle()
         if not entry.can_resume:
             raise FormError(f"{entry.name} cannot be resumed: {entry.why_not}")
-        self.parts.check_idle()  # once more, after that wait
         words = ["run", "--resume", str((self.parts.listing.folder / entry.name).absolute())]
         await self.begin(words, command_of(words), entry)
 
@@ -474,7 +497,7 @@ class _Playground(_Api):
     async def post(self) -> None:
         """Make one crawl of a second, and send its numbers and its timeline."""
         knobs = parse_knobs(self.request.body)
-        self.parts.check_idle()
+        self.parts.check_idle(is_for_playground=True)
         await self.answer(self._crawl(self.parts.playground.crawl(knobs)))
 
     async def _crawl(self, crawl: Awaitable[dict[str, Any]]) -> None:
@@ -572,6 +595,7 @@ def ui_application(parts: Parts) -> web.Application:
         (r"/api/choices", _Choices, common),
         (r"/api/command", _Command, common),
         (r"/api/experiments", _Experiments, common),
+        (r"/api/measured", _Measured, common),
         (r"/api/stop", _Stop, common),
         (r"/api/resume", _Resume, common),
         (r"/api/state", _State, common),

@@ -77,7 +77,7 @@ async function load() {
     tell(byId("problem"), error.message);
     return;
   }
-  byId("folder").textContent = `in ${answer.folder}`;
+  byId("folder").textContent = `Folder: ${answer.folder}`;
   entries = answer.results.map(row);
   rows.replaceChildren(...entries.map(entry => entry.row));
   byId("teach").hidden = entries.length > 0;
