@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure.events import Begun, Ended, Event, RunDone, Tick, format_event
+from bench.measure.events import Begun, Ended, Event, Live, RunDone, RunStarted, Tick, format_event
 
 LONG_LINE = 300_000
 
@@ -51,6 +51,9 @@ def measure(what: str, words: Sequence[str], folder: Path) -> int:
         say(*[tick] * 300)
         os.write(2, b"x" * LONG_LINE + b'\n{"event": "none"}\n{"event": \n\xff\x1b[2J\n')
     if what in ("done", "noise", "undrawn"):
+        for role in ("ceiling", "cell"):
+            started = RunStarted(2, "asyncio", role, 1, 10, 10.0, "C=10", "100 ms", 100)
+            say(started, Tick(1.5, 1.0, 1, "2", "", 3, 100, Live(90.0, 9, 0, 101.0, None)))
         say(run_done(2), Ended("done", str(folder)))
         if what == "undrawn":
             print("crawlbench: the disk is full: not all is drawn", file=sys.stderr)

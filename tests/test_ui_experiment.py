@@ -54,6 +54,8 @@ async def test_an_experiment_is_watched_to_its_end(open_browser: Open) -> None:
     assert (ended["ending"], ended["folder"], ended["problem"]) == ("done", NAME, "")
     assert [one["number"] for one in ended["runs"]] == [1, 2]
     assert ended["messages"] == ["10 runs, about 1 s"]
+    # What the server can do at most is not drawn next to what crawlers reach.
+    assert [bool(moment["live"]) for moment in ended["last_minute"]] == [False, False, True]
     # The command runs into the folder of the list, and says what happens as JSON.
     words = ended["begun"]["command"]
     assert words == (

@@ -1,5 +1,6 @@
 """The process that draws: questions in turn, and another process if it dies or nobody listens."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -10,9 +11,11 @@ import msgspec
 import psutil
 import pytest
 
+from bench.ui.experiment import BusyError
 from bench.ui.figures import FigureError, Figures
 from bench.ui.playground import Playground, parse_knobs
 from bench.ui.verbs import VerbError, Verbs
+from tests.raw_client import until
 from tests.ui_client import fake, on_one_loop
 
 
@@ -105,6 +108,23 @@ async def test_the_playground_makes_a_crawl_and_keeps_nothing(
     assert question["folder"].startswith(str(tmp_path))
     assert os.listdir(tmp_path) == []  # noqa: PTH208
     assert not playground.is_running
+
+
+@on_one_loop
+async def test_the_newest_crawl_of_the_playground_wins(figures: Figures) -> None:
+    playground = Playground(Verbs(fake("fake_bench", "goes on")), figures)
+    knobs, children = parse_knobs(b'{"crawler": "asyncio"}'), psutil.Process().children
+    before = set(children())
+    first = asyncio.create_task(playground.crawl(knobs))
+    await until(lambda: set(children()) - before)
+    process = (set(children()) - before).pop()
+    second = asyncio.create_task(playground.crawl(knobs))
+    with pytest.raises(BusyError, match="a newer crawl"):
+        await first
+    assert not process.is_running()
+    assert playground.is_running
+    second.cancel()  # its browser has gone
+    await until(lambda: not playground.is_running)
 
 
 @on_one_loop

@@ -2,14 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cli.parser import parse
 from bench.cli.ui import planned
+from bench.plan.delays import Delay
+from bench.plan.experiment import seed_of_trial
 from bench.ui.form import Form, FormError, command_of, parse_form, words_of
-from bench.ui.playground import Knobs, ideal_rate_per_s, parse_knobs
+from bench.ui.playground import Knobs, drawn_mean_ms, ideal_rate_per_s, parse_knobs
 from bench.ui.playground import words_of as words_of_playground
 
 
@@ -144,6 +147,21 @@ def test_the_ideal_client_of_the_playground_obeys_littles_law() -> None:
     assert ideal(concurrency=2000, delay_ms=10) == 200_000
     for tail in ("exponential", "lognormal"):
         assert ideal(tail=tail, capacity=8, duration_s=10) == pytest.approx(80, rel=0.15)
+
+
+def test_the_mean_of_drawn_delays_is_that_of_the_requests_of_the_crawl() -> None:
+    assert drawn_mean_ms(Knobs("asyncio", delay_ms=70), 9) == 70
+    assert drawn_mean_ms(Knobs("asyncio"), 0) is None
+    knobs = Knobs("asyncio", tail="exponential")
+    _, arguments = parse(words_of_playground(knobs))
+    first = Delay.parse("exponential:mean=100").drawn(seed_of_trial(arguments.seed, 1), 3)
+    assert drawn_mean_ms(knobs, 3) == pytest.approx(np.mean(first) / 1000)
+    assert drawn_mean_ms(knobs, 50_000) == pytest.approx(100, rel=0.03)  # standard error: 0.4 %
+
+
+def test_a_crawler_that_makes_one_request_at_a_time_is_asked_for_one() -> None:
+    words = words_of_playground(Knobs("serial", concurrency=10))
+    assert words[:4] == ["crawl", "serial", "--concurrency", "1"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -138,6 +139,20 @@ async def test_no_name_leads_elsewhere(browser: Browser, tmp_path: Path) -> None
 
 
 @on_one_loop
+async def test_an_error_is_a_page_where_a_page_was_asked_for(browser: Browser) -> None:
+    for path, text in (("/nonsense", b"There is no such page"), ("/results/none", b"none")):
+        page = await browser.ask(path)
+        assert (page.code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+        assert text in page.body
+        assert b'href="/">Results</a>' in page.body
+        told = await browser.ask(f"/api{path}")
+        assert (told.code, list(json.loads(told.body))) == (404, ["error"])
+    shown = await browser.ask("/results/%3Cscript%3E")
+    assert b"&lt;script&gt;" in shown.body
+    assert b"<script>" not in shown.body
+
+
+@on_one_loop
 async def test_only_files_of_pages_are_static(browser: Browser) -> None:
     for name in (
         "base.html",
@@ -200,8 +215,8 @@ async def test_what_is_missing_is_said_of_any_name(browser: Browser, tmp_path: P
     for name in ("\u4e2d", "a<b"):  # no status line may have them
         make_results(tmp_path / name)
         page = await browser.ask(f"/results/{quote(name)}/report.html")
-        said = f"{name} has no report.html: crawlbench plots draws it\n"
-        assert (page.code, page.body.decode()) == (404, said)
+        assert page.code == 404
+        assert f"there is no report.html in {escape(name)}: " in page.body.decode()
 
 
 @on_one_loop
@@ -253,6 +268,23 @@ async def test_results_that_are_measured_are_not_deleted(browser: Browser, tmp_p
         refused = await browser.ask(f"/api/results/{NAME}", "DELETE")
     assert refused.code == 409
     assert "another crawlbench process is writing" in json.loads(refused.body)["error"]
+
+
+@on_one_loop
+async def test_nothing_is_started_while_a_terminal_measures_here(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with exclusive_lock(tmp_path / NAME):
+        for path, fields in (
+            ("/api/playground", {"crawler": "asyncio"}),
+            ("/api/experiments", {"crawlers": ["asyncio"]}),
+            ("/api/resume", {"name": NAME}),
+        ):
+            status, answer = await browser.post(path, **fields)
+            assert (status, answer["error"].split()[0]) == (409, NAME)
+        told = await browser.get("/api/measured")
+        assert told == {"elsewhere": NAME, "is_measuring": True}
+    assert await browser.get("/api/measured") == {"elsewhere": "", "is_measuring": False}
 
 
 @on_one_loop

@@ -9,9 +9,10 @@ import hmac
 import re
 from dataclasses import dataclass
 
+from bench.program import PROGRAM
 from server.host_rule import FOREIGN_PAGE, is_of_foreign_page
 
-_NOT_LET_IN = "open the address that crawlbench ui has printed: its token is missing"
+_NOT_LET_IN = f"open the address that {PROGRAM} ui has printed: its token is missing"
 _READING = ("GET", "HEAD")
 _WITH_TOKEN = re.compile(r"([?&])token=[^&]*&?")
 

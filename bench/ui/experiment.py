@@ -19,6 +19,7 @@ import msgspec
 
 from bench.exit_codes import EXIT_INTERRUPTED, EXIT_REQUESTS_FAILED, signal_name
 from bench.measure.events import Begun, Ended, Event, RunDone, RunStarted, Tick, parse_event
+from bench.plan.experiment import CELL
 from bench.printable import printable
 from bench.ui.lines import Lines
 from bench.ui.listing import Entry, Listing, NoResultsError
@@ -259,7 +260,10 @@ class Experiment:
                 state.run = plain
             case Tick():
                 state.tick = plain
-                state.last_minute.append({key: plain[key] for key in ("elapsed_s", "live")})
+                # Measuring what the server can do is so quick that nothing else would be seen.
+                is_cell = state.run is None or state.run["role"] == CELL
+                live = plain["live"] if is_cell else None
+                state.last_minute.append({"elapsed_s": event.elapsed_s, "live": live})
                 del state.last_minute[:-_MOST_MOMENTS]
             case RunDone():
                 state.runs_done += 1

@@ -120,11 +120,10 @@ class ResumeHandler(_Commanding):
     async def post(self) -> None:
         """Go on with an experiment that was interrupted."""
         name = _parse(self.request.body, _Name).name
-        self.parts.check_idle()
         entry = await asyncio.to_thread(self.parts.listing.entry, name)
+        self.parts.check_idle()
         if not entry.can_resume:
             raise FormError(f"{entry.name} cannot be resumed: {entry.why_not}")
-        self.parts.check_idle()  # once more, after that wait
         words = ["run", "--resume", str((self.parts.listing.folder / entry.name).absolute())]
         await self.begin(words, command_of(words), entry)
 
@@ -176,7 +175,7 @@ class PlaygroundHandler(Api):
     async def post(self) -> None:
         """Make one crawl of a second, and send its numbers and its timeline."""
         knobs = parse_knobs(self.request.body)
-        self.parts.check_idle()
+        self.parts.check_idle(is_for_playground=True)
         await self.answer(self._crawl(self.parts.playground.crawl(knobs)))
 
     async def _crawl(self, crawl: Awaitable[dict[str, Any]]) -> None:

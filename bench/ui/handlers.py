@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tornado import web
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from bench.errors import StoreError
+from bench.program import PROGRAM
 from bench.ui.access import POLICY, Access, Asked
 from bench.ui.experiment import BusyError, Experiment
 from bench.ui.figures import FigureError, Figures
@@ -33,6 +36,10 @@ _STATUS_OF: dict[type[Exception], int] = {
 """The status of a response for each error of ours; their texts are one line for the user."""
 
 
+PAGES = Path(__file__).parent / "pages"
+TEMPLATES = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the handlers work with."""
@@ -47,11 +54,23 @@ class Parts:
     plan: Callable[[Sequence[str]], Planned]
     """Says what a command line would do."""
 
-    def check_idle(self) -> None:
-        """Raise BusyError if something is measured."""
+    def check_idle(self, *, is_for_playground: bool = False) -> None:
+        """Raise BusyError if something is measured. In the playground, a newer crawl wins."""
         self.experiment.check_idle()
-        if self.playground.is_running:
+        if elsewhere := self.measured_elsewhere():
+            raise BusyError(f"{elsewhere} is being measured from elsewhere: wait for its end")
+        if self.playground.is_running and not is_for_playground:
             raise BusyError("the playground is making a crawl: wait for it")
+
+    def measured_elsewhere(self) -> str:
+        """Return the name of results of this folder that others measure; "" if they do not."""
+        return "" if self.experiment.is_running else self.listing.measured()
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether something is measured, which looking at results disturbs."""
+        is_ours = self.experiment.state.is_measuring or self.playground.is_running
+        return is_ours or bool(self.measured_elsewhere())
 
 
 class Base(web.RequestHandler):
@@ -130,10 +149,18 @@ class Base(web.RequestHandler):
                 break
         if self.request.path.startswith("/api/"):
             self.write_json({"error": text})
-        else:
+        elif self.get_status() == 403 or self.request.path.startswith("/static/"):
+            # Who is not let in would get no style of a page either.
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.write(f"{text}\n")
+        else:
+            self.write_page("error.html", text=text)
         self.finish()
+
+    def write_page(self, template: str, **fields: object) -> None:
+        """Send a page."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.write(TEMPLATES.get_template(template).render(**fields, program=PROGRAM))
 
 
 class Api(Base):
@@ -141,8 +168,7 @@ class Api(Base):
 
     def write_with_state(self, value: dict[str, Any]) -> None:
         """Send a value, and whether something is measured, which looking at results disturbs."""
-        is_measuring = self.parts.experiment.state.is_measuring or self.parts.playground.is_running
-        self.write_json({**value, "is_measuring": is_measuring})
+        self.write_json({**value, "is_measuring": self.parts.is_measuring})
 
 
 class Drawn(Api):

@@ -81,6 +81,14 @@ class Listing:
         entries = [self._with_lock(entry) for _, entry in found.values()]
         return sorted(entries, key=lambda one: (one.created_utc, one.name), reverse=True)
 
+    def measured(self) -> str:
+        """Return the name of results that a process adds runs to now; "" if there are none."""
+        for name in _names(self.folder):
+            with suppress(OSError):  # it has been deleted meanwhile
+                if is_locked(self.folder / name):
+                    return name
+        return ""
+
     def entry(self, name: str) -> Entry:
         """Return the results of a name. Raises NoResultsError."""
         with suppress(FileNotFoundError, NotADirectoryError):

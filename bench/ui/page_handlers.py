@@ -4,14 +4,11 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tornado import web
 
 from bench.ui.access import Asked, without_token
-from bench.ui.handlers import Base, Parts
-from server import __version__
+from bench.ui.handlers import PAGES, TEMPLATES, Base, Parts
 
-PAGES = Path(__file__).parent / "pages"
 _STATIC = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -22,8 +19,6 @@ _GO_ON = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>crawlbench</title>
 <meta http-equiv="refresh" content="0; url={{ path }}"><a href="{{ path }}">Go on</a></html>
 """
-_TEMPLATES = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
-_OF_PAGES = {"version": __version__}
 
 
 class PageHandler(Base):
@@ -47,9 +42,7 @@ class PageHandler(Base):
             return
         if name:
             await asyncio.to_thread(self.parts.listing.entry, name)
-        template = _TEMPLATES.get_template(self.template)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(template.render(name=name, folder=self.parts.listing.folder, **_OF_PAGES))
+        self.write_page(self.template)
 
     def _let_in(self) -> None:
         access = self.parts.access
@@ -61,7 +54,7 @@ class PageHandler(Base):
         # Somebody clicked the address on a page elsewhere, such as a terminal in a browser. After a
         # redirect, the cookie would not be sent, because that page began it. This page begins anew.
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(_TEMPLATES.from_string(_GO_ON).render(path=path))
+        self.write(TEMPLATES.from_string(_GO_ON).render(path=path))
 
 
 class StaticHandler(Base):

@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +11,7 @@ import msgspec
 from bench.plan.delays import Delay
 from bench.plan.experiment import seed_of_trial
 from bench.plan.ideal import simulate
+from bench.ui.experiment import BusyError
 from bench.ui.figures import Figures
 from bench.ui.form import FormError, checked_crawlers, command_of
 from bench.ui.verbs import Verbs
@@ -76,7 +75,7 @@ def parse_knobs(body: bytes) -> Knobs:
 
 def words_of(knobs: Knobs) -> list[str]:
     """Return the words of the command, without the program's name."""
-    words = ["crawl", knobs.crawler, "--concurrency", str(knobs.concurrency)]
+    words = ["crawl", knobs.crawler, "--concurrency", str(_slots(knobs))]
     words += ["--delay", _delay(knobs)]
     warm_up_ms, duration_ms = _span_ms(knobs)
     words += ["--warm-up", f"{warm_up_ms / 1e3:.9g}"] if warm_up_ms else []
@@ -133,8 +132,17 @@ def ideal_rate_per_s(knobs: Knobs) -> float | None:
     return ideal.good_per_s_within(warm_up_ns, duration_ns)
 
 
+def drawn_mean_ms(knobs: Knobs, requests: int) -> float | None:
+    """Return the mean of the delays that the first requests of a crawl have; None for no requests.
+
+    With a long tail, it can be far from the mean that is asked for.
+    """
+    drawn_us = Delay.parse(_delay(knobs)).drawn(seed_of_trial(_SEED, 1), requests)
+    return sum(drawn_us) / len(drawn_us) / 1000 if drawn_us else None
+
+
 def limit_per_s(knobs: Knobs) -> float | None:
-    """Return the most responses per second that last, by Little's law; None without a delay."""
+    """Return the most responses per second in the long run (Little's law); None without delay."""
     mean_s = Delay.parse(_delay(knobs)).mean_us / 1e6
     return _at_once(knobs) / mean_s if mean_s else None
 
@@ -155,12 +163,34 @@ class Playground:
     def __init__(self, verbs: Verbs, figures: Figures) -> None:
         self._verbs = verbs
         self._figures = figures
-        self.is_running = False
+        self._crawling: asyncio.Task[dict[str, Any]] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a crawl is being made."""
+        return self._crawling is not None and not self._crawling.done()
 
     async def crawl(self, knobs: Knobs) -> dict[str, Any]:
-        """Make a crawl, and return its numbers and its timeline. Raises VerbError."""
+        """Make a crawl, and return its numbers and its timeline. One that goes on is given up.
+
+        Raises VerbError, and BusyError if this one is given up for a newer one.
+        """
+        while self._crawling is not None and not self._crawling.done():
+            self._crawling.cancel()
+            await asyncio.wait([self._crawling])
+        crawling = self._crawling = asyncio.create_task(self._crawl(knobs))
+        try:
+            await asyncio.wait([crawling])
+        finally:
+            crawling.cancel()  # nobody waits for it
+        if crawling.cancelled():
+            raise BusyError("a newer crawl in the playground has taken the place of this one")
+        return crawling.result()
+
+    async def _crawl(self, knobs: Knobs) -> dict[str, Any]:
         words = words_of(knobs)
-        async with self._folder() as folder:
+        with TemporaryDirectory(prefix="crawlbench-") as name:
+            folder = Path(name)
             told = msgspec.json.decode(
                 await self._verbs.text(
                     *words, "--out", str(folder), "--json", "--progress", "none", is_measured=True
@@ -175,18 +205,10 @@ class Playground:
             **numbers_of(told),
             "ideal_per_s": ideal_per_s,
             "limit_per_s": limit_per_s(knobs),
+            "drawn_mean_ms": drawn_mean_ms(knobs, told.get("requests") or 0),
             "command": command_of(words),
             "figure": figure,
         }
-
-    @asynccontextmanager
-    async def _folder(self) -> AsyncIterator[Path]:
-        self.is_running = True
-        try:
-            with TemporaryDirectory(prefix="crawlbench-") as folder:
-                yield Path(folder)
-        finally:
-            self.is_running = False
 
 
 def numbers_of(told: dict[str, Any]) -> dict[str, Any]:

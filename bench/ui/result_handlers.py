@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bench.program import PROGRAM
 from bench.ui.access import PAGE_OF_RESULTS_POLICY
 from bench.ui.handlers import Api, Base, Drawn
 from bench.ui.listing import PAGE, NoResultsError
@@ -23,7 +24,15 @@ class ResultsHandler(Api):
         listing = self.parts.listing
         entries = await asyncio.to_thread(listing.entries)
         results = [asdict(entry) for entry in entries]
-        self.write_with_state({"folder": str(listing.folder), "results": results})
+        self.write_with_state({"folder": str(listing.folder.absolute()), "results": results})
+
+
+class MeasuredHandler(Api):
+    """What others measure."""
+
+    def get(self) -> None:
+        """Send what is measured that was not started from these pages."""
+        self.write_with_state({"elsewhere": self.parts.measured_elsewhere()})
 
 
 class ResultHandler(Api):
@@ -93,7 +102,7 @@ class ReportHandler(Base):
     async def _send(self, name: str) -> None:
         path = (await asyncio.to_thread(self.parts.listing.path, name)) / PAGE
         if path.is_symlink() or not path.is_file():
-            raise NoResultsError(f"{name} has no {PAGE}: crawlbench plots draws it")
+            raise NoResultsError(f"there is no {PAGE} in {name}: {PROGRAM} plots draws it")
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", PAGE_OF_RESULTS_POLICY)
         with path.open("rb") as file:

@@ -172,7 +172,7 @@ window.crawlbench = (() => {
     const body = create("tbody", {}, ...table.rows.map(row => create("tr", {}, ...cells("td", row))));
     const scroll = create("div", {className: "cb-scroll", tabIndex: 0, role: "region", ariaLabel: "Numbers of the figure"},
       create("table", {}, create("thead", {}, head), body));
-    return [create("details", {}, create("summary", {textContent: `Numbers (${table.rows.length} row${table.rows.length === 1 ? "" : "s"})`}), scroll)];
+    return [create("details", {}, create("summary", {textContent: `Numbers (${table.rows.length} ${table.rows.length === 1 ? "row" : "rows"})`}), scroll)];
   }
 
   // Shows a figure in an element, instead of what was in it. What was chosen before is kept.

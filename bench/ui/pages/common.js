@@ -37,6 +37,8 @@ export function announce(text) { byId("status").textContent = text; }
 
 // The API
 
+const GONE = `crawlbench ui has ended or cannot be reached. Start it again with ${document.body.dataset.program} ui, and open the address that it prints.`;
+
 export class Refused extends Error {
   constructor(message, status, answer) { super(message); this.status = status; this.answer = answer; }
 }
@@ -47,7 +49,7 @@ async function fetched(path, options) {
     response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused("crawlbench ui does not answer. If you ended it, start it again: crawlbench ui", 0, {});
+    throw new Refused(GONE, 0, {});
   }
   if (response.ok) return response;
   const text = await response.text();
@@ -102,7 +104,7 @@ export function bytes(count) {
 export function when(utc) {
   const date = new Date(/Z|[+-]\d\d:\d\d$/.test(utc) ? utc : `${utc.replace(" ", "T")}Z`);
   if (Number.isNaN(date.getTime())) return utc;
-  return date.toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  return date.toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC" }) + " UTC";
 }
 
 export function runsOf(result) {
@@ -145,7 +147,7 @@ export async function resume(button, name) {
 }
 
 export async function removed(name) {
-  const yes = await confirmed(`Delete ${name}?`, "Its folder is removed with all requests, tables and figures. This cannot be undone.", "Delete");
+  const yes = await confirmed(`Delete ${name}?`, "Its results file with all requests, its report page and its figures are removed. Other files in its folder stay. This cannot be undone.", "Delete");
   if (!yes) return false;
   const { left } = await send("DELETE", apiPath(name));
   announce(`${name} was deleted.${left?.length ? ` Files of others were left in its folder: ${left.join(", ")}` : ""}`);
@@ -173,6 +175,8 @@ document.addEventListener("click", async event => {
 const SILENCE_MS = 4000; // ticks come four times a second while something is measured
 export const MOMENTS = 240; // a minute of four ticks a second
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
+const FEW = 3; // failures to connect, after which it is said that there is nothing to connect to
+const LOOK_MS = 2000; // how often to ask what others measure
 
 /** The one connection to /api/live. It reconnects by itself; each connection begins with the whole state. */
 class Live {
@@ -182,11 +186,14 @@ class Live {
   #timer = 0;
   #heard = 0;
   state = null;
+  elsewhere = ""; // the name of results that are measured by what was started in a terminal
   connection = "connecting"; // or "open", "lost"
 
   constructor() {
     this.#connect();
     setInterval(() => this.#check(), 1000);
+    setInterval(() => this.#look(), LOOK_MS);
+    this.#look();
     for (const name of ["online", "pageshow", "focus"]) addEventListener(name, () => this.#check());
     for (const name of ["visibilitychange", "resume"]) document.addEventListener(name, () => this.#check());
   }
@@ -200,7 +207,28 @@ class Live {
   /** Whether an experiment is measured, or the figures of its report are drawn. */
   get isRunning() { return ["running", "drawing"].includes(this.state?.state); }
 
-  #tell(event) { for (const listener of this.#listeners) listener(this, event); }
+  /** Whether the server has ended, or cannot be reached. */
+  get isGone() { return this.#failures >= FEW; }
+
+  /** Whether nothing can be started. */
+  get isBusy() { return this.isGone || this.isRunning || Boolean(this.elsewhere); }
+
+  #tell(event) {
+    if (!this.isGone) for (const button of document.querySelectorAll("[data-gone]")) setDisabled(button, false);
+    for (const listener of this.#listeners) listener(this, event);
+    tell(byId("gone"), this.isGone ? GONE : "");
+    if (this.isGone) for (const button of document.querySelectorAll("main button:enabled:not([data-copies], .figure *)")) setDisabled(button, true);
+  }
+
+  async #look() {
+    if (document.visibilityState === "hidden" || this.connection === "lost") return;
+    try {
+      const { elsewhere } = await getJson("/api/measured");
+      if (elsewhere === this.elsewhere) return;
+      this.elsewhere = elsewhere;
+      this.#tell(null);
+    } catch { /* the connection shows that there is no server */ }
+  }
 
   #connect() {
     clearTimeout(this.#timer);
@@ -240,6 +268,9 @@ class Live {
   }
 }
 
+/** The numbers of the last second; none while the server itself is measured, next to which all else would be flat. */
+export const liveOf = ({ run, tick }) => (run && run.role !== "cell" ? null : tick?.live ?? null);
+
 /** Take an event into a state. */
 function take(state, event) {
   switch (event.event) {
@@ -248,10 +279,15 @@ function take(state, event) {
     case "run_started": state.run = event; break;
     case "tick":
       state.tick = event;
-      state.last_minute = [...state.last_minute, { elapsed_s: event.elapsed_s, live: event.live }].slice(-MOMENTS);
+      state.last_minute = [...state.last_minute, { elapsed_s: event.elapsed_s, live: liveOf(state) }].slice(-MOMENTS);
       break;
     case "run_done": state.runs.push(event); state.runs_done += 1; break; // after "ended", a whole state comes
   }
+}
+
+function setDisabled(button, isGone) {
+  button.disabled = isGone;
+  button.toggleAttribute("data-gone", isGone);
 }
 
 export const live = new Live();
@@ -267,20 +303,21 @@ export function lineOf(state) {
   return `Measuring now: ${state.tick?.line ?? "it starts"}`;
 }
 
+/** Say in a sentence what is measured that was started in a terminal; "" if nothing is. */
+export const elsewhereOf = ({ elsewhere }) => elsewhere && `${elsewhere} is being measured by an experiment that was started elsewhere, for example in a terminal.`;
+
 const shortLine = ({ state, tick }) => (state === "drawing" ? "drawing figures" : tick ? tick.line.split(", ").slice(0, 2).join(", ") : "starting");
-live.watch(({ connection, state, isRunning }) => {
+live.watch(({ connection, state, isRunning, elsewhere }) => {
   const now = byId("now"), isLost = connection === "lost";
-  now.hidden = page === "running" || !(isRunning || isLost);
+  now.hidden = page === "running" || !(isRunning || isLost || elsewhere);
   now.classList.toggle("lost", isLost);
-  const text = isLost ? "No connection" : isRunning ? shortLine(state) : "";
+  const text = isLost ? "No connection" : isRunning ? shortLine(state) : elsewhere ? "measuring elsewhere" : "";
   if (byId("now-text").textContent !== text) byId("now-text").textContent = text;
 });
 
 /** Keep a notice up to date that says what is being measured. */
 export function showGoing(element) {
-  live.watch(({ state, isRunning }) => {
-    tell(element, isRunning ? lineOf(state) : "");
-  });
+  live.watch(now => tell(element, now.isRunning ? lineOf(now.state) : elsewhereOf(now)));
 }
 
 /**
@@ -291,14 +328,17 @@ export function quietTime(isMeasuring) {
   if (!isMeasuring) return Promise.resolve();
   const notice = byId("costs");
   notice.hidden = false;
+  let timer = 0;
   return new Promise(resolve => {
     byId("anyway").addEventListener("click", resolve, { once: true });
-    let hasSeen = false;
-    live.watch(({ state }) => {
-      hasSeen ||= state?.state === "running";
-      if (hasSeen && state.state !== "running") resolve();
-    });
-  }).then(() => { notice.hidden = true; });
+    timer = setInterval(async () => {
+      const answer = await getJson("/api/measured").catch(() => null); // the connection shows that there is no server
+      if (answer && !answer.is_measuring) resolve();
+    }, LOOK_MS);
+  }).then(() => {
+    clearInterval(timer);
+    notice.hidden = true;
+  });
 }
 
 // Figures

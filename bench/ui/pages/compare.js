@@ -1,6 +1,6 @@
 // Two results: the statements of crawlbench compare, and figures of both.
 
-import { byId, getJson, make, quietTime, showText, streamFigures, tell } from "./common.js";
+import { apiPath, byId, getJson, make, quietTime, showCommand, showText, streamFigures, tell } from "./common.js";
 
 const asked = new URLSearchParams(location.search), a = asked.get("a"), b = asked.get("b");
 
@@ -10,9 +10,19 @@ async function showStatements(query) {
     showText(text, (await getJson(`/api/compare?${query}`)).text);
     tell(byId("statements-state"), "");
   } catch (error) {
-    tell(byId("statements-state"), error.message);
+    if (error.message.includes("differ in what was asked")) {
+      tell(byId("differ"), "These two results were not asked for the same: what differs in the figures may come from that, not from the crawlers.");
+      tell(byId("statements-state"), `${error.message}. Therefore they were not compared. It would help to measure one of them again with the command of the other:`);
+      const { command } = await getJson(apiPath(a));
+      byId("again").hidden = false;
+      showCommand(byId("again-command"), command);
+    } else tell(byId("statements-state"), error.message);
   }
 }
+
+/** What tells a result from others: its name, kind, crawlers and plan. */
+const labelOf = ({ name, kind, crawlers, title }) =>
+  [name, kind, crawlers.length > 4 ? `${crawlers.length} crawlers` : crawlers.join(", "), title].filter(Boolean).join(" \u00b7 ");
 
 byId("swap").addEventListener("click", () => {
   [byId("a").value, byId("b").value] = [byId("b").value, byId("a").value];
@@ -23,8 +33,12 @@ try {
   const { results: all, is_measuring: isMeasuring } = await getJson("/api/results"), results = all.filter(result => !result.problem);
   const sweeps = results.filter(result => result.kind === "sweep" || result.name === a || result.name === b);
   for (const [select, name, other] of [[byId("a"), a, 1], [byId("b"), b, 0]]) {
-    select.append(...sweeps.map(result => make("option", { value: result.name }, result.name)));
-    select.value = name ?? sweeps[Math.min(other, sweeps.length - 1)]?.name;
+    select.append(make("option", { value: "" }, "Choose a result"), ...sweeps.map(result => make("option", { value: result.name }, labelOf(result))));
+    select.value = name ?? sweeps[other]?.name ?? "";
+    const about = byId(`${select.id}-about`);
+    const showAbout = () => { about.textContent = select.value && select.selectedOptions[0].textContent; };
+    select.addEventListener("change", showAbout);
+    showAbout();
   }
   if (a && b) {
     await quietTime(isMeasuring);

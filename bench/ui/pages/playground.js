@@ -1,39 +1,50 @@
 // Each change of a knob makes a real crawl of a second, and redraws its timeline.
 
-import { byId, getJson, lineOf, live, loadFigures, make, number, send, showCommand, tell } from "./common.js";
+import { byId, elsewhereOf, getJson, lineOf, live, loadFigures, make, number, send, showCommand, tell } from "./common.js";
 
 const STEPS = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500];
 const KNOBS = {
-  concurrency: { values: STEPS, at: 10, text: value => `${value} at a time` },
-  delay: { values: [5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500], at: 100, text: value => `${value} ms` },
+  concurrency: { values: STEPS, at: 10, text: value => `${Math.min(value, mostOf())} at a time` },
+  delay: { values: [5, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500], at: 100, text: value => `${valueOf("tail") === "none" ? "" : "mean "}${value} ms` },
   tail: { values: ["none", "exponential", "lognormal"], at: "none", text: value => value },
   capacity: { values: [...STEPS, null], at: null, text: value => (value === null ? "no limit" : `${value} at a time`) },
 };
 
+const most = new Map(); // of the crawlers that make no more requests at a time
+function mostOf(crawler = byId("crawler").value) { return most.get(crawler) ?? Infinity; }
+
 const isIt = value => other => other === value;
 for (const [id, knob] of Object.entries(KNOBS)) {
+  byId(id).max = knob.values.length - 1;
+  byId(id).value = knob.values.findIndex(isIt(knob.at));
+}
+for (const id of Object.keys(KNOBS)) {
   const slider = byId(id);
-  slider.max = knob.values.length - 1;
-  slider.value = knob.values.findIndex(isIt(knob.at));
-  const show = () => {
+  slider.addEventListener("input", showKnobs);
+  slider.addEventListener("change", changed); // on release, and for each key
+}
+showKnobs();
+
+function showKnobs() {
+  for (const [id, knob] of Object.entries(KNOBS)) {
     const text = knob.text(valueOf(id));
     byId(`${id}-text`).textContent = text;
-    slider.setAttribute("aria-valuetext", text);
-  };
-  slider.addEventListener("input", show);
-  slider.addEventListener("change", changed); // on release, and for each key
-  show();
+    byId(id).setAttribute("aria-valuetext", text);
+  }
+  const count = mostOf();
+  tell(byId("at-most"), count === Infinity ? "" : `${byId("crawler").value} makes ${count === 1 ? "one request" : `at most ${number(count)} requests`} at a time.`);
 }
 
 function valueOf(id) { return KNOBS[id].values[Number(byId(id).value)]; }
 
 function asked() {
-  return { crawler: byId("crawler").value, delay_ms: valueOf("delay"), tail: valueOf("tail"), capacity: valueOf("capacity"), concurrency: valueOf("concurrency"), duration_s: 1 };
+  return { crawler: byId("crawler").value, delay_ms: valueOf("delay"), tail: valueOf("tail"), capacity: valueOf("capacity"), concurrency: Math.min(valueOf("concurrency"), mostOf()), duration_s: 1 };
 }
 
-// One crawl at a time; of the changes made meanwhile only the newest is crawled.
+// A newer change takes the place of the crawl that goes on, which the server then ends.
 
-let isCrawling = false, isWanted = false, timer = 0;
+let crawling = null; // the AbortController of the crawl that goes on
+let timer = 0, clock = 0;
 let before = null; // {asked, answer} of the last crawl
 
 function changed() {
@@ -42,38 +53,51 @@ function changed() {
 }
 
 async function crawl() {
-  if (isCrawling) { isWanted = true; return; }
-  isCrawling = true;
-  byId("figures-list").classList.add("busy");
-  byId("state").textContent = "Crawling...";
+  if (live.isBusy) return; // when that has ended, a crawl is made
+  crawling?.abort();
+  const mine = crawling = new AbortController(), what = asked();
+  showWaiting(performance.now());
   if (!before) byId("explained").textContent = "The first crawl is being made.";
-  do {
-    isWanted = false;
-    const what = asked();
-    try {
-      const [answer] = await Promise.all([send("POST", "/api/playground", what), loadFigures()]);
-      tell(byId("problem"), "");
-      if (!isWanted) await show(what, answer);
-    } catch (error) {
-      tell(byId("problem"), error.message);
-      if (!before) byId("explained").textContent = "";
-    }
-  } while (isWanted);
-  isCrawling = false;
-  byId("figures-list").classList.remove("busy");
-  byId("state").textContent = "";
+  try {
+    const [answer] = await Promise.all([send("POST", "/api/playground", what, mine.signal), loadFigures()]);
+    if (mine !== crawling) return;
+    tell(byId("problem"), "");
+    await show(what, answer);
+  } catch (error) {
+    if (mine !== crawling) return;
+    tell(byId("problem"), error.message);
+    if (!before) byId("explained").textContent = "";
+  }
+  crawling = null;
+  showWaiting(null);
+}
+
+/** Dim what belongs to the settings before, and say for how long the crawl has gone on; null if none goes on. */
+function showWaiting(startMs) {
+  clearInterval(clock);
+  for (const id of ["answer", "figures-list", "same"]) {
+    byId(id).classList.toggle("busy", startMs !== null);
+    byId(id).setAttribute("aria-busy", startMs !== null);
+  }
+  const say = () => {
+    const spanS = Math.floor((performance.now() - startMs) / 1000);
+    byId("state").textContent = startMs === null ? "" : spanS < 2 ? "Crawling..." : `Crawling for ${spanS} s: the last responses are awaited.`;
+  };
+  say();
+  if (startMs !== null) clock = setInterval(say, 500);
 }
 
 // One element for all timelines: what is chosen in a figure is kept, and nothing below it moves.
 const place = make("div", { class: "figure skeleton" }, "The timeline of the crawl appears here.");
 byId("figures-list").append(place);
 
-const tile = (label, value, unit) => make("div", { class: "tile" }, make("div", { class: "label" }, label),
+const IDEAL = "What a client that costs nothing would reach with the very delays that were drawn for this crawl.";
+const tile = (label, value, unit, title = null) => make("div", { class: "tile", title }, make("div", { class: "label" }, label),
   make("div", { class: "value" }, value, make("span", { class: "unit" }, unit)));
 
 function showNumbers(answer) {
   byId("numbers").replaceChildren(
-    tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(answer.ideal_per_s), "/s"),
+    tile("Throughput", number(answer.requests_per_s), "/s"), tile("Ideal", number(answer.ideal_per_s), "/s", IDEAL),
     tile("p50", number(answer.p50_ms), "ms"), tile("p99", number(answer.p99_ms), "ms"), tile("In flight, mean", number(answer.in_flight), ""));
 }
 
@@ -83,6 +107,8 @@ async function show(what, answer) {
   byId("meter").hidden = !share;
   byId("meter").title = `${Math.round(share * 100)} % of the ideal`;
   byId("meter-fill").style.width = `${Math.min(100, share * 100)}%`;
+  tell(byId("ideal"), !answer.ideal_per_s ? "" : what.tail === "none" ? "Ideal: what a client that costs nothing would reach."
+    : `Ideal: what a client that costs nothing would reach with the delays that were drawn. Their mean is ${number(answer.drawn_mean_ms)} ms.`);
   byId("explained").textContent = explain(what, answer, before);
   byId("verdict").replaceChildren(make("span", { class: `badge ${answer.verdict}` }, answer.verdict));
   byId("reasons").replaceChildren(...[answer.failure, ...answer.reasons].filter(Boolean).map(reason => make("li", {}, reason)));
@@ -139,13 +165,14 @@ function cause(what, answer) {
 
 showNumbers({});
 byId("knobs").addEventListener("submit", event => { event.preventDefault(); crawl(); });
-byId("crawler").addEventListener("change", changed);
-let wasRunning = false;
-live.watch(({ state, isRunning }) => {
-  byId("again").disabled = isRunning;
-  if (!isRunning && wasRunning) { tell(byId("problem"), ""); changed(); }
-  wasRunning = isRunning;
-  if (isRunning) tell(byId("problem"), `${lineOf(state)}. A crawl here would disturb that: wait for its end, or stop it on the page Running.`);
+byId("crawler").addEventListener("change", () => { showKnobs(); changed(); });
+let wasBusy = false;
+live.watch(now => {
+  byId("again").disabled = now.isBusy;
+  if (!now.isBusy && wasBusy) { tell(byId("problem"), ""); changed(); }
+  wasBusy = now.isBusy;
+  if (now.isRunning) tell(byId("problem"), `${lineOf(now.state)}. A crawl here would disturb that: wait for its end, or stop it on the page Running.`);
+  else if (now.elsewhere) tell(byId("problem"), `${elsewhereOf(now)} A crawl here would disturb that: it is made when that has ended.`);
 });
 
 try {
@@ -153,9 +180,11 @@ try {
   KNOBS.tail.values = tails.map(tail => tail.name);
   KNOBS.tail.text = name => name;
   byId("tail").max = tails.length - 1;
+  for (const one of crawlers) if (one.max_concurrency < STEPS.at(-1)) most.set(one.name, one.max_concurrency);
   byId("crawler").append(...crawlers.filter(one => one.is_installed).map(one => make("option", { value: one.name }, one.name)));
   if (crawlers.some(one => one.name === "asyncio" && one.is_installed)) byId("crawler").value = "asyncio";
-  if (!live.isRunning) await crawl();
+  showKnobs();
+  await crawl();
 } catch (error) {
   tell(byId("problem"), error.message);
 }

@@ -42,11 +42,13 @@ async function showTables() {
 }
 
 async function offerOthers(kind) {
+  byId("other").parentElement.hidden = kind !== "sweep"; // others cannot be compared
+  if (kind !== "sweep") return;
   const others = (await getJson("/api/results")).results.filter(other => other.name !== name && other.kind === kind && !other.problem);
   const select = byId("other");
   select.append(...others.map(other => make("option", { value: other.name }, other.name)));
   select.disabled = others.length === 0;
-  if (!others.length) select.options[0].textContent = `No other ${kind} to compare with`;
+  if (!others.length) select.options[0].textContent = "No other sweep to compare with";
   select.addEventListener("change", () => {
     if (select.value) location.assign(`/compare?${new URLSearchParams({ a: select.value, b: name })}`);
   });

@@ -62,11 +62,14 @@ function showChosen() {
   }
   byId("tray").hidden = chosen.length === 0;
   const link = byId("compare");
-  link.hidden = chosen.length < 2;
   // The list is newest first, and the older one is the baseline.
   const pair = entries.map(entry => entry.result.name).filter(name => chosen.includes(name)).reverse();
-  byId("chosen").textContent = pair.length < 2 ? "Choose one more to compare." : `${pair[0]} with ${pair[1]}`;
-  if (pair.length === 2) link.href = `/compare?${new URLSearchParams({ a: pair[0], b: pair[1] })}`;
+  const other = entries.find(({ result }) => chosen.includes(result.name) && result.kind !== "sweep");
+  const whyNot = other ? `Only sweeps can be compared: ${other.result.name} is of kind ${other.result.kind}.` : pair.length < 2 ? "Choose one more to compare." : "";
+  byId("chosen").textContent = whyNot || `${pair[0]} with ${pair[1]}`;
+  link.setAttribute("aria-disabled", Boolean(whyNot));
+  if (whyNot) link.removeAttribute("href");
+  else link.href = `/compare?${new URLSearchParams({ a: pair[0], b: pair[1] })}`;
 }
 
 async function load() {
@@ -77,7 +80,7 @@ async function load() {
     tell(byId("problem"), error.message);
     return;
   }
-  byId("folder").textContent = `in ${answer.folder}`;
+  byId("folder").textContent = `Folder: ${answer.folder}`;
   entries = answer.results.map(row);
   rows.replaceChildren(...entries.map(entry => entry.row));
   byId("teach").hidden = entries.length > 0;

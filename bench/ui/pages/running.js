@@ -1,6 +1,6 @@
 // What is being measured: progress, the last second at the server, curves, finished cells.
 
-import { MOMENTS, announce, byId, confirmed, eachLine, getJson, live, loadFigures, make, number, resultPath, resume, send, showCommand, showText, tell, working } from "./common.js";
+import { MOMENTS, announce, byId, confirmed, eachLine, elsewhereOf, getJson, live, liveOf, loadFigures, make, number, resultPath, resume, send, showCommand, showText, tell, working } from "./common.js";
 
 // Numbers of the last second, with the last minute of each as a small curve
 
@@ -100,7 +100,7 @@ async function showFigures(state) {
       // Of the past there are no numbers of the server.
       if (line.figure && (line.figure.name !== "now" || (live.isRunning && !state.begun.why_no_live))) figures.push(line.figure);
     })]);
-    const elements = figures.map(() => make("div", { class: "figure" }));
+    const elements = figures.map(({ name }) => make("div", { class: "figure", "data-figure": name }));
     list.replaceChildren(...elements);
     for (const [index, figure] of figures.entries()) window.crawlbench.show(elements[index], figure);
     streamed = { runs: 0, untilS: -1 };
@@ -116,11 +116,11 @@ function streamRows(state) {
   for (; streamed.runs < state.runs.length; streamed.runs += 1) {
     if (isCell(state.runs[streamed.runs])) streamRun(state.runs[streamed.runs]);
   }
-  const moments = state.last_minute.filter(moment => moment.live && moment.elapsed_s > streamed.untilS);
+  const moments = state.last_minute.filter(moment => moment.elapsed_s > streamed.untilS); // without numbers: a gap
   if (!moments.length) return;
   streamed.untilS = moments.at(-1).elapsed_s;
   const rows = { x: moments.map(moment => moment.elapsed_s) };
-  for (const key of ["requests_per_s", "p50_ms", "p99_ms"]) rows[key] = moments.map(moment => moment.live[key]);
+  for (const key of ["requests_per_s", "p50_ms", "p99_ms"]) rows[key] = moments.map(moment => moment.live?.[key] ?? null);
   window.crawlbench.stream("now", rows);
 }
 
@@ -156,8 +156,8 @@ async function showEnd({ ending, problem, folder, runs_done: runsDone, can_resum
   again.hidden = !canResume;
   again.onclick = () => resume(again, folder);
   if (!folder) return;
-  const { results } = await getJson("/api/results");
-  if (!results.some(result => result.name === folder)) { // it was deleted meanwhile
+  const { results } = await getJson("/api/results").catch(() => ({ results: null })); // the server has ended, too
+  if (results && !results.some(result => result.name === folder)) { // it was deleted meanwhile
     open.hidden = again.hidden = true;
     byId("ending-text").textContent += " Its results have been deleted.";
   }
@@ -165,26 +165,34 @@ async function showEnd({ ending, problem, folder, runs_done: runsDone, can_resum
 
 let dirty = true, frame = 0, lastState = null;
 
+/** Say how many runs were made, and which of them the table does not show. */
+function sumOf(state) {
+  const others = state.runs.filter(run => !isCell(run)).length;
+  return `${madeOf(state)} ${state.runs_done === 1 ? "run was" : "runs were"} made.` +
+    (others && !state.runs_before ? ` ${number(others)} of them measured what the server can do at most, and ${others === 1 ? "is" : "are"} not in the table.` : "");
+}
+
 /** A hidden page draws nothing; it draws everything at once when it is seen again. */
 function draw() {
   frame = 0;
   const { state, connection, isRunning } = live, link = byId("connection");
   link.className = `link ${connection}`;
   link.replaceChildren(...(connection === "open" && !isRunning ? [] : [make("span", { class: "pulse", "aria-hidden": "true" }),
-    { connecting: "Connecting...", open: "Live", lost: "No connection: trying again" }[connection]]));
+    { connecting: "Connecting...", open: "Live", lost: live.isGone ? "crawlbench ui cannot be reached" : "No connection: trying again" }[connection]]));
   if (!state) return;
   const begun = state.begun, isOver = state.state === "ended", isNothing = state.state === "nothing";
-  byId("idle").hidden = !isNothing;
+  byId("idle").hidden = !isNothing || Boolean(live.elsewhere);
+  tell(byId("elsewhere"), live.elsewhere && `${elsewhereOf(live)} It is shown where it was started.`);
   byId("experiment").hidden = isNothing;
   byId("stop").hidden = !isRunning;
-  byId("stop").disabled = state.is_stopping;
+  byId("stop").disabled = state.is_stopping || live.isGone;
   byId("stop").textContent = state.is_stopping ? "Stopping..." : "Stop";
   byId("title").textContent = { nothing: "Running", running: "Running", drawing: "Drawing", ended: "Ended" }[state.state];
   if (isNothing) { byId("ending").hidden = true; return; }
   const tick = state.tick;
   showCommand(byId("command"), state.command);
   byId("line").textContent = state.state === "drawing" ? "All runs are made. The figures of the report are being drawn."
-    : isOver ? `${madeOf(state)} ${state.runs_done === 1 ? "run was" : "runs were"} made.`
+    : isOver ? sumOf(state)
     : tick?.line ?? "Starting the server and the first crawler...";
   tell(byId("in-all"), state.runs_before && state.state === "running" ? `With those made before, ${madeOf(state)} runs are made.` : "");
   tell(byId("session"), state.runs_before ? "Only runs made since it was resumed are shown here." : "");
@@ -197,8 +205,13 @@ function draw() {
   byId("live").hidden = state.state !== "running";
   tell(byId("why-no-live"), begun?.why_no_live ?? "");
   byId("tiles").hidden = Boolean(begun?.why_no_live);
-  showLive(isRunning && connection === "open" ? tick?.live : null, state.last_minute);
+  showLive(isRunning && connection === "open" ? liveOf(state) : null, state.last_minute);
   byId("ending").hidden = !isOver;
+  byId("unchecked").textContent = isOver
+    ? "Medians of the trials that were made, as the crawlers recorded them, without verdicts: the result has those."
+    : "Medians of the trials made so far, as the crawlers recorded them. Not checked yet: verdicts come with the report.";
+  const now = byId("figures-list").querySelector("[data-figure=now] h3");
+  if (now && isOver) now.textContent = "At the server, in the last minutes";
   showText(byId("lines"), state.messages.join("\n"));
   byId("messages").hidden = !state.messages.length;
   if (begun && dirty) showCells(state);
