@@ -157,7 +157,7 @@ async def test_bodies_are_bounded_and_json(browser: Browser) -> None:
             refused = await browser.ask(path, "POST", body)
             assert refused.code == 400
             assert json.loads(refused.body)["error"].isprintable()
-    for fields in ({"crawlers": ["mine:crawl"]}, {"delay": "--out=x"}, {"delay": "trace:x"}):
+    for fields in ({"crawlers": ["mine:crawl"]}, {"open_loop": True}, {"delay": "trace:x"}):
         assert (await browser.post("/api/experiments", **fields))[0] == 400
     assert not browser.ui.parts.experiment.is_running
 

@@ -15,7 +15,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from bench.errors import StoreError
-from bench.plan.presets import CHAPTER, QUICK, STANDARD, Preset
+from bench.plan.presets import CHAPTER, OF_SCENARIOS, QUICK, STANDARD, Preset
 from bench.plan.scenarios import SCENARIOS
 from bench.ui.access import PAGE_OF_RESULTS_POLICY, POLICY, Access, Asked, without_token
 from bench.ui.experiment import BusyError, Experiment
@@ -367,6 +367,7 @@ class _Choices(_Api):
                     "standard": _preset(STANDARD),
                     "quick": _preset(QUICK),
                     "chapter": _preset(CHAPTER),
+                    "scenario": _preset(OF_SCENARIOS),
                 },
                 "tails": [{"name": name, "summary": text} for name, text in TAILS.items()],
             }
