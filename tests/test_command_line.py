@@ -309,7 +309,7 @@ def test_the_crawlers_are_listed() -> None:
         (["run", "--timeout", "nan"], 2, "'nan' is not a number of seconds"),
         (["run", "--timeout", "0"], 2, "'0' is not a number of seconds"),
         (["run", "--seed", "x"], 2, "'x' is not a whole number"),
-        (["run", "--waves", "1000000"], 3, "use a smaller -n, or fewer --waves"),
+        (["run", "--waves", "1000000"], 3, "ask for fewer with -n or --waves"),
         (["run", "--trials", "100000000"], 3, "ask for fewer --trials"),
         (["run", "--concurrency", "5000000", "--waves", "1"], 3, "open files"),
         (["run", "--out", "/dev/null/x"], 3, "name another with --out"),

@@ -11,16 +11,19 @@ from bench.cli.parser import parse
 from bench.cli.ui import planned
 from bench.plan.delays import Delay
 from bench.plan.experiment import seed_of_trial
-from bench.ui.form import Form, FormError, command_of, parse_form, words_of
+from bench.ui.form import LABELS, Form, FormError, command_of, parse_form, words_of
+from bench.ui.handlers import PAGES
 from bench.ui.playground import Knobs, drawn_mean_ms, ideal_rate_per_s, parse_knobs
 from bench.ui.playground import words_of as words_of_playground
 
+_NOTHING = vars(parse(["run"])[1])
+
 
 def test_a_form_is_the_command_that_does_the_same() -> None:
-    body = {"crawlers": ["asyncio", "threads"], "concurrency": "1, 10", "fault_share": "500@1"}
+    body = {"crawlers": ["asyncio", "threads"], "concurrency": "1, ,10,", "fault_share": "500@1"}
     words = words_of(parse_form(json.dumps({**body, "quick": True, "delay": " 20-200 "}).encode()))
     assert words == [
-        *("run", "--crawlers", "asyncio,threads", "--concurrency", "1, 10"),
+        *("run", "--crawlers", "asyncio,threads", "--concurrency", "1,10"),
         *("--delay", "20-200", "--fault-share", "500@1", "--quick"),
     ]
     verb, arguments = parse(words)
@@ -28,21 +31,29 @@ def test_a_form_is_the_command_that_does_the_same() -> None:
     assert words_of(Form()) == ["run"]
 
 
-@given(st.sampled_from(["delay", "concurrency", "rate", "capacity", "requests"]), st.text())
+@given(st.sampled_from(["rate", "capacity", "queue"]), st.text() | st.from_regex("--?[a-z0-9=]*"))
 def test_a_text_is_the_value_of_its_option_alone(name: str, text: str) -> None:
     try:
         words = words_of(parse_form(json.dumps({name: text}).encode()))
     except FormError:
         return
-    assert words in (["run"], ["run", f"--{name}", text.strip()])
-    assert not words[-1].startswith("-")
+    # These options have no type that refuses a text at once.
+    given_options = dict(vars(parse(words)[1]))
+    assert _items(given_options.pop(name) or "") == _items(text)
+    assert all(
+        value == _NOTHING[option] for option, value in given_options.items() if option != "parser"
+    )
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"delay": "--out=x"},
-        {"concurrency": "-1"},
+        {"open_loop": True},
+        {"concurrency": "--"},
         {"delay": "1\n--out"},
         {"delay": "1\0"},
         {"delay": "trace:/etc/passwd"},
@@ -92,16 +103,56 @@ def test_a_plan_says_how_many_runs_there_are() -> None:
     # Planning the arrivals of so many requests would take minutes.
     rates = ["--rate", "10000", "--duration", "100", "--trials", "100"]
     assert planned([*words[:3], *rates]).about == "102 runs, about 2 h 48 min"
+    # 99 s at 100,000/s, 9,901 s at 1/s, and 10,000 s at 101/s.
+    ramp = ["--rate", "100000@0,1@99,101@10000", "--duration", "20000", "--delay", "5"]
+    assert planned([*words[:3], *ramp]).problem.startswith("a run of 10,919,901 requests is more")
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"concurrency": "-5"}, "Concurrency: '-5' is not a whole number from 1 to"),
+        ({"delay": "--out=x"}, "Delay: '--out=x': give a value (100)"),
+        ({"requests": "0"}, "Requests: '0' is not a whole number from 1 to"),
+        ({"queue": "-5", "capacity": "1"}, "Queue '-5': give a whole number of requests, 0 to"),
+        ({"capacity": "0"}, "Capacity '0': give 1 to 1000000 requests"),
+        ({"fault_share": "reset@200"}, "Faults 'reset@200': give 0.0001 to 100"),
+        ({"duration": "1", "requests": "1"}, "Duration and Requests both say when a run ends"),
+        ({"waves": "1", "requests": "1"}, "Waves and Requests both say when a run ends"),
+        ({"duration": "1", "waves": "1"}, "Duration and Waves both say when a run ends"),
+        ({"scenario": "steady", "quick": True}, "Scenario steady determines this: leave out Quick"),
+        ({"rate": "-1", "open_loop": True}, "Rate '-1': give 0.01 to 100,000"),
+        ({"concurrency": "100000000"}, "a concurrency of 100000000 needs 100000100 open files"),
+        ({"scenario": "all", "concurrency": "100000000"}, "Scenario all: at a concurrency of"),
+        ({"waves": "100000000"}, "a run of 50,000,000,000 requests is more than 10,000,000"),
+        ({"duration": "86400", "delay": "0"}, "a run of 5,184,000,000 requests is more than"),
+        ({"rate": "1e5", "duration": "86400"}, "Rate '1e5': give"),
+        ({"rate": "100000", "duration": "86400", "delay": "0"}, "a run of 8,640,000,000 requests"),
+    ],
+)
+def test_a_mistake_is_told_in_words_of_the_form(
+    fields: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.limits.descriptors_allowed", lambda: 20_000)
+    words = words_of(parse_form(json.dumps({"crawlers": ["asyncio"], **fields}).encode()))
+    assert planned(words).problem.startswith(problem)
+
+
+def test_the_page_calls_the_fields_as_messages_do() -> None:
+    page = (PAGES / "new.html").read_text("utf-8")
+    for name, label in LABELS.items():
+        is_field = name not in ("crawlers", "quick")
+        shown = f'<label for="{name}">{label}</label>' if is_field else f">{label}<"
+        assert shown in page
 
 
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--delay", "soon"], "argument --delay: 'soon' is not a delay"),
-        (["--waves", "2", "--duration", "3"], "--duration and --waves both say"),
-        (["--rate", "5", "--concurrency", "1,2"], "--rate takes the place"),
-        (["--queue", "x"], "--queue"),
-        (["--rate", "99999", "--delay", "60000"], "--rate 99999 with a delay of 60000 ms may"),
+        (["--delay", "soon"], "Delay: 'soon' is not a delay"),
+        (["--rate", "5", "--concurrency", "1,2"], "Rate takes the place of the concurrency: give"),
+        (["--queue", "x"], "Queue 'x'"),
+        (["--rate", "99999", "--delay", "60000"], "Rate 99999 with a delay of 60000 ms may"),
     ],
 )
 def test_a_plan_names_what_is_wrong(

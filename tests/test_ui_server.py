@@ -173,7 +173,7 @@ async def test_bodies_are_bounded_and_json(browser: Browser) -> None:
             refused = await browser.ask(path, "POST", body)
             assert refused.code == 400
             assert json.loads(refused.body)["error"].isprintable()
-    for fields in ({"crawlers": ["mine:crawl"]}, {"delay": "--out=x"}, {"delay": "trace:x"}):
+    for fields in ({"crawlers": ["mine:crawl"]}, {"open_loop": True}, {"delay": "trace:x"}):
         assert (await browser.post("/api/experiments", **fields))[0] == 400
     assert not browser.ui.parts.experiment.is_running
 
@@ -216,7 +216,7 @@ async def test_what_is_missing_is_said_of_any_name(browser: Browser, tmp_path: P
         make_results(tmp_path / name)
         page = await browser.ask(f"/results/{quote(name)}/report.html")
         assert page.code == 404
-        assert f"there is no report.html in {escape(name)}: " in page.body.decode()
+        assert f"no report.html in {escape(name)}: " in page.body.decode()
 
 
 @on_one_loop

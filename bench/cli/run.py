@@ -283,6 +283,8 @@ def _experiment(arguments: Namespace) -> "Experiment":
 
     load = load_arguments(arguments)
     check_open_loop(load, arguments.concurrency, arguments.waves)
+    if arguments.requests and arguments.waves:
+        raise UsageError("--waves and -n both say when a run ends: leave one out")
     timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
     preset = QUICK if arguments.quick else CHAPTER if arguments.chapter else STANDARD
     preset = OF_SCENARIOS if arguments.scenario else preset

@@ -4,6 +4,7 @@ import asyncio
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -77,7 +78,7 @@ def run(arguments: Namespace) -> int:
 def planned(words: Sequence[str]) -> "Planned":
     """Return what a command line of the verb run would do, or what is wrong with it."""
     from bench.cli.parser import parse
-    from bench.ui.form import Planned
+    from bench.ui.form import Planned, in_fields
     from crawlers.registry import CrawlerNotInstalledError, UnknownCrawlerError
 
     said = StringIO()  # by argparse, which prints mistakes, and warnings
@@ -86,19 +87,21 @@ def planned(words: Sequence[str]) -> "Planned":
             return Planned(_about(parse(words)[1]))
     except SystemExit:
         last = said.getvalue().strip().splitlines()[-1]
-        return Planned(problem=last.partition(": error: ")[2] or last)
+        problem = last.partition(": error: ")[2] or last
     except (UsageError, MachineError, UnknownCrawlerError, CrawlerNotInstalledError) as error:
-        return Planned(problem=str(error))
+        problem = str(error)
+    return Planned(problem=in_fields(problem, words))
 
 
 def _about(arguments: Namespace) -> str:
     """Return how many runs there would be, and about how long they take.
 
-    No run is planned, because drawing the delays or arrivals of all requests may take minutes.
+    Only one trial is planned, and no arrivals of requests: drawing all of them may take minutes.
+    Raises the errors of `bench.measure.session.measure`.
     """
     from bench.cli.run import asked_for
     from bench.cli.scenario_option import over_all_scenarios
-    from bench.measure.limits import check_count
+    from bench.measure.limits import check_count, check_limits
     from bench.measure.progress import START_S
     from bench.measure.readiness import installed
     from bench.plan.scenarios import ALL
@@ -107,15 +110,24 @@ def _about(arguments: Namespace) -> str:
     if arguments.scenario == ALL:
         everything = over_all_scenarios(arguments)
         most = {one.label: installed(one).max_concurrency for one in everything.entrants}
-        count = everything.count(most)
+        check_count(count := everything.count(most))
+        check_limits(replace(everything, trials=1).order(most))
         seconds = count * mean(one.duration_s for one in everything.scenarios)
     else:
         asked, _ = asked_for(arguments)
         most = {one.label: installed(one).max_concurrency for one in asked.entrants}
-        count = asked.count(most)
+        check_count(count := asked.count(most))
+        check_limits(replace(_with_requests(asked), trials=1).order(most))
         seconds = asked.trials * sum(_about_s(asked, cell) for cell in asked.cells(most))
-    check_count(count)
     return f"{format_count(count, 'run')}, about {format_span(seconds + count * START_S)}"
+
+
+def _with_requests(asked: "Experiment") -> "Experiment":
+    """Return it with about the number of requests of its highest rate, if arrivals decide that."""
+    if asked.requests or not asked.rates:
+        return asked
+    span_s = asked.duration_s or OPEN_LOOP_S
+    return replace(asked, requests=max(1, *(round(one.mean_within(span_s)) for one in asked.rates)))
 
 
 def _about_s(asked: "Experiment", cell: "Cell") -> float:

@@ -28,12 +28,6 @@ def check_count(runs: int) -> None:
 
 def check_limits(runs: Sequence[PlannedRun]) -> None:
     """Check the requests and open files that the runs need. Raises TooMuchError."""
-    requests = max(run.requests for run in runs)
-    if requests > MAX_REQUESTS:
-        raise TooMuchError(
-            f"a run of {requests:,} requests is more than {MAX_REQUESTS:,}: use a smaller -n, or "
-            "fewer --waves"
-        )
     needed = max(run.cell.concurrency for run in runs) + SPARE_DESCRIPTORS
     allowed = descriptors_allowed()
     if allowed is not None and allowed <= SPARE_DESCRIPTORS:
@@ -46,6 +40,12 @@ def check_limits(runs: Sequence[PlannedRun]) -> None:
             f"a concurrency of {needed - SPARE_DESCRIPTORS} needs {needed} open files, and this "
             f"system allows {allowed}: raise its hard limit (ulimit -Hn), or ask for "
             f"--concurrency up to {allowed - SPARE_DESCRIPTORS}"
+        )
+    requests = max(run.requests for run in runs)
+    if requests > MAX_REQUESTS:
+        raise TooMuchError(
+            f"a run of {requests:,} requests is more than {MAX_REQUESTS:,}: ask for fewer with "
+            "-n or --waves, or for a shorter --duration"
         )
 
 

@@ -100,6 +100,12 @@ class Rate:
         span_ns = span_s * 1e9
         return sum(1 for _ in takewhile(lambda due: due < span_ns, self._due(arrivals, seed)))
 
+    def mean_within(self, span_s: float) -> float:
+        """Return how many requests are due within a span in the mean, without drawing them."""
+        ends_s = [(one.from_s, min(one.from_s + one.span_s, span_s)) for one in self.pieces]
+        # A rate changes evenly within a piece: its mean is that of the middle.
+        return sum(self.rate_at((a + b) / 2) * (b - a) for a, b in ends_s if a < b)
+
     def rate_at(self, at_s: float) -> float:
         """Return the rate at an instant, in requests/s."""
         piece = next(one for one in self.pieces if at_s < one.from_s + one.span_s)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from tornado import web
 
-from bench.plan.presets import CHAPTER, QUICK, STANDARD, Preset
+from bench.plan.presets import CHAPTER, OF_SCENARIOS, QUICK, STANDARD, Preset
 from bench.plan.scenarios import SCENARIOS
 from bench.ui.form import FormError, command_of, parse_form, words_of
 from bench.ui.handlers import Api, Drawn
@@ -46,6 +46,7 @@ class ChoicesHandler(Api):
                     "standard": _preset(STANDARD),
                     "quick": _preset(QUICK),
                     "chapter": _preset(CHAPTER),
+                    "scenario": _preset(OF_SCENARIOS),
                 },
                 "tails": [{"name": name, "summary": text} for name, text in TAILS.items()],
             }

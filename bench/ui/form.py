@@ -1,10 +1,11 @@
 """The form of an experiment: from its fields to the words of a command line. Pure.
 
-A field becomes the value of one option, and can be nothing else: it may not begin with a dash, and
-no shell ever reads it. What may lead to files or programs is refused: a crawler must be one of the
-registry, and traces are not read.
+A field becomes the value of one option, and can be nothing else: one that begins with a dash is
+written as `--option=-5`, and no shell ever reads it. What may lead to files or programs is refused:
+a crawler must be one of the registry, and traces are not read.
 """
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,6 +18,26 @@ from crawlers.registry import REGISTRY
 
 _MOST_CHARACTERS = 300
 _MOST_CRAWLERS = 100
+
+LABELS = {
+    "crawlers": "Crawlers",
+    "concurrency": "Concurrency",
+    "delay": "Delay",
+    "trials": "Trials",
+    "requests": "Requests",
+    "waves": "Waves",
+    "duration": "Duration",
+    "rate": "Rate",
+    "capacity": "Capacity",
+    "queue": "Queue",
+    "fault_share": "Faults",
+    "scenario": "Scenario",
+    "quick": "Quick",
+}
+"""What the page calls the fields."""
+_OPTION = re.compile(r"(?<![\w'-])(?:argument )?(?:-n/)?(?:--([a-z]+(?:-[a-z]+)*)|-n\b)")
+_ABOUT_NUMBERS = re.compile(r"(--[a-z-]+) [\d.,@]+: ")
+"""The begin of a message that shows a number as it was read, and not the text that it is from."""
 
 
 class FormError(ValueError):
@@ -39,6 +60,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fault_share: str = ""
     scenario: str = ""
     quick: bool = False
+    open_loop: bool = False
+    """Whether a rate is asked for, which has no default."""
 
 
 class Planned(NamedTuple):
@@ -50,9 +73,7 @@ class Planned(NamedTuple):
     """Why it cannot be done, in one line; "" if it can."""
 
 
-_TEXTS = tuple(
-    name for name in Form.__struct_fields__ if name not in ("crawlers", "scenario", "quick")
-)
+_TEXTS = tuple(name for name in LABELS if name not in ("crawlers", "scenario", "quick"))
 
 
 def parse_form(body: bytes) -> Form:
@@ -68,12 +89,15 @@ def words_of(form: Form) -> list[str]:
 
     Raises FormError.
     """
+    if form.open_loop and not form.rate.strip():
+        raise FormError("Rate: give requests per second, such as 100 or 100,200,400")
     words = ["run"]
     if form.crawlers:
         words += ["--crawlers", ",".join(checked_crawlers(form.crawlers))]
     for name in _TEXTS:
         if text := _checked_text(name, getattr(form, name)):
-            words += [f"--{name.replace('_', '-')}", text]
+            option = f"--{name.replace('_', '-')}"
+            words += [f"{option}={text}"] if text.startswith("-") else [option, text]
     if form.scenario:
         if form.scenario not in (ALL, *(one.name for one in SCENARIOS)):
             raise FormError(f"there is no scenario {_quoted(form.scenario)}")
@@ -102,15 +126,31 @@ def command_of(words: Sequence[str]) -> str:
     return shlex.join([*shlex.split(PROGRAM), *words])
 
 
+def in_fields(problem: str, words: Sequence[str]) -> str:
+    """Return what is wrong with a command, with the labels of fields for the names of options.
+
+    Where the message has a number instead of the text that was typed, it gets the text.
+    """
+    if (found := _ABOUT_NUMBERS.match(problem)) and found[1] in words:
+        typed = _quoted(words[words.index(found[1]) + 1])
+        problem = f"{found[1]} {typed}: {problem[found.end() :]}"
+    return _OPTION.sub(_label, problem)
+
+
+def _label(option: re.Match[str]) -> str:
+    return LABELS.get((option[1] or "requests").replace("-", "_"), option[0])
+
+
 def _checked_text(name: str, text: str) -> str:
-    text = text.strip()
+    """Return the text of a field without empty items in its list. Raises FormError."""
+    label, text = LABELS[name], text.strip()
     if len(text) > _MOST_CHARACTERS:
-        raise FormError(f"{name}: give at most {_MOST_CHARACTERS} characters")
-    if text.startswith("-") or not text.isprintable():
-        raise FormError(f"{name}: {_quoted(text)} is not a value")
+        raise FormError(f"{label}: give at most {_MOST_CHARACTERS} characters")
+    if text == "--" or not text.isprintable():  # argparse drops `--`, even behind `=`
+        raise FormError(f"{label}: {_quoted(text)} is not a value")
     if "trace:" in text.lower():
-        raise FormError(f"{name}: a trace is read from a file: use the command line for it")
-    return text
+        raise FormError(f"{label}: a trace is read from a file: use the command line for it")
+    return ",".join(filter(None, map(str.strip, text.split(",")))) or text
 
 
 def _quoted(text: str) -> str:
