@@ -80,7 +80,7 @@ function show({ command, about, problem }, hasCrawlers) {
 
 function showDefaults() {
   const isOpen = form.elements.loop.value === "open", hasScenario = presetName() === "scenario";
-  byId("preset-hint").textContent = hasScenario ? "A scenario is measured at Standard size, with the delay, the service and the times that it sets." : form.elements.preset.value === "quick" ? "One trial at a few concurrencies: a first look." : "Several trials, which show the noise.";
+  byId("preset-hint").textContent = hasScenario ? "Quick and Standard do not apply: a scenario sets the delay, the service and the times." : form.elements.preset.value === "quick" ? "One trial at a few concurrencies: a first look." : "Several trials, which show the noise.";
   byId("loop-hint").textContent = isOpen ? "Requests are sent at a rate and do not wait for each other. Concurrency is then the most that may be in flight."
     : "A crawler keeps a number of requests in flight, and begins the next one when one ends.";
   for (const name of fields) {
