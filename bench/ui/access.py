@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from bench.program import PROGRAM
 from server.host_rule import FOREIGN_PAGE, is_of_foreign_page
 
-_NOT_LET_IN = f"open the address that {PROGRAM} ui has printed: its token is missing"
+_NAME = PROGRAM if PROGRAM.isascii() else "crawlbench"  # a status line has no other letters
+_NOT_LET_IN = f"open the address that {_NAME} ui has printed: its token is missing"
 _READING = ("GET", "HEAD")
 _WITH_TOKEN = re.compile(r"([?&])token=[^&]*&?")
 

@@ -92,7 +92,7 @@ function showDefaults() {
 }
 
 function showStart() {
-  byId("start").disabled = live.isRunning || form.dataset.isReady !== "yes";
+  byId("start").disabled = live.isBusy || form.dataset.isReady !== "yes";
   byId("wait").hidden = !live.isRunning;
 }
 
