@@ -245,7 +245,7 @@ def test_the_report_page_and_the_playground_work(ui: Ui, open_page: Open) -> Non
     assert "50 % wait in the queue" in explained(page, in_flight=20)
     assert explained(page, in_flight=10) == (
         "Hardly anything but the delay limits it: 90 of at most 100 requests per second, "
-        "since requests that are not done after a second do not count."
+        "since requests that end after the time is over do not count."
     )
     assert explained(page, in_flight=10, requests_per_s=80).startswith("It reaches 80 %")
     assert explained(page, in_flight=0, requests_per_s=0).startswith("No request was done")

@@ -167,10 +167,10 @@ def test_a_user_does_not_install_what_developers_need(checkout: Path) -> None:
     noting = '"-m pip") echo "${@: -1}" >>"$0.installed" ;; "-c "*) ;;'
     put_program(checkout, "python3", PYTHON_THAT_WORKS.replace('"-m pip" | "-c "*) ;;', noting))
     installed = checkout / ".venv" / "bin" / "python.installed"
-    assert "about 420 MB" in start(checkout).stderr
+    assert "about 460 MB" in start(checkout).stderr
     assert installed.read_text() == ".[all]\n"
     done = start(checkout, "-k", "this", script="scripts/test")
-    assert "about 600 MB" in done.stderr, done
+    assert "about 900 MB" in done.stderr, done
     assert installed.read_text() == ".[dev]\n"
     assert start(checkout).stderr == ""  # what developers have is enough for users
 

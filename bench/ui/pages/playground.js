@@ -155,7 +155,7 @@ function cause(what, answer) {
   const atOnce = answer.limit_per_s * delay / 1000, missing = answer.limit_per_s - answer.requests_per_s; // in one second
   if (tail === "none" && answer.p50_ms <= delay * 1.2 && missing <= atOnce * 1.001) { // at most one for each in flight
     return `Hardly anything but the delay limits it: ${number(answer.requests_per_s)} of at most ${number(answer.limit_per_s)} requests per second` +
-      `${missing >= 1 ? ", since requests that are not done after a second do not count" : ""}.`;
+      `${missing >= 1 ? ", since requests that end after the time is over do not count" : ""}.`;
   }
   if (share > 0.95) return `It reaches ${Math.round(share * 100)} % of the ideal: nearly all of the time is the delay itself.`;
   if (tail === "none" && answer.p50_ms > delay * 1.2) return `The median is ${number(answer.p50_ms)} ms, and the delay is ${delay} ms: the rest is time in the crawler and the server.`;
