@@ -39,9 +39,7 @@ class Begun(msgspec.Struct, frozen=True, tag_field="event", tag="begun"):
     """Why there are no numbers of the server while a run goes on; "" if there are."""
 
 
-class RunStarted(msgspec.Struct, frozen=True, tag_field="event", tag="run_started"):
-    """A run begins."""
-
+class _OfRun(msgspec.Struct, frozen=True):
     number: int
     crawler: str
     role: str
@@ -53,6 +51,10 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="event", tag="run_starte
     delay: str
     requests: int
     """The most that it makes."""
+
+
+class RunStarted(_OfRun, frozen=True, tag_field="event", tag="run_started"):
+    """A run begins."""
 
 
 class Tick(msgspec.Struct, frozen=True, tag_field="event", tag="tick"):
@@ -72,21 +74,12 @@ class Tick(msgspec.Struct, frozen=True, tag_field="event", tag="tick"):
     live: Live | None = None
 
 
-class RunDone(msgspec.Struct, frozen=True, tag_field="event", tag="run_done"):
+class RunDone(_OfRun, frozen=True, tag_field="event", tag="run_done"):
     """A run was made and kept.
 
     The numbers are those of the crawler's own record. Nothing has been checked yet.
     """
 
-    number: int
-    crawler: str
-    role: str
-    trial: int
-    concurrency: int
-    level: float
-    level_text: str
-    delay: str
-    requests: int
     ok: int
     failed: int
     requests_per_s: float | None

@@ -13,6 +13,8 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from time import monotonic
 
+import msgspec
+
 from bench.measure.events import Begun, Ended, Event, Live, RunDone, RunStarted, Tick
 from bench.measure.progress import Progress
 from bench.measure.runner import Target
@@ -238,20 +240,11 @@ def run_done(result: RunResult) -> RunDone:
     """Return the event of a run that was made."""
     from bench.analysis.first_look import FirstLook  # numpy, where somebody watches
 
-    planned, cell = result.planned, result.planned.cell
     look = FirstLook.of(result)
     return RunDone(
-        number=planned.number,
-        crawler=cell.crawler,
-        role=planned.role,
-        trial=planned.trial,
-        concurrency=cell.concurrency,
-        level=cell.level,
-        level_text=cell.format_level(),
-        delay=str(cell.request),
-        requests=planned.requests,
+        **msgspec.structs.asdict(run_started(result.planned)),
         ok=look.ok if look else 0,
-        failed=look.failed if look else planned.requests,
+        failed=look.failed if look else result.planned.requests,
         requests_per_s=look.requests_per_s if look else None,
         p50_ms=look.p50_ns / 1e6 if look and look.p50_ns is not None else None,
         p99_ms=look.p99_ns / 1e6 if look and look.p99_ns is not None else None,
